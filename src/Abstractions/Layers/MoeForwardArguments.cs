@@ -1,0 +1,36 @@
+namespace Moe.Plugins;
+
+/// <summary>
+/// What one forward needs. All tensors are on the method's device and stay the caller's; work is enqueued on
+/// <see cref="Stream"/>, and the buffers must live until it is done.
+/// </summary>
+public readonly struct MoeForwardArguments
+{
+    /// <summary>The layer's weights, made by the same method.</summary>
+    public required IMoeWeights Weights { get; init; }
+
+    /// <summary>A workspace made by the same method, in use by no other forward.</summary>
+    public required IMoeWorkspace Workspace { get; init; }
+
+    /// <summary>[tokens, <see cref="MoeLayerConfig.InputWidth"/>]: what the experts read. 0 tokens are allowed.</summary>
+    public required MoeTensorView Input { get; init; }
+
+    /// <summary>[tokens, the model's hidden size]: what the router reads, never padded. The same memory as <see cref="Input"/>
+    /// where the method skips forward padding.</summary>
+    public required MoeTensorView RouterInput { get; init; }
+
+    /// <summary>[tokens, <see cref="MoeLayerConfig.OutputWidth"/>]: where the result goes. Nothing outside of it is written.</summary>
+    public required MoeTensorView Output { get; init; }
+
+    /// <summary>Expert ids, [tokens, top-k] int32, as <see cref="Routing"/> says: read, written or, if empty, neither.</summary>
+    public MoeTensorView TopKIds { get; init; }
+
+    /// <summary>Weights of those experts, [tokens, top-k] float32; empty exactly when <see cref="TopKIds"/> is.</summary>
+    public MoeTensorView TopKWeights { get; init; }
+
+    /// <summary>Who routes.</summary>
+    public MoeRoutingSource Routing { get; init; }
+
+    /// <summary>The stream to enqueue on, a raw handle of the backend's; 0 for its default stream.</summary>
+    public nint Stream { get; init; }
+}

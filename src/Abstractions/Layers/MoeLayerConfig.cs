@@ -1,0 +1,127 @@
+namespace Moe.Plugins;
+
+/// <summary>
+/// The sizes that a layer really has on a backend. It can only be made from a shape through a quantisation method, so it cannot be
+/// out of step with the weights; whatever sizes a buffer reads it from here, and there is no second rounding rule anywhere.
+/// </summary>
+public sealed class MoeLayerConfig
+{
+    private MoeLayerConfig(MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int intermediateSize, bool skips, bool unpadded)
+    {
+        Shape = shape;
+        Options = options;
+        HiddenSize = hiddenSize;
+        IntermediateSize = intermediateSize;
+        InputWidth = skips ? shape.HiddenSize : hiddenSize;
+        OutputWidth = unpadded ? shape.HiddenSize : hiddenSize;
+    }
+
+    /// <summary>The model's own sizes.</summary>
+    public MoeLayerShape Shape { get; }
+
+    /// <summary>What the host decided.</summary>
+    public MoeLayerOptions Options { get; }
+
+    /// <summary>Padded hidden size: of the weights, and of expert-parallel dispatch and combine buffers.</summary>
+    public int HiddenSize { get; }
+
+    /// <summary>Padded intermediate size.</summary>
+    public int IntermediateSize { get; }
+
+    /// <summary>Width of the input that the method is handed: the model's where it skips forward padding, else <see cref="HiddenSize"/>.</summary>
+    public int InputWidth { get; }
+
+    /// <summary>Width of the output that the method writes: the model's where it writes unpadded, else <see cref="HiddenSize"/>.</summary>
+    public int OutputWidth { get; }
+
+    /// <summary>Whether the host has to pad the input. False where nothing is padded, whatever the method can.</summary>
+    public bool HostPadsInput => InputWidth != Shape.HiddenSize;
+
+    /// <summary>Whether the host has to slice the output. False where nothing is padded, whatever the method can.</summary>
+    public bool HostSlicesOutput => OutputWidth != Shape.HiddenSize;
+
+    /// <summary>The most tokens of one forward.</summary>
+    public int MaxTokens => Options.MaxTokens;
+
+    /// <summary>Asks the dispatcher, then the method, for their sizes and makes the one config that everything is sized by.</summary>
+    /// <param name="shape">The model's sizes.</param>
+    /// <param name="method">The backend's method for this layer.</param>
+    /// <param name="options">The host's decisions; null for the defaults.</param>
+    /// <exception cref="MoeException">The shape or an option is out of range, or a rounding rule is not one (it rounds down, is not
+    /// idempotent, or cannot agree with the dispatcher's).</exception>
+    public static MoeLayerConfig Create(MoeLayerShape shape, IMoeQuantMethod method, MoeLayerOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        ArgumentNullException.ThrowIfNull(method);
+        options ??= new MoeLayerOptions();
+        shape.Validate();
+        ValidateOptions(options);
+
+        IMoeDispatcher? dispatcher = options.Dispatcher;
+        int hidden = shape.HiddenSize;
+        if (dispatcher is not null)
+        {
+            hidden = Round(dispatcher.RoundUpHiddenSize, hidden, $"{dispatcher.GetType().Name}.{nameof(IMoeDispatcher.RoundUpHiddenSize)}");
+        }
+
+        hidden = Round(method.RoundUpHiddenSize, hidden, Rule(method, nameof(IMoeQuantMethod.RoundUpHiddenSize)));
+        if (dispatcher is not null && dispatcher.RoundUpHiddenSize(hidden) is int wanted && wanted != hidden)
+        {
+            throw new MoeException(
+                MoeReason.Shape,
+                $"Hidden size {shape.HiddenSize} has no width that suits both sides: {method.GetType().Name} rounds it to {hidden}, "
+                + $"which the dispatcher {dispatcher.GetType().Name} would round on to {wanted}.");
+        }
+
+        int intermediate = Round(
+            method.RoundUpIntermediateSize,
+            shape.IntermediateSize,
+            Rule(method, nameof(IMoeQuantMethod.RoundUpIntermediateSize)));
+
+        bool widthIsKept = dispatcher is null || dispatcher.PreservesWidth;
+        return new MoeLayerConfig(
+            shape,
+            options,
+            hidden,
+            intermediate,
+            widthIsKept && method.SupportsSkipForwardPadding,
+            widthIsKept && method.HasUnpaddedOutput);
+    }
+
+    private static string Rule(IMoeQuantMethod method, string member) => $"{method.GetType().Name}.{member}";
+
+    private static int Round(Func<int, int> rule, int size, string name)
+    {
+        int rounded = rule(size);
+        if (rounded < size)
+        {
+            throw new MoeException(MoeReason.ContractBroken, $"{name}({size}) returned {rounded}; at least {size} is expected.");
+        }
+
+        int again = rule(rounded);
+        return again == rounded
+            ? rounded
+            : throw new MoeException(
+                MoeReason.ContractBroken,
+                $"{name} is not idempotent: it rounds {size} to {rounded}, and {rounded} to {again}.");
+    }
+
+    private static void ValidateOptions(MoeLayerOptions options)
+    {
+        if (options.MaxTokens < 1)
+        {
+            throw new MoeException(MoeReason.Configuration, $"MaxTokens is {options.MaxTokens}; at least 1 is expected.");
+        }
+
+        RequireActivationType(options.InputType, nameof(MoeLayerOptions.InputType));
+        RequireActivationType(options.OutputType, nameof(MoeLayerOptions.OutputType));
+    }
+
+    private static void RequireActivationType(MoeElementType type, string name)
+    {
+        if (type is not (MoeElementType.BFloat16 or MoeElementType.Float32))
+        {
+            throw new MoeException(MoeReason.Configuration, $"{name} is {type}; BFloat16 or Float32 is expected.");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+namespace Moe.Plugins;
+
+/// <summary>Sizes of <see cref="MoeElementType"/>.</summary>
+public static class MoeElementTypeExtensions
+{
+    /// <summary>Bytes that one element takes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="type"/> is no defined element type.</exception>
+    public static int ByteSize(this MoeElementType type) => type switch
+    {
+        MoeElementType.UInt8 => 1,
+        MoeElementType.BFloat16 => 2,
+        MoeElementType.Int32 or MoeElementType.Float32 => 4,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Not an element type of this contract."),
+    };
+}
