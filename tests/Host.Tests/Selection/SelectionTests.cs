@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace Moe.Plugins.Tests;
 
 /// <summary>Which backend is chosen, and what is said about it.</summary>
-public sealed class SelectionTests
+public sealed class SelectionTests : IDisposable
 {
     private readonly ListLog _log = new();
 
@@ -201,6 +201,8 @@ public sealed class SelectionTests
         Assert.Equal(0, memory.BlockCount);
         Assert.Throws<ObjectDisposedException>(() => host.Explain(TinyLayer.Request));
     }
+
+    public void Dispose() => _log.Dispose();
 
     private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, plugins, loader: null);
 
