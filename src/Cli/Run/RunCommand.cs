@@ -1,0 +1,94 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>`moe run`: loads one layer on a backend, runs tokens through it, and says how long it took and how right it is.</summary>
+internal static class RunCommand
+{
+    private const string Description = """
+        Run one layer on a backend: what was chosen and why, what was padded, how long it takes, how right it is.
+
+        Without --model and --shape it runs a small sample checkpoint that comes with the program, and verifies it.
+        """;
+
+    public static Command Create(CommandConsole console)
+    {
+        var command = new Command("run", Description)
+        {
+            CommandOptions.Model,
+            CommandOptions.Shape,
+            CommandOptions.Layer,
+            CommandOptions.Backend,
+            CommandOptions.Device,
+            CommandOptions.Tokens,
+            CommandOptions.Seed,
+            CommandOptions.Plugins,
+            CommandOptions.OutputType,
+            CommandOptions.Verify,
+            CommandOptions.Output,
+            CommandOptions.Json,
+        };
+        command.SetAction((result, cancellationToken) => Task.Run(() => ExecuteAsync(result, console, cancellationToken), cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    {
+        RunSettings settings = RunSettings.Read(result);
+        await using MoeHost host = HostFactory.Create(result);
+        using RunInput input = settings.OpenInput();
+        var request = new MoeLayerRequest
+        {
+            Name = input.Name,
+            Shape = input.Shape,
+            Options = new MoeLayerOptions
+            {
+                MaxTokens = input.Tokens.Rows,
+                InputType = input.Tokens.ElementType,
+                OutputType = settings.OutputType,
+            },
+        };
+        MoeSelectionReport selection = HostFactory.Select(host, request);
+        try
+        {
+            IProgress<double>? progress = console.Progress("loading");
+            using MoeLayer layer = host.CreateLayer(request, input.Source, progress, cancellationToken);
+            console.ClearProgress();
+            using LayerRun run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
+            return Finish(settings, console, new RunReport
+            {
+                Input = input,
+                Backend = selection.Selected!,
+                Reason = selection.Sentence,
+                Layer = layer,
+                Run = run,
+                Verification = settings.Verify
+                    ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
+                    : null,
+            });
+        }
+        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
+        {
+            throw new CommandException(ExitCode.Failed, $"{selection.Selected!.Id}: {exception.Message}", exception);
+        }
+    }
+
+    private static int Finish(RunSettings settings, CommandConsole console, RunReport report)
+    {
+        if (settings.Output is not null)
+        {
+            OutputFile.Save(settings.Output, report.Run);
+        }
+
+        if (settings.Json)
+        {
+            JsonText.WriteObject(console.Json, report.WriteJson);
+        }
+        else
+        {
+            report.WriteText(console.Out);
+        }
+
+        return report.Verification is { Passed: false } ? ExitCode.Wrong : ExitCode.Ok;
+    }
+}

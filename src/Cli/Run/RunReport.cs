@@ -1,0 +1,133 @@
+using System.Text.Json;
+using Spectre.Console;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What a run did, for a person or for a program.</summary>
+internal sealed class RunReport
+{
+    public required RunInput Input { get; init; }
+
+    public required MoeCandidate Backend { get; init; }
+
+    /// <summary>Why this backend.</summary>
+    public required string Reason { get; init; }
+
+    public required MoeLayer Layer { get; init; }
+
+    public required LayerRun Run { get; init; }
+
+    /// <summary>Null where nothing was checked.</summary>
+    public required RunVerification? Verification { get; init; }
+
+    public void WriteJson(Utf8JsonWriter writer)
+    {
+        MoeLayerConfig config = Layer.Config;
+        writer.WriteString("backend", Backend.Id);
+        writer.WriteString("plugin", Backend.Path);
+        writer.WriteString("plugin_version", Backend.Version);
+        writer.WriteString("device", Backend.Device.ToString());
+        writer.WriteString("device_name", Backend.DeviceName);
+        writer.WriteString("reason", Reason);
+        writer.WriteString("layer", Input.Name);
+        writer.WriteNumber("tokens", Input.Tokens.Rows);
+        writer.WriteString("output_type", config.Options.OutputType == MoeElementType.BFloat16 ? "bf16" : "f32");
+        writer.WriteShape(config.Shape);
+        writer.WriteNumber("hidden_size_padded", config.HiddenSize);
+        writer.WriteNumber("intermediate_size_padded", config.IntermediateSize);
+        writer.WriteBoolean("supports_skip_forward_padding", Layer.Method.SupportsSkipForwardPadding);
+        writer.WriteBoolean("has_unpadded_output", Layer.Method.HasUnpaddedOutput);
+        writer.WriteBoolean("host_pads_input", config.HostPadsInput);
+        writer.WriteBoolean("host_slices_output", config.HostSlicesOutput);
+        writer.WriteNumber("weight_bytes", Layer.WeightByteCount);
+        writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
+        writer.WriteNumber("forwards", Run.Forwards);
+        WriteVerification(writer);
+    }
+
+    public void WriteText(IAnsiConsole console)
+    {
+        MoeLayerConfig config = Layer.Config;
+        console.MarkupLineInterpolated($"[bold]{Input.Name}[/]");
+        var grid = new Grid().AddColumn(new GridColumn().NoWrap().PadLeft(2).PadRight(2)).AddColumn(new GridColumn().PadRight(0));
+        Row(grid, "layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
+        Row(grid, "backend", $"{Backend.Id} {Backend.Version} on {Backend.Device} ({Backend.DeviceName})");
+        Row(grid, "why", Reason);
+        Row(grid, "padding", Padding(config));
+        Row(grid, "weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
+        Row(grid, "time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
+        AddVerification(grid);
+        console.Write(grid);
+    }
+
+    private static string Padding(MoeLayerConfig config)
+    {
+        MoeLayerShape shape = config.Shape;
+        if (config.HiddenSize == shape.HiddenSize && config.IntermediateSize == shape.IntermediateSize)
+        {
+            return "none";
+        }
+
+        string sizes = $"hidden {HumanText.Padded(shape.HiddenSize, config.HiddenSize)}, "
+            + $"intermediate {HumanText.Padded(shape.IntermediateSize, config.IntermediateSize)}";
+        string input = config.HostPadsInput ? "the host pads the input" : "input taken as it is";
+        string output = config.HostSlicesOutput ? "the host slices the output" : "output written as it is";
+        return $"{sizes}; {input}, {output}";
+    }
+
+    private static void Row(Grid grid, string name, string text) =>
+        grid.AddRow(new Markup($"[grey]{name}[/]"), new Text(text));
+
+    private void AddVerification(Grid grid)
+    {
+        if (Verification is not RunVerification check)
+        {
+            Row(grid, "check", "none; --verify compares with float64");
+            return;
+        }
+
+        string sample = check.TokenCount == Input.Tokens.Rows ? "" : $" on {check.TokenCount} of {Input.Tokens.Rows} tokens";
+        AddError(grid, $"against float64{sample}", check.Difference.RelativeError, check.Limit);
+        if (check.ExpectedDifference is not null)
+        {
+            AddError(grid, "against the file's expected.output", check.ExpectedDifference.Value.RelativeError, check.Limit);
+        }
+
+        if (check.Routing.TokenCount > 0)
+        {
+            string verdict = check.Routing.IsTie ? "by ties of the router's logits, which is right" : "[red]which is wrong[/]";
+            grid.AddRow(
+                new Markup("[grey]routing[/]"),
+                new Markup($"{HumanText.Count(check.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}"));
+        }
+    }
+
+    private static void AddError(Grid grid, string against, double error, double limit)
+    {
+        bool isRight = error <= limit;
+        string verdict = isRight ? "[green]right[/]" : "[red]WRONG[/]";
+        string sign = isRight ? "within" : "beyond";
+        grid.AddRow(
+            new Markup("[grey]error[/]"),
+            new Markup($"{verdict}: {HumanText.Error(error)} {Markup.Escape(against)}, {sign} the backend's {HumanText.Error(limit)}"));
+    }
+
+    private void WriteVerification(Utf8JsonWriter writer)
+    {
+        RunVerification? check = Verification;
+        writer.WriteNumberOrNull("relative_error", check?.Difference.RelativeError);
+        writer.WriteNumberOrNull("max_abs_error", check?.Difference.MaxAbsError);
+        writer.WriteNumberOrNull("expected_relative_error", check?.ExpectedDifference?.RelativeError);
+        writer.WriteNumber("relative_error_limit", Layer.Method.Numerics.RelativeError);
+        writer.WriteNumberOrNull("verified_tokens", (long?)check?.TokenCount);
+        writer.WriteNumberOrNull("routing_differences", (long?)check?.Routing.TokenCount);
+        if (check is null)
+        {
+            writer.WriteNull("passed");
+        }
+        else
+        {
+            writer.WriteBoolean("passed", check.Passed);
+        }
+    }
+}
