@@ -1,0 +1,77 @@
+namespace Moe.Plugins.Abstractions.Tests;
+
+public sealed class MoeWeightSourceTests
+{
+    private static readonly MoeLayerShape Shape = new() { HiddenSize = 64, IntermediateSize = 32, ExpertCount = 4, TopK = 2 };
+
+    [Fact]
+    public void Weights_that_fit_are_accepted() => Fitting().Validate(Shape);
+
+    [Fact]
+    public void A_caller_that_routes_itself_needs_no_router() =>
+        (Fitting() with { RouterWeight = default, RouterBias = default }).Validate(Shape);
+
+    public static TheoryData<string, MoeWeightSource> Misfits()
+    {
+        MoeWeightSource fitting = Fitting();
+        return new()
+        {
+            { "gate_up blocks is [4, 64, 16]; [4, 64, 32] is expected", fitting with { GateUp = fitting.GateUp with { Values = Bytes(64, 16) } } },
+            { "down scales is missing", fitting with { Down = fitting.Down with { Scales = default } } },
+            { "down bias is missing", fitting with { Down = fitting.Down with { Bias = default } } },
+            { "router bias is missing", fitting with { RouterBias = default } },
+            { "router weight is UInt8", fitting with { RouterWeight = View(MoeElementType.UInt8, 4, 64) } },
+            { "gate_up is in input-major order", fitting with { GateUp = fitting.GateUp with { Order = MoeMatrixOrder.InputMajor } } },
+            {
+                "host memory is expected",
+                fitting with { RouterWeight = new(4096, MoeDevice.Cuda(0), MoeElementType.BFloat16, 4, 64) }
+            },
+        };
+    }
+
+    [Theory]
+    [MemberData(nameof(Misfits), DisableDiscoveryEnumeration = true)]
+    public void A_tensor_that_does_not_fit_is_named(string message, MoeWeightSource source)
+    {
+        MoeException error = Assert.Throws<MoeException>(() => source.Validate(Shape));
+
+        Assert.Equal(MoeReason.Checkpoint, error.Reason);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_bias_that_the_shape_does_not_have_is_refused()
+    {
+        MoeException error = Assert.Throws<MoeException>(() => Fitting().Validate(Shape with { HasExpertBias = false }));
+
+        Assert.Contains("gate_up bias is there", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(MoeMatrixOrder.OutputMajor, 64, 64, 64, 32)]
+    [InlineData(MoeMatrixOrder.InputMajor, 64, 64, 32, 64)]
+    public void Bf16_comes_in_both_orders(MoeMatrixOrder order, int gateRows, int gateColumns, int downRows, int downColumns)
+    {
+        MoeWeightSource source = Fitting() with
+        {
+            GateUp = new() { Values = View(MoeElementType.BFloat16, gateRows, gateColumns, 4), Bias = View(MoeElementType.Float32, 4, 64), Order = order },
+            Down = new() { Values = View(MoeElementType.BFloat16, downRows, downColumns, 4), Bias = View(MoeElementType.BFloat16, 4, 64), Order = order },
+        };
+
+        source.Validate(Shape with { WeightFormat = MoeWeightFormat.BFloat16 });
+    }
+
+    private static MoeWeightSource Fitting() => new()
+    {
+        RouterWeight = View(MoeElementType.BFloat16, 4, 64),
+        RouterBias = View(MoeElementType.BFloat16, 1, 4),
+        GateUp = new() { Values = Bytes(64, 32), Scales = Bytes(64, 2), Bias = View(MoeElementType.BFloat16, 4, 64) },
+        Down = new() { Values = Bytes(64, 16), Scales = Bytes(64, 1), Bias = View(MoeElementType.BFloat16, 4, 64) },
+    };
+
+    private static MoeTensorView Bytes(int rows, int columns) => View(MoeElementType.UInt8, rows, columns, 4);
+
+    // Validation looks at sizes alone: no test here reads what is at the address.
+    private static MoeTensorView View(MoeElementType type, int rows, int columns, int planes = 1) =>
+        new(4096, MoeDevice.Cpu, type, rows, columns, planes: planes);
+}
