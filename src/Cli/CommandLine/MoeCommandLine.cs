@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 
 namespace Moe.Plugins.Cli;
@@ -15,7 +16,7 @@ internal static class MoeCommandLine
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)
     {
-        RootCommand root = Create(console);
+        Command root = Create(console);
         ParseResult result = root.Parse(args);
         if (result.Errors.Count > 0)
         {
@@ -24,7 +25,8 @@ internal static class MoeCommandLine
                 console.WriteError(error.Message);
             }
 
-            string name = result.CommandResult.Command is RootCommand ? "moe" : $"moe {result.CommandResult.Command.Name}";
+            Command command = result.CommandResult.Command;
+            string name = command == root ? root.Name : $"{root.Name} {command.Name}";
             await console.Error.Profile.Out.Writer.WriteLineAsync($"'{name} --help' lists what is expected.");
             return ExitCode.BadInput;
         }
@@ -51,13 +53,16 @@ internal static class MoeCommandLine
         }
     }
 
-    private static RootCommand Create(CommandConsole console)
+    private static Command Create(CommandConsole console)
     {
-        var root = new RootCommand(Description)
+        // Not a RootCommand, which would call itself by the assembly's name.
+        var root = new Command("moe", Description)
         {
             RunCommand.Create(console),
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
+            new HelpOption(),
+            new VersionOption(),
         };
         root.SetAction(_ => root.Parse("--help").Invoke(new InvocationConfiguration { Output = console.Json }));
         return root;

@@ -5,11 +5,9 @@ namespace Moe.Plugins.Cli;
 /// <summary>`moe run`: loads one layer on a backend, runs tokens through it, and says how long it took and how right it is.</summary>
 internal static class RunCommand
 {
-    private const string Description = """
-        Run one layer on a backend: what was chosen and why, what was padded, how long it takes, how right it is.
-
-        Without --model and --shape it runs a small sample checkpoint that comes with the program, and verifies it.
-        """;
+    private const string Description =
+        "Run one layer: which backend and why, what was padded, how long it takes, how right it is. "
+        + "Without --model and --shape: a small sample checkpoint that comes with the program, verified.";
 
     public static Command Create(CommandConsole console)
     {

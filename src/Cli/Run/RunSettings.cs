@@ -42,6 +42,12 @@ internal sealed record RunSettings
             throw new CommandException(ExitCode.BadInput, "--layer picks a layer of a checkpoint; it does not go with --shape.");
         }
 
+        string? output = result.GetValue(CommandOptions.Output);
+        if (output is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(output))))
+        {
+            throw new CommandException(ExitCode.BadInput, $"--output is '{output}'; a file in a folder that exists is expected.");
+        }
+
         bool isSample = model is null && shape is null;
         return new RunSettings
         {
@@ -52,7 +58,7 @@ internal sealed record RunSettings
             Seed = result.GetValue(CommandOptions.Seed) ?? 1,
             OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
             Verify = isSample || result.GetValue(CommandOptions.Verify),
-            Output = result.GetValue(CommandOptions.Output),
+            Output = output,
             Json = result.GetValue(CommandOptions.Json),
         };
     }
