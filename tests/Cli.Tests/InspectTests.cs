@@ -19,11 +19,11 @@ public sealed class InspectTests
     [Fact]
     public void Padding_gpt_oss_120b_to_256_costs_what_is_known()
     {
-        // 36 layers of 56.7 GiB together become 64.6 GiB, +13.8 %.
+        // The experts' weights of 36 layers are 56.7 GiB and become 64.6 GiB, +13.8 %; biases and router are another 0.1 GiB.
         MoeLayerShape shape = MoeLayerShape.GptOss120B;
         double ratio = (double)LayerBytes.Count(shape, 3072, 3072) / LayerBytes.Count(shape, 2880, 2880);
         Assert.Equal(1.138, ratio, 1e-3);
-        Assert.Equal(56.7, 36 * LayerBytes.Count(shape, 2880, 2880) / (double)(1L << 30), 0.1);
+        Assert.Equal(56.8, 36 * LayerBytes.Count(shape, 2880, 2880) / (double)(1L << 30), 0.05);
     }
 
     [Fact]

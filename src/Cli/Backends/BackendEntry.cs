@@ -44,33 +44,43 @@ internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate,
             console.MarkupLineInterpolated($"[yellow]not here[/]: {Candidate.Message}");
         }
 
+        var grid = new LabelGrid();
+        AddPadding(grid);
+        if (explain)
+        {
+            AddSteps(grid);
+        }
+
+        grid.Add("from", Candidate.Path);
+        grid.WriteTo(console);
+    }
+
+    private void AddPadding(LabelGrid grid)
+    {
         if (Candidate.HiddenSize is int hidden && Candidate.IntermediateSize is int intermediate)
         {
             string sizes = $"hidden {HumanText.Padded(Shape.HiddenSize, hidden)}{Unit(Smallest?.HiddenSize)}, "
                 + $"intermediate {HumanText.Padded(Shape.IntermediateSize, intermediate)}{Unit(Smallest?.IntermediateSize)}";
-            Line(console, "padding", sizes);
+            grid.Add("padding", sizes);
             string input = Candidate.SupportsSkipForwardPadding == true ? "takes unpadded input" : "wants padded input";
             string output = Candidate.HasUnpaddedOutput == true ? "writes unpadded output" : "writes padded output";
-            Line(console, "forward", $"{input}, {output}");
+            grid.Add("forward", $"{input}, {output}");
         }
+    }
 
-        if (explain)
+    private void AddSteps(LabelGrid grid)
+    {
+        bool isSupported = Candidate.Reason == MoeReason.None;
+        grid.Add("state", isSupported ? $"{Candidate.State}, score {Candidate.Score}" : $"{Candidate.State}: {Candidate.Reason}");
+        if (isSupported && Candidate.Message.Length > 0)
         {
-            Line(console, "state", isSupported ? $"{Candidate.State}, score {Candidate.Score}" : $"{Candidate.State}: {Candidate.Reason}");
-            if (isSupported && Candidate.Message.Length > 0)
-            {
-                Line(console, "note", Candidate.Message);
-            }
+            grid.Add("note", Candidate.Message);
         }
-
-        Line(console, "from", Candidate.Path);
     }
 
     /// <summary>MXFP4 has blocks of 32 itself: rounding to that pads nothing.</summary>
     private string Unit(int? alignment) =>
         alignment is int unit && unit > (Shape.WeightFormat == MoeWeightFormat.Mxfp4 ? 32 : 1) ? $" (to multiples of {unit})" : " (as it is)";
-
-    private static void Line(IAnsiConsole console, string name, string text) => console.MarkupLineInterpolated($"  [grey]{name,-8}[/] {text}");
 
     private static void WriteBooleanOrNull(Utf8JsonWriter writer, string name, bool? value)
     {

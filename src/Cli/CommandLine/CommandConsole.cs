@@ -52,9 +52,14 @@ internal sealed class CommandConsole : IDisposable
 
     private static IAnsiConsole Create(TextWriter writer)
     {
-        // Spectre finds out by itself whether the writer is a terminal, and leaves colours away where NO_COLOR is set.
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
-        if (!console.Profile.Out.IsTerminal)
+        // Spectre leaves colours away where NO_COLOR is set; that a file is no terminal it has to be told.
+        var output = new AnsiConsoleOutput(writer);
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = output,
+            Ansi = output.IsTerminal ? AnsiSupport.Detect : AnsiSupport.No,
+        });
+        if (!output.IsTerminal)
         {
             console.Profile.Width = RedirectedWidth;
         }

@@ -70,7 +70,7 @@ internal sealed class LayerRun : IDisposable
             using var weights = new DeviceBuffer(memory, MoeElementType.Float32, tokens.Rows, TopKIds.View.Columns);
             (DeviceBuffer Device, HostTensor Host)[] results = [(output, Output), (ids, TopKIds), (weights, TopKWeights)];
 
-            using MoeLayerState state = layer.CreateState();
+            using MoeForwardState state = layer.CreateState();
             input.CopyIn(tokens, stream);
             foreach (var (device, host) in results)
             {

@@ -26,6 +26,8 @@ internal static class RunCommand
             CommandOptions.Output,
             CommandOptions.Json,
         };
+
+        // The command computes rather than waits: off the caller's thread, Ctrl+C can be heard.
         command.SetAction((result, cancellationToken) => Task.Run(() => ExecuteAsync(result, console, cancellationToken), cancellationToken));
         return command;
     }
@@ -67,7 +69,7 @@ internal static class RunCommand
         }
         catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
         {
-            throw new CommandException(ExitCode.Failed, $"{selection.Selected!.Id}: {exception.Message}", exception);
+            throw new CommandException(ExitCode.Failed, exception.Message, exception);
         }
     }
 

@@ -49,15 +49,15 @@ internal sealed class RunReport
     {
         MoeLayerConfig config = Layer.Config;
         console.MarkupLineInterpolated($"[bold]{Input.Name}[/]");
-        var grid = new Grid().AddColumn(new GridColumn().NoWrap().PadLeft(2).PadRight(2)).AddColumn(new GridColumn().PadRight(0));
-        Row(grid, "layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
-        Row(grid, "backend", $"{Backend.Id} {Backend.Version} on {Backend.Device} ({Backend.DeviceName})");
-        Row(grid, "why", Reason);
-        Row(grid, "padding", Padding(config));
-        Row(grid, "weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
-        Row(grid, "time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
+        var grid = new LabelGrid();
+        grid.Add("layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
+        grid.Add("backend", $"{Backend.Id} {Backend.Version} on {Backend.Device} ({Backend.DeviceName})");
+        grid.Add("why", Reason);
+        grid.Add("padding", Padding(config));
+        grid.Add("weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
+        grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
         AddVerification(grid);
-        console.Write(grid);
+        grid.WriteTo(console);
     }
 
     private static string Padding(MoeLayerConfig config)
@@ -75,14 +75,11 @@ internal sealed class RunReport
         return $"{sizes}; {input}, {output}";
     }
 
-    private static void Row(Grid grid, string name, string text) =>
-        grid.AddRow(new Markup($"[grey]{name}[/]"), new Text(text));
-
-    private void AddVerification(Grid grid)
+    private void AddVerification(LabelGrid grid)
     {
         if (Verification is not RunVerification check)
         {
-            Row(grid, "check", "none; --verify compares with float64");
+            grid.Add("check", "none; --verify compares with float64");
             return;
         }
 
@@ -96,20 +93,16 @@ internal sealed class RunReport
         if (check.Routing.TokenCount > 0)
         {
             string verdict = check.Routing.IsTie ? "by ties of the router's logits, which is right" : "[red]which is wrong[/]";
-            grid.AddRow(
-                new Markup("[grey]routing[/]"),
-                new Markup($"{HumanText.Count(check.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}"));
+            grid.AddMarkup("routing", $"{HumanText.Count(check.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}");
         }
     }
 
-    private static void AddError(Grid grid, string against, double error, double limit)
+    private static void AddError(LabelGrid grid, string against, double error, double limit)
     {
         bool isRight = error <= limit;
         string verdict = isRight ? "[green]right[/]" : "[red]WRONG[/]";
         string sign = isRight ? "within" : "beyond";
-        grid.AddRow(
-            new Markup("[grey]error[/]"),
-            new Markup($"{verdict}: {HumanText.Error(error)} {Markup.Escape(against)}, {sign} the backend's {HumanText.Error(limit)}"));
+        grid.AddMarkup("error", $"{verdict}: {HumanText.Error(error)} {Markup.Escape(against)}, {sign} the backend's {HumanText.Error(limit)}");
     }
 
     private void WriteVerification(Utf8JsonWriter writer)
