@@ -1,0 +1,37 @@
+using Microsoft.Extensions.Logging;
+
+namespace Moe.Plugins;
+
+/// <summary>The host's messages. The event ids are stable: alerts are made of them.</summary>
+internal static partial class HostLog
+{
+    [LoggerMessage(1, LogLevel.Information, "MoE backend {Id} {Version} is active, from {Path}.")]
+    public static partial void PluginActive(ILogger logger, string id, string version, string path);
+
+    [LoggerMessage(2, LogLevel.Warning, "MoE plugin {Id} at {Path} cannot be used ({State}, {Reason}): {Sentence}")]
+    public static partial void PluginEnded(ILogger logger, string id, string path, MoeCandidateState state, MoeReason reason, string sentence);
+
+    [LoggerMessage(3, LogLevel.Error, "{Sentence}")]
+    public static partial void UnknownBackendNamed(ILogger logger, string sentence);
+
+    [LoggerMessage(4, LogLevel.Warning, "{Sentence}")]
+    public static partial void UnknownBackendInOrder(ILogger logger, string sentence);
+
+    [LoggerMessage(5, LogLevel.Information, "{Sentence}")]
+    public static partial void Selected(ILogger logger, string sentence);
+
+    [LoggerMessage(6, LogLevel.Warning, "Fell back: {Sentence}")]
+    public static partial void FellBack(ILogger logger, string sentence);
+
+    [LoggerMessage(7, LogLevel.Error, "{Sentence}")]
+    public static partial void NothingSelected(ILogger logger, string sentence);
+
+    [LoggerMessage(8, LogLevel.Warning, "MoE backend {Id} failed at making a layer.")]
+    public static partial void LayerFailed(ILogger logger, string id, Exception exception);
+
+    [LoggerMessage(9, LogLevel.Warning, "MoE plugin {Id} was not disposed cleanly.")]
+    public static partial void DisposeFailed(ILogger logger, string id, Exception exception);
+
+    [LoggerMessage(EventId = 10, Message = "{Message}")]
+    public static partial void PluginSays(ILogger logger, LogLevel level, string message, Exception? exception);
+}

@@ -1,0 +1,66 @@
+using Microsoft.Extensions.Configuration;
+
+namespace Moe.Plugins;
+
+/// <summary>Where plugins are, which backend runs which layer: the configuration section <c>Moe</c>. Read once, when the host is made.</summary>
+public sealed class MoeOptions
+{
+    /// <summary>The configuration section's name.</summary>
+    public const string SectionName = "Moe";
+
+    /// <summary>The value of <see cref="Backend"/> that leaves the choice to the host.</summary>
+    public const string Auto = "auto";
+
+    /// <summary>The backend of all layers: a plugin's id, which then runs or is an error, or <c>auto</c>.</summary>
+    public string Backend { get; set; } = Auto;
+
+    /// <summary>The ids that <c>auto</c> prefers, best first. Backends that are not in it come after, by their scores.</summary>
+    public IList<string> Order { get; set; } = [];
+
+    /// <summary>
+    /// Exceptions from <see cref="Backend"/>: a pattern of layer names, with <c>*</c> for any characters and <c>?</c> for one, and the id or
+    /// <c>auto</c> that counts for them. The most specific pattern that matches counts: first a name without wildcards, then the pattern with
+    /// more characters that are no wildcards, then the one with fewer <c>*</c>, then the first by ordinal.
+    /// </summary>
+    public IDictionary<string, string> Layers { get; set; } = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>What <c>auto</c> does when a backend that comes first could not be had.</summary>
+    public MoeFallback Fallback { get; set; } = MoeFallback.Warn;
+
+    /// <summary>Folders that hold plugins, each as <c>&lt;Name&gt;/&lt;Name&gt;.dll</c>; a relative one is beside the program.</summary>
+    public IList<string> PluginFolders { get; set; } = ["plugins"];
+
+    /// <summary>The device of all layers: <c>cpu</c>, <c>cuda:N</c> or <c>N</c>; null lets the backend choose.</summary>
+    public string? Device { get; set; }
+
+    /// <summary>
+    /// Where the plugins' private copies are kept; null for <c>moe/plugins</c> in the user's cache folder. On Unix only the user may write there.
+    /// </summary>
+    public string? StagingFolder { get; set; }
+
+    /// <summary>How long a plugin may take to make its backend, and to answer a probe.</summary>
+    public TimeSpan ActivationTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Each plugin's own settings by its id; nested keys are joined by colons.</summary>
+    public IDictionary<string, IReadOnlyDictionary<string, string>> Plugins { get; set; } =
+        new Dictionary<string, IReadOnlyDictionary<string, string>>(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Reads options from configuration.</summary>
+    /// <param name="configuration">The section itself, or the root, of which section <c>Moe</c> is taken.</param>
+    /// <exception cref="MoeException">A key is unknown or a value cannot be read; the message names it.</exception>
+    public static MoeOptions From(IConfiguration configuration)
+    {
+        var options = new MoeOptions();
+        MoeOptionsReader.Read(configuration, options);
+        return options;
+    }
+
+    internal MoeDevice? ParseDevice() => MoeDevice.TryParse(Device, out MoeDevice device) ? device : null;
+
+    internal IReadOnlyDictionary<string, string> SettingsOf(string id)
+    {
+        IReadOnlyDictionary<string, string>? settings =
+            Plugins.FirstOrDefault(p => p.Key.Equals(id, StringComparison.OrdinalIgnoreCase)).Value;
+        return new Dictionary<string, string>(settings ?? new Dictionary<string, string>(), StringComparer.OrdinalIgnoreCase);
+    }
+}

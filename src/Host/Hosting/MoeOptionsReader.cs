@@ -1,0 +1,61 @@
+using System.Globalization;
+using Microsoft.Extensions.Configuration;
+
+namespace Moe.Plugins;
+
+/// <summary>
+/// Reads <see cref="MoeOptions"/> from configuration. By hand: a plugin's settings are of any depth, a mistyped key is worth a message,
+/// and no reflection keeps natively compiled programs in.
+/// </summary>
+internal static class MoeOptionsReader
+{
+    private static readonly Dictionary<string, Action<IConfigurationSection, MoeOptions>> Readers = new(StringComparer.OrdinalIgnoreCase)
+    {
+        [nameof(MoeOptions.Backend)] = static (section, options) => options.Backend = section.Value ?? options.Backend,
+        [nameof(MoeOptions.Order)] = static (section, options) => options.Order = Values(section),
+        [nameof(MoeOptions.Layers)] = static (section, options) =>
+            options.Layers = section.GetChildren().ToDictionary(c => c.Key, c => c.Value ?? "", StringComparer.OrdinalIgnoreCase),
+        [nameof(MoeOptions.Fallback)] = static (section, options) => options.Fallback =
+            Enum.TryParse(section.Value, ignoreCase: true, out MoeFallback fallback) && Enum.IsDefined(fallback)
+                ? fallback
+                : throw Wrong(section, string.Join(", ", Enum.GetNames<MoeFallback>())),
+        [nameof(MoeOptions.PluginFolders)] = static (section, options) => options.PluginFolders = Values(section),
+        [nameof(MoeOptions.Device)] = static (section, options) => options.Device = section.Value,
+        [nameof(MoeOptions.StagingFolder)] = static (section, options) => options.StagingFolder = section.Value,
+        [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout =
+            TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan timeout)
+                ? timeout
+                : throw Wrong(section, "a time such as 00:00:10"),
+        [nameof(MoeOptions.Plugins)] = static (section, options) =>
+            options.Plugins = section.GetChildren().ToDictionary(c => c.Key, Flatten, StringComparer.OrdinalIgnoreCase),
+    };
+
+    public static void Read(IConfiguration configuration, MoeOptions options)
+    {
+        IConfigurationSection section = configuration as IConfigurationSection ?? configuration.GetSection(MoeOptions.SectionName);
+        foreach (IConfigurationSection child in section.GetChildren())
+        {
+            if (!Readers.TryGetValue(child.Key, out Action<IConfigurationSection, MoeOptions>? read))
+            {
+                throw new MoeException(
+                    MoeReason.Configuration,
+                    $"{child.Path} is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
+            }
+
+            read(child, options);
+        }
+    }
+
+    // A list, or one value with commas: an environment variable or a command line can give no list.
+    private static List<string> Values(IConfigurationSection section) => section.Value is { } value
+        ? [.. value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)]
+        : [.. section.GetChildren().Select(c => c.Value ?? "")];
+
+    private static IReadOnlyDictionary<string, string> Flatten(IConfigurationSection plugin) =>
+        plugin.AsEnumerable(makePathsRelative: true)
+            .Where(pair => pair.Key.Length != 0 && pair.Value is not null)
+            .ToDictionary(pair => pair.Key, pair => pair.Value!, StringComparer.OrdinalIgnoreCase);
+
+    private static MoeException Wrong(IConfigurationSection section, string expected) =>
+        new(MoeReason.Configuration, $"{section.Path} is '{section.Value}'; {expected} is expected.");
+}

@@ -1,0 +1,72 @@
+namespace Moe.Plugins;
+
+/// <summary>Checks a call against a layer, so that a method can trust what it is handed. Allocates only to complain.</summary>
+internal static class LayerCallCheck
+{
+    public static void Check(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter)
+    {
+        int tokens = call.Input.Rows;
+        if (tokens > config.MaxTokens)
+        {
+            throw new ArgumentException(
+                $"The call brings {tokens} tokens; the layer was made for at most {config.MaxTokens} ({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.MaxTokens)}).");
+        }
+
+        int hidden = config.Shape.HiddenSize;
+        CheckView(call.Input, nameof(call.Input), tokens, hidden, config.Options.InputType, device);
+        CheckView(call.Output, nameof(call.Output), tokens, hidden, config.Options.OutputType, device);
+        CheckRouting(call, config, device, hasRouter, tokens);
+    }
+
+    private static void CheckRouting(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter, int tokens)
+    {
+        if (call.TopKIds.IsEmpty != call.TopKWeights.IsEmpty)
+        {
+            throw new ArgumentException(
+                $"{(call.TopKIds.IsEmpty ? nameof(call.TopKWeights) : nameof(call.TopKIds))} is there without the other: "
+                + "expert ids and their weights come both or neither.");
+        }
+
+        if (call.Routing == MoeRoutingSource.Router && !hasRouter)
+        {
+            throw new ArgumentException("The layer was made without router weights, so the call must route: Routing = Caller, with ids and weights.");
+        }
+
+        if (call.TopKIds.IsEmpty)
+        {
+            if (call.Routing == MoeRoutingSource.Caller && tokens != 0)
+            {
+                throw new ArgumentException("Routing is Caller, and TopKIds and TopKWeights are missing.");
+            }
+
+            return;
+        }
+
+        CheckView(call.TopKIds, nameof(call.TopKIds), tokens, config.Shape.TopK, MoeElementType.Int32, device);
+        CheckView(call.TopKWeights, nameof(call.TopKWeights), tokens, config.Shape.TopK, MoeElementType.Float32, device);
+    }
+
+    private static void CheckView(in MoeTensorView view, string name, int rows, int columns, MoeElementType type, MoeDevice device)
+    {
+        // A view of no tokens has nothing in it that could be wrong, not even an address.
+        if (rows == 0 && view.Rows == 0)
+        {
+            return;
+        }
+
+        if (view.Planes != 1 || view.Rows != rows || view.Columns != columns)
+        {
+            throw new ArgumentException($"{name} is [{view.Planes}, {view.Rows}, {view.Columns}]; [1, {rows}, {columns}] is expected.");
+        }
+
+        if (view.ElementType != type)
+        {
+            throw new ArgumentException($"{name} is {view.ElementType}; {type} is expected.");
+        }
+
+        if (view.Device != device)
+        {
+            throw new ArgumentException($"{name} is on {view.Device}; the layer is on {device}.");
+        }
+    }
+}

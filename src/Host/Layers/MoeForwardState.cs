@@ -1,0 +1,76 @@
+namespace Moe.Plugins;
+
+/// <summary>
+/// What forwards of one layer on one stream need: the method's workspace and, only where the method wants them, the host's padded
+/// buffers. Made by <see cref="MoeLayer.CreateState"/>.
+/// </summary>
+/// <remarks>
+/// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
+/// was enqueued with it; disposing the layer disposes its states.
+/// </remarks>
+public sealed class MoeForwardState : IDisposable
+{
+    private const int Free = 0;
+    private const int InUse = 1;
+    private const int Disposed = 2;
+
+    private readonly PaddedBuffer? _input;
+    private readonly PaddedBuffer? _output;
+    private int _use;
+
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, PaddedBuffer? input, PaddedBuffer? output)
+    {
+        Layer = layer;
+        Workspace = workspace;
+        _input = input;
+        _output = output;
+    }
+
+    /// <summary>The layer that the state belongs to.</summary>
+    public MoeLayer Layer { get; }
+
+    /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers.</summary>
+    public long ByteCount => Workspace.ByteCount + SizeOf(_input) + SizeOf(_output);
+
+    internal IMoeWorkspace Workspace { get; }
+
+    internal MoeTensorView PaddedInput => _input?.View ?? default;
+
+    internal MoeTensorView PaddedOutput => _output?.View ?? default;
+
+    /// <summary>Frees the workspace and the buffers. Waits for a forward that is being enqueued by another thread.</summary>
+    public void Dispose()
+    {
+        SpinWait wait = default;
+        while (Interlocked.CompareExchange(ref _use, Disposed, Free) is int use && use != Free)
+        {
+            if (use == Disposed)
+            {
+                return;
+            }
+
+            wait.SpinOnce();
+        }
+
+        Layer.Forget(this);
+        _input?.Dispose();
+        _output?.Dispose();
+        Workspace.Dispose();
+    }
+
+    internal void Enter()
+    {
+        switch (Interlocked.CompareExchange(ref _use, InUse, Free))
+        {
+            case InUse:
+                throw new InvalidOperationException(
+                    "Another thread is running a forward with this state. A state serves one forward at a time: make one for each thread.");
+            case Disposed:
+                throw new ObjectDisposedException(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
+        }
+    }
+
+    internal void Leave() => Volatile.Write(ref _use, Free);
+
+    private static long SizeOf(PaddedBuffer? buffer) => buffer is null ? 0 : buffer.View.Rows * buffer.View.RowStride;
+}

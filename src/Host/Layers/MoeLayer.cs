@@ -1,0 +1,243 @@
+namespace Moe.Plugins;
+
+/// <summary>
+/// A mixture-of-experts layer on one backend: made once, run on every batch. It asks the method for its sizes first, has the weights
+/// made from them, and in a forward pads the input and slices the output exactly where the method does not do so itself.
+/// </summary>
+/// <remarks>
+/// Weights are immutable: several threads may run forwards at once, each with a state of its own. Dispose after the enqueued work is
+/// done; it frees the layer's states, its weights and its method.
+/// </remarks>
+public sealed class MoeLayer : IDisposable
+{
+    private readonly PluginOwner? _owner;
+    private readonly IMoeWeights _weights;
+    private readonly IMoeMemory _memory;
+    private readonly MoeDevice _device;
+    private readonly bool _hasRouter;
+    private readonly Lock _lock = new();
+    private readonly List<MoeForwardState> _states = [];
+    private bool _isDisposed;
+
+    private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, bool hasRouter)
+    {
+        _owner = owner;
+        Method = method;
+        Config = config;
+        _memory = memory;
+        _device = memory.Device;
+        _weights = weights;
+        _hasRouter = hasRouter;
+    }
+
+    /// <summary>The sizes that the layer really has; every buffer is sized from it.</summary>
+    public MoeLayerConfig Config { get; }
+
+    /// <summary>The backend's method.</summary>
+    public IMoeQuantMethod Method { get; }
+
+    /// <summary>The device that the layer is on, and that the tensors of a call must be on.</summary>
+    public MoeDevice Device => _device;
+
+    /// <summary>Bytes of device memory that the weights take, padding included.</summary>
+    public long WeightByteCount => _weights.ByteCount;
+
+    /// <summary>Told when the layer is disposed.</summary>
+    internal Action<MoeLayer>? Disposed { get; set; }
+
+    /// <summary>Makes a layer from a method, without a host: rounds, checks the weights, has them loaded, in this order.</summary>
+    /// <param name="method">The method. The layer disposes it, but only if it could be made.</param>
+    /// <param name="shape">The model's own sizes.</param>
+    /// <param name="weights">The checkpoint's tensors; valid until the call returns.</param>
+    /// <param name="options">What the host decides; null for the defaults.</param>
+    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    /// <exception cref="MoeException">Shape, options or weights are wrong, the method broke the contract, or its device failed.</exception>
+    public static MoeLayer Create(
+        IMoeQuantMethod method,
+        MoeLayerShape shape,
+        MoeWeightSource weights,
+        MoeLayerOptions? options = null,
+        IProgress<double>? progress = null,
+        CancellationToken cancellationToken = default) =>
+        Create(owner: null, method, shape, weights, options, progress, cancellationToken);
+
+    /// <summary>Makes what a forward needs: once for each stream or thread that runs the layer.</summary>
+    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    public MoeForwardState CreateState()
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        MoeForwardState state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+        lock (_lock)
+        {
+            if (!_isDisposed)
+            {
+                _states.Add(state);
+                return state;
+            }
+        }
+
+        state.Dispose();
+        throw new ObjectDisposedException(nameof(MoeLayer));
+    }
+
+    /// <summary>
+    /// Enqueues a forward: pads the input if the method wants it padded, runs the method, slices the output if the method leaves it
+    /// padded. Allocates nothing, waits for nothing.
+    /// </summary>
+    /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
+    /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
+    /// <exception cref="MoeException">The device failed.</exception>
+    public void Forward(MoeForwardState state, MoeLayerCall call)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (state.Layer != this)
+        {
+            throw new ArgumentException("The forward state was made by another layer.", nameof(state));
+        }
+
+        LayerCallCheck.Check(call, Config, _device, _hasRouter);
+        state.Enter();
+        try
+        {
+            if (call.Input.Rows != 0)
+            {
+                Run(state, call);
+            }
+        }
+        catch (Exception exception) when (_owner is not null)
+        {
+            throw _owner.Wrap(exception, "running a forward");
+        }
+        finally
+        {
+            state.Leave();
+        }
+    }
+
+    /// <summary>Frees the states, the weights and the method.</summary>
+    public void Dispose()
+    {
+        MoeForwardState[] states;
+        lock (_lock)
+        {
+            if (_isDisposed)
+            {
+                return;
+            }
+
+            _isDisposed = true;
+            states = [.. _states];
+        }
+
+        foreach (MoeForwardState state in states)
+        {
+            state.Dispose();
+        }
+
+        _weights.Dispose();
+        Method.Dispose();
+        Disposed?.Invoke(this);
+    }
+
+    internal static MoeLayer Create(
+        PluginOwner? owner,
+        IMoeQuantMethod method,
+        MoeLayerShape shape,
+        MoeWeightSource weights,
+        MoeLayerOptions? options,
+        IProgress<double>? progress,
+        CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(method);
+        ArgumentNullException.ThrowIfNull(shape);
+        ArgumentNullException.ThrowIfNull(weights);
+
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
+        weights.Validate(shape);
+        return PluginOwner.Call(
+            owner,
+            "making the layer's weights",
+            () =>
+            {
+                IMoeMemory memory = Require(method.Memory, nameof(IMoeQuantMethod.Memory));
+                IMoeWeights made = Require(
+                    method.CreateWeights(config, weights, progress, cancellationToken),
+                    nameof(IMoeQuantMethod.CreateWeights));
+                return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
+            });
+    }
+
+    internal void Forget(MoeForwardState state)
+    {
+        lock (_lock)
+        {
+            _states.Remove(state);
+        }
+    }
+
+    private static T Require<T>(T? value, string member)
+        where T : class =>
+        value ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeQuantMethod)}.{member} returned null.");
+
+    private MoeForwardState MakeState()
+    {
+        IMoeWorkspace workspace = Require(Method.CreateWorkspace(Config), nameof(IMoeQuantMethod.CreateWorkspace));
+        PaddedBuffer? input = null;
+        PaddedBuffer? output = null;
+        try
+        {
+            if (Config.HostPadsInput)
+            {
+                input = new PaddedBuffer(_memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+            }
+
+            if (Config.HostSlicesOutput)
+            {
+                output = new PaddedBuffer(_memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+            }
+
+            return new MoeForwardState(this, workspace, input, output);
+        }
+        catch
+        {
+            input?.Dispose();
+            workspace.Dispose();
+            throw;
+        }
+    }
+
+    private void Run(MoeForwardState state, in MoeLayerCall call)
+    {
+        MoeTensorView input = call.Input;
+        if (Config.HostPadsInput)
+        {
+            input = state.PaddedInput.FirstRows(call.Input.Rows);
+            Copy(call.Input, input, call.Stream);
+        }
+
+        MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
+        Method.Forward(new MoeForwardArguments
+        {
+            Weights = _weights,
+            Workspace = state.Workspace,
+            Input = input,
+            RouterInput = call.Input,
+            Output = output,
+            TopKIds = call.TopKIds,
+            TopKWeights = call.TopKWeights,
+            Routing = call.Routing,
+            Stream = call.Stream,
+        });
+
+        if (Config.HostSlicesOutput)
+        {
+            Copy(output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
+        }
+    }
+
+    // Copies the source's columns; what the destination has beyond them is untouched, and so stays zero in a padded input.
+    private void Copy(in MoeTensorView source, in MoeTensorView destination, nint stream) =>
+        _memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
+}

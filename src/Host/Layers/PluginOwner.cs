@@ -1,0 +1,25 @@
+namespace Moe.Plugins;
+
+/// <summary>Whose code runs: what it throws is wrapped in an exception that names the plugin.</summary>
+internal sealed record PluginOwner(string Id, string Version)
+{
+    /// <summary>Calls into a plugin. Where there is no owner, the caller made the method and sees what it throws as it is.</summary>
+    public static T Call<T>(PluginOwner? owner, string doing, Func<T> call)
+    {
+        try
+        {
+            return call();
+        }
+        catch (Exception exception) when (owner is not null && exception is not OperationCanceledException)
+        {
+            throw owner.Wrap(exception, doing);
+        }
+    }
+
+    /// <summary>The exception to throw instead.</summary>
+    public MoePluginException Wrap(Exception exception, string doing)
+    {
+        (MoeReason reason, string sentence) = Fault.Explain(exception);
+        return new MoePluginException(this, reason, $"Plugin {Id} {Version} failed while {doing}: {sentence}", exception);
+    }
+}

@@ -1,0 +1,52 @@
+using System.Runtime.ExceptionServices;
+
+namespace Moe.Plugins;
+
+/// <summary>
+/// Runs a plugin's code on a thread of its own, so that code which never returns costs its caller only the wait. A thread cannot be
+/// stopped: one that is late is left behind, and whoever started it never calls that plugin again.
+/// </summary>
+internal sealed class Deadline<T>
+{
+    private readonly Thread _thread;
+    private readonly long _started = Environment.TickCount64;
+    private T? _result;
+    private ExceptionDispatchInfo? _exception;
+
+    public Deadline(string name, Func<T> work)
+    {
+        _thread = new Thread(() =>
+        {
+            try
+            {
+                _result = work();
+            }
+            catch (Exception exception)
+            {
+                // Whatever it is belongs to the one who waits; on this thread it would end the process.
+                _exception = ExceptionDispatchInfo.Capture(exception);
+            }
+        })
+        {
+            IsBackground = true,
+            Name = name,
+        };
+        _thread.Start();
+    }
+
+    /// <summary>Waits until <paramref name="timeout"/> after the start.</summary>
+    /// <returns>Whether the work is done; if not, it is still running.</returns>
+    public bool TryGet(TimeSpan timeout, out T? result)
+    {
+        double left = Math.Max(0, timeout.TotalMilliseconds - (Environment.TickCount64 - _started));
+        if (!_thread.Join(TimeSpan.FromMilliseconds(left)))
+        {
+            result = default;
+            return false;
+        }
+
+        _exception?.Throw();
+        result = _result;
+        return true;
+    }
+}

@@ -1,0 +1,17 @@
+namespace Moe.Plugins;
+
+/// <summary>How a step with a plugin ended.</summary>
+public enum MoeStepOutcome
+{
+    /// <summary>Well.</summary>
+    Passed = 0,
+
+    /// <summary>The plugin was refused: it cannot work here.</summary>
+    Refused,
+
+    /// <summary>The plugin's code or its files failed.</summary>
+    Failed,
+
+    /// <summary>The plugin's code did not return in time.</summary>
+    TimedOut,
+}

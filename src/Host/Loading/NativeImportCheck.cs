@@ -1,0 +1,59 @@
+using System.Reflection.Metadata;
+using System.Reflection.Metadata.Ecma335;
+using System.Reflection.PortableExecutable;
+
+namespace Moe.Plugins;
+
+/// <summary>
+/// Refuses an assembly that imports a native library of its own folder by its short name. The runtime keeps libraries that it found by
+/// short name for the whole process: the second plugin to import <c>k</c> would be given the first one's. By the file's full name, or
+/// as a native asset of the plugin's deps.json, each plugin gets its own.
+/// </summary>
+internal static class NativeImportCheck
+{
+    public static void Check(string folder)
+    {
+        // deps.json names the native assets that the load context finds by any name.
+        string[] dependencies = [.. Directory.EnumerateFiles(folder, "*.deps.json").Select(File.ReadAllText)];
+        foreach (string assembly in Directory.EnumerateFiles(folder, "*.dll"))
+        {
+            foreach (string import in ImportsOf(assembly))
+            {
+                string[] files = [$"lib{import}.so", $"{import}.so", $"lib{import}.dylib", $"{import}.dylib"];
+                string? file = files.FirstOrDefault(f => File.Exists(Path.Combine(folder, f)));
+                if (file is not null && !dependencies.Any(text => text.Contains($"{file}\"", StringComparison.Ordinal)))
+                {
+                    throw new MoeException(
+                        MoeReason.MissingLibrary,
+                        $"{Path.GetFileName(assembly)} imports '{import}' and means its own {file}; by this name it may be given another "
+                        + $"plugin's library. Import '{file}', or make it a native asset of the project (runtimes/<rid>/native).");
+                }
+            }
+        }
+    }
+
+    private static string[] ImportsOf(string assembly)
+    {
+        try
+        {
+            using FileStream stream = File.OpenRead(assembly);
+            using var image = new PEReader(stream);
+            if (!image.HasMetadata)
+            {
+                return [];
+            }
+
+            // An assembly that sets its own resolver finds its libraries itself, before the runtime looks anywhere.
+            MetadataReader metadata = image.GetMetadataReader();
+            return metadata.MemberReferences.Any(m => metadata.StringComparer.Equals(metadata.GetMemberReference(m).Name, "SetDllImportResolver"))
+                ? []
+                : [.. Enumerable.Range(1, metadata.GetTableRowCount(TableIndex.ModuleRef))
+                    .Select(row => metadata.GetModuleReference(MetadataTokens.ModuleReferenceHandle(row)))
+                    .Select(module => metadata.GetString(module.Name))];
+        }
+        catch (BadImageFormatException)
+        {
+            return [];
+        }
+    }
+}

@@ -1,0 +1,137 @@
+using System.Diagnostics;
+
+namespace Moe.Plugins;
+
+/// <summary>A plugin on its way from a folder to an active backend: what is known of it, and what was done with it.</summary>
+internal sealed class PluginRecord
+{
+    private readonly Lock _lock = new();
+    private readonly List<MoePluginStep> _steps = [];
+
+    public PluginRecord(string id, string path)
+    {
+        Id = id;
+        Path = path;
+    }
+
+    public string Id { get; set; }
+
+    public string Version { get; set; } = "";
+
+    public string ContractVersion { get; set; } = "";
+
+    public string Path { get; }
+
+    public MoeCandidateState State { get; private set; }
+
+    public MoeReason Reason { get; private set; }
+
+    public string Message { get; private set; } = "";
+
+    public PluginOwner Owner => new(Id, Version);
+
+    /// <summary>How the entry object is made; set once the plugin is loaded.</summary>
+    public Func<IMoePlugin>? Entry { get; set; }
+
+    public ILoadedPlugin? Loaded { get; set; }
+
+    /// <summary>The backend; null unless the plugin is active.</summary>
+    public IMoeBackend? Backend { get; private set; }
+
+    public bool HasEnded => State is MoeCandidateState.Rejected or MoeCandidateState.Failed or MoeCandidateState.TimedOut;
+
+    /// <summary>Does a step before any of the plugin's code runs. The step returns its sentence, or throws.</summary>
+    /// <returns>Whether it passed.</returns>
+    public bool Try(MoePluginStepKind kind, MoeCandidateState reached, Func<string> step)
+    {
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            Pass(kind, reached, step(), clock.Elapsed);
+            return true;
+        }
+        catch (Exception exception)
+        {
+            // One plugin's fault, whatever it is, is that plugin's end and nobody else's.
+            End(kind, kind == MoePluginStepKind.Load ? MoeStepOutcome.Failed : MoeStepOutcome.Refused, exception, clock.Elapsed);
+            return false;
+        }
+    }
+
+    public void Activate(IMoeBackend backend, TimeSpan duration)
+    {
+        Backend = backend;
+        Pass(MoePluginStepKind.Activate, MoeCandidateState.Activated, "The backend was made.", duration);
+    }
+
+    public void End(MoePluginStepKind kind, MoeStepOutcome outcome, Exception exception, TimeSpan duration)
+    {
+        (MoeReason reason, string sentence) = Fault.Explain(exception);
+        End(new MoePluginStep(kind, outcome, reason, sentence, duration));
+    }
+
+    public void TimeOut(MoePluginStepKind kind, string doing, TimeSpan timeout) =>
+        End(new MoePluginStep(
+            kind,
+            MoeStepOutcome.TimedOut,
+            MoeReason.TimedOut,
+            $"{doing} did not return within {timeout.TotalSeconds:0.###} s ({MoeOptions.SectionName}:{nameof(MoeOptions.ActivationTimeout)}).",
+            timeout));
+
+    public MoePluginInfo Describe()
+    {
+        lock (_lock)
+        {
+            return new MoePluginInfo
+            {
+                Id = Id,
+                Version = Version,
+                Path = Path,
+                ContractVersion = ContractVersion,
+                State = State,
+                Reason = Reason,
+                Message = Message,
+                Steps = [.. _steps],
+            };
+        }
+    }
+
+    /// <summary>Lets go of the backend, so that its context can be unloaded.</summary>
+    public void Release()
+    {
+        Backend = null;
+        Entry = null;
+        Loaded = null;
+    }
+
+    private void Pass(MoePluginStepKind kind, MoeCandidateState reached, string sentence, TimeSpan duration)
+    {
+        lock (_lock)
+        {
+            State = reached;
+            _steps.Add(new MoePluginStep(kind, MoeStepOutcome.Passed, MoeReason.None, sentence, duration));
+        }
+    }
+
+    private void End(MoePluginStep step)
+    {
+        lock (_lock)
+        {
+            // Two probes may be late at once; the first says it.
+            if (HasEnded)
+            {
+                return;
+            }
+
+            State = step.Outcome switch
+            {
+                MoeStepOutcome.Refused => MoeCandidateState.Rejected,
+                MoeStepOutcome.TimedOut => MoeCandidateState.TimedOut,
+                _ => MoeCandidateState.Failed,
+            };
+            Reason = step.Reason;
+            Message = step.Sentence;
+            _steps.Add(step);
+        }
+    }
+}

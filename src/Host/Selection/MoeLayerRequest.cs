@@ -1,0 +1,20 @@
+namespace Moe.Plugins;
+
+/// <summary>A layer that a backend is looked for.</summary>
+public sealed record MoeLayerRequest
+{
+    /// <summary>The layer's name, such as <c>model.layers.3.mlp</c>: what the patterns of <see cref="MoeOptions.Layers"/> are held against.</summary>
+    public string Name { get; init; } = "";
+
+    /// <summary>The model's own sizes.</summary>
+    public required MoeLayerShape Shape { get; init; }
+
+    /// <summary>What the host decides about the layer.</summary>
+    public MoeLayerOptions Options { get; init; } = new();
+
+    /// <summary>A backend's id or <c>auto</c>; null leaves it to the host's options.</summary>
+    public string? Backend { get; init; }
+
+    /// <summary>The device; null leaves it to the host's options.</summary>
+    public MoeDevice? Device { get; init; }
+}
