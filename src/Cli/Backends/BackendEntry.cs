@@ -15,7 +15,7 @@ internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate,
         writer.WriteString("backend", Candidate.Id);
         writer.WriteString("version", Candidate.Version);
         writer.WriteString("path", Candidate.Path);
-        writer.WriteBoolean("supported", Candidate.Reason == MoeReason.None);
+        writer.WriteBoolean("supported", Candidate.IsEligible);
         writer.WriteString("state", JsonName(Candidate.State.ToString()));
         writer.WriteString("reason", JsonName(Candidate.Reason.ToString()));
         writer.WriteString("message", Candidate.Message);
@@ -33,7 +33,7 @@ internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate,
 
     public void WriteText(IAnsiConsole console, bool explain)
     {
-        bool isSupported = Candidate.Reason == MoeReason.None;
+        bool isSupported = Candidate.IsEligible;
         console.MarkupInterpolated($"[bold]{Candidate.Id}[/] {Candidate.Version}  ");
         if (isSupported)
         {
@@ -70,7 +70,7 @@ internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate,
 
     private void AddSteps(LabelGrid grid)
     {
-        bool isSupported = Candidate.Reason == MoeReason.None;
+        bool isSupported = Candidate.IsEligible;
         grid.Add("state", isSupported ? $"{Candidate.State}, score {Candidate.Score}" : $"{Candidate.State}: {Candidate.Reason}");
         if (isSupported && Candidate.Message.Length > 0)
         {

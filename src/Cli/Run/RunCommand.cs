@@ -41,6 +41,8 @@ internal static class RunCommand
         {
             Name = input.Name,
             Shape = input.Shape,
+            Backend = result.GetValue(CommandOptions.Backend),
+            Device = result.GetValue(CommandOptions.Device),
             Options = new MoeLayerOptions
             {
                 MaxTokens = input.Tokens.Rows,
@@ -52,13 +54,16 @@ internal static class RunCommand
         try
         {
             IProgress<double>? progress = console.Progress("loading");
-            using MoeLayer layer = host.CreateLayer(request, input.Source, progress, cancellationToken);
+
+            // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
+            MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
+            using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
             console.ClearProgress();
             using LayerRun run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
             return Finish(settings, console, new RunReport
             {
                 Input = input,
-                Backend = selection.Selected!,
+                Backend = selection.Selected,
                 Reason = selection.Sentence,
                 Layer = layer,
                 Run = run,
@@ -66,6 +71,10 @@ internal static class RunCommand
                     ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
                     : null,
             });
+        }
+        catch (MoeSelectionException exception)
+        {
+            throw new CommandException(ExitCode.Failed, exception.Report.Sentence, exception);
         }
         catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
         {
