@@ -4,11 +4,20 @@ using Spectre.Console;
 namespace Moe.Plugins.Cli;
 
 /// <summary>One plugin in `moe backends`.</summary>
-/// <param name="Shape">The layer asked about.</param>
-/// <param name="Candidate">The host's answer for it.</param>
-/// <param name="Smallest">The host's answer for the smallest layer of the format.</param>
-internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate, MoeCandidate? Smallest)
+internal sealed record BackendEntry
 {
+    /// <summary>The layer asked about.</summary>
+    public required MoeLayerShape Shape { get; init; }
+
+    /// <summary>The host's answer for it.</summary>
+    public required MoeCandidate Candidate { get; init; }
+
+    /// <summary>How it pads that layer, or the same layer in the other weight format; null where it says for neither.</summary>
+    public required BackendPadding? Padding { get; init; }
+
+    /// <summary>What was done with the plugin until it was active, or refused.</summary>
+    public required IReadOnlyList<MoePluginStep> Steps { get; init; }
+
     public void WriteJson(Utf8JsonWriter writer)
     {
         writer.WriteStartObject();
@@ -22,76 +31,77 @@ internal sealed record BackendEntry(MoeLayerShape Shape, MoeCandidate Candidate,
         writer.WriteNumberOrNull("score", (long?)Candidate.Score);
         writer.WriteString("device", Candidate.Device?.ToString());
         writer.WriteString("device_name", Candidate.DeviceName);
-        writer.WriteNumberOrNull("hidden_alignment", (long?)Smallest?.HiddenSize);
-        writer.WriteNumberOrNull("intermediate_alignment", (long?)Smallest?.IntermediateSize);
-        writer.WriteNumberOrNull("hidden_size_padded", (long?)Candidate.HiddenSize);
-        writer.WriteNumberOrNull("intermediate_size_padded", (long?)Candidate.IntermediateSize);
-        WriteBooleanOrNull(writer, "supports_skip_forward_padding", Candidate.SupportsSkipForwardPadding);
-        WriteBooleanOrNull(writer, "has_unpadded_output", Candidate.HasUnpaddedOutput);
+        WritePadding(writer);
+        writer.WriteStartArray("steps");
+        foreach (MoePluginStep step in Steps)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("step", JsonName(step.Step.ToString()));
+            writer.WriteString("outcome", JsonName(step.Outcome.ToString()));
+            writer.WriteString("reason", JsonName(step.Reason.ToString()));
+            writer.WriteString("message", step.Sentence);
+            writer.WriteNumber("milliseconds", Math.Round(step.Duration.TotalMilliseconds, 3));
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
         writer.WriteEndObject();
     }
 
     public void WriteText(IAnsiConsole console, bool explain)
     {
-        bool isSupported = Candidate.IsEligible;
         console.MarkupInterpolated($"[bold]{Candidate.Id}[/] {Candidate.Version}  ");
-        if (isSupported)
+        if (Candidate.IsEligible)
         {
-            console.MarkupLineInterpolated($"[green]runs[/] on {Candidate.Device?.ToString()} ({Candidate.DeviceName})");
+            console.MarkupLineInterpolated($"[green]runs it[/] on {Candidate.Device?.ToString()} ({Candidate.DeviceName}), score {Candidate.Score}");
         }
         else
         {
-            console.MarkupLineInterpolated($"[yellow]not here[/]: {Candidate.Message}");
+            console.MarkupLineInterpolated($"[yellow]does not run it here[/]: {Candidate.Message}");
         }
 
         var grid = new LabelGrid();
-        AddPadding(grid);
+        if (Padding is not null)
+        {
+            string other = Padding.Shape.WeightFormat == Shape.WeightFormat ? "" : $"of {LayerShapeText.Name(Padding.Shape.WeightFormat)} weights: ";
+            grid.Add("padding", $"{other}{Padding.Sizes}");
+            grid.Add("forward", Padding.Forward);
+        }
+
+        if (Candidate.IsEligible && Candidate.Message.Length > 0)
+        {
+            grid.Add("note", Candidate.Message);
+        }
+
+        grid.Add("from", Candidate.Path);
         if (explain)
         {
             AddSteps(grid);
         }
 
-        grid.Add("from", Candidate.Path);
         grid.WriteTo(console);
-    }
-
-    private void AddPadding(LabelGrid grid)
-    {
-        if (Candidate.HiddenSize is int hidden && Candidate.IntermediateSize is int intermediate)
-        {
-            string sizes = $"hidden {HumanText.Padded(Shape.HiddenSize, hidden)}{Unit(Smallest?.HiddenSize)}, "
-                + $"intermediate {HumanText.Padded(Shape.IntermediateSize, intermediate)}{Unit(Smallest?.IntermediateSize)}";
-            grid.Add("padding", sizes);
-            string input = Candidate.SupportsSkipForwardPadding == true ? "takes unpadded input" : "wants padded input";
-            string output = Candidate.HasUnpaddedOutput == true ? "writes unpadded output" : "writes padded output";
-            grid.Add("forward", $"{input}, {output}");
-        }
     }
 
     private void AddSteps(LabelGrid grid)
     {
-        bool isSupported = Candidate.IsEligible;
-        grid.Add("state", isSupported ? $"{Candidate.State}, score {Candidate.Score}" : $"{Candidate.State}: {Candidate.Reason}");
-        if (isSupported && Candidate.Message.Length > 0)
+        foreach (MoePluginStep step in Steps)
         {
-            grid.Add("note", Candidate.Message);
+            string time = HumanText.Microseconds(step.Duration.TotalMicroseconds);
+            grid.Add(JsonName(step.Step.ToString()), $"{step.Outcome} in {time}{(step.Sentence.Length == 0 ? "" : $": {step.Sentence}")}");
         }
+
+        grid.Add("state", Candidate.Reason == MoeReason.None ? $"{Candidate.State}" : $"{Candidate.State}, {Candidate.Reason}");
     }
 
-    /// <summary>MXFP4 has blocks of 32 itself: rounding to that pads nothing.</summary>
-    private string Unit(int? alignment) =>
-        alignment is int unit && unit > (Shape.WeightFormat == MoeWeightFormat.Mxfp4 ? 32 : 1) ? $" (to multiples of {unit})" : " (as it is)";
-
-    private static void WriteBooleanOrNull(Utf8JsonWriter writer, string name, bool? value)
+    private void WritePadding(Utf8JsonWriter writer)
     {
-        if (value is bool known)
-        {
-            writer.WriteBoolean(name, known);
-        }
-        else
-        {
-            writer.WriteNull(name);
-        }
+        writer.WriteString("padding_weight_format", Padding is null ? null : LayerShapeText.Name(Padding.Shape.WeightFormat));
+        writer.WriteNumberOrNull("hidden_alignment", (long?)Padding?.HiddenAlignment);
+        writer.WriteNumberOrNull("intermediate_alignment", (long?)Padding?.IntermediateAlignment);
+        writer.WriteNumberOrNull("hidden_size_padded", (long?)Padding?.HiddenSize);
+        writer.WriteNumberOrNull("intermediate_size_padded", (long?)Padding?.IntermediateSize);
+        writer.WriteBooleanOrNull("supports_skip_forward_padding", Padding?.SupportsSkipForwardPadding);
+        writer.WriteBooleanOrNull("has_unpadded_output", Padding?.HasUnpaddedOutput);
     }
 
     private static string JsonName(string name) => JsonNamingPolicy.SnakeCaseLower.ConvertName(name);

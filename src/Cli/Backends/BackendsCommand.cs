@@ -26,14 +26,14 @@ internal static class BackendsCommand
     {
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
         await using MoeHost host = HostFactory.Create(result);
-        BackendsReport report = BackendsReport.Create(host, shape, result.GetValue(CommandOptions.Explain));
+        BackendsReport report = BackendsReport.Create(host, shape);
         if (result.GetValue(CommandOptions.Json))
         {
             JsonText.WriteObject(console.Json, report.WriteJson);
         }
         else
         {
-            report.WriteText(console.Out);
+            report.WriteText(console.Out, result.GetValue(CommandOptions.Explain));
         }
 
         return ExitCode.Ok;

@@ -8,25 +8,29 @@ internal sealed class BackendsReport
 {
     private readonly MoeLayerShape _shape;
     private readonly MoeSelectionReport _selection;
-    private readonly bool _explain;
     private readonly List<BackendEntry> _entries;
 
-    private BackendsReport(MoeLayerShape shape, MoeSelectionReport selection, List<BackendEntry> entries, bool explain)
+    private BackendsReport(MoeLayerShape shape, MoeSelectionReport selection, List<BackendEntry> entries)
     {
         _shape = shape;
         _selection = selection;
         _entries = entries;
-        _explain = explain;
     }
 
-    public static BackendsReport Create(MoeHost host, MoeLayerShape shape, bool explain)
+    public static BackendsReport Create(MoeHost host, MoeLayerShape shape)
     {
-        MoeSelectionReport selection = Explain(host, shape);
-        MoeSelectionReport smallest = Explain(host, SmallestShape(shape));
+        MoeSelectionReport selection = host.Explain(new MoeLayerRequest { Shape = shape });
+        PaddingProbe[] probes = [.. PaddingProbe.ForEachFormat(host, shape)];
         var entries = selection.Candidates
-            .Select(candidate => new BackendEntry(shape, candidate, smallest.Candidates.FirstOrDefault(other => other.Path == candidate.Path)))
+            .Select(candidate => new BackendEntry
+            {
+                Shape = shape,
+                Candidate = candidate,
+                Padding = probes.Select(probe => probe.Of(candidate.Path)).FirstOrDefault(padding => padding is not null),
+                Steps = host.Plugins.FirstOrDefault(plugin => plugin.Path == candidate.Path)?.Steps ?? [],
+            })
             .ToList();
-        return new BackendsReport(shape, selection, entries, explain);
+        return new BackendsReport(shape, selection, entries);
     }
 
     public void WriteJson(Utf8JsonWriter writer)
@@ -34,6 +38,13 @@ internal sealed class BackendsReport
         writer.WriteShape(_shape);
         writer.WriteString("selected", _selection.Selected?.Id);
         writer.WriteString("reason", _selection.Sentence);
+        writer.WriteStartArray("folders");
+        foreach (string folder in _selection.Folders)
+        {
+            writer.WriteStringValue(folder);
+        }
+
+        writer.WriteEndArray();
         writer.WriteStartArray("backends");
         foreach (BackendEntry entry in _entries)
         {
@@ -43,26 +54,20 @@ internal sealed class BackendsReport
         writer.WriteEndArray();
     }
 
-    public void WriteText(IAnsiConsole console)
+    public void WriteText(IAnsiConsole console, bool explain)
     {
         console.MarkupLineInterpolated($"For a layer of [bold]{LayerShapeText.Describe(_shape)}[/]:");
+        console.WriteLine();
         foreach (BackendEntry entry in _entries)
         {
+            entry.WriteText(console, explain);
             console.WriteLine();
-            entry.WriteText(console, _explain);
         }
 
-        console.WriteLine();
         console.WriteLine(_selection.Sentence);
-    }
-
-    private static MoeSelectionReport Explain(MoeHost host, MoeLayerShape shape) =>
-        host.Explain(new MoeLayerRequest { Name = "backends", Shape = shape });
-
-    /// <summary>What a method rounds the smallest sizes of the format to is the unit that it pads to.</summary>
-    private static MoeLayerShape SmallestShape(MoeLayerShape shape)
-    {
-        int smallest = shape.WeightFormat == MoeWeightFormat.Mxfp4 ? 32 : 1;
-        return shape with { HiddenSize = smallest, IntermediateSize = smallest };
+        if (explain || _entries.Count == 0)
+        {
+            console.WriteLine($"Looked in {string.Join(", ", _selection.Folders)}.");
+        }
     }
 }

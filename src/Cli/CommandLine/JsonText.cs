@@ -56,6 +56,19 @@ internal static class JsonText
         }
     }
 
+    /// <summary>Writes a truth, or null where it is not known.</summary>
+    public static void WriteBooleanOrNull(this Utf8JsonWriter writer, string name, bool? value)
+    {
+        if (value is bool known)
+        {
+            writer.WriteBoolean(name, known);
+        }
+        else
+        {
+            writer.WriteNull(name);
+        }
+    }
+
     /// <summary>Writes a layer's own sizes under <c>shape</c>.</summary>
     public static void WriteShape(this Utf8JsonWriter writer, MoeLayerShape shape)
     {

@@ -25,7 +25,7 @@ internal sealed record PaddingCost
 
     public static IReadOnlyList<PaddingCost> ForEachBackend(MoeHost host, MoeLayerShape shape)
     {
-        MoeSelectionReport report = host.Explain(new MoeLayerRequest { Name = "inspect", Shape = shape });
+        MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = shape });
         return
         [
             .. report.Candidates.Select(candidate => new PaddingCost

@@ -39,7 +39,7 @@ internal static class RunCommand
         using RunInput input = settings.OpenInput();
         var request = new MoeLayerRequest
         {
-            Name = input.Name,
+            Name = input.LayerName,
             Shape = input.Shape,
             Backend = result.GetValue(CommandOptions.Backend),
             Device = result.GetValue(CommandOptions.Device),
@@ -63,8 +63,7 @@ internal static class RunCommand
             return Finish(settings, console, new RunReport
             {
                 Input = input,
-                Backend = selection.Selected,
-                Reason = selection.Sentence,
+                Selection = selection,
                 Layer = layer,
                 Run = run,
                 Verification = settings.Verify

@@ -17,7 +17,10 @@ internal sealed class RunInput : IDisposable
     private RunInput(List<IDisposable> owned) => _owned = owned;
 
     /// <summary>For people: which layer of what.</summary>
-    public required string Name { get; init; }
+    public required string Description { get; init; }
+
+    /// <summary>The layer's name in its model, which settings may single out; empty where it has none.</summary>
+    public string LayerName { get; private init; } = "";
 
     public required MoeLayerShape Shape { get; init; }
 
@@ -52,7 +55,8 @@ internal sealed class RunInput : IDisposable
 
             return new RunInput(owned)
             {
-                Name = $"{layer.Name} of {path}",
+                Description = $"{layer.Name} of {path}",
+                LayerName = layer.Name,
                 Shape = layer.Shape,
                 Source = layer.Source,
                 Tokens = input,
@@ -74,7 +78,7 @@ internal sealed class RunInput : IDisposable
         HostTensor input = RandomInput.Create(tokens ?? DefaultTokens, shape.HiddenSize, seed);
         return new RunInput([layer, input])
         {
-            Name = $"random weights, seed {seed}",
+            Description = $"random weights, seed {seed}",
             Shape = shape,
             Source = layer.Source,
             Tokens = input.View,

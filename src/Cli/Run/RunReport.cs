@@ -8,10 +8,8 @@ internal sealed class RunReport
 {
     public required RunInput Input { get; init; }
 
-    public required MoeCandidate Backend { get; init; }
-
-    /// <summary>Why this backend.</summary>
-    public required string Reason { get; init; }
+    /// <summary>Which backend, and why this one.</summary>
+    public required MoeSelectionReport Selection { get; init; }
 
     public required MoeLayer Layer { get; init; }
 
@@ -19,6 +17,8 @@ internal sealed class RunReport
 
     /// <summary>Null where nothing was checked.</summary>
     public required RunVerification? Verification { get; init; }
+
+    private MoeCandidate Backend => Selection.Selected!;
 
     public void WriteJson(Utf8JsonWriter writer)
     {
@@ -28,8 +28,8 @@ internal sealed class RunReport
         writer.WriteString("plugin_version", Backend.Version);
         writer.WriteString("device", Backend.Device.ToString());
         writer.WriteString("device_name", Backend.DeviceName);
-        writer.WriteString("reason", Reason);
-        writer.WriteString("layer", Input.Name);
+        writer.WriteString("reason", Selection.Sentence);
+        writer.WriteString("layer", Input.Description);
         writer.WriteNumber("tokens", Input.Tokens.Rows);
         writer.WriteString("output_type", config.Options.OutputType == MoeElementType.BFloat16 ? "bf16" : "f32");
         writer.WriteShape(config.Shape);
@@ -48,11 +48,15 @@ internal sealed class RunReport
     public void WriteText(IAnsiConsole console)
     {
         MoeLayerConfig config = Layer.Config;
-        console.MarkupLineInterpolated($"[bold]{Input.Name}[/]");
+        console.MarkupLineInterpolated($"[bold]{Input.Description}[/]");
         var grid = new LabelGrid();
         grid.Add("layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
-        grid.Add("backend", $"{Backend.Id} {Backend.Version} on {Backend.Device} ({Backend.DeviceName})");
-        grid.Add("why", Reason);
+        grid.Add("backend", Selection.Sentence);
+        if (Backend.Message.Length > 0)
+        {
+            grid.Add("note", Backend.Message);
+        }
+
         grid.Add("padding", Padding(config));
         grid.Add("weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
         grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
@@ -114,13 +118,6 @@ internal sealed class RunReport
         writer.WriteNumber("relative_error_limit", Layer.Method.Numerics.RelativeError);
         writer.WriteNumberOrNull("verified_tokens", (long?)check?.TokenCount);
         writer.WriteNumberOrNull("routing_differences", (long?)check?.Routing.TokenCount);
-        if (check is null)
-        {
-            writer.WriteNull("passed");
-        }
-        else
-        {
-            writer.WriteBoolean("passed", check.Passed);
-        }
+        writer.WriteBooleanOrNull("passed", check?.Passed);
     }
 }
