@@ -1,0 +1,106 @@
+// y = Σ over k of weight_k · (Σ over splits of partial_k + bias of its expert), for each token. Blocks of 128 threads, 4 columns a thread:
+// grid (ceil(hidden / 512), tokens).
+#include "ptx.cuh"
+
+struct CombineParameters
+{
+    const void* partial;   // [splits, tokens · top_k, partial_stride], float32, or BF16 if partial_is_bf16
+    const int* ids;        // [tokens, top_k]
+    const float* weights;  // [tokens, top_k]
+    const float* bias;     // [experts, hidden], or null
+    void* out;             // [tokens, out_stride], BF16, or float32 if out_is_float
+    i64 partial_stride;    // elements, a multiple of 4
+    i64 split_stride;      // elements between splits, a multiple of 4
+    i64 out_stride;        // elements, any
+    int hidden;            // a multiple of 8
+    int top_k;
+    int splits;
+    int experts;           // ids outside of 0 … experts − 1 add nothing
+    int partial_is_bf16;
+    int out_is_float;
+};
+
+extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+{
+    const int column = (blockIdx.x * 128 + threadIdx.x) * 4;
+    const i64 token = blockIdx.y;
+    wait_for_previous_launch();
+    allow_next_launch();
+    if (column >= p.hidden)
+    {
+        return;
+    }
+
+    float4 sum = make_float4(0, 0, 0, 0);
+#pragma unroll 4
+    for (int k = 0; k < p.top_k; k++)
+    {
+        const i64 pair = token * p.top_k + k;
+        const int expert = p.ids[pair];
+        if ((u32)expert >= (u32)p.experts)
+        {
+            continue;
+        }
+
+        const float weight = p.weights[pair];
+        float4 y = p.bias != nullptr ? *(const float4*)(p.bias + (i64)expert * p.hidden + column) : make_float4(0, 0, 0, 0);
+        for (int s = 0; s < p.splits; s++)
+        {
+            const i64 at = s * p.split_stride + pair * p.partial_stride + column;
+            float4 v;
+            if (p.partial_is_bf16)
+            {
+                const uint2 packed = *(const uint2*)((const u16*)p.partial + at);
+                v = make_float4(__uint_as_float(packed.x << 16), __uint_as_float(packed.x & 0xffff0000u),
+                                __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u));
+            }
+            else
+            {
+                v = *(const float4*)((const float*)p.partial + at);
+            }
+
+            y.x += v.x;
+            y.y += v.y;
+            y.z += v.z;
+            y.w += v.w;
+        }
+
+        sum.x += weight * y.x;
+        sum.y += weight * y.y;
+        sum.z += weight * y.z;
+        sum.w += weight * y.w;
+    }
+
+    // The caller's rows may begin anywhere, so wide stores only where this one is aligned.
+    if (p.out_is_float)
+    {
+        float* out = (float*)p.out + token * p.out_stride + column;
+        if ((u64)out % 16 == 0)
+        {
+            *(float4*)out = sum;
+        }
+        else
+        {
+            out[0] = sum.x;
+            out[1] = sum.y;
+            out[2] = sum.z;
+            out[3] = sum.w;
+        }
+    }
+    else
+    {
+        u16* out = (u16*)p.out + token * p.out_stride + column;
+        const uint2 packed = make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w));
+        if ((u64)out % 8 == 0)
+        {
+            *(uint2*)out = packed;
+        }
+        else
+        {
+            out[0] = (u16)packed.x;
+            out[1] = (u16)(packed.x >> 16);
+            out[2] = (u16)packed.y;
+            out[3] = (u16)(packed.y >> 16);
+        }
+    }
+}
