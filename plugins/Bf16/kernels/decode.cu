@@ -1,34 +1,32 @@
 // Both products of a BF16 mixture-of-experts layer for few tokens an expert, where reading the weights once is all the time there is.
 //
 // A thread block takes tiles of kRows weight rows of one expert and streams them through shared memory, kDepth values of the inner
-// dimension a stage, together with the same slice of the expert's tokens (at most kTokens). The weights are the 16-row operand of the
-// warps' matrix instruction and tokens its 8 columns, so that up to 8 tokens cost the same. The 8 warps divide first the rows, then the
-// inner dimension; the latter parts are summed in a fixed order through shared memory. Stages belong to one unending sequence over the
-// block's tiles, so that the stream does not pause between tiles; the second product starts it before the first is done.
+// dimension a stage, together with the same slice of the expert's tokens (at most kTokens). One warp does nothing but start copies, as far
+// ahead as there are stages and across tiles; in the second product it starts on the weights before the first product is done. Eight warps
+// multiply: the weights are the 16-row operand of the matrix instruction and tokens its 8 columns, so that 1 to 8 tokens cost the same.
+// They divide first the rows, then the inner dimension; the latter's parts are summed through shared memory in a fixed order.
 //
-// Compiled with -DMOE_ROWS, -DMOE_TOKENS, -DMOE_DEPTH and -DMOE_STAGES; MOE_NAME(x) gives the entry points their names.
+// Compiled with -DMOE_ROWS, -DMOE_TOKENS, -DMOE_DEPTH and -DMOE_STAGES, which also name the entry points.
 #include "ptx.cuh"
 
-#define MOE_JOIN4(a, r, n, x) a##_r##r##_n##n
-#define MOE_JOIN3(a, r, n) MOE_JOIN4(a, r, n, )
-#define MOE_NAME(a) MOE_JOIN3(a, MOE_ROWS, MOE_TOKENS)
+#define MOE_JOIN(a, r, n) a##_r##r##_n##n
+#define MOE_EXPAND(a, r, n) MOE_JOIN(a, r, n)
+#define MOE_NAME(a) MOE_EXPAND(a, MOE_ROWS, MOE_TOKENS)
 
 namespace
 {
 constexpr int kRows = MOE_ROWS, kTokens = MOE_TOKENS, kDepth = MOE_DEPTH, kStages = MOE_STAGES;
-constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kWarps = 8, kThreads = (kWarps + 1) * 32;
 constexpr int kRowWarps = kRows / 16, kDepthWarps = kWarps / kRowWarps, kColumns = kTokens / 8;
+constexpr int kSlices = kDepth / 32 / kDepthWarps;  // slices of 32 that a warp takes from a stage
 // Row strides in bytes that keep the 16-byte reads of 8 lanes in distinct banks: lanes read every second weight row, and each token row.
 constexpr int kWeightStride = kDepth * 2 + 32, kTokenStride = kDepth * 2 + 64;
 constexpr int kTokenBase = kRows * kWeightStride, kStageBytes = kTokenBase + kTokens * kTokenStride;
-constexpr int kLine = kDepth / 8;                  // 16-byte pieces a row
-constexpr int kRowStep = kThreads / kLine;         // rows that one round of all threads' copies covers
-constexpr int kWeightRounds = kRows / kRowStep, kTokenRounds = (kTokens + kRowStep - 1) / kRowStep;
-constexpr int kSlices = kDepth / 32 / kDepthWarps;  // slices of 32 that a warp takes from a stage
-static_assert(kRows % 16 == 0 && kWarps % kRowWarps == 0 && kTokens % 8 == 0, "whole matrix instructions");
-static_assert(kThreads % kLine == 0 && kRows % kRowStep == 0, "whole rounds of copies");
+constexpr int kSumBytes = (kDepthWarps - 1) * kRowWarps * kColumns * 512;
+// Shared memory: stages, then sums, then a full and an empty barrier a stage.
+constexpr int kSumBase = kStages * kStageBytes, kBarrierBase = kSumBase + kSumBytes;
+static_assert(kRows % 16 == 0 && kWarps % kRowWarps == 0 && kTokens % 8 == 0 && kTokens <= 64, "whole matrix instructions");
 static_assert(kDepth % (32 * kDepthWarps) == 0 && (kDepth * 2) % 128 == 0, "whole slices for each warp");
-static_assert(kWarps * kColumns * 512 <= kStageBytes, "a stage also holds the warps' sums");
 }
 
 struct ProductParameters
@@ -42,7 +40,7 @@ struct ProductParameters
     const int* row_block_count;
     i64 x_stride;                // elements
     i64 out_stride;              // elements, second product: even
-    i64 split_stride;            // elements between splits
+    i64 split_stride;            // elements between splits, even
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden; even
     int depth;                   // inner dimension, a multiple of 8
     int top_k;
@@ -50,16 +48,100 @@ struct ProductParameters
     float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
 };
 
-template <bool kFirst>
-__device__ __forceinline__ void product(const ProductParameters& p)
+/// How the tiles of a launch are numbered: row blocks, in each the splits, in each the row tiles.
+struct Tiling
 {
-    extern __shared__ __align__(128) char stages[];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    const int row_warp = warp % kRowWarps, depth_warp = warp / kRowWarps;
-    const int line = threadIdx.x % kLine, copy_row = threadIdx.x / kLine;
-    const u32 base = shared_address(stages);
-    const u64 once = policy_evict_first();
+    int row_tiles, block_tiles, tiles, part;
 
+    __device__ __forceinline__ explicit Tiling(const ProductParameters& p)
+        : row_tiles(ceil_div(p.rows, kRows)), block_tiles(row_tiles * p.splits),
+          tiles(load_coherent(p.row_block_count) * block_tiles), part(ceil_div(ceil_div(p.depth, 32), p.splits) * 32)
+    {
+    }
+
+    __device__ __forceinline__ int4 block(const ProductParameters& p, int tile) const
+    {
+        return load_coherent(p.row_blocks + min(tile, tiles - 1) / block_tiles);
+    }
+};
+
+/// A place in a block's sequence of stages, and what there is to copy for it.
+struct Cursor
+{
+    int tile, depth, depth_end, row0, stage;
+    u32 parity;
+    int4 block, next_block;
+
+    __device__ __forceinline__ void enter(const ProductParameters& p, const Tiling& tiling)
+    {
+        const int in_block = tile % tiling.block_tiles, split = in_block / tiling.row_tiles;
+        block = next_block;
+        row0 = in_block % tiling.row_tiles * kRows;
+        depth = split * tiling.part;
+        depth_end = max(depth, min(p.depth, depth + tiling.part));
+        next_block = tiling.block(p, tile + gridDim.x);
+    }
+
+    /// One stage on; true if a new tile begins.
+    __device__ __forceinline__ bool advance(const ProductParameters& p, const Tiling& tiling)
+    {
+        depth += kDepth;
+        stage++;
+        if (stage == kStages)
+        {
+            stage = 0;
+            parity ^= 1;
+        }
+
+        if (depth < depth_end)
+        {
+            return false;
+        }
+
+        tile += gridDim.x;
+        if (tile < tiling.tiles)
+        {
+            enter(p, tiling);
+        }
+
+        return true;
+    }
+};
+
+/// Copies `count` rows of `bytes` bytes to shared memory; all lanes of a warp take part.
+template <bool kOnce, typename Source>
+__device__ __forceinline__ void copy_rows(u32 to, int to_stride, int count, int bytes, u32 barrier, u64 policy, Source source)
+{
+    const int lane = threadIdx.x % 32;
+#if __CUDA_ARCH__ >= 900
+    for (int row = lane; row < count; row += 32)
+    {
+        if (kOnce)
+        {
+            copy_bulk(to + row * to_stride, source(row), bytes, barrier, policy);
+        }
+        else
+        {
+            copy_bulk(to + row * to_stride, source(row), bytes, barrier);
+        }
+    }
+#else
+    constexpr int kLine = kDepth / 8, kLanes = kLine < 32 ? kLine : 32;
+    for (int row = lane / kLanes; row < count; row += 32 / kLanes)
+    {
+        const char* from = (const char*)source(row);
+        for (int at = lane % kLanes * 16; at < bytes; at += kLanes * 16)
+        {
+            copy_async(to + row * to_stride + at, from + at);
+        }
+    }
+#endif
+}
+
+/// The copying warp.
+template <bool kFirst>
+__device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
+{
     if (kFirst)
     {
         wait_for_previous_launch();
@@ -67,212 +149,241 @@ __device__ __forceinline__ void product(const ProductParameters& p)
     }
 
     // The second product may read the routing before its wait: the first let it begin only after its own wait for the router.
-    const int row_tiles = ceil_div(p.rows, kRows), tiles_a_block = row_tiles * p.splits;
-    const int tiles = load_coherent(p.row_block_count) * tiles_a_block;
-    const int part = ceil_div(ceil_div(p.depth, 32), p.splits) * 32;
-    auto block_of = [&](int tile) { return load_coherent(p.row_blocks + min(tile, tiles - 1) / tiles_a_block); };
-
-    // The copying side: which stage comes next, some stages ahead of the computing side.
-    struct Cursor
+    const Tiling tiling(p);
+    const int lane = threadIdx.x % 32;
+    const u64 once = policy_evict_first();
+    const u32 full = base + kBarrierBase, empty = full + kStages * 8;
+    Cursor at = {};
+    at.tile = blockIdx.x;
+    if (at.tile < tiling.tiles)
     {
-        int tile, depth, depth_end, stage;
-        int4 block, next_block;
-        const u16* weight;
-        int rows_left;
-    };
-    auto enter_tile = [&](Cursor& c) {
-        c.block = c.next_block;
-        const int in_block = c.tile % tiles_a_block, split = in_block / row_tiles, row0 = (in_block % row_tiles) * kRows;
-        c.depth = split * part;
-        c.depth_end = min(p.depth, c.depth + part);
-        c.rows_left = p.rows - row0 - copy_row;
-        c.weight = p.weight + ((i64)c.block.x * p.rows + row0 + copy_row) * p.depth + line * 8;
-        c.next_block = block_of(c.tile + gridDim.x);
-    };
-    auto advance = [&](Cursor& c) {
-        c.depth += kDepth;
-        c.stage = c.stage + 1 == kStages ? 0 : c.stage + 1;
-        if (c.depth >= c.depth_end)
-        {
-            c.tile += gridDim.x;
-            if (c.tile < tiles)
-            {
-                enter_tile(c);
-            }
-        }
-    };
+        at.next_block = tiling.block(p, at.tile);
+        at.enter(p, tiling);
+    }
+
+    auto bytes_of = [&](const Cursor& c) { return max(0, min(kDepth, c.depth_end - c.depth) * 2); };
     auto copy_weights = [&](const Cursor& c) {
-        const u32 to = base + c.stage * kStageBytes + copy_row * kWeightStride + line * 16;
-        const int bytes = c.depth + line * 8 < c.depth_end ? 16 : 0;
-        const u16* from = bytes ? c.weight + c.depth : p.weight;
-        const i64 step = bytes ? (i64)kRowStep * p.depth : 0;
-#pragma unroll
-        for (int i = 0; i < kWeightRounds; i++)
+        const int rows = min(kRows, p.rows - c.row0), bytes = bytes_of(c);
+        const u32 barrier = full + c.stage * 8;
+        barrier_wait(empty + c.stage * 8, c.parity ^ 1);
+#if __CUDA_ARCH__ >= 900
+        if (lane == 0)
         {
-            if (i * kRowStep < c.rows_left)
-            {
-                copy_async_once(to + i * kRowStep * kWeightStride, from + i * step, bytes, once);
-            }
+            barrier_arrive_expect(barrier, (rows + c.block.z) * bytes);
+        }
+
+        __syncwarp();
+#endif
+        const u16* from = p.weight + ((i64)c.block.x * p.rows + c.row0) * p.depth + c.depth;
+        if (bytes > 0)
+        {
+            copy_rows<true>(base + c.stage * kStageBytes, kWeightStride, rows, bytes, barrier, once,
+                            [&](int row) { return from + (i64)row * p.depth; });
         }
     };
-    // Rows of x that this thread copies, looked up once a tile.
-    int token_rows[kTokenRounds];
+
+    // A tile's rows of x, looked up once: row lane and row lane + 32.
+    i64 token_rows[2] = {};
     auto find_tokens = [&](const Cursor& c) {
 #pragma unroll
-        for (int i = 0; i < kTokenRounds; i++)
+        for (int i = 0; i < (kTokens + 31) / 32; i++)
         {
-            const int row = i * kRowStep + copy_row;
-            const int place = c.block.y + min(row, c.block.z - 1);
-            token_rows[i] = kFirst ? load_coherent(p.sorted_pairs + place) / p.top_k : place;
+            const int place = c.block.y + min(i * 32 + lane, c.block.z - 1);
+            token_rows[i] = (kFirst ? load_coherent(p.sorted_pairs + place) / p.top_k : place) * p.x_stride;
         }
     };
     auto copy_tokens = [&](const Cursor& c) {
-        const u32 to = base + c.stage * kStageBytes + kTokenBase + copy_row * kTokenStride + line * 16;
-        const int bytes = c.depth + line * 8 < c.depth_end ? 16 : 0;
-#pragma unroll
-        for (int i = 0; i < kTokenRounds; i++)
+        const int bytes = bytes_of(c);
+        const u32 barrier = full + c.stage * 8, to = base + c.stage * kStageBytes + kTokenBase;
+        if (bytes > 0)
         {
-            if (i * kRowStep + copy_row < c.block.z)
-            {
-                copy_async(to + i * kRowStep * kTokenStride, bytes ? p.x + token_rows[i] * p.x_stride + c.depth + line * 8 : p.x, bytes);
-            }
+#if __CUDA_ARCH__ >= 900
+            copy_rows<false>(to, kTokenStride, c.block.z, bytes, barrier, 0,
+                             [&](int row) { return p.x + (row < 32 ? token_rows[0] : token_rows[1]) + c.depth; });
+#else
+            copy_rows<false>(to, kTokenStride, c.block.z, bytes, barrier, 0, [&](int row) {
+                const int place = c.block.y + row;
+                return p.x + (kFirst ? load_coherent(p.sorted_pairs + place) / p.top_k : place) * p.x_stride + c.depth;
+            });
+#endif
         }
+
+#if __CUDA_ARCH__ < 900
+        barrier_arrive_after_copies(barrier);
+#endif
     };
 
-    Cursor ahead = {};
-    ahead.tile = blockIdx.x;
-    if (ahead.tile < tiles)
-    {
-        ahead.next_block = block_of(ahead.tile);
-        enter_tile(ahead);
-    }
-
-    int4 block = ahead.block;  // the computing side's
+    int early = 0;
     if (!kFirst)
     {
-        Cursor weights = ahead;
-#pragma unroll 1
-        for (int i = 0; i < kStages - 1; i++)
+        for (Cursor c = at; early < kStages && c.tile < tiling.tiles; early++)
         {
-            if (weights.tile < tiles)
-            {
-                copy_weights(weights);
-                advance(weights);
-            }
+            copy_weights(c);
+            c.advance(p, tiling);
         }
 
         wait_for_previous_launch();
         allow_next_launch();
     }
 
-    int found_tile = -1;
-    auto fill = [&](bool with_weights) {
-        if (ahead.tile < tiles)
+    bool new_tile = true;
+    while (at.tile < tiling.tiles)
+    {
+        if (early > 0)
         {
-            if (with_weights)
-            {
-                copy_weights(ahead);
-            }
-
-            if (ahead.tile != found_tile)
-            {
-                find_tokens(ahead);
-                found_tile = ahead.tile;
-            }
-
-            copy_tokens(ahead);
-            advance(ahead);
+            early--;
+        }
+        else
+        {
+            copy_weights(at);
         }
 
-        copy_async_commit();
-    };
-#pragma unroll 1
-    for (int i = 0; i < kStages - 1; i++)
+        if (new_tile)
+        {
+            find_tokens(at);
+        }
+
+        copy_tokens(at);
+        new_tile = at.advance(p, tiling);
+    }
+}
+
+/// The multiplying warps.
+template <bool kFirst>
+__device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char* shared, u32 base)
+{
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    const int row_warp = warp % kRowWarps, depth_warp = warp / kRowWarps;
+    const u32 full = base + kBarrierBase, empty = full + kStages * 8;
+    if (kFirst)
     {
-        fill(kFirst);
+        wait_for_previous_launch();
     }
 
-    int stage = 0;
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x)
+    const Tiling tiling(p);
+    Cursor at = {};
+    at.tile = blockIdx.x;
+    if (at.tile < tiling.tiles)
     {
-        const int in_block = tile % tiles_a_block, split = in_block / row_tiles, row0 = (in_block % row_tiles) * kRows;
-        const int depth = min(part, p.depth - split * part), tokens = block.z;
-        const int4 next_block = block_of(tile + gridDim.x);
+        at.next_block = tiling.block(p, at.tile);
+        at.enter(p, tiling);
+    }
+
+    while (at.tile < tiling.tiles)
+    {
+        const int tokens = at.block.z, row = at.row0 + row_warp * 16 + 2 * g, tile = at.tile;
+        const int4 block = at.block;
+        float2 bias = make_float2(0, 0);
+        if (kFirst && p.bias != nullptr && depth_warp == 0 && row < p.rows)
+        {
+            bias = *(const float2*)(p.bias + (i64)block.x * p.rows + row);
+        }
+
         float sums[kColumns][4] = {};
-        u32 at = 0;
-        int left = depth;
+        bool done;
         do
         {
-            copy_async_wait<kStages - 2>();
-            __syncthreads();
-            fill(true);
-            at = base + stage * kStageBytes;
-            const u32 weights = at + (row_warp * 16 + 2 * g) * kWeightStride + depth_warp * 64 + t * 16;
-            const u32 columns = at + kTokenBase + g * kTokenStride + depth_warp * 64 + t * 16;
+            const int left = at.depth_end - at.depth;
+            const u32 from = base + at.stage * kStageBytes;
+            const u32 weights = from + (row_warp * 16 + 2 * g) * kWeightStride + depth_warp * 64 + t * 16;
+            const u32 columns = from + kTokenBase + g * kTokenStride + depth_warp * 64 + t * 16;
+            const u32 release = empty + at.stage * 8;
+            barrier_wait(full + at.stage * 8, at.parity);
 #pragma unroll
             for (int i = 0; i < kSlices; i++)
             {
-                // Matrix row g is weight row 2g and row g + 8 is 2g + 1: gate and up of one output meet in one thread.
-                const uint4 even = load_shared(weights + i * kDepthWarps * 64);
-                const uint4 odd = load_shared(weights + i * kDepthWarps * 64 + kWeightStride);
+                const int depth = (i * kDepthWarps + depth_warp) * 32;
+                if (depth < left)
+                {
+                    // Matrix row g is weight row 2g and row g + 8 is 2g + 1: gate and up of one output meet in one thread.
+                    uint4 even = load_shared(weights + i * kDepthWarps * 64);
+                    uint4 odd = load_shared(weights + i * kDepthWarps * 64 + kWeightStride);
+                    const bool inside = depth + t * 8 < left;  // what lies beyond is old: neither operand may be read there
+                    if (!inside)
+                    {
+                        even = odd = make_uint4(0, 0, 0, 0);
+                    }
+
+#pragma unroll
+                    for (int j = 0; j < kColumns; j++)
+                    {
+                        if (j == 0 || j * 8 < tokens)
+                        {
+                            uint4 column = load_shared(columns + i * kDepthWarps * 64 + j * 8 * kTokenStride);
+                            if (!inside)
+                            {
+                                column = make_uint4(0, 0, 0, 0);
+                            }
+
+                            mma_bf16_k32(sums[j], even, odd, column);
+                        }
+                    }
+                }
+            }
+
+            __syncwarp();
+            if (lane == 0)
+            {
+                barrier_arrive(release);
+            }
+
+            done = at.advance(p, tiling);
+        } while (!done);
+
+        if (kDepthWarps > 1)
+        {
+            float4* all = (float4*)(shared + kSumBase);
+            sync_warps(1, kWarps * 32);  // the tile before has been summed
+            if (depth_warp > 0)
+            {
 #pragma unroll
                 for (int j = 0; j < kColumns; j++)
                 {
                     if (j == 0 || j * 8 < tokens)
                     {
-                        mma_bf16_k32(sums[j], even, odd, load_shared(columns + i * kDepthWarps * 64 + j * 8 * kTokenStride));
+                        all[(((depth_warp - 1) * kRowWarps + row_warp) * kColumns + j) * 32 + lane] =
+                            make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
                     }
                 }
             }
 
-            stage = stage + 1 == kStages ? 0 : stage + 1;
-            left -= kDepth;
-        } while (left > 0);
-
-        // The stage just used is free until the next one has been waited for: it takes the sums.
-        __syncthreads();
-        float4* all = (float4*)(stages + (at - base));
-#pragma unroll
-        for (int j = 0; j < kColumns; j++)
-        {
-            if (j == 0 || j * 8 < tokens)
-            {
-                all[((depth_warp * kRowWarps + row_warp) * kColumns + j) * 32 + lane] = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
-            }
-        }
-
-        __syncthreads();
-#pragma unroll 1
-        for (int item = warp; item < kRowWarps * kColumns; item += kWarps)
-        {
-            const int j = item % kColumns, row = row0 + item / kColumns * 16 + 2 * g;
-            if (j * 8 >= tokens || row >= p.rows)
+            sync_warps(1, kWarps * 32);
+            if (depth_warp > 0)
             {
                 continue;
             }
 
-            float4 sum = all[item * 32 + lane];
 #pragma unroll
-            for (int w = 1; w < kDepthWarps; w++)
+            for (int j = 0; j < kColumns; j++)
             {
-                const float4 v = all[(w * kRowWarps * kColumns + item) * 32 + lane];
-                sum.x += v.x;
-                sum.y += v.y;
-                sum.z += v.z;
-                sum.w += v.w;
+                if (j == 0 || j * 8 < tokens)
+                {
+#pragma unroll
+                    for (int w = 0; w < kDepthWarps - 1; w++)
+                    {
+                        const float4 v = all[((w * kRowWarps + row_warp) * kColumns + j) * 32 + lane];
+                        sums[j][0] += v.x;
+                        sums[j][1] += v.y;
+                        sums[j][2] += v.z;
+                        sums[j][3] += v.w;
+                    }
+                }
             }
+        }
 
-            float2 bias = make_float2(0, 0);
-            if (kFirst && p.bias != nullptr)
-            {
-                bias = *(const float2*)(p.bias + (i64)block.x * p.rows + row);
-            }
+        if (row >= p.rows)
+        {
+            continue;
+        }
 
+        const int split = tile % tiling.block_tiles / tiling.row_tiles;
+#pragma unroll
+        for (int j = 0; j < kColumns; j++)
+        {
 #pragma unroll
             for (int c = 0; c < 2; c++)
             {
                 const int token = j * 8 + 2 * t + c;
-                const float even = c == 0 ? sum.x : sum.y, odd = c == 0 ? sum.z : sum.w;
                 if (token >= tokens)
                 {
                     continue;
@@ -281,33 +392,58 @@ __device__ __forceinline__ void product(const ProductParameters& p)
                 const i64 place = block.y + token;
                 if (kFirst)
                 {
-                    const float gate = fminf(even + bias.x, p.limit), up = fminf(fmaxf(odd + bias.y, -p.limit), p.limit);
+                    const float gate = fminf(sums[j][c] + bias.x, p.limit), up = fminf(fmaxf(sums[j][c + 2] + bias.y, -p.limit), p.limit);
                     const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
                     ((u16*)p.out)[place * p.out_stride + row / 2] = float_to_bf16(act);
                 }
                 else
                 {
                     const i64 pair = load_coherent(p.sorted_pairs + place);
-                    *(float2*)((float*)p.out + split * p.split_stride + pair * p.out_stride + row) = make_float2(even, odd);
+                    *(float2*)((float*)p.out + split * p.split_stride + pair * p.out_stride + row) = make_float2(sums[j][c], sums[j][c + 2]);
                 }
             }
         }
-
-        block = next_block;
     }
 }
 
-#ifndef MOE_BLOCKS
-#define MOE_BLOCKS 2
+template <bool kFirst>
+__device__ __forceinline__ void product(const ProductParameters& p)
+{
+    extern __shared__ __align__(128) char shared[];
+    const u32 base = shared_address(shared), full = base + kBarrierBase;
+    if (threadIdx.x == 0)
+    {
+        for (int i = 0; i < kStages; i++)
+        {
+#if __CUDA_ARCH__ >= 900
+            barrier_init(full + i * 8, 1);
+#else
+            barrier_init(full + i * 8, 32);
 #endif
+            barrier_init(full + (kStages + i) * 8, kWarps);
+        }
 
-/// Grid: any number of blocks, best one a multiprocessor; 256 threads; dynamic shared memory MOE_STAGES · kStageBytes.
-extern "C" __global__ void __launch_bounds__(256, MOE_BLOCKS) MOE_NAME(bf16_decode_gate_up)(const __grid_constant__ ProductParameters p)
+        barrier_init_fence();
+    }
+
+    __syncthreads();
+    if (threadIdx.x / 32 == kWarps)
+    {
+        copy_tiles<kFirst>(p, base);
+    }
+    else
+    {
+        multiply_tiles<kFirst>(p, shared, base);
+    }
+}
+
+/// Grid: any number of blocks, best one a multiprocessor; 288 threads; kBarrierBase + 16 · MOE_STAGES bytes of dynamic shared memory.
+extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_NAME(bf16_decode_gate_up)(const __grid_constant__ ProductParameters p)
 {
     product<true>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(256, MOE_BLOCKS) MOE_NAME(bf16_decode_down)(const __grid_constant__ ProductParameters p)
+extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_NAME(bf16_decode_down)(const __grid_constant__ ProductParameters p)
 {
     product<false>(p);
 }

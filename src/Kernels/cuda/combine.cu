@@ -20,55 +20,82 @@ struct CombineParameters
     int out_is_float;
 };
 
+__device__ __forceinline__ float4 load_partial(const CombineParameters& p, i64 at)
+{
+    if (!p.partial_is_bf16)
+    {
+        return *(const float4*)((const float*)p.partial + at);
+    }
+
+    const uint2 packed = *(const uint2*)((const u16*)p.partial + at);
+    return make_float4(__uint_as_float(packed.x << 16), __uint_as_float(packed.x & 0xffff0000u),
+                       __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u));
+}
+
 extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
 {
     const int column = (blockIdx.x * 128 + threadIdx.x) * 4;
     const i64 token = blockIdx.y;
-    wait_for_previous_launch();
-    allow_next_launch();
-    if (column >= p.hidden)
+    const bool inside = column < p.hidden;
+    float4 sum = make_float4(0, 0, 0, 0);
+    for (int k0 = 0; k0 < p.top_k; k0 += 4)
     {
-        return;
+        // Ids and weights are older than the launch before this one, so they and the biases may be read before its end.
+        float weight[4];
+        float4 y[4];
+        bool used[4];
+        if (inside)
+        {
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+                const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
+                const int expert = p.ids[pair];
+                const bool counts = k0 + i < p.top_k && (u32)expert < (u32)p.experts;
+                weight[i] = counts ? p.weights[pair] : 0.0f;
+                y[i] = counts && p.bias != nullptr ? *(const float4*)(p.bias + (i64)expert * p.hidden + column) : make_float4(0, 0, 0, 0);
+                used[i] = counts;
+            }
+        }
+
+        if (k0 == 0)
+        {
+            wait_for_previous_launch();
+            allow_next_launch();
+        }
+
+        if (inside)
+        {
+            for (int s = 0; s < p.splits; s++)
+            {
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                {
+                    if (used[i])
+                    {
+                        const float4 v = load_partial(p, s * p.split_stride + (token * p.top_k + k0 + i) * p.partial_stride + column);
+                        y[i].x += v.x;
+                        y[i].y += v.y;
+                        y[i].z += v.z;
+                        y[i].w += v.w;
+                    }
+                }
+            }
+
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+                sum.x += weight[i] * y[i].x;
+                sum.y += weight[i] * y[i].y;
+                sum.z += weight[i] * y[i].z;
+                sum.w += weight[i] * y[i].w;
+            }
+        }
     }
 
-    float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 4
-    for (int k = 0; k < p.top_k; k++)
+    if (!inside)
     {
-        const i64 pair = token * p.top_k + k;
-        const int expert = p.ids[pair];
-        if ((u32)expert >= (u32)p.experts)
-        {
-            continue;
-        }
-
-        const float weight = p.weights[pair];
-        float4 y = p.bias != nullptr ? *(const float4*)(p.bias + (i64)expert * p.hidden + column) : make_float4(0, 0, 0, 0);
-        for (int s = 0; s < p.splits; s++)
-        {
-            const i64 at = s * p.split_stride + pair * p.partial_stride + column;
-            float4 v;
-            if (p.partial_is_bf16)
-            {
-                const uint2 packed = *(const uint2*)((const u16*)p.partial + at);
-                v = make_float4(__uint_as_float(packed.x << 16), __uint_as_float(packed.x & 0xffff0000u),
-                                __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u));
-            }
-            else
-            {
-                v = *(const float4*)((const float*)p.partial + at);
-            }
-
-            y.x += v.x;
-            y.y += v.y;
-            y.z += v.z;
-            y.w += v.w;
-        }
-
-        sum.x += weight * y.x;
-        sum.y += weight * y.y;
-        sum.z += weight * y.z;
-        sum.w += weight * y.w;
+        return;
     }
 
     // The caller's rows may begin anywhere, so wide stores only where this one is aligned.

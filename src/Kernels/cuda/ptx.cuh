@@ -58,20 +58,7 @@ __device__ __forceinline__ uint4 load_shared(u32 address)
     return v;
 }
 
-// ---- cp.async (PTX ISA 9.7.9.25.3): copies that complete in groups, in order
-
-/// Copies 16 bytes, of which only the first `bytes` (0 to 16) are read and the rest become zero.
-__device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes)
-{
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
-}
-
-/// The same for what no other block will read: first to leave L2.
-__device__ __forceinline__ void copy_async_once(u32 shared, const void* global, int bytes, u64 policy)
-{
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2, %3;"
-                 ::"r"(shared), "l"(global), "r"(bytes), "l"(policy) : "memory");
-}
+// ---- asynchronous copies and the barriers that they complete on
 
 __device__ __forceinline__ u64 policy_evict_first()
 {
@@ -80,16 +67,78 @@ __device__ __forceinline__ u64 policy_evict_first()
     return policy;
 }
 
-__device__ __forceinline__ void copy_async_commit()
+__device__ __forceinline__ void barrier_init(u32 barrier, int arrivals)
 {
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-/// Waits until at most `kPending` of this thread's newest groups are under way.
-template <int kPending>
-__device__ __forceinline__ void copy_async_wait()
+/// Makes the barriers just initialised visible to the copy engine too; a block barrier must follow.
+__device__ __forceinline__ void barrier_init_fence()
 {
-    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+#if __CUDA_ARCH__ >= 900
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void barrier_arrive(u32 barrier)
+{
+    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier) : "memory");
+}
+
+/// Until the phase of this parity is complete.
+__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity)
+{
+    u32 done;
+    do
+    {
+#if __CUDA_ARCH__ >= 900
+        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
+#else
+        asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
+#endif
+    } while (done == 0);
+}
+
+#if __CUDA_ARCH__ >= 900
+/// Arrives, and has the phase wait for this many bytes of bulk copies too.
+__device__ __forceinline__ void barrier_arrive_expect(u32 barrier, u32 bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+/// Bulk copy of a multiple of 16 bytes between 16-byte-aligned addresses; completes on the barrier.
+__device__ __forceinline__ void copy_bulk(u32 shared, const void* global, u32 bytes, u32 barrier)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
+}
+
+/// The same with an L2 eviction policy.
+__device__ __forceinline__ void copy_bulk(u32 shared, const void* global, u32 bytes, u32 barrier, u64 policy)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+                 ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier), "l"(policy) : "memory");
+}
+#endif
+
+/// 16 bytes, past L1; completes with this thread's next barrier_arrive_after_copies.
+__device__ __forceinline__ void copy_async(u32 shared, const void* global)
+{
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+}
+
+/// Arrives once this thread's copy_async so far are done; the barrier's count includes this arrival.
+__device__ __forceinline__ void barrier_arrive_after_copies(u32 barrier)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+/// A barrier of some of the block's warps; 0 is the one that __syncthreads uses.
+__device__ __forceinline__ void sync_warps(int id, int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 // ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order

@@ -48,31 +48,51 @@ __device__ __forceinline__ float warp_sum(float v)
     return v;
 }
 
-/// One warp, one token: lane l holds the logits of experts l, l + 32, …
-__device__ __forceinline__ void choose_experts(const RouterParameters& p, int token, int parts)
+/// One warp, one token: lane l holds the logits of experts l, l + 32, … l + 32 · (kSlots − 1). Returns lane k's choice.
+template <int kSlots>
+__device__ __forceinline__ int choose_experts(const RouterParameters& p, int token, int parts)
 {
-    constexpr int kSlots = 16;
     const int lane = threadIdx.x % 32;
+    float logits[kSlots];
+    const i64 part_stride = (i64)p.tokens * p.experts;
+    constexpr int kBatch = kSlots <= 4 ? 4 : 1;
+#pragma unroll
+    for (int j = 0; j < kSlots; j++)
+    {
+        logits[j] = p.bias != nullptr ? p.bias[min(j * 32 + lane, p.experts - 1)] : 0.0f;
+    }
+
+    // Loads without branches, so that all of them are under way together.
+    for (int s = 0; s < parts; s += kBatch)
+    {
+        float v[kBatch][kSlots];
+#pragma unroll
+        for (int i = 0; i < kBatch; i++)
+        {
+#pragma unroll
+            for (int j = 0; j < kSlots; j++)
+            {
+                v[i][j] = load_coherent(p.partial_logits + min(s + i, parts - 1) * part_stride + (i64)token * p.experts
+                                        + min(j * 32 + lane, p.experts - 1));
+            }
+        }
+
+#pragma unroll
+        for (int i = 0; i < kBatch; i++)
+        {
+#pragma unroll
+            for (int j = 0; j < kSlots; j++)
+            {
+                logits[j] += s + i < parts ? v[i][j] : 0.0f;
+            }
+        }
+    }
+
     u32 keys[kSlots];  // 0 stands for none: only one NaN pattern has that key
 #pragma unroll
     for (int j = 0; j < kSlots; j++)
     {
-        keys[j] = 0;
-        if (j * 32 < p.experts)
-        {
-            const int expert = j * 32 + lane;
-            if (expert < p.experts)
-            {
-                const float* logit = p.partial_logits + (i64)token * p.experts + expert;
-                float sum = p.bias != nullptr ? p.bias[expert] : 0.0f;
-                for (int s = 0; s < parts; s++)
-                {
-                    sum += load_coherent(logit + (i64)s * p.tokens * p.experts);
-                }
-
-                keys[j] = max(order_key(sum), 1u);
-            }
-        }
+        keys[j] = j * 32 + lane < p.experts ? max(order_key(logits[j]), 1u) : 0;
     }
 
     float largest = 0.0f, denominator = 0.0f;
@@ -148,6 +168,8 @@ __device__ __forceinline__ void choose_experts(const RouterParameters& p, int to
         p.ids[(i64)token * p.top_k + lane] = my_id;
         p.weights[(i64)token * p.top_k + lane] = weight;
     }
+
+    return my_id;
 }
 
 /// Whether this block is the last of `blocks` to come here; what the others wrote before can then be seen.
@@ -275,17 +297,43 @@ __device__ __forceinline__ void route(const RouterParameters& p)
         return;
     }
 
-    for (int token = token0 + warp; token < min(p.tokens, token0 + 8 * kTiles); token += 8)
+    // Few pairs are sorted from shared memory, without another trip through L2.
+    const bool few = gridDim.x == 1 && p.tokens * p.top_k <= 32;
+    int* few_ids = (int*)shared;
+    if (threadIdx.x < 32)
     {
-        choose_experts(p, token, gridDim.z);
+        few_ids[threadIdx.x] = 0x7fffffff;
     }
 
-    if (p.sort == 0 || !is_last_block(p.tickets + gridDim.x, gridDim.x))
+    __syncthreads();
+    for (int token = token0 + warp; token < min(p.tokens, token0 + 8 * kTiles); token += 8)
+    {
+        const int id = p.experts <= 32    ? choose_experts<1>(p, token, gridDim.z)
+                       : p.experts <= 128 ? choose_experts<4>(p, token, gridDim.z)
+                                          : choose_experts<16>(p, token, gridDim.z);
+        if (few && lane < p.top_k)
+        {
+            few_ids[token * p.top_k + lane] = id;
+        }
+    }
+
+    if (p.sort == 0)
     {
         return;
     }
 
-    sort_pairs<256>(p.ids, p.tokens * p.top_k, p.experts, p.target, (int*)shared);
+    if (few)
+    {
+        __syncthreads();
+        sort_few_pairs(few_ids, p.tokens * p.top_k, p.experts, p.target);
+        return;
+    }
+
+    if (gridDim.x > 1 ? is_last_block(p.tickets + gridDim.x, gridDim.x) : true)
+    {
+        __syncthreads();
+        sort_pairs<256>(p.ids, p.tokens * p.top_k, p.experts, p.target, (int*)shared);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1) moe_router_8(const __grid_constant__ RouterParameters p)

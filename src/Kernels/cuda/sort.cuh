@@ -165,3 +165,66 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
         __syncwarp();
     }
 }
+
+/// The same for at most 32 pairs whose ids are in shared memory, those after the last pair being 0x7fffffff. At least 64 threads.
+__device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, int experts, const SortTarget& target)
+{
+    const int lane = threadIdx.x % 32;
+    if (threadIdx.x >= 32)
+    {
+        for (int expert = threadIdx.x - 32; expert <= experts; expert += blockDim.x - 32)
+        {
+            int before = 0;
+#pragma unroll
+            for (int q = 0; q < 32; q++)
+            {
+                before += ids[q] < expert;
+            }
+
+            target.expert_offsets[expert] = before;
+        }
+
+        return;
+    }
+
+    const int id = ids[lane];
+    const bool valid = (u32)id < (u32)experts;
+    int less = 0, rank = 0, same = 0;
+#pragma unroll
+    for (int q = 0; q < 32; q++)
+    {
+        const int other = ids[q];
+        less += other < id;
+        rank += other == id && q < lane;
+        same += other == id;
+    }
+
+    if (valid)
+    {
+        target.sorted_pairs[less + rank] = lane;
+    }
+
+    if (target.row_blocks == nullptr)
+    {
+        return;
+    }
+
+    const bool begins = valid && rank % target.block_rows == 0;
+    const u32 all = __ballot_sync(~0u, begins);
+    int block = 0;
+#pragma unroll
+    for (int q = 0; q < 32; q++)
+    {
+        block += (all >> q & 1) != 0 && (ids[q] < id || (ids[q] == id && q < lane));
+    }
+
+    if (begins)
+    {
+        target.row_blocks[block] = make_int4(id, less + rank, min(target.block_rows, same - rank), 0);
+    }
+
+    if (lane == 0)
+    {
+        *target.row_block_count = __popc(all);
+    }
+}
