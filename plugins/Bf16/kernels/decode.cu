@@ -1,12 +1,12 @@
 // Both products of a BF16 mixture-of-experts layer for few tokens an expert, where reading the weights once is all the time there is.
 //
 // A thread block takes tiles of kRows weight rows of one expert and streams them through shared memory, kDepth values of the inner
-// dimension a stage, together with the same slice of the expert's tokens (at most kTokens). One warp does nothing but start copies, as far
-// ahead as there are stages and across tiles; in the second product it starts on the weights before the first product is done. Eight warps
+// dimension a stage, together with the same slice of the expert's tokens (at most kTokens). Some warps do nothing but start copies, as far
+// ahead as there are stages and across tiles; in the second product they start on the weights before the first product is done. Eight warps
 // multiply: the weights are the 16-row operand of the matrix instruction and tokens its 8 columns, so that 1 to 8 tokens cost the same.
 // They divide first the rows, then the inner dimension; the latter's parts are summed through shared memory in a fixed order.
 //
-// Compiled with -DMOE_ROWS, -DMOE_TOKENS, -DMOE_DEPTH and -DMOE_STAGES, which also name the entry points.
+// Compiled with -DMOE_ROWS, -DMOE_TOKENS, -DMOE_DEPTH, -DMOE_STAGES and -DMOE_COPY_WARPS; the first two name the entry points.
 #include "ptx.cuh"
 
 #define MOE_JOIN(a, r, n) a##_r##r##_n##n
@@ -16,7 +16,7 @@
 namespace
 {
 constexpr int kRows = MOE_ROWS, kTokens = MOE_TOKENS, kDepth = MOE_DEPTH, kStages = MOE_STAGES;
-constexpr int kWarps = 8, kThreads = (kWarps + 1) * 32;
+constexpr int kWarps = 8, kCopyThreads = MOE_COPY_WARPS * 32, kThreads = kWarps * 32 + kCopyThreads;
 constexpr int kRowWarps = kRows / 16, kDepthWarps = kWarps / kRowWarps, kColumns = kTokens / 8;
 constexpr int kSlices = kDepth / 32 / kDepthWarps;  // slices of 32 that a warp takes from a stage
 // Row strides in bytes that keep the 16-byte reads of 8 lanes in distinct banks: lanes read every second weight row, and each token row.
@@ -25,6 +25,10 @@ constexpr int kTokenBase = kRows * kWeightStride, kStageBytes = kTokenBase + kTo
 constexpr int kSumBytes = (kDepthWarps - 1) * kRowWarps * kColumns * 512;
 // Shared memory: stages, then sums, then a full and an empty barrier a stage.
 constexpr int kSumBase = kStages * kStageBytes, kBarrierBase = kSumBase + kSumBytes;
+constexpr int kBlocks = kTokens <= 32 ? 2 : 1;  // so many fit on a multiprocessor, the two products side by side
+constexpr int kLine = kDepth / 8, kRowStep = kCopyThreads / kLine;  // 16-byte pieces a row; rows that the copying threads cover at once
+constexpr int kWeightRounds = kRows / kRowStep, kTokenRounds = (kTokens + kRowStep - 1) / kRowStep;
+static_assert(kCopyThreads % kLine == 0 && kRows % kRowStep == 0, "whole rounds of copies");
 static_assert(kRows % 16 == 0 && kWarps % kRowWarps == 0 && kTokens % 8 == 0 && kTokens <= 64, "whole matrix instructions");
 static_assert(kDepth % (32 * kDepthWarps) == 0 && (kDepth * 2) % 128 == 0, "whole slices for each warp");
 }
@@ -108,37 +112,7 @@ struct Cursor
     }
 };
 
-/// Copies `count` rows of `bytes` bytes to shared memory; all lanes of a warp take part.
-template <bool kOnce, typename Source>
-__device__ __forceinline__ void copy_rows(u32 to, int to_stride, int count, int bytes, u32 barrier, u64 policy, Source source)
-{
-    const int lane = threadIdx.x % 32;
-#if __CUDA_ARCH__ >= 900
-    for (int row = lane; row < count; row += 32)
-    {
-        if (kOnce)
-        {
-            copy_bulk(to + row * to_stride, source(row), bytes, barrier, policy);
-        }
-        else
-        {
-            copy_bulk(to + row * to_stride, source(row), bytes, barrier);
-        }
-    }
-#else
-    constexpr int kLine = kDepth / 8, kLanes = kLine < 32 ? kLine : 32;
-    for (int row = lane / kLanes; row < count; row += 32 / kLanes)
-    {
-        const char* from = (const char*)source(row);
-        for (int at = lane % kLanes * 16; at < bytes; at += kLanes * 16)
-        {
-            copy_async(to + row * to_stride + at, from + at);
-        }
-    }
-#endif
-}
-
-/// The copying warp.
+/// The copying warps.
 template <bool kFirst>
 __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
 {
@@ -150,7 +124,7 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
 
     // The second product may read the routing before its wait: the first let it begin only after its own wait for the router.
     const Tiling tiling(p);
-    const int lane = threadIdx.x % 32;
+    const int thread = threadIdx.x - kWarps * 32, row = thread / kLine, piece = thread % kLine;
     const u64 once = policy_evict_first();
     const u32 full = base + kBarrierBase, empty = full + kStages * 8;
     Cursor at = {};
@@ -161,56 +135,52 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
         at.enter(p, tiling);
     }
 
-    auto bytes_of = [&](const Cursor& c) { return max(0, min(kDepth, c.depth_end - c.depth) * 2); };
     auto copy_weights = [&](const Cursor& c) {
-        const int rows = min(kRows, p.rows - c.row0), bytes = bytes_of(c);
-        const u32 barrier = full + c.stage * 8;
+        const int depth = c.depth + piece * 8, bytes = depth < c.depth_end ? 16 : 0;
+        const int rows = depth < c.depth_end + 31 ? p.rows - c.row0 - row : 0;  // zeros only to the end of a slice of 32
+        const u16* from = p.weight + ((i64)c.block.x * p.rows + c.row0 + row) * p.depth + (bytes != 0 ? depth : 0);
+        const u32 to = base + c.stage * kStageBytes + row * kWeightStride + piece * 16;
         barrier_wait(empty + c.stage * 8, c.parity ^ 1);
-#if __CUDA_ARCH__ >= 900
-        if (lane == 0)
+#pragma unroll
+        for (int i = 0; i < kWeightRounds; i++)
         {
-            barrier_arrive_expect(barrier, (rows + c.block.z) * bytes);
-        }
-
-        __syncwarp();
-#endif
-        const u16* from = p.weight + ((i64)c.block.x * p.rows + c.row0) * p.depth + c.depth;
-        if (bytes > 0)
-        {
-            copy_rows<true>(base + c.stage * kStageBytes, kWeightStride, rows, bytes, barrier, once,
-                            [&](int row) { return from + (i64)row * p.depth; });
+            if (i * kRowStep < rows)
+            {
+                copy_async(to + i * kRowStep * kWeightStride, from + (i64)(i * kRowStep) * p.depth, bytes, once);
+            }
         }
     };
 
-    // A tile's rows of x, looked up once: row lane and row lane + 32.
-    i64 token_rows[2] = {};
+    // The tile's rows of x that this thread copies, looked up once.
+    int token_rows[kTokenRounds];
     auto find_tokens = [&](const Cursor& c) {
 #pragma unroll
-        for (int i = 0; i < (kTokens + 31) / 32; i++)
+        for (int i = 0; i < kTokenRounds; i++)
         {
-            const int place = c.block.y + min(i * 32 + lane, c.block.z - 1);
-            token_rows[i] = (kFirst ? load_coherent(p.sorted_pairs + place) / p.top_k : place) * p.x_stride;
+            const int place = c.block.y + min(i * kRowStep + row, c.block.z - 1);
+            token_rows[i] = kFirst ? load_coherent(p.sorted_pairs + place) : place;
+        }
+
+#pragma unroll
+        for (int i = 0; i < kTokenRounds; i++)
+        {
+            token_rows[i] /= kFirst ? p.top_k : 1;
         }
     };
     auto copy_tokens = [&](const Cursor& c) {
-        const int bytes = bytes_of(c);
-        const u32 barrier = full + c.stage * 8, to = base + c.stage * kStageBytes + kTokenBase;
-        if (bytes > 0)
+        const int depth = c.depth + piece * 8, bytes = depth < c.depth_end ? 16 : 0;
+        const int rows = depth < c.depth_end + 31 ? c.block.z - row : 0;
+        const u32 to = base + c.stage * kStageBytes + kTokenBase + row * kTokenStride + piece * 16;
+#pragma unroll
+        for (int i = 0; i < kTokenRounds; i++)
         {
-#if __CUDA_ARCH__ >= 900
-            copy_rows<false>(to, kTokenStride, c.block.z, bytes, barrier, 0,
-                             [&](int row) { return p.x + (row < 32 ? token_rows[0] : token_rows[1]) + c.depth; });
-#else
-            copy_rows<false>(to, kTokenStride, c.block.z, bytes, barrier, 0, [&](int row) {
-                const int place = c.block.y + row;
-                return p.x + (kFirst ? load_coherent(p.sorted_pairs + place) / p.top_k : place) * p.x_stride + c.depth;
-            });
-#endif
+            if (i * kRowStep < rows)
+            {
+                copy_async(to + i * kRowStep * kTokenStride, p.x + token_rows[i] * p.x_stride + (bytes != 0 ? depth : 0), bytes);
+            }
         }
 
-#if __CUDA_ARCH__ < 900
-        barrier_arrive_after_copies(barrier);
-#endif
+        barrier_arrive_after_copies(full + c.stage * 8);
     };
 
     int early = 0;
@@ -296,26 +266,14 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
                 if (depth < left)
                 {
                     // Matrix row g is weight row 2g and row g + 8 is 2g + 1: gate and up of one output meet in one thread.
-                    uint4 even = load_shared(weights + i * kDepthWarps * 64);
-                    uint4 odd = load_shared(weights + i * kDepthWarps * 64 + kWeightStride);
-                    const bool inside = depth + t * 8 < left;  // what lies beyond is old: neither operand may be read there
-                    if (!inside)
-                    {
-                        even = odd = make_uint4(0, 0, 0, 0);
-                    }
-
+                    const uint4 even = load_shared(weights + i * kDepthWarps * 64);
+                    const uint4 odd = load_shared(weights + i * kDepthWarps * 64 + kWeightStride);
 #pragma unroll
                     for (int j = 0; j < kColumns; j++)
                     {
                         if (j == 0 || j * 8 < tokens)
                         {
-                            uint4 column = load_shared(columns + i * kDepthWarps * 64 + j * 8 * kTokenStride);
-                            if (!inside)
-                            {
-                                column = make_uint4(0, 0, 0, 0);
-                            }
-
-                            mma_bf16_k32(sums[j], even, odd, column);
+                            mma_bf16_k32(sums[j], even, odd, load_shared(columns + i * kDepthWarps * 64 + j * 8 * kTokenStride));
                         }
                     }
                 }
@@ -415,19 +373,13 @@ __device__ __forceinline__ void product(const ProductParameters& p)
     {
         for (int i = 0; i < kStages; i++)
         {
-#if __CUDA_ARCH__ >= 900
-            barrier_init(full + i * 8, 1);
-#else
-            barrier_init(full + i * 8, 32);
-#endif
+            barrier_init(full + i * 8, kCopyThreads);
             barrier_init(full + (kStages + i) * 8, kWarps);
         }
-
-        barrier_init_fence();
     }
 
     __syncthreads();
-    if (threadIdx.x / 32 == kWarps)
+    if (threadIdx.x >= kWarps * 32)
     {
         copy_tiles<kFirst>(p, base);
     }
@@ -437,13 +389,13 @@ __device__ __forceinline__ void product(const ProductParameters& p)
     }
 }
 
-/// Grid: any number of blocks, best one a multiprocessor; 288 threads; kBarrierBase + 16 · MOE_STAGES bytes of dynamic shared memory.
-extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_NAME(bf16_decode_gate_up)(const __grid_constant__ ProductParameters p)
+/// Grid: any number of blocks, best one a multiprocessor; 256 + 32 · MOE_COPY_WARPS threads; kBarrierBase + 16 · MOE_STAGES bytes of dynamic shared memory.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) MOE_NAME(bf16_decode_gate_up)(const __grid_constant__ ProductParameters p)
 {
     product<true>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_NAME(bf16_decode_down)(const __grid_constant__ ProductParameters p)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) MOE_NAME(bf16_decode_down)(const __grid_constant__ ProductParameters p)
 {
     product<false>(p);
 }

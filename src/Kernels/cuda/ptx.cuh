@@ -72,14 +72,6 @@ __device__ __forceinline__ void barrier_init(u32 barrier, int arrivals)
     asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-/// Makes the barriers just initialised visible to the copy engine too; a block barrier must follow.
-__device__ __forceinline__ void barrier_init_fence()
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-#endif
-}
-
 __device__ __forceinline__ void barrier_arrive(u32 barrier)
 {
     asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier) : "memory");
@@ -101,32 +93,18 @@ __device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity)
     } while (done == 0);
 }
 
-#if __CUDA_ARCH__ >= 900
-/// Arrives, and has the phase wait for this many bytes of bulk copies too.
-__device__ __forceinline__ void barrier_arrive_expect(u32 barrier, u32 bytes)
+/// Copies 16 bytes past L1, of which only the first `bytes` (0 or 16) are read and the others become zero; completes with this thread's
+/// next barrier_arrive_after_copies.
+__device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes)
 {
-    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
-/// Bulk copy of a multiple of 16 bytes between 16-byte-aligned addresses; completes on the barrier.
-__device__ __forceinline__ void copy_bulk(u32 shared, const void* global, u32 bytes, u32 barrier)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
-                 ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
 }
 
 /// The same with an L2 eviction policy.
-__device__ __forceinline__ void copy_bulk(u32 shared, const void* global, u32 bytes, u32 barrier, u64 policy)
+__device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes, u64 policy)
 {
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
-                 ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier), "l"(policy) : "memory");
-}
-#endif
-
-/// 16 bytes, past L1; completes with this thread's next barrier_arrive_after_copies.
-__device__ __forceinline__ void copy_async(u32 shared, const void* global)
-{
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2, %3;"
+                 ::"r"(shared), "l"(global), "r"(bytes), "l"(policy) : "memory");
 }
 
 /// Arrives once this thread's copy_async so far are done; the barrier's count includes this arrival.
