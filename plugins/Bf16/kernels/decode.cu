@@ -249,6 +249,16 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
             bias = *(const float2*)(p.bias + (i64)block.x * p.rows + row);
         }
 
+        int pairs[kColumns * 2] = {};  // of this thread's columns; asked for now, as the end of a tile holds up its stages
+        if (!kFirst && depth_warp == 0)
+        {
+#pragma unroll
+            for (int c = 0; c < kColumns * 2; c++)
+            {
+                pairs[c] = load_coherent(p.sorted_pairs + block.y + min(c / 2 * 8 + 2 * t + c % 2, tokens - 1));
+            }
+        }
+
         float sums[kColumns][4] = {};
         bool done;
         do
@@ -347,17 +357,15 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
                     continue;
                 }
 
-                const i64 place = block.y + token;
                 if (kFirst)
                 {
                     const float gate = fminf(sums[j][c] + bias.x, p.limit), up = fminf(fmaxf(sums[j][c + 2] + bias.y, -p.limit), p.limit);
                     const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
-                    ((u16*)p.out)[place * p.out_stride + row / 2] = float_to_bf16(act);
+                    ((u16*)p.out)[(i64)(block.y + token) * p.out_stride + row / 2] = float_to_bf16(act);
                 }
                 else
                 {
-                    const i64 pair = load_coherent(p.sorted_pairs + place);
-                    *(float2*)((float*)p.out + split * p.split_stride + pair * p.out_stride + row) = make_float2(sums[j][c], sums[j][c + 2]);
+                    *(float2*)((float*)p.out + split * p.split_stride + pairs[j * 2 + c] * p.out_stride + row) = make_float2(sums[j][c], sums[j][c + 2]);
                 }
             }
         }

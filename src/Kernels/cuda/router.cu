@@ -336,12 +336,12 @@ __device__ __forceinline__ void route(const RouterParameters& p)
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 1) moe_router_8(const __grid_constant__ RouterParameters p)
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_8(const __grid_constant__ RouterParameters p)
 {
     route<1, 4>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 1) moe_router_32(const __grid_constant__ RouterParameters p)
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_32(const __grid_constant__ RouterParameters p)
 {
     route<4, 2>(p);
 }
