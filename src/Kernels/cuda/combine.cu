@@ -32,7 +32,7 @@ __device__ __forceinline__ float4 load_partial(const CombineParameters& p, i64 a
                        __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u));
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+extern "C" __global__ void __launch_bounds__(128, 4) moe_combine(const __grid_constant__ CombineParameters p)
 {
     const int column = (blockIdx.x * 128 + threadIdx.x) * 4;
     const i64 token = blockIdx.y;
@@ -66,18 +66,34 @@ extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_const
 
         if (inside)
         {
-            for (int s = 0; s < p.splits; s++)
+            // Loads without branches, two splits at a time, so that all of them are under way together.
+            for (int s = 0; s < p.splits; s += 2)
             {
+                float4 v[2][4];
 #pragma unroll
-                for (int i = 0; i < 4; i++)
+                for (int h = 0; h < 2; h++)
                 {
-                    if (used[i])
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
                     {
-                        const float4 v = load_partial(p, s * p.split_stride + (token * p.top_k + k0 + i) * p.partial_stride + column);
-                        y[i].x += v.x;
-                        y[i].y += v.y;
-                        y[i].z += v.z;
-                        y[i].w += v.w;
+                        const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
+                        v[h][i] = load_partial(p, min(s + h, p.splits - 1) * p.split_stride + pair * p.partial_stride + column);
+                    }
+                }
+
+#pragma unroll
+                for (int h = 0; h < 2; h++)
+                {
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                    {
+                        if (used[i] && s + h < p.splits)
+                        {
+                            y[i].x += v[h][i].x;
+                            y[i].y += v[h][i].y;
+                            y[i].z += v[h][i].z;
+                            y[i].w += v[h][i].w;
+                        }
                     }
                 }
             }

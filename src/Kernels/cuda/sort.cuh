@@ -38,7 +38,7 @@ __device__ __forceinline__ void block_scan_pair(int& a, int& b, int& total_a, in
     __syncthreads();
     int before_a = 0, before_b = 0;
     total_a = total_b = 0;
-#pragma unroll
+#pragma unroll 4
     for (int w = 0; w < kThreads / 32; w++)
     {
         const int wa = scratch[w], wb = scratch[32 + w];
@@ -93,6 +93,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
     {
         if (first_expert + i < experts)
         {
+#pragma unroll 4
             for (int w = 0; w < kWarps; w++)
             {
                 int& slot = counts[w * experts + first_expert + i];
@@ -113,6 +114,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
         const int expert = first_expert + i;
         if (expert < experts)
         {
+#pragma unroll 4
             for (int w = 0; w < kWarps; w++)
             {
                 counts[w * experts + expert] += offset;
