@@ -1,6 +1,6 @@
 // Both products of a BF16 mixture-of-experts layer for few tokens an expert, where reading the weights once is all the time there is.
 //
-// A thread block takes tiles of up to kRows weight rows of one expert and streams them through shared memory, kDepth values of the inner
+// A thread block takes tiles of kRows weight rows of one expert and streams them through shared memory, kDepth values of the inner
 // dimension a stage, together with the same slice of the expert's tokens (at most kTokens). Some warps do nothing but start copies, as far
 // ahead as there are stages and across tiles; in the second product they start on the weights before the first product is done. Eight warps
 // multiply: the weights are the 16-row operand of the matrix instruction and tokens its 8 columns, so that 1 to 8 tokens cost the same.
@@ -28,7 +28,7 @@ constexpr int kSumBase = kStages * kStageBytes, kBarrierBase = kSumBase + kSumBy
 constexpr int kLine = kDepth / 8, kRowStep = kCopyThreads / kLine;  // 16-byte pieces a row; rows that the copying threads cover at once
 constexpr int kWeightRounds = kRows / kRowStep, kTokenRounds = (kTokens + kRowStep - 1) / kRowStep;
 static_assert(kCopyThreads % kLine == 0 && kRows % kRowStep == 0, "whole rounds of copies");
-// A thread's copies under way at once: with 136 of them a launch did not end on an H100; 100 are proven.
+// A thread's copies under way at once: with 136 of them a launch did not end on an H100; up to 100 are proven.
 static_assert(kStages * (kWeightRounds + kTokenRounds) <= 100, "fewer stages or more copying warps");
 static_assert(kRows % 16 == 0 && kWarps % kRowWarps == 0 && kTokens % 8 == 0 && kTokens <= 64, "whole matrix instructions");
 static_assert(kDepth % (32 * kDepthWarps) == 0 && (kDepth * 2) % 128 == 0, "whole slices for each warp");
@@ -53,63 +53,38 @@ struct ProductParameters
     float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
 };
 
-/// A launch's work in units of 16 weight rows: row blocks, in each the splits, in each the rows. Each thread block gets an even share of
-/// consecutive units, and takes them in tiles of up to kRows.
+/// How the tiles of a launch are numbered: row blocks, in each the splits, in each the row tiles.
 struct Tiling
 {
-    int row_units, block_units, units, part;
+    int row_tiles, block_tiles, tiles, part;
 
     __device__ __forceinline__ explicit Tiling(const ProductParameters& p)
-        : row_units(ceil_div(p.rows, 16)), block_units(row_units * p.splits),
-          units(load_coherent(p.row_block_count) * block_units), part(ceil_div(ceil_div(p.depth, 32), p.splits) * 32)
+        : row_tiles(ceil_div(p.rows, kRows)), block_tiles(row_tiles * p.splits),
+          tiles(load_coherent(p.row_block_count) * block_tiles), part(ceil_div(ceil_div(p.depth, 32), p.splits) * 32)
     {
     }
 
-    __device__ __forceinline__ int4 block(const ProductParameters& p, int unit) const
+    __device__ __forceinline__ int4 block(const ProductParameters& p, int tile) const
     {
-        return load_coherent(p.row_blocks + min(unit, units - 1) / block_units);
-    }
-
-    __device__ __forceinline__ int share(int block) const
-    {
-        return (int)((i64)units * block / gridDim.x);
+        return load_coherent(p.row_blocks + min(tile, tiles - 1) / block_tiles);
     }
 };
 
-/// A place in a thread block's sequence of stages, and what there is to copy for it.
+/// A place in a block's sequence of stages, and what there is to copy for it.
 struct Cursor
 {
-    int unit, next_unit, end_unit, split, depth, depth_end, row0, row_end, stage;
+    int tile, depth, depth_end, row0, stage;
     u32 parity;
     int4 block, next_block;
 
-    __device__ __forceinline__ Cursor(const ProductParameters& p, const Tiling& tiling)
-        : unit(tiling.share(blockIdx.x)), end_unit(tiling.share(blockIdx.x + 1)), stage(0), parity(0)
-    {
-        if (unit < end_unit)
-        {
-            next_block = tiling.block(p, unit);
-            enter(p, tiling);
-        }
-    }
-
-    __device__ __forceinline__ bool valid() const
-    {
-        return unit < end_unit;
-    }
-
     __device__ __forceinline__ void enter(const ProductParameters& p, const Tiling& tiling)
     {
-        const int in_block = unit % tiling.block_units;
-        split = in_block / tiling.row_units;
-        const int row_unit = in_block % tiling.row_units, taken = min(min(kRows / 16, tiling.row_units - row_unit), end_unit - unit);
+        const int in_block = tile % tiling.block_tiles, split = in_block / tiling.row_tiles;
         block = next_block;
-        row0 = row_unit * 16;
-        row_end = min(p.rows, row0 + taken * 16);
+        row0 = in_block % tiling.row_tiles * kRows;
         depth = split * tiling.part;
         depth_end = max(depth, min(p.depth, depth + tiling.part));
-        next_unit = unit + taken;
-        next_block = tiling.block(p, next_unit);
+        next_block = tiling.block(p, tile + gridDim.x);
     }
 
     /// One stage on; true if a new tile begins.
@@ -128,8 +103,8 @@ struct Cursor
             return false;
         }
 
-        unit = next_unit;
-        if (valid())
+        tile += gridDim.x;
+        if (tile < tiling.tiles)
         {
             enter(p, tiling);
         }
@@ -153,11 +128,17 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
     const int thread = threadIdx.x - kWarps * 32, row = thread / kLine, piece = thread % kLine;
     const u64 once = policy_evict_first();
     const u32 full = base + kBarrierBase, empty = full + kStages * 8;
-    Cursor at(p, tiling);
+    Cursor at = {};
+    at.tile = blockIdx.x;
+    if (at.tile < tiling.tiles)
+    {
+        at.next_block = tiling.block(p, at.tile);
+        at.enter(p, tiling);
+    }
 
     auto copy_weights = [&](const Cursor& c) {
         const int depth = c.depth + piece * 8, bytes = depth < c.depth_end ? 16 : 0;
-        const int rows = depth < c.depth_end + 31 ? c.row_end - c.row0 - row : 0;  // zeros only to the end of a slice of 32
+        const int rows = depth < c.depth_end + 31 ? p.rows - c.row0 - row : 0;  // zeros only to the end of a slice of 32
         const u16* from = p.weight + ((i64)c.block.x * p.rows + c.row0 + row) * p.depth + (bytes != 0 ? depth : 0);
         const u32 to = base + c.stage * kStageBytes + row * kWeightStride + piece * 16;
         barrier_wait(empty + c.stage * 8, c.parity ^ 1);
@@ -206,7 +187,7 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
     int early = 0;
     if (!kFirst)
     {
-        for (Cursor c = at; early < kStages && c.valid(); early++)
+        for (Cursor c = at; early < kStages && c.tile < tiling.tiles; early++)
         {
             copy_weights(c);
             c.advance(p, tiling);
@@ -217,7 +198,7 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
     }
 
     bool new_tile = true;
-    while (at.valid())
+    while (at.tile < tiling.tiles)
     {
         if (early > 0)
         {
@@ -251,15 +232,20 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
     }
 
     const Tiling tiling(p);
-    Cursor at(p, tiling);
-
-    while (at.valid())
+    Cursor at = {};
+    at.tile = blockIdx.x;
+    if (at.tile < tiling.tiles)
     {
-        const int tokens = at.block.z, row = at.row0 + row_warp * 16 + 2 * g;
-        const int row_end = at.row_end, split = at.split;
+        at.next_block = tiling.block(p, at.tile);
+        at.enter(p, tiling);
+    }
+
+    while (at.tile < tiling.tiles)
+    {
+        const int tokens = at.block.z, row = at.row0 + row_warp * 16 + 2 * g, tile = at.tile;
         const int4 block = at.block;
         float2 bias = make_float2(0, 0);
-        if (kFirst && p.bias != nullptr && depth_warp == 0 && row < row_end)
+        if (kFirst && p.bias != nullptr && depth_warp == 0 && row < p.rows)
         {
             bias = *(const float2*)(p.bias + (i64)block.x * p.rows + row);
         }
@@ -354,11 +340,12 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
             }
         }
 
-        if (row >= row_end)
+        if (row >= p.rows)
         {
             continue;
         }
 
+        const int split = tile % tiling.block_tiles / tiling.row_tiles;
 #pragma unroll
         for (int j = 0; j < kColumns; j++)
         {
