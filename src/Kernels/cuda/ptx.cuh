@@ -9,15 +9,6 @@ __device__ __forceinline__ u32 shared_address(const void* p)
 
 // ---- loads and stores
 
-/// 16 bytes read once and kept out of L1.
-__device__ __forceinline__ uint4 load_stream(const void* p)
-{
-    uint4 v;
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
-    return v;
-}
-
 /// 16 read-only bytes that neighbouring warps read too.
 __device__ __forceinline__ uint4 load_readonly(const void* p)
 {
@@ -111,6 +102,18 @@ __device__ __forceinline__ void copy_async(u32 shared, const void* global, int b
 __device__ __forceinline__ void barrier_arrive_after_copies(u32 barrier)
 {
     asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void copy_async_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits until at most `kPending` of this thread's newest groups are under way.
+template <int kPending>
+__device__ __forceinline__ void copy_async_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
 /// A barrier of some of the block's warps; 0 is the one that __syncthreads uses.
