@@ -302,7 +302,7 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
         if (kDepthWarps > 1)
         {
             float4* all = (float4*)(shared + kSumBase);
-            sync_warps(1, kWarps * 32);  // the tile before has been summed
+            named_barrier(1, kWarps * 32);  // the tile before has been summed
             if (depth_warp > 0)
             {
 #pragma unroll
@@ -316,7 +316,7 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
                 }
             }
 
-            sync_warps(1, kWarps * 32);
+            named_barrier(1, kWarps * 32);
             if (depth_warp > 0)
             {
                 continue;

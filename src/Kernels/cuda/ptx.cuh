@@ -116,12 +116,6 @@ __device__ __forceinline__ void copy_async_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-/// A barrier of some of the block's warps; 0 is the one that __syncthreads uses.
-__device__ __forceinline__ void sync_warps(int id, int threads)
-{
-    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
 // ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order
 
 /// Until all launches before this one have finished and their writes can be seen.
@@ -158,4 +152,26 @@ __device__ __forceinline__ void mma_bf16_k32(float (&c)[4], const uint4& row_low
 {
     mma_bf16(c, row_low.x, row_high.x, row_low.y, row_high.y, column.x, column.y);
     mma_bf16(c, row_low.z, row_high.z, row_low.w, row_high.w, column.z, column.w);
+}
+
+/// Stores four 8 × 8 matrices of 16-bit values, each transposed: lane l holds values (l / 4, 2 (l % 4)) and the one after it of each, and
+/// lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m. sm_90 and newer.
+__device__ __forceinline__ void store_matrix_transposed_x4(u32 shared, u32 a, u32 b, u32 c, u32 d)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+                 ::"r"(shared), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+/// A barrier among `threads` of the thread block.
+__device__ __forceinline__ void named_barrier(int id, int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+/// Loads four 8 × 8 matrices of 16-bit values: lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m, lane l receives values
+/// (l / 4, 2 (l % 4)) and the one after it of each.
+__device__ __forceinline__ void load_matrix_x4(u32 (&v)[4], u32 shared)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3]) : "r"(shared) : "memory");
 }
