@@ -1,0 +1,54 @@
+using System.Globalization;
+
+namespace Moe.Plugins.Cpu;
+
+/// <summary>Runs any layer on the machine's processor.</summary>
+internal sealed class CpuBackend : IMoeBackend
+{
+    private const int Score = 50;
+
+    private readonly Lazy<CpuTeam> _team;
+    private readonly int _threads;
+
+    public CpuBackend(IMoePluginContext context)
+    {
+        _threads = ReadThreads(context.Settings);
+        _team = new Lazy<CpuTeam>(() => new CpuTeam(_threads));
+    }
+
+    public MoeProbeResult Probe(MoeProbeRequest request)
+    {
+        if (request.Device is MoeDevice device && device != MoeDevice.Cpu)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs on the processor alone, and {device} was asked for");
+        }
+
+        string threads = _threads == 1 ? "1 thread" : $"{_threads} threads";
+        return MoeProbeResult.Supported(
+            MoeDevice.Cpu, ProcessorName.Read(), Score, $"{PanelKernels.For(request.Shape.WeightFormat).Name}, {threads}");
+    }
+
+    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new CpuMethod(_team.Value, request);
+
+    public ValueTask DisposeAsync()
+    {
+        if (_team.IsValueCreated)
+        {
+            _team.Value.Dispose();
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    private static int ReadThreads(IReadOnlyDictionary<string, string> settings)
+    {
+        if (!settings.TryGetValue("Threads", out string? text))
+        {
+            return Environment.ProcessorCount;
+        }
+
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int threads) && threads is >= 1 and <= 1024
+            ? threads
+            : throw new MoeException(MoeReason.Configuration, $"Moe:Plugins:Cpu:Threads is '{text}'; 1 to 1024 is expected.");
+    }
+}

@@ -1,0 +1,31 @@
+using System.Text.Json;
+
+namespace Moe.Plugins.Checkpoints;
+
+/// <summary>Reads the JSON files that lie beside a model's tensors.</summary>
+internal static class CheckpointJson
+{
+    private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false };
+
+    /// <summary>Reads a file whose root is an object.</summary>
+    /// <exception cref="MoeException">The file cannot be read, or is something else.</exception>
+    public static T Read<T>(string path, Func<JsonElement, T> read)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path), Options);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? read(document.RootElement)
+                : throw new MoeException(MoeReason.Checkpoint, $"'{path}' is not a JSON object.");
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // A string that is no Unicode text is reported as an invalid operation.
+            throw new MoeException(MoeReason.Checkpoint, $"'{path}' is not valid JSON: {exception.Message}", exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
+        }
+    }
+}

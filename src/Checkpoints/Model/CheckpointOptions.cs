@@ -1,0 +1,14 @@
+namespace Moe.Plugins.Checkpoints;
+
+/// <summary>What a caller knows about a model whose checkpoint does not say it. What the checkpoint does say counts first.</summary>
+public sealed record CheckpointOptions
+{
+    /// <summary>Experts that each token goes to.</summary>
+    public int? TopK { get; init; }
+
+    /// <summary>The factor inside the activation's sigmoid.</summary>
+    public float? SwiGluAlpha { get; init; }
+
+    /// <summary>The activation's clamp.</summary>
+    public float? SwiGluLimit { get; init; }
+}

@@ -1,0 +1,84 @@
+namespace Moe.Plugins.Checkpoints;
+
+/// <summary>The rules by which tensors fill a file's data: each as long as its shape says, one after the other, nothing left over.</summary>
+internal static class SafetensorsLayout
+{
+    public static MoeException Error(string path, string what) => new(MoeReason.Checkpoint, $"'{path}' is no safetensors file: {what}.");
+
+    /// <summary>Makes a tensor of what its header entry says, or says which part of it is missing or contradicts another.</summary>
+    public static SafetensorsTensor CreateTensor(string path, string name, SafetensorsType? type, long[]? shape, long[]? range)
+    {
+        if (type is not SafetensorsType elementType || shape is null || range is null)
+        {
+            string missing = type is null ? "dtype" : shape is null ? "shape" : "data_offsets";
+            throw Error(path, $"tensor '{name}' has no {missing}");
+        }
+
+        if (range is not [long begin, long end] || end < begin)
+        {
+            throw Error(path, $"tensor '{name}' has the data_offsets [{string.Join(", ", range)}]; [begin, end] with end >= begin is expected");
+        }
+
+        string description = SafetensorsTensor.Describe(elementType, shape);
+        if (!TryCountBytes(elementType, shape, out long byteCount))
+        {
+            throw Error(path, $"tensor '{name}' is {description}, which is no whole number of bytes that a file could hold");
+        }
+
+        if (end - begin != byteCount)
+        {
+            throw Error(path, $"tensor '{name}' is {description}, {byteCount} bytes, but its data_offsets [{begin}, {end}] hold {end - begin}");
+        }
+
+        return new SafetensorsTensor(name, elementType, shape, begin, byteCount);
+    }
+
+    /// <summary>Checks that the tensors follow each other without overlap or hole and end where the file ends.</summary>
+    public static void Check(string path, IReadOnlyCollection<SafetensorsTensor> tensors, long dataByteCount)
+    {
+        var inOrder = tensors.ToArray();
+        Array.Sort(inOrder, static (a, b) => (a.Offset, a.ByteCount).CompareTo((b.Offset, b.ByteCount)));
+        long expected = 0;
+        string after = "the start of the data";
+        foreach (SafetensorsTensor tensor in inOrder)
+        {
+            if (tensor.Offset != expected)
+            {
+                string fault = tensor.Offset < expected ? "overlaps" : "leaves a hole after";
+                throw Error(path, $"tensor '{tensor.Name}' {fault} {after}: it begins at byte {tensor.Offset}, and {expected} is expected");
+            }
+
+            expected += tensor.ByteCount;
+            after = $"tensor '{tensor.Name}'";
+            if (expected > dataByteCount)
+            {
+                throw Error(path, $"{after} ends at byte {expected} of the data, and the file has {dataByteCount}: it is cut short");
+            }
+        }
+
+        if (expected != dataByteCount)
+        {
+            throw Error(path, $"its tensors end at byte {expected} of the data, and the file goes on to {dataByteCount}");
+        }
+    }
+
+    /// <summary>Bytes of a tensor; false where they overflow, or where elements smaller than a byte do not fill the last one.</summary>
+    public static bool TryCountBytes(SafetensorsType type, IReadOnlyList<long> shape, out long byteCount)
+    {
+        byteCount = 0;
+        UInt128 bits = (UInt128)type.Bits();
+        foreach (long size in shape)
+        {
+            // Neither factor is above 2^66, so the check must come before a product that could wrap.
+            if (size != 0 && bits > (UInt128)long.MaxValue * 8 / (UInt128)size)
+            {
+                return false;
+            }
+
+            bits *= (UInt128)size;
+        }
+
+        byteCount = (long)(bits / 8);
+        return bits % 8 == 0;
+    }
+}

@@ -1,0 +1,73 @@
+using System.Text.Json;
+using Spectre.Console;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>All plugins that were found, and what they answer for a layer.</summary>
+internal sealed class BackendsReport
+{
+    private readonly MoeLayerShape _shape;
+    private readonly MoeSelectionReport _selection;
+    private readonly List<BackendEntry> _entries;
+
+    private BackendsReport(MoeLayerShape shape, MoeSelectionReport selection, List<BackendEntry> entries)
+    {
+        _shape = shape;
+        _selection = selection;
+        _entries = entries;
+    }
+
+    public static BackendsReport Create(MoeHost host, MoeLayerShape shape)
+    {
+        MoeSelectionReport selection = host.Explain(new MoeLayerRequest { Shape = shape });
+        PaddingProbe[] probes = [.. PaddingProbe.ForEachFormat(host, shape)];
+        var entries = selection.Candidates
+            .Select(candidate => new BackendEntry
+            {
+                Shape = shape,
+                Candidate = candidate,
+                Padding = probes.Select(probe => probe.Of(candidate.Path)).FirstOrDefault(padding => padding is not null),
+                Steps = host.Plugins.FirstOrDefault(plugin => plugin.Path == candidate.Path)?.Steps ?? [],
+            })
+            .ToList();
+        return new BackendsReport(shape, selection, entries);
+    }
+
+    public void WriteJson(Utf8JsonWriter writer)
+    {
+        writer.WriteShape(_shape);
+        writer.WriteString("selected", _selection.Selected?.Id);
+        writer.WriteString("reason", _selection.Sentence);
+        writer.WriteStartArray("folders");
+        foreach (string folder in _selection.Folders)
+        {
+            writer.WriteStringValue(folder);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("backends");
+        foreach (BackendEntry entry in _entries)
+        {
+            entry.WriteJson(writer);
+        }
+
+        writer.WriteEndArray();
+    }
+
+    public void WriteText(IAnsiConsole console, bool explain)
+    {
+        console.MarkupLineInterpolated($"For a layer of [bold]{LayerShapeText.Describe(_shape)}[/]:");
+        console.WriteLine();
+        foreach (BackendEntry entry in _entries)
+        {
+            entry.WriteText(console, explain);
+            console.WriteLine();
+        }
+
+        console.WriteLine(_selection.Sentence);
+        if (explain || _entries.Count == 0)
+        {
+            console.WriteLine($"Looked in {string.Join(", ", _selection.Folders)}.");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+using System.CommandLine;
+using Microsoft.Extensions.Configuration;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>Makes the host that a command line and the environment describe. The command line counts first.</summary>
+internal static class HostFactory
+{
+    /// <exception cref="CommandException">A plugin folder that was named is not there.</exception>
+    /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
+    public static MoeHost Create(ParseResult result)
+    {
+        MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
+        string[] folders = result.GetValue(CommandOptions.Plugins) ?? [];
+        foreach (string folder in folders)
+        {
+            if (!Directory.Exists(folder))
+            {
+                throw new CommandException(ExitCode.BadInput, $"--plugins is '{folder}'; a folder that exists is expected.");
+            }
+        }
+
+        if (folders.Length > 0)
+        {
+            options.PluginFolders = [.. folders.Select(Path.GetFullPath)];
+        }
+
+        return MoeHost.Create(options);
+    }
+
+    /// <summary>Asks which backend runs a layer.</summary>
+    /// <exception cref="CommandException">None does; the message says what speaks against each.</exception>
+    public static MoeSelectionReport Select(MoeHost host, MoeLayerRequest request)
+    {
+        MoeSelectionReport report = host.Explain(request);
+        if (report.Selected is not null)
+        {
+            return report;
+        }
+
+        // What the sentence says of a named backend is all there is to say; where any would have done, each has its reason.
+        bool isNamed = request.Backend is not null && !request.Backend.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
+        throw new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : report.ToString());
+    }
+}

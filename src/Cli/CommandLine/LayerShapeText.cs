@@ -1,0 +1,51 @@
+using System.Globalization;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>Layer shapes as a command line states them.</summary>
+internal static class LayerShapeText
+{
+    public const string Syntax = "gpt-oss-20b, gpt-oss-120b or E,H,I,K (experts, hidden size, intermediate size, top-k), each with :bf16 for BF16 weights";
+
+    private const string BFloat16Suffix = ":bf16";
+
+    /// <summary>Reads a shape.</summary>
+    /// <exception cref="MoeException">The text is none.</exception>
+    public static MoeLayerShape Parse(string text)
+    {
+        bool isBFloat16 = text.EndsWith(BFloat16Suffix, StringComparison.OrdinalIgnoreCase);
+        string sizes = isBFloat16 ? text[..^BFloat16Suffix.Length] : text;
+        MoeLayerShape shape = sizes.ToUpperInvariant() switch
+        {
+            "GPT-OSS-20B" => MoeLayerShape.GptOss20B,
+            "GPT-OSS-120B" => MoeLayerShape.GptOss120B,
+            _ => ParseSizes(text, sizes),
+        };
+        shape = shape with { WeightFormat = isBFloat16 ? MoeWeightFormat.BFloat16 : MoeWeightFormat.Mxfp4 };
+        shape.Validate();
+        return shape;
+    }
+
+    /// <summary>What a person wants to know of a shape, on one line.</summary>
+    public static string Describe(MoeLayerShape shape) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{shape.ExpertCount} experts, top-{shape.TopK}, hidden {shape.HiddenSize}, intermediate {shape.IntermediateSize}, {Name(shape.WeightFormat)}");
+
+    /// <summary>The format's usual name.</summary>
+    public static string Name(MoeWeightFormat format) => format == MoeWeightFormat.Mxfp4 ? "MXFP4" : "BF16";
+
+    private static MoeLayerShape ParseSizes(string text, string sizes)
+    {
+        string[] parts = sizes.Split(',', StringSplitOptions.TrimEntries);
+        int[] numbers = new int[4];
+        bool isValid = parts.Length == numbers.Length;
+        for (int i = 0; isValid && i < numbers.Length; i++)
+        {
+            isValid = int.TryParse(parts[i], NumberStyles.None, CultureInfo.InvariantCulture, out numbers[i]);
+        }
+
+        return isValid
+            ? new MoeLayerShape { ExpertCount = numbers[0], HiddenSize = numbers[1], IntermediateSize = numbers[2], TopK = numbers[3] }
+            : throw new MoeException(MoeReason.Configuration, $"'{text}' is no shape; {Syntax} is expected.");
+    }
+}

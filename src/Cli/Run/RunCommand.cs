@@ -1,0 +1,102 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>`moe run`: loads one layer on a backend, runs tokens through it, and says how long it took and how right it is.</summary>
+internal static class RunCommand
+{
+    private const string Description =
+        "Run one layer: which backend and why, what was padded, how long it takes, how right it is. "
+        + "Without --model and --shape: a small sample checkpoint that comes with the program, verified.";
+
+    public static Command Create(CommandConsole console)
+    {
+        var command = new Command("run", Description)
+        {
+            CommandOptions.Model,
+            CommandOptions.Shape,
+            CommandOptions.Layer,
+            CommandOptions.Backend,
+            CommandOptions.Device,
+            CommandOptions.Tokens,
+            CommandOptions.Seed,
+            CommandOptions.Plugins,
+            CommandOptions.OutputType,
+            CommandOptions.Verify,
+            CommandOptions.Output,
+            CommandOptions.Json,
+        };
+
+        // The command computes rather than waits: off the caller's thread, Ctrl+C can be heard.
+        command.SetAction((result, cancellationToken) => Task.Run(() => ExecuteAsync(result, console, cancellationToken), cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    {
+        RunSettings settings = RunSettings.Read(result);
+        await using MoeHost host = HostFactory.Create(result);
+        using RunInput input = settings.OpenInput();
+        var request = new MoeLayerRequest
+        {
+            Name = input.LayerName,
+            Shape = input.Shape,
+            Backend = result.GetValue(CommandOptions.Backend),
+            Device = result.GetValue(CommandOptions.Device),
+            Options = new MoeLayerOptions
+            {
+                MaxTokens = input.Tokens.Rows,
+                InputType = input.Tokens.ElementType,
+                OutputType = settings.OutputType,
+            },
+        };
+        MoeSelectionReport selection = HostFactory.Select(host, request);
+        try
+        {
+            IProgress<double>? progress = console.Progress("loading");
+
+            // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
+            MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
+            using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
+            console.ClearProgress();
+            using LayerRun run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
+            return Finish(settings, console, new RunReport
+            {
+                Input = input,
+                Selection = selection,
+                Layer = layer,
+                Run = run,
+                Verification = settings.Verify
+                    ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
+                    : null,
+            });
+        }
+        catch (MoeSelectionException exception)
+        {
+            throw new CommandException(ExitCode.Failed, exception.Report.Sentence, exception);
+        }
+        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
+        {
+            throw new CommandException(ExitCode.Failed, exception.Message, exception);
+        }
+    }
+
+    private static int Finish(RunSettings settings, CommandConsole console, RunReport report)
+    {
+        if (settings.Output is not null)
+        {
+            OutputFile.Save(settings.Output, report.Run);
+        }
+
+        if (settings.Json)
+        {
+            JsonText.WriteObject(console.Json, report.WriteJson);
+        }
+        else
+        {
+            report.WriteText(console.Out);
+        }
+
+        return report.Verification is { Passed: false } ? ExitCode.Wrong : ExitCode.Ok;
+    }
+}

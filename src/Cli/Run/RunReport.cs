@@ -1,0 +1,123 @@
+using System.Text.Json;
+using Spectre.Console;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What a run did, for a person or for a program.</summary>
+internal sealed class RunReport
+{
+    public required RunInput Input { get; init; }
+
+    /// <summary>Which backend, and why this one.</summary>
+    public required MoeSelectionReport Selection { get; init; }
+
+    public required MoeLayer Layer { get; init; }
+
+    public required LayerRun Run { get; init; }
+
+    /// <summary>Null where nothing was checked.</summary>
+    public required RunVerification? Verification { get; init; }
+
+    private MoeCandidate Backend => Selection.Selected!;
+
+    public void WriteJson(Utf8JsonWriter writer)
+    {
+        MoeLayerConfig config = Layer.Config;
+        writer.WriteString("backend", Backend.Id);
+        writer.WriteString("plugin", Backend.Path);
+        writer.WriteString("plugin_version", Backend.Version);
+        writer.WriteString("device", Backend.Device.ToString());
+        writer.WriteString("device_name", Backend.DeviceName);
+        writer.WriteString("reason", Selection.Sentence);
+        writer.WriteString("layer", Input.Description);
+        writer.WriteNumber("tokens", Input.Tokens.Rows);
+        writer.WriteString("output_type", config.Options.OutputType == MoeElementType.BFloat16 ? "bf16" : "f32");
+        writer.WriteShape(config.Shape);
+        writer.WriteNumber("hidden_size_padded", config.HiddenSize);
+        writer.WriteNumber("intermediate_size_padded", config.IntermediateSize);
+        writer.WriteBoolean("supports_skip_forward_padding", Layer.Method.SupportsSkipForwardPadding);
+        writer.WriteBoolean("has_unpadded_output", Layer.Method.HasUnpaddedOutput);
+        writer.WriteBoolean("host_pads_input", config.HostPadsInput);
+        writer.WriteBoolean("host_slices_output", config.HostSlicesOutput);
+        writer.WriteNumber("weight_bytes", Layer.WeightByteCount);
+        writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
+        writer.WriteNumber("forwards", Run.Forwards);
+        WriteVerification(writer);
+    }
+
+    public void WriteText(IAnsiConsole console)
+    {
+        MoeLayerConfig config = Layer.Config;
+        console.MarkupLineInterpolated($"[bold]{Input.Description}[/]");
+        var grid = new LabelGrid();
+        grid.Add("layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
+        grid.Add("backend", Selection.Sentence);
+        if (Backend.Message.Length > 0)
+        {
+            grid.Add("note", Backend.Message);
+        }
+
+        grid.Add("padding", Padding(config));
+        grid.Add("weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
+        grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
+        AddVerification(grid);
+        grid.WriteTo(console);
+    }
+
+    private static string Padding(MoeLayerConfig config)
+    {
+        MoeLayerShape shape = config.Shape;
+        if (config.HiddenSize == shape.HiddenSize && config.IntermediateSize == shape.IntermediateSize)
+        {
+            return "none";
+        }
+
+        string sizes = $"hidden {HumanText.Padded(shape.HiddenSize, config.HiddenSize)}, "
+            + $"intermediate {HumanText.Padded(shape.IntermediateSize, config.IntermediateSize)}";
+        string input = config.HostPadsInput ? "the host pads the input" : "input taken as it is";
+        string output = config.HostSlicesOutput ? "the host slices the output" : "output written as it is";
+        return $"{sizes}; {input}, {output}";
+    }
+
+    private void AddVerification(LabelGrid grid)
+    {
+        if (Verification is not RunVerification check)
+        {
+            grid.Add("check", "none; --verify compares with float64");
+            return;
+        }
+
+        string sample = check.TokenCount == Input.Tokens.Rows ? "" : $" on {check.TokenCount} of {Input.Tokens.Rows} tokens";
+        AddError(grid, $"against float64{sample}", check.Difference.RelativeError, check.Limit);
+        if (check.ExpectedDifference is not null)
+        {
+            AddError(grid, "against the file's expected.output", check.ExpectedDifference.Value.RelativeError, check.Limit);
+        }
+
+        if (check.Routing.TokenCount > 0)
+        {
+            string verdict = check.Routing.IsTie ? "by ties of the router's logits, which is right" : "[red]which is wrong[/]";
+            grid.AddMarkup("routing", $"{HumanText.Count(check.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}");
+        }
+    }
+
+    private static void AddError(LabelGrid grid, string against, double error, double limit)
+    {
+        bool isRight = error <= limit;
+        string verdict = isRight ? "[green]right[/]" : "[red]WRONG[/]";
+        string sign = isRight ? "within" : "beyond";
+        grid.AddMarkup("error", $"{verdict}: {HumanText.Error(error)} {Markup.Escape(against)}, {sign} the backend's {HumanText.Error(limit)}");
+    }
+
+    private void WriteVerification(Utf8JsonWriter writer)
+    {
+        RunVerification? check = Verification;
+        writer.WriteNumberOrNull("relative_error", check?.Difference.RelativeError);
+        writer.WriteNumberOrNull("max_abs_error", check?.Difference.MaxAbsError);
+        writer.WriteNumberOrNull("expected_relative_error", check?.ExpectedDifference?.RelativeError);
+        writer.WriteNumber("relative_error_limit", Layer.Method.Numerics.RelativeError);
+        writer.WriteNumberOrNull("verified_tokens", (long?)check?.TokenCount);
+        writer.WriteNumberOrNull("routing_differences", (long?)check?.Routing.TokenCount);
+        writer.WriteBooleanOrNull("passed", check?.Passed);
+    }
+}

@@ -1,0 +1,70 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What `moe run` was asked for.</summary>
+internal sealed record RunSettings
+{
+    public required string? Model { get; init; }
+
+    public required MoeLayerShape? Shape { get; init; }
+
+    public required int? Layer { get; init; }
+
+    public required int? Tokens { get; init; }
+
+    public required int Seed { get; init; }
+
+    public required MoeElementType OutputType { get; init; }
+
+    public required bool Verify { get; init; }
+
+    public required string? Output { get; init; }
+
+    public required bool Json { get; init; }
+
+    /// <summary>The checkpoint that the program ships, run where nothing else is named.</summary>
+    private static string SamplePath => Path.Combine(AppContext.BaseDirectory, "samples", "checkpoints", "pad-hidden.safetensors");
+
+    /// <exception cref="CommandException">Two options contradict each other.</exception>
+    public static RunSettings Read(ParseResult result)
+    {
+        string? model = result.GetValue(CommandOptions.Model);
+        MoeLayerShape? shape = result.GetValue(CommandOptions.Shape);
+        int? layer = result.GetValue(CommandOptions.Layer);
+        if (model is not null && shape is not null)
+        {
+            throw new CommandException(ExitCode.BadInput, "--model and --shape are both given; one of them is expected.");
+        }
+
+        if (layer is not null && shape is not null)
+        {
+            throw new CommandException(ExitCode.BadInput, "--layer picks a layer of a checkpoint; it does not go with --shape.");
+        }
+
+        string? output = result.GetValue(CommandOptions.Output);
+        if (output is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(output))))
+        {
+            throw new CommandException(ExitCode.BadInput, $"--output is '{output}'; a file in a folder that exists is expected.");
+        }
+
+        bool isSample = model is null && shape is null;
+        return new RunSettings
+        {
+            Model = isSample ? SamplePath : model,
+            Shape = shape,
+            Layer = layer,
+            Tokens = result.GetValue(CommandOptions.Tokens),
+            Seed = result.GetValue(CommandOptions.Seed) ?? 1,
+            OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
+            Verify = isSample || result.GetValue(CommandOptions.Verify),
+            Output = output,
+            Json = result.GetValue(CommandOptions.Json),
+        };
+    }
+
+    /// <summary>Opens the checkpoint, or makes the random layer.</summary>
+    /// <exception cref="MoeException">The checkpoint is malformed or has not what was asked for.</exception>
+    public RunInput OpenInput() =>
+        Shape is null ? RunInput.FromCheckpoint(Model!, Layer, Tokens, Seed) : RunInput.Random(Shape, Tokens, Seed);
+}

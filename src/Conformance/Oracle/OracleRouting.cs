@@ -1,0 +1,29 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>The experts that each token goes to, with their weights and the logits behind them, in float64.</summary>
+public sealed class OracleRouting
+{
+    private readonly int _topK;
+    private readonly int _experts;
+    private readonly int[] _ids;
+    private readonly double[] _weights;
+    private readonly double[] _logits;
+
+    internal OracleRouting(MoeLayerShape shape, int[] ids, double[] weights, double[] logits)
+    {
+        _topK = shape.TopK;
+        _experts = shape.ExpertCount;
+        _ids = ids;
+        _weights = weights;
+        _logits = logits;
+    }
+
+    /// <summary>The experts of the <paramref name="index"/>-th token: top-k ids, the largest logit first.</summary>
+    public ReadOnlyMemory<int> Ids(int index) => _ids.AsMemory(index * _topK, _topK);
+
+    /// <summary>The weights of those experts.</summary>
+    public ReadOnlyMemory<double> Weights(int index) => _weights.AsMemory(index * _topK, _topK);
+
+    /// <summary>The router's logits of all experts; empty where the layer has no router.</summary>
+    public ReadOnlyMemory<double> Logits(int index) => _logits.Length == 0 ? default : _logits.AsMemory(index * _experts, _experts);
+}

@@ -1,0 +1,58 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Moe.Plugins.Cuda;
+
+/// <summary>
+/// How a compiled source lies in a file: the SHA-256 of all that follows (32 bytes), then log, lowered names and cubin as
+/// BinaryWriter writes strings and counted bytes. A file that does not match its own hash is as good as none.
+/// </summary>
+internal static class KernelCacheEntry
+{
+    internal static byte[] Write(KernelImage image)
+    {
+        using MemoryStream stream = new();
+        stream.Write(stackalloc byte[SHA256.HashSizeInBytes]);
+        using (BinaryWriter writer = new(stream, Encoding.UTF8, leaveOpen: true))
+        {
+            writer.Write(image.Log);
+            writer.Write(image.LoweredNames.Count);
+            foreach ((string expression, string name) in image.LoweredNames)
+            {
+                writer.Write(expression);
+                writer.Write(name);
+            }
+
+            writer.Write(image.Cubin.Length);
+            writer.Write(image.Cubin.Span);
+        }
+
+        byte[] file = stream.ToArray();
+        SHA256.HashData(file.AsSpan(SHA256.HashSizeInBytes), file);
+        return file;
+    }
+
+    internal static bool TryRead(byte[] file, KernelImageOrigin origin, [NotNullWhen(true)] out KernelImage? image)
+    {
+        image = null;
+        if (file.Length <= SHA256.HashSizeInBytes
+            || !SHA256.HashData(file.AsSpan(SHA256.HashSizeInBytes)).AsSpan().SequenceEqual(file.AsSpan(0, SHA256.HashSizeInBytes)))
+        {
+            return false;
+        }
+
+        using BinaryReader reader = new(new MemoryStream(file, SHA256.HashSizeInBytes, file.Length - SHA256.HashSizeInBytes), Encoding.UTF8);
+        string log = reader.ReadString();
+        int count = reader.ReadInt32();
+        Dictionary<string, string> names = new(count);
+        for (int i = 0; i < count; i++)
+        {
+            string expression = reader.ReadString();
+            names[expression] = reader.ReadString();
+        }
+
+        image = new KernelImage(reader.ReadBytes(reader.ReadInt32()), log, names, origin);
+        return true;
+    }
+}

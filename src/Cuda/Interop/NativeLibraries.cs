@@ -1,0 +1,114 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace Moe.Plugins.Cuda;
+
+/// <summary>
+/// Finds the two native libraries. The imports name them by words that no file has, so that only this assembly's own
+/// resolver can answer: each plugin has its own copy of this assembly, hence its own resolver and its own choice.
+/// </summary>
+internal static class NativeLibraries
+{
+    internal const string Driver = "cuda-driver";
+    internal const string Nvrtc = "cuda-nvrtc";
+
+    private static readonly Lock Gate = new();
+    private static readonly Dictionary<string, (nint Handle, string Path)> Loaded = [];
+    private static bool _registered;
+
+    private static string[] DriverNames => OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1"];
+
+    private static string[] NvrtcNames => OperatingSystem.IsWindows()
+        ? ["nvrtc64_130_0.dll", "nvrtc64_120_0.dll"]
+        : ["libnvrtc.so.13", "libnvrtc.so.12"];
+
+    /// <summary>Makes this assembly's imports come through <see cref="TryLoad"/>.</summary>
+    internal static void Register()
+    {
+        lock (Gate)
+        {
+            if (!_registered)
+            {
+                NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
+                _registered = true;
+            }
+        }
+    }
+
+    /// <summary>Loads a library by its path, or by its sonames where no path is given. The first one loaded stays.</summary>
+    internal static bool TryLoad(string library, string? path, out string reason)
+    {
+        lock (Gate)
+        {
+            if (Loaded.TryGetValue(library, out (nint Handle, string Path) loaded))
+            {
+                bool same = path is null || path == loaded.Path;
+                reason = same
+                    ? ""
+                    : $"'{path}' was asked for, but '{loaded.Path}' is already loaded in its place: name the path before CUDA's first use.";
+                return same;
+            }
+
+            string[] names = path is not null ? [path] : library == Driver ? DriverNames : NvrtcNames;
+            foreach (string name in names)
+            {
+                if (path is not null && library == Nvrtc)
+                {
+                    LoadNvrtcBuiltins(path);
+                }
+
+                if (NativeLibrary.TryLoad(name, out nint handle))
+                {
+                    Loaded[library] = (handle, name);
+                    reason = "";
+                    return true;
+                }
+            }
+
+            reason = path is not null
+                ? $"'{path}' {(File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}."
+                : $"{string.Join(" or ", names)} was not found by the system's library search"
+                    + (library == Driver
+                        ? ": this machine has no NVIDIA driver, or it is hidden from this process (in a container, start it with GPU access)."
+                        : ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the library search path, "
+                            + "or name the file in the options.");
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// NVRTC opens its builtins by file name when it first compiles, and does not look beside itself. A library that is
+    /// already in the process under that name is found.
+    /// </summary>
+    private static void LoadNvrtcBuiltins(string nvrtcPath)
+    {
+        string? folder = Path.GetDirectoryName(Path.GetFullPath(nvrtcPath));
+        if (folder is null || !Directory.Exists(folder))
+        {
+            return;
+        }
+
+        foreach (string file in Directory.EnumerateFiles(folder, OperatingSystem.IsWindows() ? "nvrtc-builtins*.dll" : "libnvrtc-builtins.so*"))
+        {
+            _ = NativeLibrary.TryLoad(file, out _);
+        }
+    }
+
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
+    {
+        if (name is not (Driver or Nvrtc))
+        {
+            return 0;
+        }
+
+        if (!TryLoad(name, null, out string reason))
+        {
+            throw CudaException.NotLoaded(name, reason);
+        }
+
+        lock (Gate)
+        {
+            return Loaded[name].Handle;
+        }
+    }
+}

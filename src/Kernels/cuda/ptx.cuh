@@ -1,0 +1,177 @@
+// One PTX instruction a function. Everything here exists from sm_80 on, or is guarded.
+#pragma once
+#include "types.cuh"
+
+__device__ __forceinline__ u32 shared_address(const void* p)
+{
+    return (u32)__cvta_generic_to_shared(p);
+}
+
+// ---- loads and stores
+
+/// 16 read-only bytes that neighbouring warps read too.
+__device__ __forceinline__ uint4 load_readonly(const void* p)
+{
+    uint4 v;
+    asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+    return v;
+}
+
+/// Past L1, for what another block of the same launch has written.
+__device__ __forceinline__ float load_coherent(const float* p)
+{
+    float v;
+    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ int load_coherent(const int* p)
+{
+    int v;
+    asm volatile("ld.global.cg.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ int4 load_coherent(const int4* p)
+{
+    int4 v;
+    asm volatile("ld.global.cg.v4.s32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ uint4 load_shared(u32 address)
+{
+    uint4 v;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address) : "memory");
+    return v;
+}
+
+// ---- asynchronous copies and the barriers that they complete on
+
+__device__ __forceinline__ u64 policy_evict_first()
+{
+    u64 policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+
+__device__ __forceinline__ void barrier_init(u32 barrier, int arrivals)
+{
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(u32 barrier)
+{
+    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier) : "memory");
+}
+
+/// Until the phase of this parity is complete.
+__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity)
+{
+    u32 done;
+    do
+    {
+#if __CUDA_ARCH__ >= 900
+        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
+#else
+        asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
+#endif
+    } while (done == 0);
+}
+
+/// Copies 16 bytes past L1, of which only the first `bytes` (0 or 16) are read and the others become zero; completes with this thread's
+/// next barrier_arrive_after_copies.
+__device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes)
+{
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
+}
+
+/// The same with an L2 eviction policy.
+__device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes, u64 policy)
+{
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2, %3;"
+                 ::"r"(shared), "l"(global), "r"(bytes), "l"(policy) : "memory");
+}
+
+/// Arrives once this thread's copy_async so far are done; the barrier's count includes this arrival.
+__device__ __forceinline__ void barrier_arrive_after_copies(u32 barrier)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void copy_async_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits until at most `kPending` of this thread's newest groups are under way.
+template <int kPending>
+__device__ __forceinline__ void copy_async_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order
+
+/// Until all launches before this one have finished and their writes can be seen.
+__device__ __forceinline__ void wait_for_previous_launch()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Lets the next launch begin as far as its own wait.
+__device__ __forceinline__ void allow_next_launch()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// ---- matrix product of a warp
+
+/// c += a · b for a 16 × 16, b 16 × 8 (BF16), c 16 × 8 (float32). With g = lane / 4, t = lane % 4: a0 and a2 are of row g, a1 and a3 of
+/// row g + 8, a0, a1 and b0 at k = 2t, a2, a3 and b1 at k = 2t + 8; b is of column g; c0, c1 are row g, columns 2t and 2t + 1; c2, c3 row g + 8
+/// (PTX ISA 9.7.14.5.8).
+__device__ __forceinline__ void mma_bf16(float (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+/// Two of the above over 32 values of k, from what a lane reads with three 16-byte loads: values 8t to 8t + 7 of rows g and g + 8 and of
+/// column g. A product doesn't care in which order k is summed, so both operands may be dealt to the lanes in this same order.
+__device__ __forceinline__ void mma_bf16_k32(float (&c)[4], const uint4& row_low, const uint4& row_high, const uint4& column)
+{
+    mma_bf16(c, row_low.x, row_high.x, row_low.y, row_high.y, column.x, column.y);
+    mma_bf16(c, row_low.z, row_high.z, row_low.w, row_high.w, column.z, column.w);
+}
+
+/// Stores four 8 × 8 matrices of 16-bit values, each transposed: lane l holds values (l / 4, 2 (l % 4)) and the one after it of each, and
+/// lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m. sm_90 and newer.
+__device__ __forceinline__ void store_matrix_transposed_x4(u32 shared, u32 a, u32 b, u32 c, u32 d)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+                 ::"r"(shared), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+/// A barrier among `threads` of the thread block.
+__device__ __forceinline__ void named_barrier(int id, int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+/// Loads four 8 × 8 matrices of 16-bit values: lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m, lane l receives values
+/// (l / 4, 2 (l % 4)) and the one after it of each.
+__device__ __forceinline__ void load_matrix_x4(u32 (&v)[4], u32 shared)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3]) : "r"(shared) : "memory");
+}

@@ -1,0 +1,101 @@
+namespace Moe.Plugins.Checkpoints.Tests;
+
+public sealed class MalformedFileTests : IDisposable
+{
+    private const int DataByteCount = 16;
+
+    private readonly TemporaryFolder _folder = new();
+
+    public static TheoryData<string, string> Headers => new()
+    {
+        { "", "does not begin with '{'" },
+        { "[]", "does not begin with '{'" },
+        { " {}", "does not begin with '{'" },
+        { "{", "not valid JSON" },
+        { "{}x", "not valid JSON" },
+        { "{}{}", "not valid JSON" },
+        { """{"a":1}""", "'a' is not described by an object" },
+        { """{"a":{}}""", "'a' has no dtype" },
+        { """{"a":{"dtype":"U8"}}""", "'a' has no shape" },
+        { """{"a":{"dtype":"U8","shape":[16]}}""", "'a' has no data_offsets" },
+        { """{"a":{"dtype":8,"shape":[16],"data_offsets":[0,16]}}""", "dtype that is not a string" },
+        { """{"a":{"dtype":"U9","shape":[16],"data_offsets":[0,16]}}""", "'U9'" },
+        { """{"a":{"dtype":"u8","shape":[16],"data_offsets":[0,16]}}""", "'u8'" },
+        { """{"a":{"dtype":"U8","shape":16,"data_offsets":[0,16]}}""", "shape that is not an array" },
+        { """{"a":{"dtype":"U8","shape":[-16],"data_offsets":[0,16]}}""", "whole number" },
+        { """{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,16]}}""", "whole number" },
+        { """{"a":{"dtype":"U8","shape":["16"],"data_offsets":[0,16]}}""", "whole number" },
+        { """{"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,16]}}""", "whole number" },
+        { """{"a":{"dtype":"U8","shape":[9223372036854775807,9223372036854775807,3],"data_offsets":[0,16]}}""", "no whole number of bytes" },
+        { """{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,16]}}""", "no whole number of bytes" },
+        { """{"a":{"dtype":"F64","shape":[2305843009213693954],"data_offsets":[0,16]}}""", "no whole number of bytes" },
+        { """{"a":{"dtype":"F4","shape":[31],"data_offsets":[0,16]}}""", "no whole number of bytes" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[0]}}""", "[begin, end]" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,8,16]}}""", "[begin, end]" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[16,0]}}""", "[begin, end]" },
+        { """{"a":{"dtype":"BF16","shape":[16],"data_offsets":[0,16]}}""", "32 bytes" },
+        { """{"a":{"dtype":"U8","shape":[15],"data_offsets":[0,16]}}""", "15 bytes" },
+        { """{"a":{"dtype":"U8","shape":[15],"data_offsets":[1,16]}}""", "leaves a hole after the start" },
+        { """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[7],"data_offsets":[9,16]}}""", "'b' leaves a hole after tensor 'a'" },
+        { """{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"b":{"dtype":"U8","shape":[8],"data_offsets":[8,16]}}""", "'b' overlaps tensor 'a'" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"b":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "'b' overlaps tensor 'a'" },
+        { """{"a":{"dtype":"U8","shape":[17],"data_offsets":[0,17]}}""", "cut short" },
+        { """{"a":{"dtype":"U8","shape":[15],"data_offsets":[0,15]}}""", "goes on to 16" },
+        { "{}", "goes on to 16" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "'a' is described twice" },
+        { """{"a":{"dtype":"U8","dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "dtype twice" },
+        { """{"a":{"dtype":"U8","shape":[16],"shape":[16],"data_offsets":[0,16]}}""", "shape twice" },
+        { """{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16],"data_offsets":[0,16]}}""", "data_offsets twice" },
+        { """{"__metadata__":1,"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "__metadata__ is not an object" },
+        { """{"__metadata__":{"x":1},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "'x' is not a string" },
+        { """{"__metadata__":{"x":"1","x":"2"},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "'x' twice" },
+        { """{"__metadata__":{},"__metadata__":{},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "__metadata__ twice" },
+        { """{"\ud800":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}""", "not valid JSON" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Headers))]
+    public void A_malformed_header_is_refused_with_the_file_and_the_fault(string header, string fault) =>
+        AssertRefused(_folder.Write("bad.safetensors", header, DataByteCount), fault);
+
+    [Fact]
+    public void A_header_beyond_the_limit_is_refused_before_it_is_read() =>
+        AssertRefused(_folder.Write("bad.safetensors", "{}"u8.ToArray(), 100_000_001, 200_000_000), "at most 100000000");
+
+    [Fact]
+    public void A_header_length_beyond_any_signed_number_is_refused() =>
+        AssertRefused(_folder.Write("bad.safetensors", "{}"u8.ToArray(), ulong.MaxValue, 0), "18446744073709551615");
+
+    [Fact]
+    public void A_header_longer_than_the_file_is_refused() =>
+        AssertRefused(_folder.Write("bad.safetensors", "{}"u8.ToArray(), 100, 0), "cut short");
+
+    [Fact]
+    public void A_file_without_room_for_the_length_is_refused()
+    {
+        File.WriteAllBytes(_folder.File("bad.safetensors"), [1, 2, 3]);
+        AssertRefused(_folder.File("bad.safetensors"), "it has 3 bytes");
+    }
+
+    [Fact]
+    public void A_missing_file_is_not_found()
+    {
+        var exception = Assert.Throws<MoeException>(() => SafetensorsFile.Open(_folder.File("none")));
+        Assert.Equal(MoeReason.NotFound, exception.Reason);
+        Assert.Contains("none", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_folder_is_no_file() =>
+        Assert.Equal(MoeReason.NotFound, Assert.Throws<MoeException>(() => SafetensorsFile.Open(_folder.Path)).Reason);
+
+    public void Dispose() => _folder.Dispose();
+
+    private static void AssertRefused(string path, string fault)
+    {
+        var exception = Assert.Throws<MoeException>(() => SafetensorsFile.Open(path));
+        Assert.Equal(MoeReason.Checkpoint, exception.Reason);
+        Assert.Contains(path, exception.Message, StringComparison.Ordinal);
+        Assert.Contains(fault, exception.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,124 @@
+using System.Text.Json;
+using Moe.Plugins.Checkpoints;
+
+namespace Moe.Plugins.Cli.Tests;
+
+public sealed class RunTests : IDisposable
+{
+    private static readonly string[] Keys =
+    [
+        "backend", "plugin", "plugin_version", "device", "shape", "hidden_size_padded", "intermediate_size_padded",
+        "supports_skip_forward_padding", "has_unpadded_output", "microseconds", "relative_error", "max_abs_error", "expected_relative_error",
+    ];
+
+    private readonly TemporaryFolder _folder = new();
+
+    public static TheoryData<string> Names =>
+        ["tiny", "pad-hidden", "all-codes", "real-hidden", "real-intermediate", "many-experts", "one-token", "every-expert"];
+
+    [Fact]
+    public async Task Without_options_it_runs_the_sample_and_verifies_it()
+    {
+        JsonElement json = (await Cli.Run("run", "--json")).Json();
+        Assert.All(Keys, key => Assert.True(json.TryGetProperty(key, out _), $"'{key}' is missing."));
+        Assert.Equal(320, json.GetProperty("shape").GetProperty("hidden_size").GetInt32());
+        Assert.InRange(json.GetProperty("relative_error").GetDouble(), 0, json.GetProperty("relative_error_limit").GetDouble());
+        Assert.InRange(json.GetProperty("expected_relative_error").GetDouble(), 0, json.GetProperty("relative_error_limit").GetDouble());
+        Assert.True(json.GetProperty("microseconds").GetDouble() > 0);
+        Assert.True(json.GetProperty("passed").GetBoolean());
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public async Task A_golden_file_is_right_on_the_cpu(string name)
+    {
+        string file = _folder.File("out.safetensors");
+        string[] arguments = ["run", "--model", Cli.Golden(name), "--backend", "Cpu", "--output-type", "f32", "--verify", "--output", file, "--json"];
+        JsonElement json = (await Cli.Run(arguments)).Json();
+        Assert.Equal("Cpu", json.GetProperty("backend").GetString());
+        Assert.InRange(json.GetProperty("relative_error").GetDouble(), 0, 2e-5);
+        Assert.InRange(json.GetProperty("expected_relative_error").GetDouble(), 0, 2e-5);
+
+        using var golden = SafetensorsFile.Open(Cli.Golden(name));
+        using var result = SafetensorsFile.Open(file);
+        Assert.Equal(golden.Tensors["expected.output"].ToString(), result.Tensors["output"].ToString());
+        Assert.Equal(Bytes(golden, "expected.topk_ids"), Bytes(result, "topk_ids"));
+        Assert.Equal(golden.Tensors["expected.topk_weights"].ToString(), result.Tensors["topk_weights"].ToString());
+    }
+
+    [Fact]
+    public async Task Nothing_is_verified_that_nobody_asked_for()
+    {
+        JsonElement json = (await Cli.Run("run", "--model", Cli.Golden("tiny"), "--json")).Json();
+        Assert.All(
+            ["relative_error", "max_abs_error", "expected_relative_error", "passed"],
+            key => Assert.Equal(JsonValueKind.Null, json.GetProperty(key).ValueKind));
+    }
+
+    [Fact]
+    public async Task Fewer_tokens_are_the_first_ones()
+    {
+        string file = _folder.File("out.safetensors");
+        JsonElement json = (await Cli.Run("run", "--model", Cli.Golden("tiny"), "--tokens", "3", "--verify", "--output", file, "--json")).Json();
+        Assert.Equal(3, json.GetProperty("tokens").GetInt32());
+        Assert.True(json.GetProperty("passed").GetBoolean());
+        using var result = SafetensorsFile.Open(file);
+        Assert.Equal("BF16 [3, 64]", result.Tensors["output"].ToString());
+    }
+
+    [Theory]
+    [InlineData("8,96,64,2", "MXFP4")]
+    [InlineData("8,96,64,2:bf16", "BF16")]
+    public async Task A_random_layer_is_verified(string shape, string format)
+    {
+        JsonElement json = (await Cli.Run("run", "--shape", shape, "--backend", "Cpu", "--tokens", "5", "--seed", "3", "--verify", "--json")).Json();
+        Assert.Equal(format, json.GetProperty("shape").GetProperty("weight_format").GetString());
+        Assert.Equal(5, json.GetProperty("verified_tokens").GetInt32());
+        Assert.Equal(JsonValueKind.Null, json.GetProperty("expected_relative_error").ValueKind);
+    }
+
+    [Fact]
+    public async Task A_result_that_is_not_what_the_file_expects_is_wrong()
+    {
+        string file = _folder.File("tampered.safetensors");
+        using (var golden = SafetensorsFile.Open(Cli.Golden("tiny")))
+        {
+            var writer = new SafetensorsWriter();
+            foreach (SafetensorsTensor tensor in golden.Tensors.Values)
+            {
+                byte[] data = Bytes(golden, tensor.Name);
+                data[3] ^= (byte)(tensor.Name == "expected.output" ? 0x80 : 0);
+                writer.Add(tensor.Name, tensor.Type, [.. tensor.Shape], data);
+            }
+
+            foreach ((string key, string value) in golden.Metadata)
+            {
+                writer.Metadata[key] = value;
+            }
+
+            writer.Save(file);
+        }
+
+        Cli result = await Cli.Run("run", "--model", file, "--verify");
+        Assert.Equal(ExitCode.Wrong, result.ExitCode);
+        Assert.Contains("WRONG", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_person_reads_what_was_chosen_and_how_right_it_is()
+    {
+        Cli result = await Cli.Run("run", "--backend", "Cpu");
+        Assert.Equal(0, result.ExitCode);
+        Assert.All(["Cpu", "padding", "time", "right", "float64", "expected.output"], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
+        Assert.DoesNotContain('\e', result.Output);
+        Assert.Equal("", result.Error);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static unsafe byte[] Bytes(SafetensorsFile file, string name)
+    {
+        SafetensorsTensor tensor = file.Tensors[name];
+        return new ReadOnlySpan<byte>((void*)file.GetAddress(tensor), checked((int)tensor.ByteCount)).ToArray();
+    }
+}

@@ -1,0 +1,63 @@
+namespace Moe.Plugins.Conformance.Tests;
+
+/// <summary>
+/// A layer so small that its answer is a formula: one input that is 1 and experts whose biases are gate and up, whose matrices are 0 but
+/// for a down matrix that copies the activation to the first output.
+/// </summary>
+internal sealed class OneExpert : IDisposable
+{
+    private readonly List<HostTensor> _tensors = [];
+
+    public OneExpert(MoeActivation activation, int experts = 1, int topK = 1, MoeRouterScoring scoring = MoeRouterScoring.TopKThenSoftmax)
+    {
+        Shape = new MoeLayerShape
+        {
+            HiddenSize = 1,
+            IntermediateSize = 1,
+            ExpertCount = experts,
+            TopK = topK,
+            WeightFormat = MoeWeightFormat.BFloat16,
+            Activation = activation,
+            RouterScoring = scoring,
+        };
+        Source = new MoeWeightSource
+        {
+            RouterWeight = Add(MoeElementType.Float32, experts, 1),
+            RouterBias = Add(MoeElementType.Float32, 1, experts),
+            GateUp = new MoeExpertMatrix
+            {
+                Values = Add(MoeElementType.BFloat16, 2, 1, experts),
+                Bias = Add(MoeElementType.Float32, experts, 2),
+            },
+            Down = new MoeExpertMatrix
+            {
+                Values = Add(MoeElementType.BFloat16, 1, 1, experts),
+                Bias = Add(MoeElementType.Float32, experts, 1),
+            },
+        };
+        Input = Add(MoeElementType.Float32, 1, 1);
+        Tensors.Write(Input, 0, [1f]);
+        for (int expert = 0; expert < experts; expert++)
+        {
+            Tensors.Write(Source.Down.Values, 0, Tensors.BFloat16(1), expert);
+        }
+    }
+
+    public MoeLayerShape Shape { get; }
+
+    public MoeWeightSource Source { get; }
+
+    public MoeTensorView Input { get; }
+
+    public OracleResult Compute() => MoeOracle.Compute(Shape, Source, Input, null, TestContext.Current.CancellationToken);
+
+    public void Dispose() => _tensors.ForEach(tensor => tensor.Dispose());
+
+    private MoeTensorView Add(MoeElementType type, int rows, int columns, int planes = 1)
+    {
+        var tensor = new HostTensor(type, rows, columns, planes);
+        tensor.Fill(0);
+        _tensors.Add(tensor);
+        return tensor.View;
+    }
+}

@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using CsCheck;
+
+namespace Moe.Plugins.Conformance.Tests;
+
+public sealed class RandomLayerTests
+{
+    [Fact]
+    public void The_same_seed_gives_the_same_layer_and_another_another()
+    {
+        MoeLayerShape shape = MoeLayerShape.GptOss20B with { HiddenSize = 96, IntermediateSize = 64, ExpertCount = 3, TopK = 2 };
+        using var first = new RandomLayer(shape, 7);
+        using var again = new RandomLayer(shape, 7);
+        using var other = new RandomLayer(shape, 8);
+        Assert.Equal(Tensors.Bytes(first.Source.GateUp.Values), Tensors.Bytes(again.Source.GateUp.Values));
+        Assert.Equal(Tensors.Bytes(first.Source.RouterWeight), Tensors.Bytes(again.Source.RouterWeight));
+        Assert.NotEqual(Tensors.Bytes(first.Source.GateUp.Values), Tensors.Bytes(other.Source.GateUp.Values));
+    }
+
+    [Fact]
+    public void Every_code_occurs_and_three_scales()
+    {
+        using var layer = new RandomLayer(MoeLayerShape.GptOss20B with { HiddenSize = 96, IntermediateSize = 64, ExpertCount = 8 }, 1);
+        Assert.Equal(256, Tensors.Bytes(layer.Source.GateUp.Values).Distinct().Count());
+        Assert.Equal(3, Tensors.Bytes(layer.Source.GateUp.Scales).Distinct().Count());
+    }
+
+    [Theory]
+    [InlineData(MoeWeightFormat.Mxfp4, 2880, 64)]
+    [InlineData(MoeWeightFormat.Mxfp4, 64, 2880)]
+    [InlineData(MoeWeightFormat.BFloat16, 320, 96)]
+    public void The_output_is_of_ordinary_scale(MoeWeightFormat format, int hidden, int intermediate)
+    {
+        var shape = new MoeLayerShape { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 8, TopK = 4, WeightFormat = format };
+        using var layer = new RandomLayer(shape, 2);
+        using HostTensor input = RandomInput.Create(8, hidden, 3);
+        OracleResult result = MoeOracle.Compute(shape, layer.Source, input.View, null, TestContext.Current.CancellationToken);
+        double deviation = Math.Sqrt(Enumerable.Range(0, 8).SelectMany(token => result.Output(token).ToArray()).Average(value => value * value));
+        Assert.InRange(deviation, 0.1, 10);
+    }
+
+    [Fact]
+    public void Inputs_have_outliers_in_every_97th_channel()
+    {
+        using HostTensor input = RandomInput.Create(200, 200, 1);
+        double Deviation(int column) =>
+            Math.Sqrt(Enumerable.Range(0, 200).Average(row => Math.Pow(Tensors.Single(input.View, row)[column], 2)));
+        Assert.All(Enumerable.Range(0, 200), column =>
+        {
+            double scale = column % 97 == 0 ? 12 : 1;
+            Assert.InRange(Deviation(column), 0.75 * scale, 1.25 * scale);
+        });
+    }
+
+    [Fact]
+    public void Any_shape_fits_its_own_source() =>
+        Gen.Select(Gen.Int[1, 4], Gen.Int[1, 4], Gen.Int[1, 9], Gen.Bool, Gen.Bool, Gen.Bool).Sample(
+            (hidden, intermediate, experts, isMxfp4, routerBias, expertBias) =>
+            {
+                int unit = isMxfp4 ? 32 : 7;
+                var shape = new MoeLayerShape
+                {
+                    HiddenSize = hidden * unit,
+                    IntermediateSize = intermediate * unit,
+                    ExpertCount = experts,
+                    TopK = 1,
+                    WeightFormat = isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16,
+                    HasRouterBias = routerBias,
+                    HasExpertBias = expertBias,
+                };
+                using var layer = new RandomLayer(shape, hidden);
+                layer.Source.Validate(shape);
+            },
+            iter: 50);
+
+    [Fact]
+    public void Gpt_oss_20b_is_made_in_seconds()
+    {
+        var clock = Stopwatch.StartNew();
+        using var layer = new RandomLayer(MoeLayerShape.GptOss20B, 1);
+        TestContext.Current.SendDiagnosticMessage("{0} MB in {1} ms", layer.ByteCount >> 20, clock.ElapsedMilliseconds);
+        Assert.True(clock.ElapsedMilliseconds < 10_000, $"It took {clock.ElapsedMilliseconds} ms.");
+    }
+}

@@ -1,0 +1,38 @@
+namespace Moe.Plugins.Conformance.Tests;
+
+public sealed class TensorDifferenceTests
+{
+    [Theory]
+    [InlineData(new[] { 3f, 4f }, new[] { 3f, 4f }, 0, 0)]
+    [InlineData(new[] { 3f, 4.5f }, new[] { 3f, 4f }, 0.1, 0.5)]
+    [InlineData(new[] { 0f, 0f }, new[] { 0f, 0f }, 0, 0)]
+    [InlineData(new[] { 0f, 1f }, new[] { 0f, 0f }, double.PositiveInfinity, 1)]
+    [InlineData(new[] { float.NaN, 4f }, new[] { 3f, 4f }, double.PositiveInfinity, double.PositiveInfinity)]
+    [InlineData(new[] { 3f, 4f }, new[] { float.NaN, 4f }, double.PositiveInfinity, double.PositiveInfinity)]
+    [InlineData(new[] { float.NaN, 4f }, new[] { float.NaN, 4f }, 0, 0)]
+    [InlineData(new[] { float.PositiveInfinity, 4f }, new[] { 3f, 4f }, double.PositiveInfinity, double.PositiveInfinity)]
+    [InlineData(new[] { float.PositiveInfinity, 4f }, new[] { float.NegativeInfinity, 4f }, double.PositiveInfinity, double.PositiveInfinity)]
+    public void The_relative_error_is_a_ratio_of_norms(float[] result, float[] reference, double relative, double max)
+    {
+        using HostTensor a = Row(result);
+        using HostTensor b = Row(reference);
+        TensorDifference difference = TensorDifference.Measure(a.View, b.View);
+        Assert.Equal(relative, difference.RelativeError, 1e-7);
+        Assert.Equal(max, difference.MaxAbsError, 1e-7);
+    }
+
+    [Fact]
+    public void Another_width_is_refused()
+    {
+        using HostTensor a = Row([1, 2]);
+        using HostTensor b = Row([1]);
+        Assert.Throws<ArgumentException>(() => TensorDifference.Measure(a.View, b.View));
+    }
+
+    private static HostTensor Row(float[] values)
+    {
+        var tensor = new HostTensor(MoeElementType.Float32, 1, values.Length);
+        Tensors.Write(tensor.View, 0, values);
+        return tensor;
+    }
+}

@@ -1,0 +1,3 @@
+#pragma once
+
+u32 misspelt_type();

@@ -1,0 +1,4 @@
+#pragma once
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
