@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Xml.Linq;
 
 namespace Moe.Plugins.Tests;
@@ -6,7 +5,7 @@ namespace Moe.Plugins.Tests;
 /// <summary>The arrows of docs/design.md, read from every project file.</summary>
 public sealed class ArchitectureTests
 {
-    private static readonly string Root = Path.GetFullPath(Path.Combine(HereIs(), "../../.."));
+    private static readonly string Root = FindRoot();
 
     // What a project under src/ may reference; arrows point down only.
     private static readonly Dictionary<string, string[]> Allowed = new()
@@ -88,5 +87,15 @@ public sealed class ArchitectureTests
 
     private static string AreaOf(string project) => Path.GetFileName(Path.GetDirectoryName(project)!);
 
-    private static string HereIs([CallerFilePath] string file = "") => Path.GetDirectoryName(file)!;
+    // Not by the path of this source file: a deterministic build writes another one into the assembly.
+    private static string FindRoot()
+    {
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Moe.Plugins.sln")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder?.FullName ?? throw new InvalidOperationException($"No repository is above {AppContext.BaseDirectory}.");
+    }
 }
