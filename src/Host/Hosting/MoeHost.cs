@@ -202,14 +202,13 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             {
                 await backend.DisposeAsync().AsTask().WaitAsync(_options.ActivationTimeout).ConfigureAwait(false);
             }
-
-            plugin.Loaded?.Dispose();
         }
         catch (Exception exception)
         {
             HostLog.DisposeFailed(_logger, plugin.Id, exception);
         }
 
+        plugin.Loaded?.Dispose();
         plugin.Release();
     }
 

@@ -12,11 +12,21 @@ internal sealed class PaddedBuffer : IDisposable
         long bytes = checked((long)rows * columns * elementType.ByteSize());
         _address = memory.Allocate(bytes);
         View = new MoeTensorView(_address, memory.Device, elementType, rows, columns);
-        if (zeroed)
+        if (!zeroed)
+        {
+            return;
+        }
+
+        try
         {
             // Once is enough: every later copy writes the logical columns only. Waiting makes it visible to whatever stream comes.
             memory.Zero(_address, bytes, stream: 0);
             memory.Synchronize(stream: 0);
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 
 namespace Moe.Plugins;
@@ -9,7 +10,7 @@ namespace Moe.Plugins;
 internal sealed class Deadline<T>
 {
     private readonly Thread _thread;
-    private readonly long _started = Environment.TickCount64;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
     private T? _result;
     private ExceptionDispatchInfo? _exception;
 
@@ -26,6 +27,10 @@ internal sealed class Deadline<T>
                 // Whatever it is belongs to the one who waits; on this thread it would end the process.
                 _exception = ExceptionDispatchInfo.Capture(exception);
             }
+            finally
+            {
+                _clock.Stop();
+            }
         })
         {
             IsBackground = true,
@@ -34,12 +39,15 @@ internal sealed class Deadline<T>
         _thread.Start();
     }
 
+    /// <summary>How long the work took, or has taken until now.</summary>
+    public TimeSpan Elapsed => _clock.Elapsed;
+
     /// <summary>Waits until <paramref name="timeout"/> after the start.</summary>
     /// <returns>Whether the work is done; if not, it is still running.</returns>
     public bool TryGet(TimeSpan timeout, out T? result)
     {
-        double left = Math.Max(0, timeout.TotalMilliseconds - (Environment.TickCount64 - _started));
-        if (!_thread.Join(TimeSpan.FromMilliseconds(left)))
+        TimeSpan left = timeout - _clock.Elapsed;
+        if (!_thread.Join(left > TimeSpan.Zero ? left : TimeSpan.Zero))
         {
             result = default;
             return false;

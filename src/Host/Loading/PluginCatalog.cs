@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Moe.Plugins;
@@ -118,14 +117,13 @@ internal sealed class PluginCatalog
                select (plugin, new Deadline<IMoeBackend>($"Moe.Plugins activation of {plugin.Id}", Activation(plugin))),
         ];
 
-        var clock = Stopwatch.StartNew();
         foreach ((PluginRecord plugin, Deadline<IMoeBackend> work) in started)
         {
             try
             {
                 if (work.TryGet(_options.ActivationTimeout, out IMoeBackend? backend))
                 {
-                    plugin.Activate(backend!, clock.Elapsed);
+                    plugin.Activate(backend!, work.Elapsed);
                 }
                 else
                 {
@@ -134,7 +132,7 @@ internal sealed class PluginCatalog
             }
             catch (Exception exception)
             {
-                plugin.End(MoePluginStepKind.Activate, MoeStepOutcome.Failed, exception, clock.Elapsed);
+                plugin.End(MoePluginStepKind.Activate, MoeStepOutcome.Failed, exception, work.Elapsed);
             }
         }
     }

@@ -37,6 +37,7 @@ internal sealed class PluginStaging
     {
         try
         {
+            CreatePrivate(_root);
             string parent = Path.Combine(_root, id);
             CreatePrivate(parent);
             string hash = ContentHash.Of(folder);

@@ -1,0 +1,93 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>Options from configuration, and the host from a container.</summary>
+public sealed class OptionsTests
+{
+    [Fact]
+    public void Every_option_is_read()
+    {
+        IConfiguration configuration = Json("""
+            { "Moe": {
+                "Backend": "Cpu", "Order": ["A", "B"], "Layers": { "model.layers.0.*": "Bf16" }, "Fallback": "forbid",
+                "PluginFolders": ["/x", "y"], "Device": "cuda:1", "StagingFolder": "/s", "ActivationTimeout": "00:00:03",
+                "Plugins": { "Cpu": { "Threads": 4, "Deep": { "Er": "yes" } } } } }
+            """);
+        foreach (IConfiguration given in (IConfiguration[])[configuration, configuration.GetSection("Moe")])
+        {
+            MoeOptions options = MoeOptions.From(given);
+            Assert.Equal(("Cpu", MoeFallback.Forbid, "cuda:1", "/s"), (options.Backend, options.Fallback, options.Device, options.StagingFolder));
+            Assert.Equal(["A", "B"], options.Order);
+            Assert.Equal(["/x", "y"], options.PluginFolders);
+            Assert.Equal("Bf16", options.Layers["model.layers.0.*"]);
+            Assert.Equal(TimeSpan.FromSeconds(3), options.ActivationTimeout);
+            Assert.Equal(("4", "yes"), (options.SettingsOf("CPU")["threads"], options.SettingsOf("CPU")["DEEP:er"]));
+            Assert.Empty(options.SettingsOf("Bf16"));
+        }
+    }
+
+    [Theory]
+    [InlineData("""{ "Moe": { "Bakend": "Cpu" } }""", "Moe:Bakend is no option. Did you mean 'Backend'?")]
+    [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn, Forbid is expected.")]
+    [InlineData("""{ "Moe": { "ActivationTimeout": "soon" } }""", "Moe:ActivationTimeout is 'soon'; a time such as 00:00:10 is expected.")]
+    public void What_cannot_be_read_is_named(string json, string message)
+    {
+        MoeException error = Assert.Throws<MoeException>(() => MoeOptions.From(Json(json)));
+        Assert.Equal(MoeReason.Configuration, error.Reason);
+        Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Wrong_values_are_all_named_when_the_program_starts()
+    {
+        using ServiceProvider provider = new ServiceCollection()
+            .AddMoePlugins(options =>
+            {
+                options.Device = "gpu";
+                options.Backend = " ";
+                options.ActivationTimeout = TimeSpan.Zero;
+            })
+            .Services.BuildServiceProvider();
+        OptionsValidationException error = Assert.Throws<OptionsValidationException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
+        Assert.Equal(3, error.Failures.Count());
+        Assert.Contains("Moe:Device is 'gpu'; cpu, cuda:N or N is expected.", error.Failures);
+    }
+
+    [Fact]
+    public async Task A_container_makes_one_host_from_configuration_and_disposes_it()
+    {
+        using var drop = new DropFolder().With("Good");
+        IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["Moe:PluginFolders:0"] = drop.Plugins,
+            ["Moe:StagingFolder"] = drop.Staging,
+            ["Moe:Backend"] = "Good",
+        }).Build();
+        MoeHost host;
+        await using (ServiceProvider provider = new ServiceCollection().AddMoePlugins(configuration).AddBackend<FakeBackend>("Fake").Services.BuildServiceProvider())
+        {
+            host = provider.GetRequiredService<MoeHost>();
+            Assert.Same(host, provider.GetRequiredService<MoeHost>());
+            Assert.Equal(["Fake", "Good"], host.Plugins.Select(p => p.Id));
+            Assert.Equal("Good", host.Explain(TinyLayer.Request).Selected!.Id);
+        }
+
+        Assert.Throws<ObjectDisposedException>(() => host.Explain(TinyLayer.Request));
+    }
+
+    [Fact]
+    public void A_backend_of_the_program_needs_no_loading()
+    {
+        using ServiceProvider provider = new ServiceCollection().AddMoeBackend<FakeBackend>().Services.BuildServiceProvider();
+        MoeHost host = provider.GetRequiredService<MoeHost>();
+        MoePluginInfo plugin = Assert.Single(host.Plugins);
+        Assert.Equal(("FakeBackend", "(compiled in)"), (plugin.Id, plugin.Path));
+        Assert.Equal("FakeBackend", host.Explain(TinyLayer.Request).Selected!.Id);
+    }
+
+    private static IConfigurationRoot Json(string json) =>
+        new ConfigurationBuilder().AddJsonStream(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(json))).Build();
+}
