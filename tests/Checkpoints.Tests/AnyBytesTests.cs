@@ -73,6 +73,10 @@ public sealed class AnyBytesTests : IDisposable
         try
         {
             using var checkpoint = Checkpoint.Open(path);
+            foreach (string name in checkpoint.Files[0].Tensors.Keys)
+            {
+                checkpoint.TryGetView(name, out _);
+            }
         }
         catch (MoeException)
         {

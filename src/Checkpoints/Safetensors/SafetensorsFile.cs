@@ -123,7 +123,10 @@ public sealed class SafetensorsFile : IDisposable
             columns = UInt128.Min(columns * (UInt128)size, long.MaxValue);
         }
 
-        return planes <= int.MaxValue && rows <= int.MaxValue && columns <= int.MaxValue
+        // Of an empty tensor the sizes themselves can be beyond any memory.
+        bool fits = planes <= int.MaxValue && rows <= int.MaxValue && columns <= int.MaxValue
+            && (UInt128)rows * columns * (UInt128)elementType.ByteSize() <= long.MaxValue;
+        return fits
             ? new MoeTensorView(address, MoeDevice.Cpu, elementType, (int)rows, (int)columns, planes: (int)planes)
             : throw new MoeException(
                 MoeReason.Checkpoint,

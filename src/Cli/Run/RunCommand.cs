@@ -66,6 +66,7 @@ internal static class RunCommand
                 Selection = selection,
                 Layer = layer,
                 Run = run,
+                OutputPath = settings.Output,
                 Verification = settings.Verify
                     ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
                     : null,

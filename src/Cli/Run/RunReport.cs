@@ -20,6 +20,9 @@ internal sealed class RunReport
 
     private MoeCandidate Backend => Selection.Selected!;
 
+    /// <summary>Where the result was written; null for nowhere.</summary>
+    public required string? OutputPath { get; init; }
+
     public void WriteJson(Utf8JsonWriter writer)
     {
         MoeLayerConfig config = Layer.Config;
@@ -43,6 +46,7 @@ internal sealed class RunReport
         writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
         writer.WriteNumber("forwards", Run.Forwards);
         WriteVerification(writer);
+        writer.WriteString("output", OutputPath);
     }
 
     public void WriteText(IAnsiConsole console)
@@ -61,6 +65,11 @@ internal sealed class RunReport
         grid.Add("weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
         grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
         AddVerification(grid);
+        if (OutputPath is not null)
+        {
+            grid.Add("written", OutputPath);
+        }
+
         grid.WriteTo(console);
     }
 
