@@ -129,3 +129,17 @@ __device__ __forceinline__ void mma_bf16_k32(float (&c)[4], const uint4& row_low
     mma_bf16(c, row_low.x, row_high.x, row_low.y, row_high.y, column.x, column.y);
     mma_bf16(c, row_low.z, row_high.z, row_low.w, row_high.w, column.z, column.w);
 }
+
+/// Stores four 8 × 8 matrices of 16-bit values, each transposed: lane l holds values (l / 4, 2 (l % 4)) and the one after it of each, and
+/// lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m. sm_90 and newer.
+__device__ __forceinline__ void store_matrix_transposed_x4(u32 shared, u32 a, u32 b, u32 c, u32 d)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+                 ::"r"(shared), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+/// A barrier among `threads` of the thread block.
+__device__ __forceinline__ void named_barrier(int id, int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
