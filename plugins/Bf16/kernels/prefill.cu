@@ -86,11 +86,12 @@ struct Schedule
 
         const int tiles = prefix[expert + 1] - prefix[expert], local = tile - prefix[expert] * stripes;
         const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
+        // All but the last share fit kTokens, and they never cover all rows: no tile is empty.
         const int share = ceil_div(ceil_div(rows, tiles), 16) * 16, part = local % tiles * share;
         t.expert = expert;
         t.row0 = local / tiles * kRows;
         t.first = begin + part;
-        t.count = max(0, min(share, rows - part));
+        t.count = min(share, rows - part);
         tile += gridDim.x;
         return true;
     }
@@ -172,7 +173,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
             table ^= 1;
             for (int i = thread; i < kTokens; i += 128)
             {
-                const int pair = p.sorted_pairs[tile.first + min(i, max(tile.count - 1, 0))];
+                const int pair = p.sorted_pairs[tile.first + min(i, tile.count - 1)];
                 rows[i] = (u64)(p.x + (i64)(pair / p.top_k) * p.x_stride);
             }
 
@@ -191,7 +192,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
                 const u32 to = swizzled + ring.stage * kStageBytes;
                 const int k = step * kDepth + chunk * 8, bytes = k < p.depth ? 16 : 0;
                 const u64 from = bytes ? k * 2 : 0;
-#pragma unroll 4
+#pragma unroll 2
                 for (int i = 0; i < rounds; i++)
                 {
                     copy_async(to + i * 16 * 128, (const void*)(rows[i * 16 + row] + from), bytes);
@@ -363,10 +364,6 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedu
             MOE_COLUMNS(240)
             MOE_COLUMNS(256)
 #undef MOE_COLUMNS
-            default:
-                // Rounding the shares up left nothing for an expert's last tile; the stages still come by.
-                compute_tile<kFirst, 16>(p, tile, ring, shared, stages, barriers, group, steps);
-                break;
         }
     }
 }
