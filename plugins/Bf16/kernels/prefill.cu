@@ -30,7 +30,7 @@ constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kT
 constexpr int kTokenBox = 32;                       // tokens a copy of the second product brings
 constexpr int kOutBytes = 8192;                     // a warpgroup's results on their way out
 constexpr int kOutBase = kStages * kStageBytes, kTableBase = kOutBase + kGroups * kOutBytes;
-constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 8;
+constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 4;
 constexpr int kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4, kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes <= 232448, "what a block may have");
@@ -69,11 +69,11 @@ struct Tile
 struct Schedule
 {
     const int* offsets;
-    const int* prefix;  // token tiles of the experts before
     int stripes, tile, expert;
 
     __device__ __forceinline__ bool next(Tile& t, int experts)
     {
+        const int* prefix = offsets + (kPrefixBase - kOffsetsBase) / 4;  // token tiles of the experts before
         if (tile >= prefix[experts] * stripes)
         {
             return false;
@@ -114,8 +114,9 @@ struct Ring
 };
 
 template <int kColumns>
-__device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, u32 barriers, int group, int steps, bool fence)
+__device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, int group, int steps, bool fence)
 {
+    const u32 barriers = stages + kBarrierBase;
 #pragma unroll 1
     for (int step = 0; step < steps; step++)
     {
@@ -155,10 +156,11 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages, u32 barriers)
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages)
 {
     const int thread = threadIdx.x;
     const int steps = ceil_div(p.depth, kDepth);
+    const u32 barriers = stages + kBarrierBase;
     Ring ring = {0, 1};
     Tile tile;
     if constexpr (kFirst)
@@ -169,16 +171,18 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
         while (schedule.next(tile, p.experts))
         {
             // Two tables, for the slowest thread may still read the one of the tile before.
-            u64* rows = (u64*)(shared + kTableBase) + table * kTokens;
+            int* rows = (int*)(shared + kTableBase) + table * kTokens;
             table ^= 1;
+#pragma unroll 1  // here and below: this warpgroup has 32 registers
             for (int i = thread; i < kTokens; i += 128)
             {
                 const int pair = p.sorted_pairs[tile.first + min(i, tile.count - 1)];
-                rows[i] = (u64)(p.x + (i64)(pair / p.top_k) * p.x_stride);
+                rows[i] = pair / p.top_k;
             }
 
             named_barrier(kLoaderBarrier, 128);
             const int rounds = ceil_div(tile.count, 16);
+#pragma unroll 1
             for (int step = 0; step < steps; step++)
             {
                 const u32 full = barriers + ring.stage * 8;
@@ -191,11 +195,10 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
 
                 const u32 to = swizzled + ring.stage * kStageBytes;
                 const int k = step * kDepth + chunk * 8, bytes = k < p.depth ? 16 : 0;
-                const u64 from = bytes ? k * 2 : 0;
-#pragma unroll 2
+#pragma unroll 1
                 for (int i = 0; i < rounds; i++)
                 {
-                    copy_async(to + i * 16 * 128, (const void*)(rows[i * 16 + row] + from), bytes);
+                    copy_async(to + i * 16 * 128, p.x + rows[i * 16 + row] * p.x_stride + k, bytes);
                 }
 
                 mbarrier_arrive_copy_async(full);
@@ -311,7 +314,7 @@ __device__ __forceinline__ void store_pairs(const GroupedParameters& p, const Ti
 }
 
 template <bool kFirst, int kColumns>
-__device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages, u32 barriers,
+__device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages,
                                              int group, int steps)
 {
     // Zeroed rather than overwritten by the first product: else the compiler carries the registers of all widths from tile to tile.
@@ -322,7 +325,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
         d[i] = 0;
     }
 
-    accumulate<kColumns>(d, ring, stages, barriers, group, steps, kFirst);
+    accumulate<kColumns>(d, ring, stages, group, steps, kFirst);
     if constexpr (kFirst)
     {
         store_act<kColumns>(p, tile, d, shared, group);
@@ -334,7 +337,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages, u32 barriers)
+__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages)
 {
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kDepth);
     Ring ring = {0, 0};
@@ -345,7 +348,7 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedu
         {
 #define MOE_COLUMNS(n)                                                                      \
     case n / 16:                                                                            \
-        compute_tile<kFirst, n>(p, tile, ring, shared, stages, barriers, group, steps);         \
+        compute_tile<kFirst, n>(p, tile, ring, shared, stages, group, steps);         \
         break;
             MOE_COLUMNS(16)
             MOE_COLUMNS(32)
@@ -425,16 +428,16 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
     }
 
     __syncthreads();
-    const Schedule schedule = {offsets, prefix, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
+    const Schedule schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();
-        load_tiles<kFirst>(p, schedule, shared, stages, barriers);
+        load_tiles<kFirst>(p, schedule, shared, stages);
     }
     else
     {
         registers_raise<kGroupRegisters>();
-        compute_tiles<kFirst>(p, schedule, shared, stages, barriers);
+        compute_tiles<kFirst>(p, schedule, shared, stages);
     }
 }
 }
