@@ -143,3 +143,11 @@ __device__ __forceinline__ void named_barrier(int id, int threads)
 {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
+
+/// Loads four 8 × 8 matrices of 16-bit values: lanes 8m … 8m + 7 give the 16-byte rows' addresses of matrix m, lane l receives values
+/// (l / 4, 2 (l % 4)) and the one after it of each.
+__device__ __forceinline__ void load_matrix_x4(u32 (&v)[4], u32 shared)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3]) : "r"(shared) : "memory");
+}
