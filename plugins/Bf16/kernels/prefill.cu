@@ -30,7 +30,7 @@ constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kT
 constexpr int kTokenBox = 32;                       // tokens a copy of the second product brings
 constexpr int kOutBytes = 8192;                     // a warpgroup's results on their way out
 constexpr int kOutBase = kStages * kStageBytes, kTableBase = kOutBase + kGroups * kOutBytes;
-constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 4;
+constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 8;
 constexpr int kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4, kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes <= 232448, "what a block may have");
@@ -171,13 +171,13 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
         while (schedule.next(tile, p.experts))
         {
             // Two tables, for the slowest thread may still read the one of the tile before.
-            int* rows = (int*)(shared + kTableBase) + table * kTokens;
+            u64* rows = (u64*)(shared + kTableBase) + table * kTokens;
             table ^= 1;
 #pragma unroll 1  // here and below: this warpgroup has 32 registers
             for (int i = thread; i < kTokens; i += 128)
             {
                 const int pair = p.sorted_pairs[tile.first + min(i, tile.count - 1)];
-                rows[i] = pair / p.top_k;
+                rows[i] = (u64)(p.x + (i64)(pair / p.top_k) * p.x_stride);
             }
 
             named_barrier(kLoaderBarrier, 128);
@@ -195,10 +195,10 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
 
                 const u32 to = swizzled + ring.stage * kStageBytes;
                 const int k = step * kDepth + chunk * 8, bytes = k < p.depth ? 16 : 0;
-#pragma unroll 1
+#pragma unroll 4
                 for (int i = 0; i < rounds; i++)
                 {
-                    copy_async(to + i * 16 * 128, p.x + rows[i * 16 + row] * p.x_stride + k, bytes);
+                    copy_async(to + i * 16 * 128, (const void*)(rows[i * 16 + row] + (u32)(2 * k)), bytes);
                 }
 
                 mbarrier_arrive_copy_async(full);
