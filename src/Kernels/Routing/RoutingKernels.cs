@@ -1,0 +1,139 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>Enqueues what comes before and after the experts' products: router, sort, combine. Allocates nothing.</summary>
+public sealed class RoutingKernels
+{
+    /// <summary>The most experts that the kernels take.</summary>
+    public const int MaxExperts = 512;
+
+    /// <summary>The most choices of a token.</summary>
+    public const int MaxTopK = 32;
+
+    /// <summary>Up to so many pairs the router's last block sorts them itself, which saves a launch.</summary>
+    private const int MaxPairsInRouter = 2048;
+
+    private const int RouterThreads = 256;
+    private const int SortThreads = 1024;
+    private const int CombineThreads = 128;
+    private const int CombineColumns = 512;
+
+    private readonly CudaFunction _router8;
+    private readonly CudaFunction _router32;
+    private readonly CudaFunction _sort;
+    private readonly CudaFunction _combine;
+    private readonly CudaFunction _rows;
+    private readonly int _multiprocessors;
+    private readonly bool _hasDependentLaunch;
+
+    /// <summary>Gets the kernels.</summary>
+    /// <param name="library">The backend's kernels.</param>
+    /// <param name="experts">The experts of the layers they will be used for, at most <see cref="MaxExperts"/>.</param>
+    public RoutingKernels(KernelLibrary library, int experts)
+    {
+        ArgumentNullException.ThrowIfNull(library);
+        CudaDevice device = library.Context.Device;
+        _multiprocessors = device.MultiprocessorCount;
+        _hasDependentLaunch = device.Architecture.Major >= 9;
+        _router8 = library.Get(Units[0], "moe_router_8");
+        _router32 = library.Get(Units[0], "moe_router_32");
+        _sort = library.Get(Units[1], "moe_sort", SortShared(experts));
+        _combine = library.Get(Units[2], "moe_combine");
+        _rows = library.Get(Units[3], "moe_rows_to_bf16");
+    }
+
+    /// <summary>The sources of these kernels.</summary>
+    public static IReadOnlyList<KernelUnit> Units { get; } = [new("router.cu"), new("sort.cu"), new("combine.cu"), new("rows.cu")];
+
+    /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
+    public CudaLaunchConfig Launch(CudaDim3 grid, int threads, int dynamicSharedBytes = 0) =>
+        new(grid, threads, dynamicSharedBytes) { ProgrammaticStreamSerialization = _hasDependentLaunch };
+
+    /// <summary>The caller's activations as the products read them: in place where they are BF16 and 16-byte aligned, else copied.</summary>
+    /// <returns>The address of the first row, and elements from one row to the next.</returns>
+    public (nint Address, long Stride) Rows(in MoeTensorView input, RoutingBuffers buffers, nint stream)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        bool isBf16 = input.ElementType == MoeElementType.BFloat16;
+        if (isBf16 && input.Address % 16 == 0 && input.RowStride % 16 == 0)
+        {
+            return (input.Address, input.RowStride / sizeof(ushort));
+        }
+
+        var parameters = new RowsParameters
+        {
+            Source = input.Address,
+            Target = buffers.Rows,
+            SourceStride = input.RowStride / input.ElementType.ByteSize(),
+            Columns = input.Columns,
+            SourceIsBf16 = isBf16 ? 1 : 0,
+        };
+        _rows.Launch(Launch(input.Rows, RouterThreads), stream, in parameters);
+        return (buffers.Rows, input.Columns);
+    }
+
+    /// <summary>Logits, top-k, weights and the order by expert.</summary>
+    /// <param name="x">BF16 rows, 16-byte aligned.</param>
+    /// <param name="xStride">Elements from one row to the next.</param>
+    /// <param name="tokens">Rows, at least 1.</param>
+    /// <param name="router">The router's weights.</param>
+    /// <param name="shape">The layer's shape.</param>
+    /// <param name="buffers">Where intermediate results go.</param>
+    /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
+    /// <param name="weights">[tokens, top-k] float32, dense.</param>
+    /// <param name="blockRows">Rows of a row block.</param>
+    /// <param name="stream">The stream.</param>
+    public void Route(
+        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
+    {
+        ArgumentNullException.ThrowIfNull(router);
+        ArgumentNullException.ThrowIfNull(shape);
+        ArgumentNullException.ThrowIfNull(buffers);
+        RouterGrid grid = RouterGrid.For(tokens, shape.ExpertCount, _multiprocessors);
+        int pairs = tokens * shape.TopK;
+        bool sorts = pairs <= MaxPairsInRouter;
+        var parameters = new RouterParameters
+        {
+            X = x,
+            Weight = router.Weight,
+            Bias = router.Bias,
+            PartialLogits = buffers.PartialLogits,
+            Ids = ids,
+            Weights = weights,
+            Tickets = buffers.Tickets,
+            Target = buffers.Target(blockRows),
+            XStride = xStride,
+            Tokens = tokens,
+            Hidden = shape.HiddenSize,
+            Experts = shape.ExpertCount,
+            TopK = shape.TopK,
+            Terms = router.Terms,
+            ExpertWarps = grid.ExpertWarps,
+            Scoring = (int)shape.RouterScoring,
+            Sort = sorts ? 1 : 0,
+        };
+        int shared = Math.Max(512 * grid.TokenTile, ((8 * shape.ExpertCount) + 64) * sizeof(int));
+        CudaFunction router8or32 = grid.TokenTile == 8 ? _router8 : _router32;
+        router8or32.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
+        if (!sorts)
+        {
+            Sort(ids, pairs, shape.ExpertCount, buffers, blockRows, stream);
+        }
+    }
+
+    /// <summary>The order by expert alone, for routing that the caller hands in.</summary>
+    public void Sort(nint ids, int pairs, int experts, RoutingBuffers buffers, int blockRows, nint stream)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        var parameters = new SortParameters { Ids = ids, Target = buffers.Target(blockRows), Pairs = pairs, Experts = experts };
+        _sort.Launch(Launch(1, SortThreads, SortShared(experts)), stream, in parameters);
+    }
+
+    /// <summary>The weighted sum of each token's partial results.</summary>
+    public void Combine(in CombineParameters parameters, int tokens, nint stream) =>
+        _combine.Launch(
+            Launch(new CudaDim3((parameters.Hidden + CombineColumns - 1) / CombineColumns, tokens, 1), CombineThreads), stream, in parameters);
+
+    private static int SortShared(int experts) => ((32 * experts) + 64) * sizeof(int);
+}
