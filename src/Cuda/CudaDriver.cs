@@ -72,14 +72,14 @@ public static class CudaDriver
             return "CUDA is not available: " + CudaException.FromDriver(result, nameof(DriverApi.cuInit), null).Message;
         }
 
-        CudaException.ThrowIfFailed(DriverApi.cuDriverGetVersion(out int version), nameof(DriverApi.cuDriverGetVersion));
+        CudaException.ThrowIfFailed(DriverApi.cuDriverGetVersion(out int version));
         if (version < MinimumVersion)
         {
             return $"CUDA is not available: the driver supports CUDA {version / 1000}.{version % 1000 / 10}, and "
                 + $"{MinimumVersion / 1000}.{MinimumVersion % 1000 / 10} or newer is needed.";
         }
 
-        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetCount(out int count), nameof(DriverApi.cuDeviceGetCount));
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetCount(out int count));
         if (count == 0)
         {
             return "CUDA is not available: the driver is loaded but shows no device (is CUDA_VISIBLE_DEVICES empty?).";

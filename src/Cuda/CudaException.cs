@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 
 namespace Moe.Plugins.Cuda;
 
 /// <summary>A call of the CUDA driver or of NVRTC that failed, or could not be made.</summary>
-public sealed class CudaException : Exception
+public sealed partial class CudaException : Exception
 {
     private CudaException(string call, int code, string errorName, bool isContextLost, string message)
         : base(message)
@@ -30,13 +31,13 @@ public sealed class CudaException : Exception
     /// </summary>
     public bool IsContextLost { get; }
 
-    /// <summary>Throws for any driver result but success.</summary>
+    /// <summary>Throws for any driver result but success; the call's name comes from the argument as it is written.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void ThrowIfFailed(int result, string call)
+    internal static void ThrowIfFailed(int result, [CallerArgumentExpression(nameof(result))] string call = "")
     {
         if (result != 0)
         {
-            throw FromDriver(result, call, null);
+            throw FromDriver(result, CallName(call), null);
         }
     }
 
@@ -80,6 +81,12 @@ public sealed class CudaException : Exception
         or 718   // invalid pc
         or 719   // launch failed
         or 721;  // tensor memory leak
+
+    internal static string CallName(string expression) =>
+        ApiCall().Match(expression) is { Success: true } match ? match.Groups["call"].Value : expression;
+
+    [GeneratedRegex(@"Api\.(?<call>\w+)", RegexOptions.CultureInvariant)]
+    private static partial Regex ApiCall();
 
     private static string? Text(int result, nint pointer) => result == 0 ? Marshal.PtrToStringUTF8(pointer) : null;
 }

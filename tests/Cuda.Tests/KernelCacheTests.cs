@@ -29,7 +29,8 @@ public sealed class KernelCacheTests
         using TemporaryFolder folder = new();
         KernelCompiler compiler = new(new KernelCompilerOptions { CacheFolder = folder.Path });
         KernelSource Source(string body, string header) =>
-            KernelSource.FromText("k.cu", $"#include \"h.cuh\"\nextern \"C\" __global__ void k() {{ {body} }}", new KernelHeader("h.cuh", header));
+            KernelSource.FromText(
+                "k.cu", $"#include \"h.cuh\"\nextern \"C\" __global__ void k() {{ {body} }}", new KernelHeader("h.cuh", header));
         KernelSource plain = Source("", "");
         KernelImageOrigin[] origins =
         [
@@ -94,9 +95,10 @@ public sealed class KernelCacheTests
         using TemporaryFolder folder = new();
         Compile(folder);
 #pragma warning disable CA1416 // Skipped on Windows above.
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder.Path));
+        UnixFileMode owner = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Assert.Equal(owner, File.GetUnixFileMode(folder.Path));
 
-        File.SetUnixFileMode(folder.Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherWrite);
+        File.SetUnixFileMode(folder.Path, owner | UnixFileMode.OtherWrite);
 #pragma warning restore CA1416
         KernelCompiler compiler = new(new KernelCompilerOptions { CacheFolder = folder.Path });
         Assert.Equal(KernelImageOrigin.Compiled, compiler.Compile(TestKernels.Read("basic.cu"), Hopper, Reverse).Origin);
@@ -139,7 +141,8 @@ public sealed class KernelCacheTests
         Directory.CreateDirectory(folder.Path);
         foreach (Version version in (Version[])[new(9, 9), new(12, 10), new(12, 9), new(13, 0)])
         {
-            KernelImage image = new([(byte)version.Major, (byte)version.Minor], "", new Dictionary<string, string>(), KernelImageOrigin.Compiled);
+            byte[] cubin = [(byte)version.Major, (byte)version.Minor];
+            KernelImage image = new(cubin, "", new Dictionary<string, string>(), KernelImageOrigin.Compiled);
             KernelCache.Write(folder.Path, request.Key, version, image);
         }
 

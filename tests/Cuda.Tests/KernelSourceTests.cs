@@ -29,7 +29,11 @@ public sealed class KernelSourceTests
     public void Text_takes_only_the_headers_that_it_includes()
     {
         KernelSource source = KernelSource.FromText(
-            "a.cu", "  #  include <b.cuh>\n// #include \"d.cuh\"", new KernelHeader("b.cuh", "#include \"c.cuh\"\n#include \"b.cuh\""), new("c.cuh", ""), new("d.cuh", ""));
+            "a.cu",
+            "  #  include <b.cuh>\n// #include \"d.cuh\"",
+            new KernelHeader("b.cuh", "#include \"c.cuh\"\n#include \"b.cuh\""),
+            new("c.cuh", ""),
+            new("d.cuh", ""));
         Assert.Equal(["b.cuh", "c.cuh"], source.Headers.Select(header => header.Name));
     }
 }

@@ -18,7 +18,8 @@ internal static class Require
         Nvrtc();
         CudaDevice device = CudaDevice.Get(0);
         Assert.SkipUnless(
-            device.Architecture.Number >= architecture, $"{device.Name} is {device.Architecture}, and sm_{architecture} or newer is needed.");
+            device.Architecture.Number >= architecture,
+            $"{device.Name} is {device.Architecture}, and sm_{architecture} or newer is needed.");
         return CudaContext.RetainPrimary(device);
     }
 }

@@ -52,7 +52,9 @@ internal static class KernelCache
         }
     }
 
-    /// <summary>Makes the folder for its owner alone; says what is wrong with one that others may write to, as its code would run.</summary>
+    /// <summary>
+    /// Makes the folder for its owner alone; says what is wrong with one that others may write to, as their code would run.
+    /// </summary>
     internal static string? Prepare(string folder)
     {
         if (OperatingSystem.IsWindows())

@@ -42,7 +42,8 @@ internal static class KernelCacheEntry
             return false;
         }
 
-        using BinaryReader reader = new(new MemoryStream(file, SHA256.HashSizeInBytes, file.Length - SHA256.HashSizeInBytes), Encoding.UTF8);
+        using MemoryStream content = new(file, SHA256.HashSizeInBytes, file.Length - SHA256.HashSizeInBytes);
+        using BinaryReader reader = new(content, Encoding.UTF8);
         string log = reader.ReadString();
         int count = reader.ReadInt32();
         Dictionary<string, string> names = new(count);

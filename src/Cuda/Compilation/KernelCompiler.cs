@@ -46,7 +46,9 @@ public sealed class KernelCompiler
     /// <param name="source">The source.</param>
     /// <param name="architecture">The architecture of the device on which it will run.</param>
     /// <param name="options">What to compile it with; null takes the defaults.</param>
-    /// <exception cref="CudaException">It does not compile (the message holds NVRTC's, with file and line), or there is no NVRTC.</exception>
+    /// <exception cref="CudaException">
+    /// It does not compile (the message holds NVRTC's, with file and line), or there is no NVRTC.
+    /// </exception>
     public KernelImage Compile(KernelSource source, CudaArchitecture architecture, KernelCompileOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -87,11 +89,12 @@ public sealed class KernelCompiler
         {
             throw CudaException.NotLoaded(
                 NativeLibraries.Nvrtc,
-                $"{request.Source.Name} cannot be compiled for {request.Architecture}: NVRTC {version} knows {string.Join(", ", known.Select(number => $"sm_{number}"))}.");
+                $"{request.Source.Name} cannot be compiled for {request.Architecture}: "
+                    + $"NVRTC {version} knows {string.Join(", ", known.Select(number => $"sm_{number}"))}.");
         }
 
         using NvrtcProgram program = new(request.Source);
-        return program.Compile(request.Source, request.Architecture, request.Options, request.NameExpressions);
+        return program.Compile(request);
     }
 
     private string? PrepareCache()

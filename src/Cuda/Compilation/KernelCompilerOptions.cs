@@ -6,7 +6,9 @@ public sealed record KernelCompilerOptions
     /// <summary>NVRTC's file; null searches for it by its usual names.</summary>
     public string? NvrtcPath { get; init; }
 
-    /// <summary>The folder of compiled kernels, readable by the user alone; null takes <see cref="KernelCompiler.DefaultCacheFolder"/>.</summary>
+    /// <summary>
+    /// The folder of compiled kernels, the user's alone; null takes <see cref="KernelCompiler.DefaultCacheFolder"/>.
+    /// </summary>
     public string? CacheFolder { get; init; }
 
     /// <summary>False compiles anew each time and writes nothing.</summary>

@@ -31,5 +31,6 @@ public sealed class KernelImage
     /// <exception cref="KeyNotFoundException">It was not among them.</exception>
     public string GetLoweredName(string nameExpression) => LoweredNames.TryGetValue(nameExpression, out string? name)
         ? name
-        : throw new KeyNotFoundException($"'{nameExpression}' is none of the name expressions compiled: {string.Join(", ", LoweredNames.Keys)}.");
+        : throw new KeyNotFoundException(
+            $"'{nameExpression}' is none of the name expressions compiled: {string.Join(", ", LoweredNames.Keys)}.");
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 
 namespace Moe.Plugins.Cuda;
 
@@ -21,7 +22,7 @@ public static unsafe class Nvrtc
     /// <exception cref="CudaException">There is none.</exception>
     public static Version GetVersion()
     {
-        ThrowIfFailed(NvrtcApi.nvrtcVersion(out int major, out int minor), nameof(NvrtcApi.nvrtcVersion));
+        ThrowIfFailed(NvrtcApi.nvrtcVersion(out int major, out int minor));
         return new Version(major, minor);
     }
 
@@ -29,21 +30,21 @@ public static unsafe class Nvrtc
     /// <exception cref="CudaException">There is no NVRTC.</exception>
     public static IReadOnlyList<int> GetArchitectures()
     {
-        ThrowIfFailed(NvrtcApi.nvrtcGetNumSupportedArchs(out int count), nameof(NvrtcApi.nvrtcGetNumSupportedArchs));
+        ThrowIfFailed(NvrtcApi.nvrtcGetNumSupportedArchs(out int count));
         int[] architectures = new int[count];
         fixed (int* pointer = architectures)
         {
-            ThrowIfFailed(NvrtcApi.nvrtcGetSupportedArchs(pointer), nameof(NvrtcApi.nvrtcGetSupportedArchs));
+            ThrowIfFailed(NvrtcApi.nvrtcGetSupportedArchs(pointer));
         }
 
         return architectures;
     }
 
-    internal static void ThrowIfFailed(int result, string call)
+    internal static void ThrowIfFailed(int result, [CallerArgumentExpression(nameof(result))] string call = "")
     {
         if (result != 0)
         {
-            throw CudaException.FromNvrtc(result, call, null);
+            throw CudaException.FromNvrtc(result, CudaException.CallName(call), null);
         }
     }
 }

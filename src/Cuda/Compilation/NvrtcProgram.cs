@@ -13,8 +13,7 @@ internal sealed unsafe class NvrtcProgram : SafeHandle
     {
         string[] texts = [.. source.Headers.Select(header => header.Text)];
         string[] names = [.. source.Headers.Select(header => header.Name)];
-        Nvrtc.ThrowIfFailed(
-            NvrtcApi.nvrtcCreateProgram(out nint program, source.Text, source.Name, names.Length, texts, names), nameof(NvrtcApi.nvrtcCreateProgram));
+        Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcCreateProgram(out nint program, source.Text, source.Name, names.Length, texts, names));
         SetHandle(program);
     }
 
@@ -22,13 +21,14 @@ internal sealed unsafe class NvrtcProgram : SafeHandle
     public override bool IsInvalid => handle == 0;
 
     /// <summary>Compiles to a cubin.</summary>
-    internal KernelImage Compile(KernelSource source, CudaArchitecture architecture, string[] options, IReadOnlyList<string> nameExpressions)
+    internal KernelImage Compile(KernelRequest request)
     {
-        foreach (string expression in nameExpressions)
+        foreach (string expression in request.NameExpressions)
         {
-            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcAddNameExpression(handle, expression), nameof(NvrtcApi.nvrtcAddNameExpression));
+            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcAddNameExpression(handle, expression));
         }
 
+        string[] options = [.. request.Options, .. OwnCacheOff];
         int result = NvrtcApi.nvrtcCompileProgram(handle, options.Length, options);
         string log = result is 0 or CompilationError ? ReadLog() : "";
         if (result != 0)
@@ -36,21 +36,21 @@ internal sealed unsafe class NvrtcProgram : SafeHandle
             throw CudaException.FromNvrtc(
                 result,
                 nameof(NvrtcApi.nvrtcCompileProgram),
-                $"{source.Name} for {architecture}, options {string.Join(' ', options)}:{Environment.NewLine}{log}");
+                $"{request.Source.Name} for {request.Architecture}, options {string.Join(' ', options)}:{Environment.NewLine}{log}");
         }
 
         Dictionary<string, string> loweredNames = [];
-        foreach (string expression in nameExpressions)
+        foreach (string expression in request.NameExpressions)
         {
-            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetLoweredName(handle, expression, out nint lowered), nameof(NvrtcApi.nvrtcGetLoweredName));
+            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetLoweredName(handle, expression, out nint lowered));
             loweredNames[expression] = Marshal.PtrToStringUTF8(lowered)!;
         }
 
-        Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetCUBINSize(handle, out nuint bytes), nameof(NvrtcApi.nvrtcGetCUBINSize));
+        Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetCUBINSize(handle, out nuint bytes));
         byte[] cubin = new byte[(int)bytes];
         fixed (byte* pointer = cubin)
         {
-            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetCUBIN(handle, pointer), nameof(NvrtcApi.nvrtcGetCUBIN));
+            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetCUBIN(handle, pointer));
         }
 
         return new KernelImage(cubin, log, loweredNames, KernelImageOrigin.Compiled);
@@ -63,13 +63,17 @@ internal sealed unsafe class NvrtcProgram : SafeHandle
         return NvrtcApi.nvrtcDestroyProgram(ref program) == 0;
     }
 
+    // NVRTC keeps a cache of its own from 12.9 on, on machines with a driver. What it finds there it does not give to ptxas,
+    // and the log lacks the report. The option changes nothing in the code, so it is no part of the request.
+    private static string[] OwnCacheOff => Nvrtc.GetVersion() >= new Version(12, 9) ? ["--no-cache"] : [];
+
     private string ReadLog()
     {
-        Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetProgramLogSize(handle, out nuint bytes), nameof(NvrtcApi.nvrtcGetProgramLogSize));
+        Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetProgramLogSize(handle, out nuint bytes));
         byte[] log = new byte[(int)bytes];
         fixed (byte* pointer = log)
         {
-            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetProgramLog(handle, pointer), nameof(NvrtcApi.nvrtcGetProgramLog));
+            Nvrtc.ThrowIfFailed(NvrtcApi.nvrtcGetProgramLog(handle, pointer));
         }
 
         return Encoding.UTF8.GetString(log).TrimEnd('\0', '\n');

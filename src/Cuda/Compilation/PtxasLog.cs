@@ -38,12 +38,21 @@ internal static partial class PtxasLog
     {
         if (isOwnFrame && Frame().Match(line) is { Success: true } frame)
         {
-            return report with { StackBytes = Number(frame, "stack"), SpillStoreBytes = Number(frame, "stores"), SpillLoadBytes = Number(frame, "loads") };
+            return report with
+            {
+                StackBytes = Number(frame, "stack"),
+                SpillStoreBytes = Number(frame, "stores"),
+                SpillLoadBytes = Number(frame, "loads"),
+            };
         }
 
         if (Registers().Match(line) is { Success: true } used)
         {
-            return report with { Registers = Number(used, "registers"), SharedBytes = Shared().Match(line) is { Success: true } shared ? Number(shared, "shared") : 0 };
+            return report with
+            {
+                Registers = Number(used, "registers"),
+                SharedBytes = Shared().Match(line) is { Success: true } shared ? Number(shared, "shared") : 0,
+            };
         }
 
         return report;
@@ -57,7 +66,9 @@ internal static partial class PtxasLog
     [GeneratedRegex(@"Function properties for (?<name>\S+)", RegexOptions.CultureInvariant)]
     private static partial Regex Properties();
 
-    [GeneratedRegex(@"(?<stack>\d+) bytes stack frame, (?<stores>\d+) bytes spill stores, (?<loads>\d+) bytes spill loads", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"(?<stack>\d+) bytes stack frame, (?<stores>\d+) bytes spill stores, (?<loads>\d+) bytes spill loads",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Frame();
 
     [GeneratedRegex(@"Used (?<registers>\d+) registers", RegexOptions.CultureInvariant)]

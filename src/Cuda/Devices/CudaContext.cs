@@ -46,7 +46,7 @@ public sealed unsafe class CudaContext : SafeHandle
     public static CudaContext RetainPrimary(CudaDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        CudaException.ThrowIfFailed(DriverApi.cuDevicePrimaryCtxRetain(out nint context, device.Id), nameof(DriverApi.cuDevicePrimaryCtxRetain));
+        CudaException.ThrowIfFailed(DriverApi.cuDevicePrimaryCtxRetain(out nint context, device.Id));
         return new CudaContext(device, context, ownsHandle: true);
     }
 
@@ -59,7 +59,7 @@ public sealed unsafe class CudaContext : SafeHandle
         CudaDriver.EnsureLoaded();
         using (new CudaContextScope(context))
         {
-            CudaException.ThrowIfFailed(DriverApi.cuCtxGetDevice(out int id), nameof(DriverApi.cuCtxGetDevice));
+            CudaException.ThrowIfFailed(DriverApi.cuCtxGetDevice(out int id));
             return new CudaContext(CudaDevice.FromId(id), context, ownsHandle: false);
         }
     }
@@ -72,14 +72,14 @@ public sealed unsafe class CudaContext : SafeHandle
     public void Synchronize()
     {
         using CudaContextScope scope = MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuCtxSynchronize(), nameof(DriverApi.cuCtxSynchronize));
+        CudaException.ThrowIfFailed(DriverApi.cuCtxSynchronize());
     }
 
     /// <summary>The bytes of device memory that are free now, whoever uses the rest.</summary>
     public long GetFreeMemory()
     {
         using CudaContextScope scope = MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuMemGetInfo_v2(out nuint free, out _), nameof(DriverApi.cuMemGetInfo_v2));
+        CudaException.ThrowIfFailed(DriverApi.cuMemGetInfo_v2(out nuint free, out _));
         return checked((long)free);
     }
 
@@ -99,7 +99,7 @@ public sealed unsafe class CudaContext : SafeHandle
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         using CudaContextScope scope = MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuMemHostAlloc(out nint address, (nuint)byteCount, Portable), nameof(DriverApi.cuMemHostAlloc));
+        CudaException.ThrowIfFailed(DriverApi.cuMemHostAlloc(out nint address, (nuint)byteCount, Portable));
         return new CudaHostMemory(this, address, byteCount);
     }
 
@@ -108,8 +108,7 @@ public sealed unsafe class CudaContext : SafeHandle
     public CudaStream CreateStream(int priority = 0)
     {
         using CudaContextScope scope = MakeCurrent();
-        CudaException.ThrowIfFailed(
-            DriverApi.cuStreamCreateWithPriority(out nint stream, NonBlocking, priority), nameof(DriverApi.cuStreamCreateWithPriority));
+        CudaException.ThrowIfFailed(DriverApi.cuStreamCreateWithPriority(out nint stream, NonBlocking, priority));
         return new CudaStream(this, stream, ownsHandle: true);
     }
 
@@ -122,7 +121,7 @@ public sealed unsafe class CudaContext : SafeHandle
     public CudaEvent CreateEvent(bool timing = true)
     {
         using CudaContextScope scope = MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuEventCreate(out nint created, timing ? 0 : DisableTiming), nameof(DriverApi.cuEventCreate));
+        CudaException.ThrowIfFailed(DriverApi.cuEventCreate(out nint created, timing ? 0 : DisableTiming));
         return new CudaEvent(this, created);
     }
 
@@ -138,7 +137,8 @@ public sealed unsafe class CudaContext : SafeHandle
             int result = DriverApi.cuModuleLoadData(out nint module, pointer);
             return result == 0
                 ? new CudaModule(this, module)
-                : throw CudaException.FromDriver(result, nameof(DriverApi.cuModuleLoadData), $"The device is {Device.Name}, {Device.Architecture}.");
+                : throw CudaException.FromDriver(
+                    result, nameof(DriverApi.cuModuleLoadData), $"The device is {Device.Name}, {Device.Architecture}.");
         }
     }
 

@@ -7,10 +7,10 @@ public readonly ref struct CudaContextScope
 
     internal CudaContextScope(nint context)
     {
-        CudaException.ThrowIfFailed(DriverApi.cuCtxGetCurrent(out nint current), nameof(DriverApi.cuCtxGetCurrent));
+        CudaException.ThrowIfFailed(DriverApi.cuCtxGetCurrent(out nint current));
         if (current != context)
         {
-            CudaException.ThrowIfFailed(DriverApi.cuCtxPushCurrent_v2(context), nameof(DriverApi.cuCtxPushCurrent_v2));
+            CudaException.ThrowIfFailed(DriverApi.cuCtxPushCurrent_v2(context));
             _pushed = true;
         }
     }
@@ -20,7 +20,7 @@ public readonly ref struct CudaContextScope
     {
         if (_pushed)
         {
-            CudaException.ThrowIfFailed(DriverApi.cuCtxPopCurrent_v2(out _), nameof(DriverApi.cuCtxPopCurrent_v2));
+            CudaException.ThrowIfFailed(DriverApi.cuCtxPopCurrent_v2(out _));
         }
     }
 }

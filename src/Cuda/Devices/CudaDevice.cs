@@ -11,10 +11,10 @@ public sealed unsafe class CudaDevice
         Id = id;
 
         byte* name = stackalloc byte[256];
-        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetName(name, 256, id), nameof(DriverApi.cuDeviceGetName));
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetName(name, 256, id));
         Name = Encoding.UTF8.GetString(System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name));
 
-        CudaException.ThrowIfFailed(DriverApi.cuDeviceTotalMem_v2(out nuint bytes, id), nameof(DriverApi.cuDeviceTotalMem_v2));
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceTotalMem_v2(out nuint bytes, id));
         MemoryBytes = checked((long)bytes);
         Architecture = new CudaArchitecture(Read(DeviceAttribute.ComputeCapabilityMajor), Read(DeviceAttribute.ComputeCapabilityMinor));
         MultiprocessorCount = Read(DeviceAttribute.MultiprocessorCount);
@@ -35,7 +35,7 @@ public sealed unsafe class CudaDevice
         get
         {
             CudaDriver.EnsureLoaded();
-            CudaException.ThrowIfFailed(DriverApi.cuDeviceGetCount(out int count), nameof(DriverApi.cuDeviceGetCount));
+            CudaException.ThrowIfFailed(DriverApi.cuDeviceGetCount(out int count));
             return count;
         }
     }
@@ -88,17 +88,18 @@ public sealed unsafe class CudaDevice
     {
         int count = Count;
         int result = DriverApi.cuDeviceGet(out int id, ordinal);
+        string there = count == 1 ? "is 1, device 0" : $"are {count}, from device 0";
         return result == 0
             ? new CudaDevice(ordinal, id)
             : throw CudaException.FromDriver(
-                result, nameof(DriverApi.cuDeviceGet), $"Device {ordinal} was asked for, and there {(count == 1 ? "is 1, device 0" : $"are {count}, from 0")}.");
+                result, nameof(DriverApi.cuDeviceGet), $"Device {ordinal} was asked for, and there {there}.");
     }
 
     internal static CudaDevice FromId(int id) => new(id, id);
 
     private int Read(DeviceAttribute attribute)
     {
-        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetAttribute(out int value, attribute, Id), nameof(DriverApi.cuDeviceGetAttribute));
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetAttribute(out int value, attribute, Id));
         return value;
     }
 }

@@ -28,7 +28,7 @@ public sealed class CudaEvent : CudaObject
     public void Record(nint stream)
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuEventRecord(Handle, stream), nameof(DriverApi.cuEventRecord));
+        CudaException.ThrowIfFailed(DriverApi.cuEventRecord(Handle, stream));
     }
 
     /// <summary>Makes the calling thread wait for the mark.</summary>
@@ -36,7 +36,7 @@ public sealed class CudaEvent : CudaObject
     public void Synchronize()
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuEventSynchronize(Handle), nameof(DriverApi.cuEventSynchronize));
+        CudaException.ThrowIfFailed(DriverApi.cuEventSynchronize(Handle));
     }
 
     /// <summary>The milliseconds from an earlier event to this one, to about half a microsecond.</summary>
@@ -46,8 +46,7 @@ public sealed class CudaEvent : CudaObject
     {
         ArgumentNullException.ThrowIfNull(start);
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(
-            DriverApi.cuEventElapsedTime(out float milliseconds, start.Handle, Handle), nameof(DriverApi.cuEventElapsedTime));
+        CudaException.ThrowIfFailed(DriverApi.cuEventElapsedTime(out float milliseconds, start.Handle, Handle));
         return milliseconds;
     }
 

@@ -13,7 +13,7 @@ public sealed class CudaExecutableGraph : CudaObject
     public void Launch(nint stream)
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuGraphLaunch(Handle, stream), nameof(DriverApi.cuGraphLaunch));
+        CudaException.ThrowIfFailed(DriverApi.cuGraphLaunch(Handle, stream));
     }
 
     private protected override int Release(nint rawHandle) => DriverApi.cuGraphExecDestroy(rawHandle);

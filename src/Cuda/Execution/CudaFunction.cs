@@ -54,7 +54,9 @@ public sealed unsafe class CudaFunction
     }
 
     /// <summary>Lets launches ask for up to this much dynamic shared memory, beyond the 48 KiB that need no asking.</summary>
-    /// <param name="byteCount">The size in bytes; with the static part no more than <see cref="CudaDevice.MaxSharedBytesPerBlock"/>.</param>
+    /// <param name="byteCount">
+    /// The size in bytes; with the static part no more than <see cref="CudaDevice.MaxSharedBytesPerBlock"/>.
+    /// </param>
     /// <exception cref="CudaException">The device has less.</exception>
     public void SetMaxDynamicSharedBytes(int byteCount)
     {
@@ -80,9 +82,8 @@ public sealed unsafe class CudaFunction
     public int GetMaxBlocksPerMultiprocessor(int threadsPerBlock, int dynamicSharedBytes)
     {
         using CudaContextScope scope = _module.Context.MakeCurrent();
-        CudaException.ThrowIfFailed(
-            DriverApi.cuOccupancyMaxActiveBlocksPerMultiprocessor(out int blocks, Handle, threadsPerBlock, (nuint)dynamicSharedBytes),
-            nameof(DriverApi.cuOccupancyMaxActiveBlocksPerMultiprocessor));
+        CudaException.ThrowIfFailed(DriverApi.cuOccupancyMaxActiveBlocksPerMultiprocessor(
+            out int blocks, Handle, threadsPerBlock, (nuint)dynamicSharedBytes));
         return blocks;
     }
 
@@ -166,7 +167,7 @@ public sealed unsafe class CudaFunction
 
     private int Read(FunctionAttribute attribute)
     {
-        CudaException.ThrowIfFailed(DriverApi.cuFuncGetAttribute(out int value, attribute, _function), nameof(DriverApi.cuFuncGetAttribute));
+        CudaException.ThrowIfFailed(DriverApi.cuFuncGetAttribute(out int value, attribute, _function));
         return value;
     }
 

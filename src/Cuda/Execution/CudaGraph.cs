@@ -9,18 +9,17 @@ public sealed unsafe class CudaGraph : CudaObject
         : base(context, graph, ownsHandle: true)
     {
         nuint count = 0;
-        CudaException.ThrowIfFailed(DriverApi.cuGraphGetNodes(graph, null, ref count), nameof(DriverApi.cuGraphGetNodes));
+        CudaException.ThrowIfFailed(DriverApi.cuGraphGetNodes(graph, null, ref count));
         nint[] nodes = new nint[(int)count];
         fixed (nint* pointer = nodes)
         {
-            CudaException.ThrowIfFailed(
-                count == 0 ? 0 : DriverApi.cuGraphGetNodes(graph, pointer, ref count), nameof(DriverApi.cuGraphGetNodes));
+            CudaException.ThrowIfFailed(count == 0 ? 0 : DriverApi.cuGraphGetNodes(graph, pointer, ref count));
         }
 
         NodeCount = nodes.Length;
         foreach (nint node in nodes)
         {
-            CudaException.ThrowIfFailed(DriverApi.cuGraphNodeGetType(node, out int type), nameof(DriverApi.cuGraphNodeGetType));
+            CudaException.ThrowIfFailed(DriverApi.cuGraphNodeGetType(node, out int type));
             KernelNodeCount += type == KernelNode ? 1 : 0;
         }
     }
@@ -35,8 +34,7 @@ public sealed unsafe class CudaGraph : CudaObject
     public CudaExecutableGraph Instantiate()
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(
-            DriverApi.cuGraphInstantiateWithFlags(out nint executable, Handle, 0), nameof(DriverApi.cuGraphInstantiateWithFlags));
+        CudaException.ThrowIfFailed(DriverApi.cuGraphInstantiateWithFlags(out nint executable, Handle, 0));
         return new CudaExecutableGraph(Context, executable);
     }
 

@@ -9,7 +9,9 @@ public sealed class CudaModule : CudaObject
     }
 
     /// <summary>Finds a kernel.</summary>
-    /// <param name="name">Its name in the image: plain for <c>extern "C"</c>, else lowered (<see cref="KernelImage.GetLoweredName"/>).</param>
+    /// <param name="name">
+    /// Its name in the image: plain for <c>extern "C"</c>, else lowered (<see cref="KernelImage.GetLoweredName"/>).
+    /// </param>
     /// <exception cref="CudaException">There is no such kernel.</exception>
     public CudaFunction GetFunction(string name)
     {

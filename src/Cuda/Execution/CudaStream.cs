@@ -37,7 +37,7 @@ public sealed class CudaStream : CudaObject
         get
         {
             using CudaContextScope scope = Context.MakeCurrent();
-            CudaException.ThrowIfFailed(DriverApi.cuStreamIsCapturing(Handle, out int status), nameof(DriverApi.cuStreamIsCapturing));
+            CudaException.ThrowIfFailed(DriverApi.cuStreamIsCapturing(Handle, out int status));
             return status != 0;
         }
     }
@@ -58,7 +58,7 @@ public sealed class CudaStream : CudaObject
     public void Synchronize()
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuStreamSynchronize(Handle), nameof(DriverApi.cuStreamSynchronize));
+        CudaException.ThrowIfFailed(DriverApi.cuStreamSynchronize(Handle));
     }
 
     /// <summary>Makes what is enqueued from now on wait for an event. The host does not wait.</summary>
@@ -67,7 +67,7 @@ public sealed class CudaStream : CudaObject
     {
         ArgumentNullException.ThrowIfNull(awaited);
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuStreamWaitEvent(Handle, awaited.Handle, 0), nameof(DriverApi.cuStreamWaitEvent));
+        CudaException.ThrowIfFailed(DriverApi.cuStreamWaitEvent(Handle, awaited.Handle, 0));
     }
 
     /// <summary>Records what an action enqueues on this stream into a graph; nothing runs yet.</summary>
@@ -78,7 +78,7 @@ public sealed class CudaStream : CudaObject
     {
         ArgumentNullException.ThrowIfNull(enqueue);
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuStreamBeginCapture_v2(Handle, ThreadLocalCapture), nameof(DriverApi.cuStreamBeginCapture_v2));
+        CudaException.ThrowIfFailed(DriverApi.cuStreamBeginCapture_v2(Handle, ThreadLocalCapture));
         try
         {
             enqueue();
@@ -94,7 +94,7 @@ public sealed class CudaStream : CudaObject
             throw;
         }
 
-        CudaException.ThrowIfFailed(DriverApi.cuStreamEndCapture(Handle, out nint graph), nameof(DriverApi.cuStreamEndCapture));
+        CudaException.ThrowIfFailed(DriverApi.cuStreamEndCapture(Handle, out nint graph));
         return new CudaGraph(Context, graph);
     }
 

@@ -167,7 +167,8 @@ internal static unsafe partial class DriverApi
     internal static partial int cuFuncGetParamInfo(nint function, nuint index, out nuint offset, out nuint bytes);
 
     [LibraryImport(Library)]
-    internal static partial int cuOccupancyMaxActiveBlocksPerMultiprocessor(out int blocks, nint function, int blockSize, nuint dynamicSharedBytes);
+    internal static partial int cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        out int blocks, nint function, int blockSize, nuint dynamicSharedBytes);
 
     [LibraryImport(Library)]
     internal static partial int cuLaunchKernelEx(CuLaunchConfig* config, nint function, void** parameters, void** extra);
@@ -175,7 +176,8 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)]
     internal static partial int cuTensorMapEncodeTiled(
         void* tensorMap, CudaTensorMapDataType dataType, uint rank, nint globalAddress, ulong* globalSizes, ulong* globalStrides,
-        uint* boxSizes, uint* elementStrides, uint interleave, CudaTensorMapSwizzle swizzle, CudaTensorMapL2Promotion l2Promotion, uint outOfBoundsFill);
+        uint* boxSizes, uint* elementStrides, uint interleave, CudaTensorMapSwizzle swizzle, CudaTensorMapL2Promotion l2Promotion,
+        uint outOfBoundsFill);
 
     // Graphs
 

@@ -69,9 +69,9 @@ internal static class NativeLibraries
                 ? $"'{path}' {(File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}."
                 : $"{string.Join(" or ", names)} was not found by the system's library search"
                     + (library == Driver
-                        ? ": this machine has no NVIDIA driver, or it is hidden from this process (in a container, start it with GPU access)."
-                        : ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the library search path, "
-                            + "or name the file in the options.");
+                        ? ": this machine has no NVIDIA driver, or it is hidden from this process (a container needs GPU access)."
+                        : ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the "
+                            + "library search path, or name the file in the options.");
             return false;
         }
     }
@@ -88,7 +88,8 @@ internal static class NativeLibraries
             return;
         }
 
-        foreach (string file in Directory.EnumerateFiles(folder, OperatingSystem.IsWindows() ? "nvrtc-builtins*.dll" : "libnvrtc-builtins.so*"))
+        string pattern = OperatingSystem.IsWindows() ? "nvrtc-builtins*.dll" : "libnvrtc-builtins.so*";
+        foreach (string file in Directory.EnumerateFiles(folder, pattern))
         {
             _ = NativeLibrary.TryLoad(file, out _);
         }

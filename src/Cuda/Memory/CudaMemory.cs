@@ -25,7 +25,7 @@ public static unsafe class CudaMemory
 
     /// <summary>Frees what <see cref="Allocate"/> gave. Waits for the device.</summary>
     /// <param name="address">The device address.</param>
-    public static void Free(nint address) => CudaException.ThrowIfFailed(DriverApi.cuMemFree_v2(address), nameof(DriverApi.cuMemFree_v2));
+    public static void Free(nint address) => CudaException.ThrowIfFailed(DriverApi.cuMemFree_v2(address));
 
     /// <summary>Allocates device memory from the device's pool, in the order of a stream. It is not cleared.</summary>
     /// <param name="byteCount">The size in bytes, above 0.</param>
@@ -43,7 +43,7 @@ public static unsafe class CudaMemory
     /// <param name="address">The device address.</param>
     /// <param name="stream">The stream.</param>
     public static void FreeAsync(nint address, nint stream) =>
-        CudaException.ThrowIfFailed(DriverApi.cuMemFreeAsync(address, stream), nameof(DriverApi.cuMemFreeAsync));
+        CudaException.ThrowIfFailed(DriverApi.cuMemFreeAsync(address, stream));
 
     /// <summary>Enqueues a copy between device and device, or device and host, in either direction.</summary>
     /// <param name="destination">Where to.</param>
@@ -55,7 +55,7 @@ public static unsafe class CudaMemory
         ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         if (byteCount > 0)
         {
-            CudaException.ThrowIfFailed(DriverApi.cuMemcpyAsync(destination, source, (nuint)byteCount, stream), nameof(DriverApi.cuMemcpyAsync));
+            CudaException.ThrowIfFailed(DriverApi.cuMemcpyAsync(destination, source, (nuint)byteCount, stream));
         }
     }
 
@@ -67,7 +67,8 @@ public static unsafe class CudaMemory
     /// <param name="rowBytes">The bytes of each row to copy, no more than either stride.</param>
     /// <param name="rows">The number of rows.</param>
     /// <param name="stream">The stream.</param>
-    public static void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
+    public static void Copy2D(
+        nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rowBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
@@ -89,7 +90,7 @@ public static unsafe class CudaMemory
             WidthInBytes = (nuint)rowBytes,
             Height = (nuint)rows,
         };
-        CudaException.ThrowIfFailed(DriverApi.cuMemcpy2DAsync_v2(&copy, stream), nameof(DriverApi.cuMemcpy2DAsync_v2));
+        CudaException.ThrowIfFailed(DriverApi.cuMemcpy2DAsync_v2(&copy, stream));
     }
 
     /// <summary>Copies from the host to the device and waits for it.</summary>
@@ -102,7 +103,7 @@ public static unsafe class CudaMemory
         fixed (T* pointer = source)
         {
             nuint bytes = (nuint)source.Length * (nuint)Unsafe.SizeOf<T>();
-            CudaException.ThrowIfFailed(bytes == 0 ? 0 : DriverApi.cuMemcpyHtoD_v2(destination, pointer, bytes), nameof(DriverApi.cuMemcpyHtoD_v2));
+            CudaException.ThrowIfFailed(bytes == 0 ? 0 : DriverApi.cuMemcpyHtoD_v2(destination, pointer, bytes));
         }
     }
 
@@ -116,7 +117,7 @@ public static unsafe class CudaMemory
         fixed (T* pointer = destination)
         {
             nuint bytes = (nuint)destination.Length * (nuint)Unsafe.SizeOf<T>();
-            CudaException.ThrowIfFailed(bytes == 0 ? 0 : DriverApi.cuMemcpyDtoH_v2(pointer, source, bytes), nameof(DriverApi.cuMemcpyDtoH_v2));
+            CudaException.ThrowIfFailed(bytes == 0 ? 0 : DriverApi.cuMemcpyDtoH_v2(pointer, source, bytes));
         }
     }
 
@@ -130,7 +131,7 @@ public static unsafe class CudaMemory
         ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         if (byteCount > 0)
         {
-            CudaException.ThrowIfFailed(DriverApi.cuMemsetD8Async(address, value, (nuint)byteCount, stream), nameof(DriverApi.cuMemsetD8Async));
+            CudaException.ThrowIfFailed(DriverApi.cuMemsetD8Async(address, value, (nuint)byteCount, stream));
         }
     }
 
@@ -148,8 +149,7 @@ public static unsafe class CudaMemory
         ArgumentOutOfRangeException.ThrowIfLessThan(stride, rowBytes);
         if (rowBytes > 0 && rows > 0)
         {
-            CudaException.ThrowIfFailed(
-                DriverApi.cuMemsetD2D8Async(address, (nuint)stride, value, (nuint)rowBytes, (nuint)rows, stream), nameof(DriverApi.cuMemsetD2D8Async));
+            CudaException.ThrowIfFailed(DriverApi.cuMemsetD2D8Async(address, (nuint)stride, value, (nuint)rowBytes, (nuint)rows, stream));
         }
     }
 

@@ -58,13 +58,15 @@ public unsafe struct CudaTensorMap
         fixed (uint* boxPointer = box)
         {
             int result = DriverApi.cuTensorMapEncodeTiled(
-                map, dataType, (uint)sizes.Length, address, sizesPointer, stridesPointer, boxPointer, elementStrides, 0, swizzle, l2Promotion, 0);
+                map, dataType, (uint)sizes.Length, address, sizesPointer, stridesPointer, boxPointer, elementStrides,
+                0, swizzle, l2Promotion, 0);
             return result == 0
                 ? Unsafe.ReadUnaligned<CudaTensorMap>(map)
                 : throw CudaException.FromDriver(
                     result,
                     nameof(DriverApi.cuTensorMapEncodeTiled),
-                    $"The tensor is {dataType} at 0x{address:x}, sizes [{Join(sizes)}], strides [{Join(strides)}] bytes, box [{Join(box)}], {swizzle}.");
+                    $"The tensor is {dataType} at 0x{address:x}, sizes [{Join(sizes)}], strides [{Join(strides)}] bytes, "
+                        + $"box [{Join(box)}], swizzle {swizzle}.");
         }
     }
 

@@ -21,6 +21,8 @@ public enum CudaTensorMapDataType
     /// <summary>bfloat16.</summary>
     BFloat16 = 9,
 
-    /// <summary>16 packed 4-bit elements (8 bytes), spread to 16-byte-aligned places in shared memory (CUDA 12.8, sm_100a and newer).</summary>
+    /// <summary>
+    /// 4-bit elements, 16 of them (8 bytes) to each 16 bytes of shared memory (CUDA 12.8, compute capability 10.0 and newer).
+    /// </summary>
     Packed16U4Align16 = 14,
 }

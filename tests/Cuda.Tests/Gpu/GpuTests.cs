@@ -190,8 +190,9 @@ public sealed unsafe class GpuTests
         using CudaModule module = TestKernels.Load(context, "basic.cu");
         CudaFunction scale = module.GetFunction("scale");
         scale.SetMaxDynamicSharedBytes(context.Device.MaxSharedBytesPerBlock);
-        CudaException exception = Assert.Throws<CudaException>(() => scale.SetMaxDynamicSharedBytes(context.Device.MaxSharedBytesPerBlock + 1));
-        Assert.Contains($"at most {context.Device.MaxSharedBytesPerBlock}", exception.Message, StringComparison.Ordinal);
+        int limit = context.Device.MaxSharedBytesPerBlock;
+        CudaException exception = Assert.Throws<CudaException>(() => scale.SetMaxDynamicSharedBytes(limit + 1));
+        Assert.Contains($"at most {limit}", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -346,9 +347,8 @@ public sealed unsafe class GpuTests
         module.GetFunction("fetch_box").Launch(new CudaLaunchConfig(1, 32), 0, in parameters);
         uint[] back = new uint[32];
         CudaMemory.Download<uint>(back, output.Handle);
-        Assert.Equal(
-            Enumerable.Range(0, 32).Select(i => (X: 12 + (i % 8), Y: 7 + (i / 8))).Select(at => at.X < 18 && at.Y < 10 ? (uint)((at.Y * 20) + at.X + 1) : 0),
-            back);
+        static uint Expected(int x, int y) => x < 18 && y < 10 ? (uint)((y * 20) + x + 1) : 0;
+        Assert.Equal(Enumerable.Range(0, 32).Select(i => Expected(12 + (i % 8), 7 + (i / 8))), back);
     }
 
     [Fact]
