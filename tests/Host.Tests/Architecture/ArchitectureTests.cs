@@ -14,7 +14,7 @@ public sealed class ArchitectureTests
         ["Host"] = ["Abstractions"],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
-        ["Cuda"] = ["Abstractions"],
+        ["Cuda"] = [],
         ["Kernels"] = ["Abstractions", "Cuda"],
         ["Cli"] = ["Abstractions", "Host", "Checkpoints", "Conformance"],
     };

@@ -1,0 +1,72 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.Bf16;
+
+/// <summary>The products for few tokens an expert: <c>decode.cu</c>.</summary>
+internal sealed class DecodeProducts : IExpertProducts
+{
+    private readonly RoutingKernels _routing;
+    private readonly MoeLayerShape _shape;
+    private readonly ActivationConstants _activation;
+    private readonly IReadOnlyList<DecodeVariant> _variants;
+    private readonly CudaFunction[] _gateUp;
+    private readonly CudaFunction[] _down;
+    private readonly int _multiprocessors;
+
+    public DecodeProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    {
+        CudaDevice device = library.Context.Device;
+        _routing = routing;
+        _shape = shape;
+        _activation = ActivationConstants.Of(shape.Activation);
+        _multiprocessors = device.MultiprocessorCount;
+        _variants = DecodeVariant.For(device.MaxSharedBytesPerBlock);
+        _gateUp = [.. _variants.Select(variant => library.Get(variant.Unit, variant.GateUpEntry, variant.SharedBytes))];
+        _down = [.. _variants.Select(variant => library.Get(variant.Unit, variant.DownEntry, variant.SharedBytes))];
+    }
+
+    public int BlockRows(int tokens) => _variants[ForwardPlan.DecodeIndex(tokens, _shape)].Tokens;
+
+    public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
+    {
+        int index = ForwardPlan.DecodeIndex(rows.Tokens, _shape);
+        int pairs = rows.Tokens * _shape.TopK;
+        int splits = ForwardPlan.Splits(pairs);
+        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, DecodeVariant.Threads, _variants[index].SharedBytes);
+        var parameters = new ProductParameters
+        {
+            X = rows.Address,
+            Weight = weights.GateUp.Weight,
+            Bias = weights.GateUp.Bias,
+            Out = workspace.Act,
+            SortedPairs = workspace.Routing.SortedPairs,
+            RowBlocks = workspace.Routing.RowBlocks,
+            RowBlockCount = workspace.Routing.RowBlockCount,
+            XStride = rows.Stride,
+            OutStride = _shape.IntermediateSize,
+            Rows = weights.GateUp.Rows,
+            Depth = weights.GateUp.Inputs,
+            TopK = _shape.TopK,
+            Splits = 1,
+            Alpha = _activation.Alpha,
+            Limit = _activation.Limit,
+            UpBias = _activation.UpBias,
+        };
+        _gateUp[index].Launch(launch, stream, in parameters);
+
+        // The combine adds the second product's bias, once for all splits.
+        parameters.X = workspace.Act;
+        parameters.Weight = weights.Down.Weight;
+        parameters.Bias = 0;
+        parameters.Out = workspace.Partial;
+        parameters.XStride = _shape.IntermediateSize;
+        parameters.OutStride = _shape.HiddenSize;
+        parameters.SplitStride = (long)pairs * _shape.HiddenSize;
+        parameters.Rows = weights.Down.Rows;
+        parameters.Depth = weights.Down.Inputs;
+        parameters.Splits = splits;
+        _down[index].Launch(launch, stream, in parameters);
+        return new PartialLayout(splits, IsBf16: false);
+    }
+}

@@ -1,0 +1,64 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.Bf16;
+
+/// <summary>One compilation of <c>decode.cu</c>: the most tokens of a tile, and the tile that streams best with them.</summary>
+/// <param name="Tokens">Tokens of a tile.</param>
+/// <param name="Rows">Weight rows of a tile.</param>
+/// <param name="Depth">Inputs of a pipeline stage.</param>
+/// <param name="Stages">Pipeline stages, as many as the device's shared memory holds.</param>
+internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, int Stages)
+{
+    private const int Warps = 8;
+    private const int CopyWarps = 4;
+    private const int WarpSize = 32;
+    private const int LargeShared = 220 << 10;
+    private const int MediumShared = 160 << 10;
+
+    /// <summary>Threads of a block: those that multiply, and those that only start copies.</summary>
+    public static int Threads => (Warps + CopyWarps) * WarpSize;
+
+    public KernelUnit Unit => new(
+        "decode.cu", $"MOE_ROWS={Rows}", $"MOE_TOKENS={Tokens}", $"MOE_DEPTH={Depth}", $"MOE_STAGES={Stages}", $"MOE_COPY_WARPS={CopyWarps}");
+
+    public string GateUpEntry => $"bf16_decode_gate_up_r{Rows}_n{Tokens}";
+
+    public string DownEntry => $"bf16_decode_down_r{Rows}_n{Tokens}";
+
+    /// <summary>Dynamic shared memory: the stages (with strides that avoid bank conflicts), the sums of the warps that split the inner
+    /// dimension, two barriers a stage. The same formula as in <c>decode.cu</c>.</summary>
+    public int SharedBytes
+    {
+        get
+        {
+            int stage = (Rows * ((2 * Depth) + 32)) + (Tokens * ((2 * Depth) + 64));
+            int rowWarps = Rows / 16;
+            int sums = ((Warps / rowWarps) - 1) * rowWarps * (Tokens / 8) * 512;
+            return (Stages * stage) + sums + (16 * Stages);
+        }
+    }
+
+    /// <summary>The variants for a device, by its shared memory a block.</summary>
+    public static IReadOnlyList<DecodeVariant> For(int sharedBytesPerBlock)
+    {
+        int size = sharedBytesPerBlock >= LargeShared ? 0 : sharedBytesPerBlock >= MediumShared ? 1 : 2;
+        return
+        [
+            new(8, 64, 128, Pick(size, 10, 7, 4)),
+            new(16, 64, 128, Pick(size, 9, 6, 4)),
+            new(32, 64, 128, Pick(size, 6, 5, 3)),
+            new(64, 128, 64, Pick(size, 6, 4, 3)),
+        ];
+    }
+
+    /// <summary>The shared memory a block of an architecture, for compiling without the device (CUDA programming guide, compute capabilities).</summary>
+    public static int SharedBytesOf(CudaArchitecture architecture) => architecture.Number switch
+    {
+        80 or 87 => 163 << 10,
+        < 90 or >= 120 => 99 << 10,
+        _ => 227 << 10,
+    };
+
+    private static int Pick(int size, int large, int medium, int small) => size == 0 ? large : size == 1 ? medium : small;
+}

@@ -1,0 +1,35 @@
+namespace Moe.Plugins.Bf16;
+
+/// <summary>Which kernels run a number of tokens. The thresholds were measured on an H100; bench/NOTES.md has the runs.</summary>
+internal static class ForwardPlan
+{
+    /// <summary>From so many pairs an expert on, computing takes longer than reading the weights.</summary>
+    private const int ManyPairsAnExpert = 32;
+
+    /// <summary>Whether the kernels for many tokens an expert run.</summary>
+    public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsAnExpert * shape.ExpertCount;
+
+    /// <summary>Which of <see cref="DecodeVariant.For"/> runs.</summary>
+    public static int DecodeIndex(int tokens, MoeLayerShape shape)
+    {
+        double pairsAnExpert = (double)tokens * shape.TopK / shape.ExpertCount;
+        if (tokens <= 8 || pairsAnExpert <= 0.5)
+        {
+            return 0;
+        }
+
+        // With few experts the busiest is less far from the average, so narrow tiles hold it longer.
+        if (pairsAnExpert <= (shape.ExpertCount <= 64 ? 8 : 1))
+        {
+            return 1;
+        }
+
+        return pairsAnExpert <= 16 ? 2 : 3;
+    }
+
+    /// <summary>Parts of the second product's inner dimension: with few tokens there are too few tiles for all multiprocessors.</summary>
+    public static int Splits(int pairs) => pairs <= 4 ? 5 : pairs <= 8 ? 4 : 1;
+
+    /// <summary>The most that splits × pairs can be, up to so many pairs.</summary>
+    public static long MaxPartialRows(long maxPairs) => Math.Max(maxPairs, Math.Max(5 * Math.Min(maxPairs, 4), 4 * Math.Min(maxPairs, 8)));
+}
