@@ -39,7 +39,7 @@ public sealed class ShapeTests
                 inputType,
                 outputType,
                 seed),
-            iter: 40,
+            iter: 24,
             threads: 1);
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class ShapeTests
         .Sample(
             (options, hidden, intermediate, tokens, inputType, outputType, seed, order) => Check(
                 options with { HiddenSize = hidden, IntermediateSize = intermediate }, order, tokens, inputType, outputType, seed),
-            iter: 60,
+            iter: 40,
             threads: 1);
 
     [Theory]
