@@ -33,7 +33,8 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
         }
     }
 
-    // One body a token count: sums stay in registers only under names of their own.
+    // One body a token count: sums stay in registers only under names of their own. Few tokens have several sums each, because one
+    // chain of additions is slower than the memory.
     private static void Multiply1(byte* codes, byte* scales, int pairs, float* x, float* sums)
     {
         new Span<float>(sums, 1 * Rows).Clear();
@@ -41,19 +42,33 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
         {
             int count = Math.Min(pairs, BlockSize / 2);
             Vector512<float> s0 = Vector512<float>.Zero;
-            for (int i = 0; i < count; i++)
+            Vector512<float> s1 = Vector512<float>.Zero;
+            Vector512<float> s2 = Vector512<float>.Zero;
+            Vector512<float> s3 = Vector512<float>.Zero;
+            int i = 0;
+            for (; i < count - 1; i += 2)
             {
                 Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<float> first = TFormat.First(pair);
-                Vector512<float> second = TFormat.Second(pair);
-                s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
-                s0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[1]), s0);
+                Vector512<uint> next = TFormat.Load(codes + TFormat.PairBytes);
+                s0 = Vector512.FusedMultiplyAdd(TFormat.First(pair), Vector512.Create(x[0]), s0);
+                s1 = Vector512.FusedMultiplyAdd(TFormat.Second(pair), Vector512.Create(x[1]), s1);
+                s2 = Vector512.FusedMultiplyAdd(TFormat.First(next), Vector512.Create(x[2]), s2);
+                s3 = Vector512.FusedMultiplyAdd(TFormat.Second(next), Vector512.Create(x[3]), s3);
+                codes += 2 * TFormat.PairBytes;
+                x += 4;
+            }
+
+            if (i < count)
+            {
+                Vector512<uint> pair = TFormat.Load(codes);
+                s0 = Vector512.FusedMultiplyAdd(TFormat.First(pair), Vector512.Create(x[0]), s0);
+                s1 = Vector512.FusedMultiplyAdd(TFormat.Second(pair), Vector512.Create(x[1]), s1);
                 codes += TFormat.PairBytes;
                 x += 2;
             }
 
             Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0, scale);
+            Add(sums + (0 * Rows), s0 + s1 + (s2 + s3), scale);
             scales += Rows;
             pairs -= count;
         }
@@ -67,6 +82,8 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
             int count = Math.Min(pairs, BlockSize / 2);
             Vector512<float> s0 = Vector512<float>.Zero;
             Vector512<float> s1 = Vector512<float>.Zero;
+            Vector512<float> t0 = Vector512<float>.Zero;
+            Vector512<float> t1 = Vector512<float>.Zero;
             for (int i = 0; i < count; i++)
             {
                 Vector512<uint> pair = TFormat.Load(codes);
@@ -74,15 +91,15 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
                 Vector512<float> second = TFormat.Second(pair);
                 s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
                 s1 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[1]), s1);
-                s0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[2]), s0);
-                s1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[3]), s1);
+                t0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[2]), t0);
+                t1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[3]), t1);
                 codes += TFormat.PairBytes;
                 x += 4;
             }
 
             Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0, scale);
-            Add(sums + (1 * Rows), s1, scale);
+            Add(sums + (0 * Rows), s0 + t0, scale);
+            Add(sums + (1 * Rows), s1 + t1, scale);
             scales += Rows;
             pairs -= count;
         }

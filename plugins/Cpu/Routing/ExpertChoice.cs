@@ -8,45 +8,38 @@ internal static unsafe class ExpertChoice
     {
         int experts = shape.ExpertCount;
         double* chosen = stackalloc double[shape.TopK];
-        double maximum = Maximum(logits, experts);
-        double total = 0;
-        for (int expert = 0; expert < experts; expert++)
-        {
-            total += Math.Exp(logits[expert] - maximum);
-        }
-
+        double chosenTotal = 0;
         for (int k = 0; k < shape.TopK; k++)
         {
-            int best = Best(logits, experts, ids, k);
-            ids[k] = best;
-            chosen[k] = Math.Exp(logits[best] - maximum);
+            // Differences to the largest, which is the first choice: a NaN among those that are not chosen must not spoil them.
+            ids[k] = Best(logits, experts, ids, k);
+            chosen[k] = Math.Exp(logits[ids[k]] - logits[ids[0]]);
+            chosenTotal += chosen[k];
         }
 
-        if (shape.RouterScoring != MoeRouterScoring.SoftmaxThenTopK)
+        double divisor = shape.RouterScoring switch
         {
+            MoeRouterScoring.SoftmaxThenTopK => Total(logits, experts, logits[ids[0]]),
+            MoeRouterScoring.SoftmaxThenTopKRenormalized when double.IsNaN(Total(logits, experts, logits[ids[0]])) => double.NaN,
+
             // Softmax over the chosen, and softmax over all divided by the chosen's share, are one number.
-            total = 0;
-            for (int k = 0; k < shape.TopK; k++)
-            {
-                total += chosen[k];
-            }
-        }
-
+            _ => chosenTotal,
+        };
         for (int k = 0; k < shape.TopK; k++)
         {
-            weights[k] = (float)(chosen[k] / total);
+            weights[k] = (float)(chosen[k] / divisor);
         }
     }
 
-    private static double Maximum(double* logits, int experts)
+    private static double Total(double* logits, int experts, double largest)
     {
-        double maximum = double.NegativeInfinity;
+        double total = 0;
         for (int expert = 0; expert < experts; expert++)
         {
-            maximum = Math.Max(maximum, logits[expert]);
+            total += Math.Exp(logits[expert] - largest);
         }
 
-        return maximum;
+        return total;
     }
 
     /// <summary>The largest logit that is not chosen yet; of equals the lowest id. NaN comes last, so that ids are always distinct.</summary>
