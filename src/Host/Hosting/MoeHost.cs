@@ -55,6 +55,18 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         return _selector.Select(request);
     }
 
+    /// <summary>
+    /// A backend as its plugin made it, for tools that ask for its optional interfaces (<see cref="IMoeKernelCatalog"/>,
+    /// <see cref="IMoeInstrumentedBackend"/>); null where no plugin of that id is usable.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    public IMoeBackend? FindBackend(string id)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        return _plugins.FirstOrDefault(plugin => !plugin.HasEnded && string.Equals(plugin.Id, id, StringComparison.OrdinalIgnoreCase))?.Backend;
+    }
+
     /// <summary>Chooses a backend and makes the layer on it. Under <c>auto</c>, a backend that fails at it is followed by the next.</summary>
     /// <param name="request">The layer.</param>
     /// <param name="weights">The checkpoint's tensors; valid until the call returns.</param>

@@ -1,0 +1,29 @@
+using Moe.Plugins.Checkpoints;
+using Moe.Plugins.Conformance;
+
+namespace Moe.Plugins.Bf16.Tests;
+
+public sealed class GoldenTests
+{
+    public static TheoryData<string> Files() =>
+        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Select(file => Path.GetFileName(file)).Order()];
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void A_golden_file_comes_out_as_expected(string file)
+    {
+        Bf16Host.RequireDevice();
+        using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", file));
+        CheckpointLayer weights = checkpoint.MoeLayers[0];
+        Assert.True(checkpoint.TryGetView("input", out MoeTensorView input));
+        Assert.True(checkpoint.TryGetView("expected.output", out MoeTensorView expected));
+
+        using MoeLayer layer = Bf16Host.CreateLayer(weights.Shape, weights.Source, new MoeLayerOptions { MaxTokens = input.Rows });
+        using MoeForwardState state = layer.CreateState();
+        using DeviceRun run = DeviceRun.Run(layer, state, input);
+
+        run.AssertAgrees(layer, weights.Source, input);
+        TensorDifference difference = TensorDifference.Measure(run.Output.View, expected);
+        Assert.True(difference.RelativeError <= layer.Method.Numerics.RelativeError, $"relative error {difference.RelativeError:0.0e0}");
+    }
+}
