@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Moe.Plugins.Cpu;
 
@@ -7,6 +8,9 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
     where TFormat : struct, IPanelFormat512
 {
+    /// <summary>How far before its use a weight is fetched, where there is little else to do: processors' own prefetching ends with each 4 KB page.</summary>
+    private const int Ahead = 2048;
+
     public override int MaxTokens => 16;
 
     public override string Name => "AVX-512";
@@ -48,6 +52,7 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
             int i = 0;
             for (; i < count - 1; i += 2)
             {
+                Sse.Prefetch0(codes + Ahead);
                 Vector512<uint> pair = TFormat.Load(codes);
                 Vector512<uint> next = TFormat.Load(codes + TFormat.PairBytes);
                 s0 = Vector512.FusedMultiplyAdd(TFormat.First(pair), Vector512.Create(x[0]), s0);
