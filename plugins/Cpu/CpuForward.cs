@@ -6,7 +6,7 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
     /// <summary>Experts whose logits are one unit of work.</summary>
     private const int LogitGroup = 8;
 
-    /// <summary>Panels, or pairs of gate and up panels, that are one unit of work: small enough that no thread waits long for the last.</summary>
+    /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last.</summary>
     private const int PanelGroup = 4;
 
     private readonly MoeLayerShape _shape = workspace.Config.Shape;
@@ -91,7 +91,7 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
 
         _blocks.Sort(workspace.Ids, _tokens * _shape.TopK, _kernel.MaxTokens);
         team.Run(this, (int)Phase.Pack, _blocks.Count);
-        team.Run(this, (int)Phase.GateUp, _blocks.ActiveExperts * Groups(_weights.GateUp.Panels / 2, PanelGroup));
+        team.Run(this, (int)Phase.GateUp, _blocks.ActiveExperts * Groups(_weights.GateUp.Panels, PanelGroup));
         team.Run(this, (int)Phase.Down, _blocks.ActiveExperts * Groups(_weights.Down.Panels, PanelGroup));
         team.Run(this, (int)Phase.Combine, _tokens);
     }
@@ -159,23 +159,20 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
     private void GateUp(int unit)
     {
         PanelMatrix matrix = _weights.GateUp;
-        int groups = Groups(matrix.Panels / 2, PanelGroup);
+        int groups = Groups(matrix.Panels, PanelGroup);
         int active = unit / groups;
         int expert = _blocks.Expert(active);
         int first = unit % groups * PanelGroup;
-        int last = Math.Min(first + PanelGroup, matrix.Panels / 2);
-        float* gate = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
-        float* up = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
-        for (int pair = first; pair < last; pair++)
+        int last = Math.Min(first + PanelGroup, matrix.Panels);
+        float* sums = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
+        for (int panel = first; panel < last; panel++)
         {
-            int panel = 2 * pair;
             foreach (ref readonly TokenBlock block in _blocks.Of(active))
             {
                 float* x = workspace.Input + ((long)block.Start * workspace.InputWidth);
-                _kernel.Multiply(matrix.Codes(expert, panel), matrix.Scales(expert, panel), matrix.Pairs, x, block.Count, gate);
-                _kernel.Multiply(matrix.Codes(expert, panel + 1), matrix.Scales(expert, panel + 1), matrix.Pairs, x, block.Count, up);
-                float* target = workspace.Activated + ((long)block.Start * workspace.ActivatedWidth) + ((long)pair * PanelKernel.Rows * block.Count);
-                Activation.Apply(_shape.Activation, gate, up, matrix.Bias(expert, panel), matrix.Bias(expert, panel + 1), block.Count, target);
+                _kernel.Multiply(matrix.Codes(expert, panel), matrix.Scales(expert, panel), matrix.Pairs, x, block.Count, sums);
+                float* target = workspace.Activated + ((long)block.Start * workspace.ActivatedWidth) + ((long)panel * PanelKernel.Half * block.Count);
+                Activation.Apply(_shape.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
             }
         }
     }
@@ -187,8 +184,9 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         int active = unit / groups;
         int expert = _blocks.Expert(active);
         int first = unit % groups * PanelGroup;
+        int last = Math.Min(first + PanelGroup, matrix.Panels);
         float* sums = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
-        for (int panel = first; panel < Math.Min(first + PanelGroup, matrix.Panels); panel++)
+        for (int panel = first; panel < last; panel++)
         {
             float* bias = matrix.Bias(expert, panel);
             foreach (ref readonly TokenBlock block in _blocks.Of(active))

@@ -1,13 +1,16 @@
 namespace Moe.Plugins.Cpu;
 
-/// <summary>A layer's weights in the kernels' layout. Gate and up rows are parted: panel 2j holds gates, panel 2j + 1 their ups.</summary>
+/// <summary>A layer's weights in the kernels' layout. Gate and up rows are parted: the first half of a panel holds gates, the second half their ups.</summary>
 internal sealed class CpuWeights : IMoeWeights
 {
     private CpuWeights(MoeLayerShape shape, RouterWeights? router)
     {
-        int panels = (shape.IntermediateSize + PanelKernel.Rows - 1) / PanelKernel.Rows;
         Router = router;
-        GateUp = new PanelMatrix(shape.WeightFormat, shape.ExpertCount, 2 * panels, shape.HiddenSize);
+        GateUp = new PanelMatrix(
+            shape.WeightFormat,
+            shape.ExpertCount,
+            (shape.IntermediateSize + PanelKernel.Half - 1) / PanelKernel.Half,
+            shape.HiddenSize);
         Down = new PanelMatrix(
             shape.WeightFormat,
             shape.ExpertCount,
@@ -60,8 +63,8 @@ internal sealed class CpuWeights : IMoeWeights
         {
             for (int lane = 0; lane < rows.Length; lane++)
             {
-                int neuron = (panel / 2 * PanelKernel.Rows) + lane;
-                rows[lane] = neuron < shape.IntermediateSize ? (2 * neuron) + (panel % 2) : -1;
+                int neuron = (panel * PanelKernel.Half) + (lane % PanelKernel.Half);
+                rows[lane] = neuron < shape.IntermediateSize ? (2 * neuron) + (lane / PanelKernel.Half) : -1;
             }
 
             PanelPacker.Pack(GateUp, source.GateUp, expert, panel, rows);

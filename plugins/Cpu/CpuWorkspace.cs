@@ -23,8 +23,8 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
         ChunkTokens = Math.Min(config.MaxTokens, MaxChunkTokens);
         long pairs = (long)ChunkTokens * shape.TopK;
         InputWidth = (shape.HiddenSize + 1) / 2 * 2;
-        ActivatedWidth = RoundUp(shape.IntermediateSize);
-        OutputWidth = RoundUp(shape.HiddenSize);
+        ActivatedWidth = RoundUp(shape.IntermediateSize, PanelKernel.Half);
+        OutputWidth = RoundUp(shape.HiddenSize, PanelKernel.Rows);
         _logits = new NativeBuffer((long)ChunkTokens * shape.ExpertCount * sizeof(double));
         _routerInput = new NativeBuffer((long)ChunkTokens * shape.HiddenSize * sizeof(float));
         _ids = new NativeBuffer(pairs * sizeof(int));
@@ -88,5 +88,5 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
         _output.Dispose();
     }
 
-    private static int RoundUp(int size) => (size + PanelKernel.Rows - 1) / PanelKernel.Rows * PanelKernel.Rows;
+    private static int RoundUp(int size, int multiple) => (size + multiple - 1) / multiple * multiple;
 }

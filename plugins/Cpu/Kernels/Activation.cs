@@ -3,32 +3,30 @@ using System.Runtime.Intrinsics;
 
 namespace Moe.Plugins.Cpu;
 
-/// <summary>What stands between the two products, for a panel of gates and the panel of their ups.</summary>
+/// <summary>What stands between the two products, for the gates and the ups of a panel.</summary>
 internal static unsafe class Activation
 {
-    /// <summary>Computes the activation of 16 neurons for a block of tokens.</summary>
+    /// <summary>Computes the activation of a panel's 16 neurons for a block of tokens.</summary>
     /// <param name="activation">The formula and its constants.</param>
-    /// <param name="gate">Sums of the gates, [tokens][16]; overwritten.</param>
-    /// <param name="up">Sums of the ups, [tokens][16].</param>
-    /// <param name="gateBias">The gates' 16 biases.</param>
-    /// <param name="upBias">The ups' 16 biases.</param>
+    /// <param name="sums">Sums of the panel, [tokens][32], gates before ups; overwritten.</param>
+    /// <param name="bias">The panel's 32 biases.</param>
     /// <param name="tokens">Tokens of the block.</param>
     /// <param name="target">Result, [16][tokens].</param>
-    public static void Apply(MoeActivation activation, float* gate, float* up, float* gateBias, float* upBias, int tokens, float* target)
+    public static void Apply(MoeActivation activation, float* sums, float* bias, int tokens, float* target)
     {
         for (int i = 0; i < tokens; i++)
         {
-            for (int lane = 0; lane < PanelKernel.Rows; lane += Vector128<float>.Count)
+            float* gate = sums + (i * PanelKernel.Rows);
+            for (int lane = 0; lane < PanelKernel.Half; lane += Vector128<float>.Count)
             {
-                float* place = gate + (i * PanelKernel.Rows) + lane;
-                Vector128<float> g = Vector128.Load(place) + Vector128.Load(gateBias + lane);
-                Vector128<float> u = Vector128.Load(up + (i * PanelKernel.Rows) + lane) + Vector128.Load(upBias + lane);
-                Apply(activation, g, u).Store(place);
+                Vector128<float> g = Vector128.Load(gate + lane) + Vector128.Load(bias + lane);
+                Vector128<float> u = Vector128.Load(gate + PanelKernel.Half + lane) + Vector128.Load(bias + PanelKernel.Half + lane);
+                Apply(activation, g, u).Store(gate + lane);
             }
 
-            for (int lane = 0; lane < PanelKernel.Rows; lane++)
+            for (int lane = 0; lane < PanelKernel.Half; lane++)
             {
-                target[(lane * tokens) + i] = gate[(i * PanelKernel.Rows) + lane];
+                target[(lane * tokens) + i] = gate[lane];
             }
         }
     }

@@ -5,7 +5,7 @@ namespace Moe.Plugins.Cpu;
 /// <summary>How 4 rows (a quarter of a panel) of a weight format become float32.</summary>
 internal unsafe interface IPanelFormat128
 {
-    /// <summary>Bytes of the panel for one pair of inputs.</summary>
+    /// <summary>Bytes of a panel for one pair of inputs.</summary>
     static abstract int PairBytes { get; }
 
     /// <summary>Loads what the 4 rows of a quarter have for a pair of inputs.</summary>

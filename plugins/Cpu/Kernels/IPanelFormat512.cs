@@ -5,7 +5,7 @@ namespace Moe.Plugins.Cpu;
 /// <summary>How 16 rows of a weight format become float32.</summary>
 internal unsafe interface IPanelFormat512
 {
-    /// <summary>Bytes of the panel for one pair of inputs.</summary>
+    /// <summary>Bytes of a panel for one pair of inputs.</summary>
     static abstract int PairBytes { get; }
 
     /// <summary>Loads what the 16 rows have for a pair of inputs.</summary>

@@ -1,29 +1,32 @@
 namespace Moe.Plugins.Cpu;
 
 /// <summary>
-/// Multiplies one panel of 16 weight rows with a few tokens. The rows of a panel lie in the lanes of a vector, so that a weight is
-/// widened once for all tokens, sums need no reduction, and the panel is read from front to back exactly once.
+/// Multiplies a panel of 32 weight rows with a few tokens. The rows of a panel lie in the lanes of vectors, so that a weight is widened
+/// once for all tokens, sums need no reduction, and the panel is read from front to back exactly once.
 /// </summary>
 internal abstract unsafe class PanelKernel
 {
     /// <summary>Weight rows of a panel.</summary>
-    public const int Rows = 16;
+    public const int Rows = 32;
+
+    /// <summary>Rows that fill the widest vector.</summary>
+    public const int Half = Rows / 2;
 
     /// <summary>Inputs that share a scale factor (OCP Microscaling Formats v1.0, §5.1), and that are summed before it is applied.</summary>
     public const int BlockSize = 32;
 
-    /// <summary>The most tokens of one call; a power of two.</summary>
+    /// <summary>The most tokens of one call.</summary>
     public abstract int MaxTokens { get; }
 
     /// <summary>The instructions that the kernel uses, for people.</summary>
     public abstract string Name { get; }
 
     /// <summary>Computes sums[token][row] = Σ over inputs of weight[row][input] · x[input][token].</summary>
-    /// <param name="codes">The panel's weights: for each pair of inputs the codes of its 16 rows.</param>
-    /// <param name="scales">MXFP4: for each block of 32 inputs the scale factors of its 16 rows; else unused.</param>
+    /// <param name="codes">The panel's weights: for each pair of inputs the codes of its 32 rows.</param>
+    /// <param name="scales">MXFP4: for each block of 32 inputs the scale factors of its 32 rows; else unused.</param>
     /// <param name="pairs">Pairs of inputs.</param>
     /// <param name="x">Activations, [2 · pairs][tokens].</param>
-    /// <param name="tokens">1, 2, 4 … <see cref="MaxTokens"/>.</param>
-    /// <param name="sums">Result, [tokens][16].</param>
+    /// <param name="tokens">1 to <see cref="MaxTokens"/>.</param>
+    /// <param name="sums">Result, [tokens][32].</param>
     public abstract void Multiply(byte* codes, byte* scales, int pairs, float* x, int tokens, float* sums);
 }

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Moe.Plugins.Cpu;
 
-/// <summary>A panel in two vectors of 8 lanes.</summary>
+/// <summary>A panel in four vectors of 8 lanes, one half after the other: eight sums and what they need fill the registers.</summary>
 internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
     where TFormat : struct, IPanelFormat256
 {
@@ -13,90 +13,36 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
 
     public override void Multiply(byte* codes, byte* scales, int pairs, float* x, int tokens, float* sums)
     {
+        new Span<float>(sums, tokens * Rows).Clear();
+        MultiplyHalf(codes, scales, pairs, x, tokens, sums);
+        MultiplyHalf(codes + (TFormat.PairBytes / 2), scales + Half, pairs, x, tokens, sums + Half);
+    }
+
+    private static void MultiplyHalf(byte* codes, byte* scales, int pairs, float* x, int tokens, float* sums)
+    {
         switch (tokens)
         {
             case 1:
-                Multiply1(codes, scales, pairs, x, sums);
+                Body<TokenCounts.One>(codes, scales, pairs, x, sums);
                 break;
             case 2:
-                Multiply2(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Two>(codes, scales, pairs, x, sums);
+                break;
+            case 3:
+                Body<TokenCounts.Three>(codes, scales, pairs, x, sums);
                 break;
             default:
-                Multiply4(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Four>(codes, scales, pairs, x, sums);
                 break;
         }
     }
 
-    // One body a token count: sums stay in registers only under names of their own.
-    private static void Multiply1(byte* codes, byte* scales, int pairs, float* x, float* sums)
+    // Optimised at once: the runtime's slow first version of a kernel would be used for seconds.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Body<TTokens>(byte* codes, byte* scales, int pairs, float* x, float* sums)
+        where TTokens : struct, ITokenCount
     {
-        new Span<float>(sums, 1 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector256<float> a0 = Vector256<float>.Zero, b0 = Vector256<float>.Zero;
-            for (int i = 0; i < count; i++)
-            {
-                Vector256<uint> pair0 = TFormat.Load(codes);
-                Vector256<float> first0 = TFormat.First(pair0);
-                Vector256<float> second0 = TFormat.Second(pair0);
-                Vector256<uint> pair1 = TFormat.Load(codes + (TFormat.PairBytes / 2));
-                Vector256<float> first1 = TFormat.First(pair1);
-                Vector256<float> second1 = TFormat.Second(pair1);
-                Vector256<float> x0 = Vector256.Create(x[0]), y0 = Vector256.Create(x[1]);
-                a0 = Vector256.FusedMultiplyAdd(second0, y0, Vector256.FusedMultiplyAdd(first0, x0, a0));
-                b0 = Vector256.FusedMultiplyAdd(second1, y0, Vector256.FusedMultiplyAdd(first1, x0, b0));
-                codes += TFormat.PairBytes;
-                x += 2;
-            }
-
-            Vector256<float> scale0 = TFormat.Scale(scales), scale1 = TFormat.Scale(scales + (Rows / 2));
-            Add(sums + (0 * Rows), a0, scale0);
-            Add(sums + (0 * Rows) + (Rows / 2), b0, scale1);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply2(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 2 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector256<float> a0 = Vector256<float>.Zero, b0 = Vector256<float>.Zero;
-            Vector256<float> a1 = Vector256<float>.Zero, b1 = Vector256<float>.Zero;
-            for (int i = 0; i < count; i++)
-            {
-                Vector256<uint> pair0 = TFormat.Load(codes);
-                Vector256<float> first0 = TFormat.First(pair0);
-                Vector256<float> second0 = TFormat.Second(pair0);
-                Vector256<uint> pair1 = TFormat.Load(codes + (TFormat.PairBytes / 2));
-                Vector256<float> first1 = TFormat.First(pair1);
-                Vector256<float> second1 = TFormat.Second(pair1);
-                Vector256<float> x0 = Vector256.Create(x[0]), y0 = Vector256.Create(x[2]);
-                a0 = Vector256.FusedMultiplyAdd(second0, y0, Vector256.FusedMultiplyAdd(first0, x0, a0));
-                b0 = Vector256.FusedMultiplyAdd(second1, y0, Vector256.FusedMultiplyAdd(first1, x0, b0));
-                Vector256<float> x1 = Vector256.Create(x[1]), y1 = Vector256.Create(x[3]);
-                a1 = Vector256.FusedMultiplyAdd(second0, y1, Vector256.FusedMultiplyAdd(first0, x1, a1));
-                b1 = Vector256.FusedMultiplyAdd(second1, y1, Vector256.FusedMultiplyAdd(first1, x1, b1));
-                codes += TFormat.PairBytes;
-                x += 4;
-            }
-
-            Vector256<float> scale0 = TFormat.Scale(scales), scale1 = TFormat.Scale(scales + (Rows / 2));
-            Add(sums + (0 * Rows), a0, scale0);
-            Add(sums + (0 * Rows) + (Rows / 2), b0, scale1);
-            Add(sums + (1 * Rows), a1, scale0);
-            Add(sums + (1 * Rows) + (Rows / 2), b1, scale1);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply4(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 4 * Rows).Clear();
+        int tokens = TTokens.Value;
         while (pairs > 0)
         {
             int count = Math.Min(pairs, BlockSize / 2);
@@ -106,37 +52,58 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
             Vector256<float> a3 = Vector256<float>.Zero, b3 = Vector256<float>.Zero;
             for (int i = 0; i < count; i++)
             {
-                Vector256<uint> pair0 = TFormat.Load(codes);
-                Vector256<float> first0 = TFormat.First(pair0);
-                Vector256<float> second0 = TFormat.Second(pair0);
-                Vector256<uint> pair1 = TFormat.Load(codes + (TFormat.PairBytes / 2));
-                Vector256<float> first1 = TFormat.First(pair1);
-                Vector256<float> second1 = TFormat.Second(pair1);
-                Vector256<float> x0 = Vector256.Create(x[0]), y0 = Vector256.Create(x[4]);
+                Vector256<uint> pair0 = TFormat.Load(codes), pair1 = TFormat.Load(codes + (TFormat.PairBytes / 4));
+                Vector256<float> first0 = TFormat.First(pair0), second0 = TFormat.Second(pair0);
+                Vector256<float> first1 = TFormat.First(pair1), second1 = TFormat.Second(pair1);
+                Vector256<float> x0 = Vector256.Create(x[0]), y0 = Vector256.Create(x[tokens]);
                 a0 = Vector256.FusedMultiplyAdd(second0, y0, Vector256.FusedMultiplyAdd(first0, x0, a0));
                 b0 = Vector256.FusedMultiplyAdd(second1, y0, Vector256.FusedMultiplyAdd(first1, x0, b0));
-                Vector256<float> x1 = Vector256.Create(x[1]), y1 = Vector256.Create(x[5]);
-                a1 = Vector256.FusedMultiplyAdd(second0, y1, Vector256.FusedMultiplyAdd(first0, x1, a1));
-                b1 = Vector256.FusedMultiplyAdd(second1, y1, Vector256.FusedMultiplyAdd(first1, x1, b1));
-                Vector256<float> x2 = Vector256.Create(x[2]), y2 = Vector256.Create(x[6]);
-                a2 = Vector256.FusedMultiplyAdd(second0, y2, Vector256.FusedMultiplyAdd(first0, x2, a2));
-                b2 = Vector256.FusedMultiplyAdd(second1, y2, Vector256.FusedMultiplyAdd(first1, x2, b2));
-                Vector256<float> x3 = Vector256.Create(x[3]), y3 = Vector256.Create(x[7]);
-                a3 = Vector256.FusedMultiplyAdd(second0, y3, Vector256.FusedMultiplyAdd(first0, x3, a3));
-                b3 = Vector256.FusedMultiplyAdd(second1, y3, Vector256.FusedMultiplyAdd(first1, x3, b3));
+                if (TTokens.Value > 1)
+                {
+                    Vector256<float> x1 = Vector256.Create(x[1]), y1 = Vector256.Create(x[tokens + 1]);
+                    a1 = Vector256.FusedMultiplyAdd(second0, y1, Vector256.FusedMultiplyAdd(first0, x1, a1));
+                    b1 = Vector256.FusedMultiplyAdd(second1, y1, Vector256.FusedMultiplyAdd(first1, x1, b1));
+                }
+
+                if (TTokens.Value > 2)
+                {
+                    Vector256<float> x2 = Vector256.Create(x[2]), y2 = Vector256.Create(x[tokens + 2]);
+                    a2 = Vector256.FusedMultiplyAdd(second0, y2, Vector256.FusedMultiplyAdd(first0, x2, a2));
+                    b2 = Vector256.FusedMultiplyAdd(second1, y2, Vector256.FusedMultiplyAdd(first1, x2, b2));
+                }
+
+                if (TTokens.Value > 3)
+                {
+                    Vector256<float> x3 = Vector256.Create(x[3]), y3 = Vector256.Create(x[tokens + 3]);
+                    a3 = Vector256.FusedMultiplyAdd(second0, y3, Vector256.FusedMultiplyAdd(first0, x3, a3));
+                    b3 = Vector256.FusedMultiplyAdd(second1, y3, Vector256.FusedMultiplyAdd(first1, x3, b3));
+                }
+
                 codes += TFormat.PairBytes;
-                x += 8;
+                x += 2 * tokens;
             }
 
-            Vector256<float> scale0 = TFormat.Scale(scales), scale1 = TFormat.Scale(scales + (Rows / 2));
-            Add(sums + (0 * Rows), a0, scale0);
-            Add(sums + (0 * Rows) + (Rows / 2), b0, scale1);
-            Add(sums + (1 * Rows), a1, scale0);
-            Add(sums + (1 * Rows) + (Rows / 2), b1, scale1);
-            Add(sums + (2 * Rows), a2, scale0);
-            Add(sums + (2 * Rows) + (Rows / 2), b2, scale1);
-            Add(sums + (3 * Rows), a3, scale0);
-            Add(sums + (3 * Rows) + (Rows / 2), b3, scale1);
+            Vector256<float> scale0 = TFormat.Scale(scales), scale1 = TFormat.Scale(scales + (Half / 2));
+            Add(sums, a0, scale0);
+            Add(sums + (Half / 2), b0, scale1);
+            if (TTokens.Value > 1)
+            {
+                Add(sums + (1 * Rows), a1, scale0);
+                Add(sums + (1 * Rows) + (Half / 2), b1, scale1);
+            }
+
+            if (TTokens.Value > 2)
+            {
+                Add(sums + (2 * Rows), a2, scale0);
+                Add(sums + (2 * Rows) + (Half / 2), b2, scale1);
+            }
+
+            if (TTokens.Value > 3)
+            {
+                Add(sums + (3 * Rows), a3, scale0);
+                Add(sums + (3 * Rows) + (Half / 2), b3, scale1);
+            }
+
             scales += Rows;
             pairs -= count;
         }
@@ -144,5 +111,5 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Add(float* sums, Vector256<float> block, Vector256<float> scale) =>
-        ((block * scale) + Vector256.Load(sums)).Store(sums);
+        Vector256.FusedMultiplyAdd(block, scale, Vector256.Load(sums)).Store(sums);
 }

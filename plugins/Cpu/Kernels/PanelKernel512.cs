@@ -4,14 +4,16 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Moe.Plugins.Cpu;
 
-/// <summary>A panel in one vector of 16 lanes.</summary>
+/// <summary>A panel in two vectors of 16 lanes.</summary>
 internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
     where TFormat : struct, IPanelFormat512
 {
-    /// <summary>How far before its use a weight is fetched, where there is little else to do: processors' own prefetching ends with each 4 KB page.</summary>
-    private const int Ahead = 2048;
+    /// <summary>How far before their use weights are fetched: processors' own prefetching ends with each 4 KB page.</summary>
+    private const int Ahead = 4096;
 
-    public override int MaxTokens => 16;
+    private const int LineSize = 64;
+
+    public override int MaxTokens => 12;
 
     public override string Name => "AVX-512";
 
@@ -20,272 +22,272 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
         switch (tokens)
         {
             case 1:
-                Multiply1(codes, scales, pairs, x, sums);
+                Body<TokenCounts.One>(codes, scales, pairs, x, sums);
                 break;
             case 2:
-                Multiply2(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Two>(codes, scales, pairs, x, sums);
+                break;
+            case 3:
+                Body<TokenCounts.Three>(codes, scales, pairs, x, sums);
                 break;
             case 4:
-                Multiply4(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Four>(codes, scales, pairs, x, sums);
+                break;
+            case 5:
+                Body<TokenCounts.Five>(codes, scales, pairs, x, sums);
+                break;
+            case 6:
+                Body<TokenCounts.Six>(codes, scales, pairs, x, sums);
+                break;
+            case 7:
+                Body<TokenCounts.Seven>(codes, scales, pairs, x, sums);
                 break;
             case 8:
-                Multiply8(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Eight>(codes, scales, pairs, x, sums);
+                break;
+            case 9:
+                Body<TokenCounts.Nine>(codes, scales, pairs, x, sums);
+                break;
+            case 10:
+                Body<TokenCounts.Ten>(codes, scales, pairs, x, sums);
+                break;
+            case 11:
+                Body<TokenCounts.Eleven>(codes, scales, pairs, x, sums);
                 break;
             default:
-                Multiply16(codes, scales, pairs, x, sums);
+                Body<TokenCounts.Twelve>(codes, scales, pairs, x, sums);
                 break;
         }
     }
 
-    // One body a token count: sums stay in registers only under names of their own. Few tokens have several sums each, because one
-    // chain of additions is slower than the memory.
-    private static void Multiply1(byte* codes, byte* scales, int pairs, float* x, float* sums)
+    // Optimised at once: the runtime's slow first version of a kernel would be used for seconds. With one or two tokens the second input
+    // of a pair gets sums of its own (c and d), as each sum waits for its last addition.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Body<TTokens>(byte* codes, byte* scales, int pairs, float* x, float* sums)
+        where TTokens : struct, ITokenCount
     {
-        new Span<float>(sums, 1 * Rows).Clear();
+        int tokens = TTokens.Value;
+        new Span<float>(sums, tokens * Rows).Clear();
         while (pairs > 0)
         {
             int count = Math.Min(pairs, BlockSize / 2);
-            Vector512<float> s0 = Vector512<float>.Zero;
-            Vector512<float> s1 = Vector512<float>.Zero;
-            Vector512<float> s2 = Vector512<float>.Zero;
-            Vector512<float> s3 = Vector512<float>.Zero;
-            int i = 0;
-            for (; i < count - 1; i += 2)
-            {
-                Sse.Prefetch0(codes + Ahead);
-                Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<uint> next = TFormat.Load(codes + TFormat.PairBytes);
-                s0 = Vector512.FusedMultiplyAdd(TFormat.First(pair), Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(TFormat.Second(pair), Vector512.Create(x[1]), s1);
-                s2 = Vector512.FusedMultiplyAdd(TFormat.First(next), Vector512.Create(x[2]), s2);
-                s3 = Vector512.FusedMultiplyAdd(TFormat.Second(next), Vector512.Create(x[3]), s3);
-                codes += 2 * TFormat.PairBytes;
-                x += 4;
-            }
-
-            if (i < count)
-            {
-                Vector512<uint> pair = TFormat.Load(codes);
-                s0 = Vector512.FusedMultiplyAdd(TFormat.First(pair), Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(TFormat.Second(pair), Vector512.Create(x[1]), s1);
-                codes += TFormat.PairBytes;
-                x += 2;
-            }
-
-            Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0 + s1 + (s2 + s3), scale);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply2(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 2 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector512<float> s0 = Vector512<float>.Zero;
-            Vector512<float> s1 = Vector512<float>.Zero;
-            Vector512<float> t0 = Vector512<float>.Zero;
-            Vector512<float> t1 = Vector512<float>.Zero;
+            Vector512<float> a0 = Vector512<float>.Zero, b0 = Vector512<float>.Zero;
+            Vector512<float> a1 = Vector512<float>.Zero, b1 = Vector512<float>.Zero;
+            Vector512<float> a2 = Vector512<float>.Zero, b2 = Vector512<float>.Zero;
+            Vector512<float> a3 = Vector512<float>.Zero, b3 = Vector512<float>.Zero;
+            Vector512<float> a4 = Vector512<float>.Zero, b4 = Vector512<float>.Zero;
+            Vector512<float> a5 = Vector512<float>.Zero, b5 = Vector512<float>.Zero;
+            Vector512<float> a6 = Vector512<float>.Zero, b6 = Vector512<float>.Zero;
+            Vector512<float> a7 = Vector512<float>.Zero, b7 = Vector512<float>.Zero;
+            Vector512<float> a8 = Vector512<float>.Zero, b8 = Vector512<float>.Zero;
+            Vector512<float> a9 = Vector512<float>.Zero, b9 = Vector512<float>.Zero;
+            Vector512<float> a10 = Vector512<float>.Zero, b10 = Vector512<float>.Zero;
+            Vector512<float> a11 = Vector512<float>.Zero, b11 = Vector512<float>.Zero;
+            Vector512<float> c0 = Vector512<float>.Zero, d0 = Vector512<float>.Zero;
+            Vector512<float> c1 = Vector512<float>.Zero, d1 = Vector512<float>.Zero;
             for (int i = 0; i < count; i++)
             {
-                Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<float> first = TFormat.First(pair);
-                Vector512<float> second = TFormat.Second(pair);
-                s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[1]), s1);
-                t0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[2]), t0);
-                t1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[3]), t1);
+                Prefetch(codes + Ahead);
+                Vector512<uint> pairA = TFormat.Load(codes), pairB = TFormat.Load(codes + (TFormat.PairBytes / 2));
+                Vector512<float> firstA = TFormat.First(pairA), secondA = TFormat.Second(pairA);
+                Vector512<float> firstB = TFormat.First(pairB), secondB = TFormat.Second(pairB);
+                Vector512<float> x0 = Vector512.Create(x[0]), y0 = Vector512.Create(x[tokens]);
+                a0 = Vector512.FusedMultiplyAdd(firstA, x0, a0);
+                b0 = Vector512.FusedMultiplyAdd(firstB, x0, b0);
+                if (TTokens.Value <= 2)
+                {
+                    c0 = Vector512.FusedMultiplyAdd(secondA, y0, c0);
+                    d0 = Vector512.FusedMultiplyAdd(secondB, y0, d0);
+                }
+                else
+                {
+                    a0 = Vector512.FusedMultiplyAdd(secondA, y0, a0);
+                    b0 = Vector512.FusedMultiplyAdd(secondB, y0, b0);
+                }
+
+                if (TTokens.Value == 2)
+                {
+                    Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
+                    a1 = Vector512.FusedMultiplyAdd(firstA, x1, a1);
+                    b1 = Vector512.FusedMultiplyAdd(firstB, x1, b1);
+                    c1 = Vector512.FusedMultiplyAdd(secondA, y1, c1);
+                    d1 = Vector512.FusedMultiplyAdd(secondB, y1, d1);
+                }
+
+                if (TTokens.Value > 2)
+                {
+                    Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
+                    a1 = Vector512.FusedMultiplyAdd(secondA, y1, Vector512.FusedMultiplyAdd(firstA, x1, a1));
+                    b1 = Vector512.FusedMultiplyAdd(secondB, y1, Vector512.FusedMultiplyAdd(firstB, x1, b1));
+                }
+
+                if (TTokens.Value > 2)
+                {
+                    Vector512<float> x2 = Vector512.Create(x[2]), y2 = Vector512.Create(x[tokens + 2]);
+                    a2 = Vector512.FusedMultiplyAdd(secondA, y2, Vector512.FusedMultiplyAdd(firstA, x2, a2));
+                    b2 = Vector512.FusedMultiplyAdd(secondB, y2, Vector512.FusedMultiplyAdd(firstB, x2, b2));
+                }
+
+                if (TTokens.Value > 3)
+                {
+                    Vector512<float> x3 = Vector512.Create(x[3]), y3 = Vector512.Create(x[tokens + 3]);
+                    a3 = Vector512.FusedMultiplyAdd(secondA, y3, Vector512.FusedMultiplyAdd(firstA, x3, a3));
+                    b3 = Vector512.FusedMultiplyAdd(secondB, y3, Vector512.FusedMultiplyAdd(firstB, x3, b3));
+                }
+
+                if (TTokens.Value > 4)
+                {
+                    Vector512<float> x4 = Vector512.Create(x[4]), y4 = Vector512.Create(x[tokens + 4]);
+                    a4 = Vector512.FusedMultiplyAdd(secondA, y4, Vector512.FusedMultiplyAdd(firstA, x4, a4));
+                    b4 = Vector512.FusedMultiplyAdd(secondB, y4, Vector512.FusedMultiplyAdd(firstB, x4, b4));
+                }
+
+                if (TTokens.Value > 5)
+                {
+                    Vector512<float> x5 = Vector512.Create(x[5]), y5 = Vector512.Create(x[tokens + 5]);
+                    a5 = Vector512.FusedMultiplyAdd(secondA, y5, Vector512.FusedMultiplyAdd(firstA, x5, a5));
+                    b5 = Vector512.FusedMultiplyAdd(secondB, y5, Vector512.FusedMultiplyAdd(firstB, x5, b5));
+                }
+
+                if (TTokens.Value > 6)
+                {
+                    Vector512<float> x6 = Vector512.Create(x[6]), y6 = Vector512.Create(x[tokens + 6]);
+                    a6 = Vector512.FusedMultiplyAdd(secondA, y6, Vector512.FusedMultiplyAdd(firstA, x6, a6));
+                    b6 = Vector512.FusedMultiplyAdd(secondB, y6, Vector512.FusedMultiplyAdd(firstB, x6, b6));
+                }
+
+                if (TTokens.Value > 7)
+                {
+                    Vector512<float> x7 = Vector512.Create(x[7]), y7 = Vector512.Create(x[tokens + 7]);
+                    a7 = Vector512.FusedMultiplyAdd(secondA, y7, Vector512.FusedMultiplyAdd(firstA, x7, a7));
+                    b7 = Vector512.FusedMultiplyAdd(secondB, y7, Vector512.FusedMultiplyAdd(firstB, x7, b7));
+                }
+
+                if (TTokens.Value > 8)
+                {
+                    Vector512<float> x8 = Vector512.Create(x[8]), y8 = Vector512.Create(x[tokens + 8]);
+                    a8 = Vector512.FusedMultiplyAdd(secondA, y8, Vector512.FusedMultiplyAdd(firstA, x8, a8));
+                    b8 = Vector512.FusedMultiplyAdd(secondB, y8, Vector512.FusedMultiplyAdd(firstB, x8, b8));
+                }
+
+                if (TTokens.Value > 9)
+                {
+                    Vector512<float> x9 = Vector512.Create(x[9]), y9 = Vector512.Create(x[tokens + 9]);
+                    a9 = Vector512.FusedMultiplyAdd(secondA, y9, Vector512.FusedMultiplyAdd(firstA, x9, a9));
+                    b9 = Vector512.FusedMultiplyAdd(secondB, y9, Vector512.FusedMultiplyAdd(firstB, x9, b9));
+                }
+
+                if (TTokens.Value > 10)
+                {
+                    Vector512<float> x10 = Vector512.Create(x[10]), y10 = Vector512.Create(x[tokens + 10]);
+                    a10 = Vector512.FusedMultiplyAdd(secondA, y10, Vector512.FusedMultiplyAdd(firstA, x10, a10));
+                    b10 = Vector512.FusedMultiplyAdd(secondB, y10, Vector512.FusedMultiplyAdd(firstB, x10, b10));
+                }
+
+                if (TTokens.Value > 11)
+                {
+                    Vector512<float> x11 = Vector512.Create(x[11]), y11 = Vector512.Create(x[tokens + 11]);
+                    a11 = Vector512.FusedMultiplyAdd(secondA, y11, Vector512.FusedMultiplyAdd(firstA, x11, a11));
+                    b11 = Vector512.FusedMultiplyAdd(secondB, y11, Vector512.FusedMultiplyAdd(firstB, x11, b11));
+                }
+
                 codes += TFormat.PairBytes;
-                x += 4;
+                x += 2 * tokens;
             }
 
-            Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0 + t0, scale);
-            Add(sums + (1 * Rows), s1 + t1, scale);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply4(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 4 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector512<float> s0 = Vector512<float>.Zero;
-            Vector512<float> s1 = Vector512<float>.Zero;
-            Vector512<float> s2 = Vector512<float>.Zero;
-            Vector512<float> s3 = Vector512<float>.Zero;
-            for (int i = 0; i < count; i++)
+            if (TTokens.Value <= 2)
             {
-                Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<float> first = TFormat.First(pair);
-                Vector512<float> second = TFormat.Second(pair);
-                s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[1]), s1);
-                s2 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[2]), s2);
-                s3 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[3]), s3);
-                s0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[4]), s0);
-                s1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[5]), s1);
-                s2 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[6]), s2);
-                s3 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[7]), s3);
-                codes += TFormat.PairBytes;
-                x += 8;
+                a0 += c0;
+                b0 += d0;
+                a1 += c1;
+                b1 += d1;
             }
 
-            Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0, scale);
-            Add(sums + (1 * Rows), s1, scale);
-            Add(sums + (2 * Rows), s2, scale);
-            Add(sums + (3 * Rows), s3, scale);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply8(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 8 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector512<float> s0 = Vector512<float>.Zero;
-            Vector512<float> s1 = Vector512<float>.Zero;
-            Vector512<float> s2 = Vector512<float>.Zero;
-            Vector512<float> s3 = Vector512<float>.Zero;
-            Vector512<float> s4 = Vector512<float>.Zero;
-            Vector512<float> s5 = Vector512<float>.Zero;
-            Vector512<float> s6 = Vector512<float>.Zero;
-            Vector512<float> s7 = Vector512<float>.Zero;
-            for (int i = 0; i < count; i++)
+            Vector512<float> scaleA = TFormat.Scale(scales), scaleB = TFormat.Scale(scales + Half);
+            Add(sums, a0, scaleA);
+            Add(sums + Half, b0, scaleB);
+            if (TTokens.Value > 1)
             {
-                Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<float> first = TFormat.First(pair);
-                Vector512<float> second = TFormat.Second(pair);
-                s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[1]), s1);
-                s2 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[2]), s2);
-                s3 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[3]), s3);
-                s4 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[4]), s4);
-                s5 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[5]), s5);
-                s6 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[6]), s6);
-                s7 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[7]), s7);
-                s0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[8]), s0);
-                s1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[9]), s1);
-                s2 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[10]), s2);
-                s3 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[11]), s3);
-                s4 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[12]), s4);
-                s5 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[13]), s5);
-                s6 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[14]), s6);
-                s7 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[15]), s7);
-                codes += TFormat.PairBytes;
-                x += 16;
+                Add(sums + (1 * Rows), a1, scaleA);
+                Add(sums + Half + (1 * Rows), b1, scaleB);
             }
 
-            Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0, scale);
-            Add(sums + (1 * Rows), s1, scale);
-            Add(sums + (2 * Rows), s2, scale);
-            Add(sums + (3 * Rows), s3, scale);
-            Add(sums + (4 * Rows), s4, scale);
-            Add(sums + (5 * Rows), s5, scale);
-            Add(sums + (6 * Rows), s6, scale);
-            Add(sums + (7 * Rows), s7, scale);
-            scales += Rows;
-            pairs -= count;
-        }
-    }
-
-    private static void Multiply16(byte* codes, byte* scales, int pairs, float* x, float* sums)
-    {
-        new Span<float>(sums, 16 * Rows).Clear();
-        while (pairs > 0)
-        {
-            int count = Math.Min(pairs, BlockSize / 2);
-            Vector512<float> s0 = Vector512<float>.Zero;
-            Vector512<float> s1 = Vector512<float>.Zero;
-            Vector512<float> s2 = Vector512<float>.Zero;
-            Vector512<float> s3 = Vector512<float>.Zero;
-            Vector512<float> s4 = Vector512<float>.Zero;
-            Vector512<float> s5 = Vector512<float>.Zero;
-            Vector512<float> s6 = Vector512<float>.Zero;
-            Vector512<float> s7 = Vector512<float>.Zero;
-            Vector512<float> s8 = Vector512<float>.Zero;
-            Vector512<float> s9 = Vector512<float>.Zero;
-            Vector512<float> s10 = Vector512<float>.Zero;
-            Vector512<float> s11 = Vector512<float>.Zero;
-            Vector512<float> s12 = Vector512<float>.Zero;
-            Vector512<float> s13 = Vector512<float>.Zero;
-            Vector512<float> s14 = Vector512<float>.Zero;
-            Vector512<float> s15 = Vector512<float>.Zero;
-            for (int i = 0; i < count; i++)
+            if (TTokens.Value > 2)
             {
-                Vector512<uint> pair = TFormat.Load(codes);
-                Vector512<float> first = TFormat.First(pair);
-                Vector512<float> second = TFormat.Second(pair);
-                s0 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[0]), s0);
-                s1 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[1]), s1);
-                s2 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[2]), s2);
-                s3 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[3]), s3);
-                s4 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[4]), s4);
-                s5 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[5]), s5);
-                s6 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[6]), s6);
-                s7 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[7]), s7);
-                s8 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[8]), s8);
-                s9 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[9]), s9);
-                s10 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[10]), s10);
-                s11 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[11]), s11);
-                s12 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[12]), s12);
-                s13 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[13]), s13);
-                s14 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[14]), s14);
-                s15 = Vector512.FusedMultiplyAdd(first, Vector512.Create(x[15]), s15);
-                s0 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[16]), s0);
-                s1 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[17]), s1);
-                s2 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[18]), s2);
-                s3 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[19]), s3);
-                s4 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[20]), s4);
-                s5 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[21]), s5);
-                s6 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[22]), s6);
-                s7 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[23]), s7);
-                s8 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[24]), s8);
-                s9 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[25]), s9);
-                s10 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[26]), s10);
-                s11 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[27]), s11);
-                s12 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[28]), s12);
-                s13 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[29]), s13);
-                s14 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[30]), s14);
-                s15 = Vector512.FusedMultiplyAdd(second, Vector512.Create(x[31]), s15);
-                codes += TFormat.PairBytes;
-                x += 32;
+                Add(sums + (2 * Rows), a2, scaleA);
+                Add(sums + Half + (2 * Rows), b2, scaleB);
             }
 
-            Vector512<float> scale = TFormat.Scale(scales);
-            Add(sums + (0 * Rows), s0, scale);
-            Add(sums + (1 * Rows), s1, scale);
-            Add(sums + (2 * Rows), s2, scale);
-            Add(sums + (3 * Rows), s3, scale);
-            Add(sums + (4 * Rows), s4, scale);
-            Add(sums + (5 * Rows), s5, scale);
-            Add(sums + (6 * Rows), s6, scale);
-            Add(sums + (7 * Rows), s7, scale);
-            Add(sums + (8 * Rows), s8, scale);
-            Add(sums + (9 * Rows), s9, scale);
-            Add(sums + (10 * Rows), s10, scale);
-            Add(sums + (11 * Rows), s11, scale);
-            Add(sums + (12 * Rows), s12, scale);
-            Add(sums + (13 * Rows), s13, scale);
-            Add(sums + (14 * Rows), s14, scale);
-            Add(sums + (15 * Rows), s15, scale);
+            if (TTokens.Value > 3)
+            {
+                Add(sums + (3 * Rows), a3, scaleA);
+                Add(sums + Half + (3 * Rows), b3, scaleB);
+            }
+
+            if (TTokens.Value > 4)
+            {
+                Add(sums + (4 * Rows), a4, scaleA);
+                Add(sums + Half + (4 * Rows), b4, scaleB);
+            }
+
+            if (TTokens.Value > 5)
+            {
+                Add(sums + (5 * Rows), a5, scaleA);
+                Add(sums + Half + (5 * Rows), b5, scaleB);
+            }
+
+            if (TTokens.Value > 6)
+            {
+                Add(sums + (6 * Rows), a6, scaleA);
+                Add(sums + Half + (6 * Rows), b6, scaleB);
+            }
+
+            if (TTokens.Value > 7)
+            {
+                Add(sums + (7 * Rows), a7, scaleA);
+                Add(sums + Half + (7 * Rows), b7, scaleB);
+            }
+
+            if (TTokens.Value > 8)
+            {
+                Add(sums + (8 * Rows), a8, scaleA);
+                Add(sums + Half + (8 * Rows), b8, scaleB);
+            }
+
+            if (TTokens.Value > 9)
+            {
+                Add(sums + (9 * Rows), a9, scaleA);
+                Add(sums + Half + (9 * Rows), b9, scaleB);
+            }
+
+            if (TTokens.Value > 10)
+            {
+                Add(sums + (10 * Rows), a10, scaleA);
+                Add(sums + Half + (10 * Rows), b10, scaleB);
+            }
+
+            if (TTokens.Value > 11)
+            {
+                Add(sums + (11 * Rows), a11, scaleA);
+                Add(sums + Half + (11 * Rows), b11, scaleB);
+            }
+
             scales += Rows;
             pairs -= count;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(byte* codes)
+    {
+        Sse.Prefetch0(codes);
+        if (TFormat.PairBytes > LineSize)
+        {
+            Sse.Prefetch0(codes + LineSize);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Add(float* sums, Vector512<float> block, Vector512<float> scale) =>
-        ((block * scale) + Vector512.Load(sums)).Store(sums);
+        Vector512.FusedMultiplyAdd(block, scale, Vector512.Load(sums)).Store(sums);
 }

@@ -1,8 +1,8 @@
 namespace Moe.Plugins.Cpu;
 
 /// <summary>
-/// One weight matrix of all experts as panels of 16 rows: for each pair of inputs the codes of the panel's rows lie side by side, so
-/// that one load fills the lanes of a vector. Rows beyond the matrix are zeros.
+/// One weight matrix of all experts as panels of 32 rows: for each pair of inputs the codes of the panel's rows lie side by side, so
+/// that one stream of loads fills the lanes of all vectors. Rows beyond the matrix are zeros.
 /// </summary>
 internal sealed unsafe class PanelMatrix : IDisposable
 {
@@ -36,7 +36,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
     public byte* Scales(int expert, int panel) =>
         _scales is null ? null : _scales.Pointer<byte>() + ((((long)expert * Panels) + panel) * _panelScaleBytes);
 
-    /// <summary>The panel's 16 biases, zeros where the layer has none.</summary>
+    /// <summary>The panel's 32 biases, zeros where the layer has none.</summary>
     public float* Bias(int expert, int panel) => _bias.Pointer<float>() + ((((long)expert * Panels) + panel) * PanelKernel.Rows);
 
     public void Dispose()

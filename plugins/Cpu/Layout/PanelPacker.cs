@@ -8,7 +8,7 @@ internal static unsafe class PanelPacker
     /// <param name="source">The checkpoint's matrix.</param>
     /// <param name="expert">The expert.</param>
     /// <param name="panel">The panel.</param>
-    /// <param name="rows">The output that each of the panel's 16 rows holds; −1 for none.</param>
+    /// <param name="rows">The output that each of the panel's 32 rows holds; −1 for none.</param>
     public static void Pack(PanelMatrix target, MoeExpertMatrix source, int expert, int panel, ReadOnlySpan<int> rows)
     {
         for (int lane = 0; lane < PanelKernel.Rows; lane++)

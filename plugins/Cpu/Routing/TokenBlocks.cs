@@ -78,12 +78,13 @@ internal sealed class TokenBlocks
 
     private void Cut(int expert, int start, int tokens, int maxBlock)
     {
-        for (int size = maxBlock; tokens > 0; size = Math.Max(1, size / 2))
+        for (int blocks = (tokens + maxBlock - 1) / maxBlock; blocks > 0; blocks--)
         {
-            for (; tokens >= size; tokens -= size, start += size)
-            {
-                _blocks[Count++] = new TokenBlock(expert, start, size);
-            }
+            // Even shares: a block of few tokens costs nearly as much as a full one.
+            int size = (tokens + blocks - 1) / blocks;
+            _blocks[Count++] = new TokenBlock(expert, start, size);
+            start += size;
+            tokens -= size;
         }
     }
 }
