@@ -8,8 +8,10 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
     where TFormat : struct, IPanelFormat512
 {
-    /// <summary>How far before its use a weight is fetched, where there is little else to do: processors' own prefetching ends with each 4 KB page.</summary>
-    private const int Ahead = 2048;
+    /// <summary>
+    /// How far before its use a weight is fetched, where few tokens leave time to wait: the processor's own prefetching ends with each 4 KB.
+    /// </summary>
+    private const int Ahead = 4096;
 
     public override int MaxTokens => 16;
 
@@ -91,6 +93,7 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
             Vector512<float> t1 = Vector512<float>.Zero;
             for (int i = 0; i < count; i++)
             {
+                Sse.Prefetch0(codes + Ahead);
                 Vector512<uint> pair = TFormat.Load(codes);
                 Vector512<float> first = TFormat.First(pair);
                 Vector512<float> second = TFormat.Second(pair);
