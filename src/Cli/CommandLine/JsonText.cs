@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>Writes one JSON object for a program that reads standard output. Names are snake_case.</summary>
+/// <summary>Writes one JSON value for a program that reads standard output. Names are snake_case.</summary>
 internal static class JsonText
 {
     private static readonly JsonWriterOptions Options = new()
@@ -17,18 +17,26 @@ internal static class JsonText
     };
 
     /// <summary>Writes an object whose properties <paramref name="write"/> writes.</summary>
-    public static void WriteObject(TextWriter output, Action<Utf8JsonWriter> write)
+    public static void WriteObject(TextWriter output, Action<Utf8JsonWriter> write) => Write(output, writer =>
     {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, Options))
+        writer.WriteStartObject();
+        write(writer);
+        writer.WriteEndObject();
+    });
+
+    /// <summary>Writes an array of objects, the properties of each of which <paramref name="write"/> writes.</summary>
+    public static void WriteArray<T>(TextWriter output, IEnumerable<T> items, Action<Utf8JsonWriter, T> write) => Write(output, writer =>
+    {
+        writer.WriteStartArray();
+        foreach (T item in items)
         {
             writer.WriteStartObject();
-            write(writer);
+            write(writer, item);
             writer.WriteEndObject();
         }
 
-        output.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
-    }
+        writer.WriteEndArray();
+    });
 
     /// <summary>Writes a number, or null where there is none or JSON has no way to say it.</summary>
     public static void WriteNumberOrNull(this Utf8JsonWriter writer, string name, double? value)
@@ -79,5 +87,16 @@ internal static class JsonText
         writer.WriteNumber("top_k", shape.TopK);
         writer.WriteString("weight_format", LayerShapeText.Name(shape.WeightFormat));
         writer.WriteEndObject();
+    }
+
+    private static void Write(TextWriter output, Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, Options))
+        {
+            write(writer);
+        }
+
+        output.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
     }
 }

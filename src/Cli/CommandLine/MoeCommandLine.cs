@@ -61,6 +61,7 @@ internal static class MoeCommandLine
             RunCommand.Create(console),
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
+            KernelsCommand.Create(console),
             new HelpOption(),
             new VersionOption(),
         };

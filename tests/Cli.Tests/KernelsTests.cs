@@ -1,0 +1,41 @@
+using System.Text.Json;
+
+namespace Moe.Plugins.Cli.Tests;
+
+public sealed class KernelsTests
+{
+    [Fact]
+    public async Task Kernels_are_compiled_without_a_device()
+    {
+        Cli result = await Cli.Run("kernels", "--backend", "Bf16", "--arch", "sm_90a", "--json");
+        Assert.SkipWhen(result.Error.Contains("NVRTC", StringComparison.Ordinal), result.Error.Trim());
+
+        JsonElement kernels = result.Json();
+        JsonElement router = kernels.EnumerateArray().Single(kernel => kernel.GetProperty("kernel").GetString() == "moe_router_8");
+        Assert.Equal("Bf16", router.GetProperty("backend").GetString());
+        Assert.Equal("sm_90a", router.GetProperty("arch").GetString());
+        Assert.InRange(router.GetProperty("registers").GetInt32(), 1, 255);
+        Assert.Equal(0, router.GetProperty("spill_bytes").GetInt32());
+        Assert.Equal(JsonValueKind.Null, router.GetProperty("error").ValueKind);
+    }
+
+    [Theory]
+    [InlineData("'Cpu', which is no backend with kernels", "kernels", "--backend", "Cpu")]
+    [InlineData("'Nope', which is no backend with kernels", "kernels", "--backend", "Nope")]
+    public async Task A_backend_without_kernels_is_named(string message, params string[] arguments)
+    {
+        Cli result = await Cli.Run(arguments);
+
+        Assert.Equal(3, result.ExitCode);
+        Assert.Contains(message, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_architecture_that_is_none_is_named()
+    {
+        Cli result = await Cli.Run("kernels", "--arch", "hopper");
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("'hopper' is no architecture", result.Error, StringComparison.Ordinal);
+    }
+}
