@@ -173,6 +173,11 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
                 _kernel.Multiply(matrix.Codes(expert, panel), matrix.Scales(expert, panel), matrix.Pairs, x, block.Count, sums);
                 float* target = workspace.Activated + ((long)block.Start * workspace.ActivatedWidth) + ((long)panel * PanelKernel.Half * block.Count);
                 Activation.Apply(_shape.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
+                if (panel == matrix.Panels - 1 && _shape.IntermediateSize % 2 != 0)
+                {
+                    // The last neuron's partner in the second product: a weight of 0 would not silence an infinity.
+                    new Span<float>(target + (_shape.IntermediateSize % PanelKernel.Half * block.Count), block.Count).Clear();
+                }
             }
         }
     }

@@ -103,6 +103,27 @@ public sealed class SpecialValueTests
         }
     }
 
+    [Theory]
+    [InlineData(15)]
+    [InlineData(17)]
+    public void An_infinite_input_that_the_clamp_makes_finite_stays_so_with_an_odd_intermediate_size(int intermediate)
+    {
+        MoeLayerShape shape = Shape with { IntermediateSize = intermediate, WeightFormat = MoeWeightFormat.BFloat16 };
+        using var random = new RandomLayer(shape, seed: 7);
+        for (int expert = 0; expert < Experts; expert++)
+        {
+            for (int row = 0; row < 2 * intermediate; row++)
+            {
+                Tensors.Row<ushort>(random.Source.GateUp.Values, row, expert)[17] = Tensors.BFloat16(1);
+            }
+        }
+
+        using HostTensor input = Input(1);
+        Tensors.Row<float>(input.View, 4)[17] = float.PositiveInfinity;
+        using CpuRun run = CheckRouted(random, input.View);
+        Assert.All(run.Output.ToArray<float>(), value => Assert.True(float.IsFinite(value)));
+    }
+
     [Fact]
     public void An_expert_whose_router_row_is_NaN_is_chosen_last()
     {
