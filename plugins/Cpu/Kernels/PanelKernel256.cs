@@ -37,7 +37,8 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
         }
     }
 
-    // Optimised at once: the runtime's slow first version of a kernel would be used for seconds.
+    // Optimised at once: the runtime's slow first version of a kernel would be used for seconds. With one token the second input of a
+    // pair gets sums of its own (c and d), as each sum waits for its last addition.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Body<TTokens>(byte* codes, byte* scales, int pairs, float* x, float* sums)
         where TTokens : struct, ITokenCount
@@ -50,14 +51,26 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
             Vector256<float> a1 = Vector256<float>.Zero, b1 = Vector256<float>.Zero;
             Vector256<float> a2 = Vector256<float>.Zero, b2 = Vector256<float>.Zero;
             Vector256<float> a3 = Vector256<float>.Zero, b3 = Vector256<float>.Zero;
+            Vector256<float> c0 = Vector256<float>.Zero, d0 = Vector256<float>.Zero;
             for (int i = 0; i < count; i++)
             {
                 Vector256<uint> pair0 = TFormat.Load(codes), pair1 = TFormat.Load(codes + (TFormat.PairBytes / 4));
                 Vector256<float> first0 = TFormat.First(pair0), second0 = TFormat.Second(pair0);
                 Vector256<float> first1 = TFormat.First(pair1), second1 = TFormat.Second(pair1);
                 Vector256<float> x0 = Vector256.Create(x[0]), y0 = Vector256.Create(x[tokens]);
-                a0 = Vector256.FusedMultiplyAdd(second0, y0, Vector256.FusedMultiplyAdd(first0, x0, a0));
-                b0 = Vector256.FusedMultiplyAdd(second1, y0, Vector256.FusedMultiplyAdd(first1, x0, b0));
+                a0 = Vector256.FusedMultiplyAdd(first0, x0, a0);
+                b0 = Vector256.FusedMultiplyAdd(first1, x0, b0);
+                if (TTokens.Value == 1)
+                {
+                    c0 = Vector256.FusedMultiplyAdd(second0, y0, c0);
+                    d0 = Vector256.FusedMultiplyAdd(second1, y0, d0);
+                }
+                else
+                {
+                    a0 = Vector256.FusedMultiplyAdd(second0, y0, a0);
+                    b0 = Vector256.FusedMultiplyAdd(second1, y0, b0);
+                }
+
                 if (TTokens.Value > 1)
                 {
                     Vector256<float> x1 = Vector256.Create(x[1]), y1 = Vector256.Create(x[tokens + 1]);
@@ -81,6 +94,12 @@ internal sealed unsafe class PanelKernel256<TFormat> : PanelKernel
 
                 codes += TFormat.PairBytes;
                 x += 2 * tokens;
+            }
+
+            if (TTokens.Value == 1)
+            {
+                a0 += c0;
+                b0 += d0;
             }
 
             Vector256<float> scale0 = TFormat.Scale(scales), scale1 = TFormat.Scale(scales + (Half / 2));
