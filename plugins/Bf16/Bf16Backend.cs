@@ -6,7 +6,7 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Bf16;
 
 /// <summary>Runs layers with BF16 weights on CUDA devices from compute capability 8.0 on; MXFP4 weights are widened at load.</summary>
-internal sealed class Bf16Backend(IMoePluginContext context) : IMoeBackend, IMoeKernelCatalog
+internal sealed class Bf16Backend(IMoePluginContext context) : IMoeBackend, IMoeKernelCatalog, IMoeInstrumentedBackend
 {
     /// <summary>Sizes are read in pieces of 16 bytes.</summary>
     private const int SizeUnit = 8;
@@ -64,6 +64,8 @@ internal sealed class Bf16Backend(IMoePluginContext context) : IMoeBackend, IMoe
 
     public IReadOnlyList<MoeKernelReport> Compile(string architecture, CancellationToken cancellationToken) =>
         KernelCatalog.Compile(Bf16Engine.Units, architecture, _compiler, Own, cancellationToken);
+
+    public IMoeInstruments CreateInstruments(MoeDevice device) => new CudaInstruments(Library(device.Ordinal));
 
     public ValueTask DisposeAsync()
     {

@@ -30,6 +30,7 @@ internal sealed class Bf16Engine
     [
         .. RoutingKernels.Units,
         WeightLoader.Unit,
+        CudaInstruments.Unit,
         .. DecodeVariant.For(DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
         architecture.Number == WgmmaProducts.ArchitectureNumber ? WgmmaProducts.Unit : MmaProducts.Unit,
     ];

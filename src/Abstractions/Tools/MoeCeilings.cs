@@ -9,7 +9,8 @@ public sealed record MoeCeilings
     /// <summary>Bandwidth of reading a large buffer, in 10⁹ bytes a second.</summary>
     public required double ReadGigabytesPerSecond { get; init; }
 
-    /// <summary>Rate of a large matrix product in the arithmetic that the backend uses, in 10¹² operations a second.</summary>
+    /// <summary>Rate of a large matrix product in the arithmetic that the backend uses, in 10¹² operations a second; NaN where
+    /// nothing here computes one.</summary>
     public required double MatrixTeraflops { get; init; }
 
     /// <summary>What computed that product: a library's name and version, or the backend's own kernel, named as such.</summary>

@@ -4,13 +4,15 @@ using System.Runtime.InteropServices;
 namespace Moe.Plugins.Cuda;
 
 /// <summary>
-/// Finds the two native libraries. The imports name them by words that no file has, so that only this assembly's own
+/// Finds the native libraries. The imports name them by words that no file has, so that only this assembly's own
 /// resolver can answer: each plugin has its own copy of this assembly, hence its own resolver and its own choice.
 /// </summary>
 internal static class NativeLibraries
 {
     internal const string Driver = "cuda-driver";
     internal const string Nvrtc = "cuda-nvrtc";
+    internal const string Nvml = "cuda-nvml";
+    internal const string Cublas = "cuda-cublas";
 
     private static readonly Lock Gate = new();
     private static readonly Dictionary<string, (nint Handle, string Path)> Loaded = [];
@@ -21,6 +23,12 @@ internal static class NativeLibraries
     private static string[] NvrtcNames => OperatingSystem.IsWindows()
         ? ["nvrtc64_130_0.dll", "nvrtc64_120_0.dll"]
         : ["libnvrtc.so.13", "libnvrtc.so.12"];
+
+    private static string[] NvmlNames => OperatingSystem.IsWindows() ? ["nvml.dll"] : ["libnvidia-ml.so.1"];
+
+    private static string[] CublasNames => OperatingSystem.IsWindows()
+        ? ["cublas64_13.dll", "cublas64_12.dll"]
+        : ["libcublas.so.13", "libcublas.so.12"];
 
     /// <summary>Makes this assembly's imports come through <see cref="TryLoad"/>.</summary>
     internal static void Register()
@@ -49,7 +57,7 @@ internal static class NativeLibraries
                 return same;
             }
 
-            string[] names = path is not null ? [path] : library == Driver ? DriverNames : NvrtcNames;
+            string[] names = path is not null ? [path] : NamesOf(library);
             foreach (string name in names)
             {
                 if (path is not null && library == Nvrtc)
@@ -68,13 +76,26 @@ internal static class NativeLibraries
             reason = path is not null
                 ? $"'{path}' {(File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}."
                 : $"{string.Join(" or ", names)} was not found by the system's library search"
-                    + (library == Driver
-                        ? ": this machine has no NVIDIA driver, or it is hidden from this process (a container needs GPU access)."
-                        : ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the "
-                            + "library search path, or name the file in the options.");
+                    + HelpWith(library);
             return false;
         }
     }
+
+    private static string[] NamesOf(string library) => library switch
+    {
+        Driver => DriverNames,
+        Nvrtc => NvrtcNames,
+        Nvml => NvmlNames,
+        _ => CublasNames,
+    };
+
+    private static string HelpWith(string library) => library switch
+    {
+        Driver => ": this machine has no NVIDIA driver, or it is hidden from this process (a container needs GPU access).",
+        Nvrtc => ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the "
+            + "library search path, or name the file in the options.",
+        _ => ".",
+    };
 
     /// <summary>
     /// NVRTC opens its builtins by file name when it first compiles, and does not look beside itself. A library that is
@@ -97,7 +118,7 @@ internal static class NativeLibraries
 
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
     {
-        if (name is not (Driver or Nvrtc))
+        if (name is not (Driver or Nvrtc or Nvml or Cublas))
         {
             return 0;
         }

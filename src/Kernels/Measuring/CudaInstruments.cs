@@ -1,0 +1,132 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>Measures a CUDA device: graphs and events for layers, large copies, reads and a cuBLAS product for the ceilings.</summary>
+public sealed class CudaInstruments : IMoeInstruments
+{
+    private const long BufferBytes = 1L << 31;
+    private const int MatrixSize = 8192;
+    private const int Repetitions = 15;
+    private const int FillThreads = 256;
+    private const int ReadThreads = 512;
+
+    /// <summary>In this state clocks are far below the ordinary ones, and figures mean nothing.</summary>
+    private const CudaClockLimits Unfit =
+        CudaClockLimits.HardwareSlowdown | CudaClockLimits.SoftwareThermal | CudaClockLimits.HardwareThermal | CudaClockLimits.PowerBrake;
+
+    private readonly KernelLibrary _library;
+
+    /// <summary>Makes the instruments of the library's device; the library must outlive them.</summary>
+    public CudaInstruments(KernelLibrary library)
+    {
+        ArgumentNullException.ThrowIfNull(library);
+        _library = library;
+    }
+
+    /// <summary>The source of the kernels that measuring takes.</summary>
+    public static KernelUnit Unit { get; } = new("ceilings.cu");
+
+    private CudaContext Context => _library.Context;
+
+    /// <inheritdoc/>
+    public MoeDeviceCondition ReadCondition()
+    {
+        CudaClockLimits limits = CudaManagement.ReadClockLimits(Context.Device) ?? CudaClockLimits.None;
+        CudaClockLimits told = limits & ~CudaClockLimits.Idle;
+        return new MoeDeviceCondition
+        {
+            Name = Context.Device.Name,
+            Driver = CudaManagement.DriverVersion,
+            Throttle = told == CudaClockLimits.None ? null : told.ToString(),
+            IsUnfitForMeasuring = (limits & Unfit) != 0,
+        };
+    }
+
+    /// <inheritdoc/>
+    public IMoeRecording Record(Action<nint> enqueue)
+    {
+        ArgumentNullException.ThrowIfNull(enqueue);
+        return new CudaRecording(Context, enqueue);
+    }
+
+    /// <inheritdoc/>
+    public MoeCeilings MeasureCeilings(CancellationToken cancellationToken = default)
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        using var source = new DeviceArray(Context, BufferBytes);
+        using var target = new DeviceArray(Context, BufferBytes);
+        Fill(source);
+        cancellationToken.ThrowIfCancellationRequested();
+        double copy = 2 * BufferBytes / Median(stream => CudaMemory.Copy(target.Address, source.Address, BufferBytes, stream)) / 1e3;
+        cancellationToken.ThrowIfCancellationRequested();
+        double read = BufferBytes / Median(stream => Read(source, target, stream)) / 1e3;
+        cancellationToken.ThrowIfCancellationRequested();
+        (double matrix, string matrixSource) = MatrixRate(source, target);
+        return new MoeCeilings
+        {
+            CopyGigabytesPerSecond = copy,
+            ReadGigabytesPerSecond = read,
+            MatrixTeraflops = matrix,
+            MatrixSource = matrixSource,
+        };
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        // Context and kernels are the backend's.
+    }
+
+    private void Fill(DeviceArray array)
+    {
+        var parameters = new FillParameters { Target = array.Address, Count = array.ByteCount / sizeof(uint) };
+        _library.Get(Unit, "moe_fill").Launch(
+            new CudaLaunchConfig(Context.Device.MultiprocessorCount * 8, FillThreads), 0, in parameters);
+        Context.Synchronize();
+    }
+
+    private void Read(DeviceArray source, DeviceArray sink, nint stream)
+    {
+        var parameters = new ReadParameters { Source = source.Address, Sink = sink.Address, Count = source.ByteCount / 16 };
+        _library.Get(Unit, "moe_read").Launch(
+            new CudaLaunchConfig(Context.Device.MultiprocessorCount * 4, ReadThreads), stream, in parameters);
+    }
+
+    private (double Teraflops, string Source) MatrixRate(DeviceArray source, DeviceArray target)
+    {
+        using CudaBlas? blas = CudaBlas.TryCreate();
+        if (blas is null)
+        {
+            return (double.NaN, "not measured: cuBLAS was not found");
+        }
+
+        const long matrixBytes = (long)MatrixSize * MatrixSize * sizeof(ushort);
+        double microseconds = Median(stream => blas.MultiplyBFloat16(
+            MatrixSize, source.Address, checked((nint)(source.Address + matrixBytes)), target.Address, stream));
+        return (2.0 * MatrixSize * MatrixSize * MatrixSize / microseconds / 1e6, $"cuBLAS {blas.Version}, BF16, {MatrixSize} cubed");
+    }
+
+    /// <summary>Median of the microseconds that some work takes, after a warm-up.</summary>
+    private double Median(Action<nint> enqueue)
+    {
+        using CudaStream stream = Context.CreateStream();
+        using CudaEvent start = Context.CreateEvent();
+        using CudaEvent end = Context.CreateEvent();
+        double[] times = new double[Repetitions];
+        for (int i = -3; i < Repetitions; i++)
+        {
+            start.Record(stream);
+            enqueue(stream);
+            end.Record(stream);
+            end.Synchronize();
+            if (i >= 0)
+            {
+                times[i] = end.MillisecondsSince(start) * 1000.0;
+            }
+        }
+
+        Array.Sort(times);
+        return times[Repetitions / 2];
+    }
+}
