@@ -48,7 +48,6 @@ internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, i
             new(8, 64, 128, Pick(size, 10, 7, 4)),
             new(16, 64, 128, Pick(size, 9, 6, 4)),
             new(32, 64, 128, Pick(size, 6, 5, 3)),
-            new(64, 128, 64, Pick(size, 6, 4, 3)),
         ];
     }
 

@@ -3,8 +3,11 @@ namespace Moe.Plugins.Bf16;
 /// <summary>Which kernels run a number of tokens. The thresholds were measured on an H100; bench/NOTES.md has the runs.</summary>
 internal static class ForwardPlan
 {
-    /// <summary>From so many pairs an expert on, computing takes longer than reading the weights.</summary>
-    private const int ManyPairsAnExpert = 32;
+    /// <summary>
+    /// From so many pairs an expert on the kernels for many tokens are faster: routing is uneven, and the busiest experts outgrow the
+    /// narrow tiles of the others long before the average does.
+    /// </summary>
+    private const int ManyPairsAnExpert = 8;
 
     /// <summary>Whether the kernels for many tokens an expert run.</summary>
     public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsAnExpert * shape.ExpertCount;
@@ -19,12 +22,7 @@ internal static class ForwardPlan
         }
 
         // With few experts the busiest is less far from the average, so narrow tiles hold it longer.
-        if (pairsAnExpert <= (shape.ExpertCount <= 64 ? 8 : 1))
-        {
-            return 1;
-        }
-
-        return pairsAnExpert <= 16 ? 2 : 3;
+        return pairsAnExpert <= (shape.ExpertCount <= 64 ? 8 : 1) ? 1 : 2;
     }
 
     /// <summary>Parts of the second product's inner dimension: with few tokens there are too few tiles for all multiprocessors.</summary>
