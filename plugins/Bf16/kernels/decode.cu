@@ -7,7 +7,7 @@
 // They divide first the rows, then the inner dimension; the latter's parts are summed through shared memory in a fixed order.
 //
 // Compiled with -DMOE_ROWS, -DMOE_TOKENS, -DMOE_DEPTH, -DMOE_STAGES and -DMOE_COPY_WARPS; the first two name the entry points.
-#include "ptx.cuh"
+#include "mbarrier.cuh"
 
 #define MOE_JOIN(a, r, n) a##_r##r##_n##n
 #define MOE_EXPAND(a, r, n) MOE_JOIN(a, r, n)
@@ -141,7 +141,7 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
         const int rows = depth < c.depth_end + 31 ? p.rows - c.row0 - row : 0;  // zeros only to the end of a slice of 32
         const u16* from = p.weight + ((i64)c.block.x * p.rows + c.row0 + row) * p.depth + (bytes != 0 ? depth : 0);
         const u32 to = base + c.stage * kStageBytes + row * kWeightStride + piece * 16;
-        barrier_wait(empty + c.stage * 8, c.parity ^ 1);
+        mbarrier_wait(empty + c.stage * 8, c.parity ^ 1);
 #pragma unroll
         for (int i = 0; i < kWeightRounds; i++)
         {
@@ -181,7 +181,7 @@ __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
             }
         }
 
-        barrier_arrive_after_copies(full + c.stage * 8);
+        mbarrier_arrive_copy_async(full + c.stage * 8);
     };
 
     int early = 0;
@@ -269,7 +269,7 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
             const u32 weights = from + (row_warp * 16 + 2 * g) * kWeightStride + depth_warp * 64 + t * 16;
             const u32 columns = from + kTokenBase + g * kTokenStride + depth_warp * 64 + t * 16;
             const u32 release = empty + at.stage * 8;
-            barrier_wait(full + at.stage * 8, at.parity);
+            mbarrier_wait(full + at.stage * 8, at.parity);
 #pragma unroll
             for (int i = 0; i < kSlices; i++)
             {
@@ -293,7 +293,7 @@ __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char*
             __syncwarp();
             if (lane == 0)
             {
-                barrier_arrive(release);
+                mbarrier_arrive(release);
             }
 
             done = at.advance(p, tiling);
@@ -382,8 +382,8 @@ __device__ __forceinline__ void product(const ProductParameters& p)
     {
         for (int i = 0; i < kStages; i++)
         {
-            barrier_init(full + i * 8, kCopyThreads);
-            barrier_init(full + (kStages + i) * 8, kWarps);
+            mbarrier_init(full + i * 8, kCopyThreads);
+            mbarrier_init(full + (kStages + i) * 8, kWarps);
         }
     }
 

@@ -49,7 +49,7 @@ __device__ __forceinline__ uint4 load_shared(u32 address)
     return v;
 }
 
-// ---- asynchronous copies and the barriers that they complete on
+// ---- asynchronous copies
 
 __device__ __forceinline__ u64 policy_evict_first()
 {
@@ -58,34 +58,8 @@ __device__ __forceinline__ u64 policy_evict_first()
     return policy;
 }
 
-__device__ __forceinline__ void barrier_init(u32 barrier, int arrivals)
-{
-    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ void barrier_arrive(u32 barrier)
-{
-    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier) : "memory");
-}
-
-/// Until the phase of this parity is complete.
-__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity)
-{
-    u32 done;
-    do
-    {
-#if __CUDA_ARCH__ >= 900
-        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
-                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
-#else
-        asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
-                     : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
-#endif
-    } while (done == 0);
-}
-
 /// Copies 16 bytes past L1, of which only the first `bytes` (0 or 16) are read and the others become zero; completes with this thread's
-/// next barrier_arrive_after_copies.
+/// next group, or its next mbarrier_arrive_copy_async.
 __device__ __forceinline__ void copy_async(u32 shared, const void* global, int bytes)
 {
     asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
@@ -96,12 +70,6 @@ __device__ __forceinline__ void copy_async(u32 shared, const void* global, int b
 {
     asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2, %3;"
                  ::"r"(shared), "l"(global), "r"(bytes), "l"(policy) : "memory");
-}
-
-/// Arrives once this thread's copy_async so far are done; the barrier's count includes this arrival.
-__device__ __forceinline__ void barrier_arrive_after_copies(u32 barrier)
-{
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
 __device__ __forceinline__ void copy_async_commit()
