@@ -7,4 +7,6 @@ if (args is ["--quick", ..])
     return;
 }
 
+// Figures mean something beside the ceilings of the same run.
+QuickRun.PrintCeilings();
 BenchmarkSwitcher.FromTypes([typeof(LayerBenchmark)]).Run(args);

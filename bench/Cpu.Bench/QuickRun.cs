@@ -16,18 +16,25 @@ internal static class QuickRun
         int[] batches = sizes.Length == 0
             ? [1, 2, 4, 8, 16, 32, 64, 128]
             : [.. sizes.Select(size => int.Parse(size, CultureInfo.InvariantCulture))];
-        int threads = Environment.ProcessorCount;
-        double bandwidth = Ceilings.ReadBandwidth(threads);
-        double peak = Ceilings.FmaPeak(threads);
-        using var layer = new BenchLayer(batches.Max(), threads);
+        (double bandwidth, double peak) = PrintCeilings();
+        using var layer = new BenchLayer(batches.Max(), Environment.ProcessorCount);
         Console.WriteLine(layer.Description);
-        Print($"{threads} threads: read {bandwidth / 1e9:f1} GB/s, FMA {peak / 1e9:f0} GFLOP/s");
         Console.WriteLine("| M | ms (median) | ms (best) | floor ms | ratio | GB/s | % of FMA peak |");
         Console.WriteLine("|---|---|---|---|---|---|---|");
         foreach (int tokens in batches)
         {
             Measure(layer, tokens, bandwidth, peak);
         }
+    }
+
+    /// <summary>Measures what the machine can do with all its threads, and prints it: bytes a second read, float32 operations a second.</summary>
+    public static (double Bandwidth, double Peak) PrintCeilings()
+    {
+        int threads = Environment.ProcessorCount;
+        double bandwidth = Ceilings.ReadBandwidth(threads);
+        double peak = Ceilings.FmaPeak(threads);
+        Print($"{threads} threads: read {bandwidth / 1e9:f1} GB/s, FMA {peak / 1e9:f0} GFLOP/s");
+        return (bandwidth, peak);
     }
 
     private static void Measure(BenchLayer layer, int tokens, double bandwidth, double peak)
