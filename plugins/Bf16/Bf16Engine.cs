@@ -18,7 +18,7 @@ internal sealed class Bf16Engine
         using CudaContextScope scope = library.Context.MakeCurrent();
         _routing = new RoutingKernels(library, shape.ExpertCount);
         _decode = new DecodeProducts(library, _routing, shape);
-        _prefill = library.Context.Device.Architecture.Number == WgmmaProducts.ArchitectureNumber && shape.IntermediateSize % 8 == 0
+        _prefill = library.Context.Device.Architecture.Number == WgmmaProducts.ArchitectureNumber
             ? new WgmmaProducts(library, _routing, shape)
             : new MmaProducts(library, _routing, shape);
     }

@@ -14,17 +14,8 @@
 
 namespace
 {
-#ifndef MOE_GROUPS
-#define MOE_GROUPS 3
-#endif
-#ifndef MOE_STAGES
-#define MOE_STAGES 3
-#endif
-#ifndef MOE_TOKENS
-#define MOE_TOKENS 256
-#endif
-constexpr int kGroups = MOE_GROUPS, kRows = 64 * kGroups, kTokens = MOE_TOKENS, kDepth = 64, kStages = MOE_STAGES, kThreads = 128 * (kGroups + 1);
-constexpr int kLoaderRegisters = kGroups == 3 ? 32 : 40, kGroupRegisters = kGroups == 3 ? 160 : 232;
+constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kStages = 3, kThreads = 128 * (kGroups + 1);
+constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
 constexpr int kMaxExperts = 512;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
 constexpr int kTokenBox = 32;                       // tokens a copy of the second product brings

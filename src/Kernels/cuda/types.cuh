@@ -7,11 +7,6 @@ typedef unsigned int u32;    // also: two BF16 values, the earlier in the low ha
 typedef unsigned long long u64;
 typedef long long i64;
 
-__device__ __forceinline__ float bf16_to_float(u16 v)
-{
-    return __uint_as_float((u32)v << 16);
-}
-
 /// Two floats as packed BF16, each rounded to nearest even; `low` is the earlier one in memory.
 __device__ __forceinline__ u32 pack_bf16(float low, float high)
 {
