@@ -34,4 +34,13 @@ internal static partial class HostLog
 
     [LoggerMessage(EventId = 10, Message = "{Message}")]
     public static partial void PluginSays(ILogger logger, LogLevel level, string message, Exception? exception);
+
+    [LoggerMessage(11, LogLevel.Information, "{Sentence}")]
+    public static partial void Reloaded(ILogger logger, string sentence);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Sentence}")]
+    public static partial void ReloadKept(ILogger logger, string sentence);
+
+    [LoggerMessage(13, LogLevel.Warning, "A layer was not disposed cleanly.")]
+    public static partial void LayerNotDisposed(ILogger logger, Exception exception);
 }

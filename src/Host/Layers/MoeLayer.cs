@@ -11,8 +11,7 @@ namespace Moe.Plugins;
 public sealed class MoeLayer : IDisposable
 {
     private readonly PluginOwner? _owner;
-    private readonly IMoeWeights _weights;
-    private readonly IMoeMemory _memory;
+    private Parts? _parts;
     private readonly MoeDevice _device;
     private readonly bool _hasRouter;
     private readonly Lock _lock = new();
@@ -22,25 +21,25 @@ public sealed class MoeLayer : IDisposable
     private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, bool hasRouter)
     {
         _owner = owner;
-        Method = method;
         Config = config;
-        _memory = memory;
         _device = memory.Device;
-        _weights = weights;
         _hasRouter = hasRouter;
+        WeightByteCount = weights.ByteCount;
+        _parts = new Parts(method, memory, weights);
     }
 
     /// <summary>The sizes that the layer really has; every buffer is sized from it.</summary>
     public MoeLayerConfig Config { get; }
 
     /// <summary>The backend's method.</summary>
-    public IMoeQuantMethod Method { get; }
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    public IMoeQuantMethod Method => Live.Method;
 
     /// <summary>The device that the layer is on, and that the tensors of a call must be on.</summary>
     public MoeDevice Device => _device;
 
     /// <summary>Bytes of device memory that the weights take, padding included.</summary>
-    public long WeightByteCount => _weights.ByteCount;
+    public long WeightByteCount { get; }
 
     /// <summary>Told when the layer is disposed.</summary>
     internal Action<MoeLayer>? Disposed { get; set; }
@@ -131,14 +130,22 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        foreach (MoeForwardState state in states)
+        try
         {
-            state.Dispose();
-        }
+            foreach (MoeForwardState state in states)
+            {
+                state.Dispose();
+            }
 
-        _weights.Dispose();
-        Method.Dispose();
-        Disposed?.Invoke(this);
+            _parts!.Weights.Dispose();
+            _parts.Method.Dispose();
+        }
+        finally
+        {
+            // Who keeps a disposed layer must not keep the plugin from being unloaded.
+            _parts = null;
+            Disposed?.Invoke(this);
+        }
     }
 
     internal static MoeLayer Create(
@@ -169,6 +176,8 @@ public sealed class MoeLayer : IDisposable
             });
     }
 
+    private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
+
     internal void Forget(MoeForwardState state)
     {
         lock (_lock)
@@ -190,12 +199,12 @@ public sealed class MoeLayer : IDisposable
         {
             if (Config.HostPadsInput)
             {
-                input = new PaddedBuffer(_memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+                input = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
             }
 
             if (Config.HostSlicesOutput)
             {
-                output = new PaddedBuffer(_memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+                output = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
             }
 
             return new MoeForwardState(this, workspace, input, output);
@@ -210,17 +219,18 @@ public sealed class MoeLayer : IDisposable
 
     private void Run(MoeForwardState state, in MoeLayerCall call)
     {
+        Parts parts = Live;
         MoeTensorView input = call.Input;
         if (Config.HostPadsInput)
         {
             input = state.PaddedInput.FirstRows(call.Input.Rows);
-            Copy(call.Input, input, call.Stream);
+            Copy(parts.Memory, call.Input, input, call.Stream);
         }
 
         MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
-        Method.Forward(new MoeForwardArguments
+        parts.Method.Forward(new MoeForwardArguments
         {
-            Weights = _weights,
+            Weights = parts.Weights,
             Workspace = state.Workspace,
             Input = input,
             RouterInput = call.Input,
@@ -233,11 +243,14 @@ public sealed class MoeLayer : IDisposable
 
         if (Config.HostSlicesOutput)
         {
-            Copy(output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
+            Copy(parts.Memory, output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
         }
     }
 
     // Copies the source's columns; what the destination has beyond them is untouched, and so stays zero in a padded input.
-    private void Copy(in MoeTensorView source, in MoeTensorView destination, nint stream) =>
-        _memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
+    private static void Copy(IMoeMemory memory, in MoeTensorView source, in MoeTensorView destination, nint stream) =>
+        memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
+
+    // What is the plugin's.
+    private sealed record Parts(IMoeQuantMethod Method, IMoeMemory Memory, IMoeWeights Weights);
 }
