@@ -1,3 +1,5 @@
+using Spectre.Console;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>
@@ -8,9 +10,8 @@ internal static class BackendsWatch
 {
     public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, bool asJson, CancellationToken ct)
     {
-        while (true)
+        while (await Pause(pause, ct))
         {
-            await Task.Delay(pause, ct);
             foreach (MoeReloadReport report in await host.ReloadChangedAsync(ct))
             {
                 if (asJson)
@@ -22,6 +23,20 @@ internal static class BackendsWatch
                     console.Out.WriteLine(report.Sentence);
                 }
             }
+        }
+    }
+
+    // An interrupt is how watching ends; it is no error.
+    private static async Task<bool> Pause(TimeSpan pause, CancellationToken ct)
+    {
+        try
+        {
+            await Task.Delay(pause, ct);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
         }
     }
 

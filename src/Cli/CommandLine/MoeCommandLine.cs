@@ -62,6 +62,7 @@ internal static class MoeCommandLine
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
+            PluginsCommand.Create(console),
             new HelpOption(),
             new VersionOption(),
         };

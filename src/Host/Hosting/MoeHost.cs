@@ -30,11 +30,12 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
         IReadOnlyList<string> folders = loader is null ? [] : PluginFinder.ResolveFolders(options.PluginFolders);
         var activator = new PluginActivator(options, loggers);
-        PluginPipeline? pipeline = loader is null ? null : new PluginPipeline(options, loader);
+        PluginPipeline? pipeline = loader is null ? null : new PluginPipeline(options, folders, loader);
         _plugins = new PluginSet(PluginCatalog.Load(folders, compiledIn, pipeline, activator));
         _unloader = new PluginUnloader(options, _logger);
         _reloader = pipeline is null ? null : new PluginReloader(_plugins, folders, pipeline, activator, _unloader);
         _selector = new BackendSelector(options, folders);
+        LogTrust();
         LogPlugins();
         LogUnknownBackends(folders);
     }
@@ -297,6 +298,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
 
         return report;
+    }
+
+    private void LogTrust()
+    {
+        if (_options.Trust == MoeTrust.Any && _plugins.Current.Any(static plugin => plugin.File is not null))
+        {
+            string lockFile = _options.LockFilePath;
+            HostLog.TrustsAny(_logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+        }
     }
 
     private void LogPlugins()

@@ -15,13 +15,14 @@ internal static class MoeOptionsReader
         [nameof(MoeOptions.Order)] = static (section, options) => options.Order = Values(section),
         [nameof(MoeOptions.Layers)] = static (section, options) =>
             options.Layers = section.GetChildren().ToDictionary(c => c.Key, c => c.Value ?? "", StringComparer.OrdinalIgnoreCase),
-        [nameof(MoeOptions.Fallback)] = static (section, options) => options.Fallback =
-            Enum.TryParse(section.Value, ignoreCase: true, out MoeFallback fallback) && Enum.IsDefined(fallback)
-                ? fallback
-                : throw Wrong(section, string.Join(", ", Enum.GetNames<MoeFallback>())),
+        [nameof(MoeOptions.Fallback)] = static (section, options) => options.Fallback = Name<MoeFallback>(section),
         [nameof(MoeOptions.PluginFolders)] = static (section, options) => options.PluginFolders = Values(section),
         [nameof(MoeOptions.Device)] = static (section, options) => options.Device = section.Value,
         [nameof(MoeOptions.StagingFolder)] = static (section, options) => options.StagingFolder = section.Value,
+        [nameof(MoeOptions.Trust)] = static (section, options) => options.Trust = Name<MoeTrust>(section),
+        [nameof(MoeOptions.LockFile)] = static (section, options) => options.LockFile = section.Value,
+        [nameof(MoeOptions.TrustKeys)] = static (section, options) => options.TrustKeys = Values(section),
+        [nameof(MoeOptions.Probe)] = static (section, options) => options.Probe = Name<MoeProbeMode>(section),
         [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout =
             TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan timeout)
                 ? timeout
@@ -45,6 +46,12 @@ internal static class MoeOptionsReader
             read(child, options);
         }
     }
+
+    private static T Name<T>(IConfigurationSection section)
+        where T : struct, Enum =>
+        Enum.TryParse(section.Value, ignoreCase: true, out T value) && Enum.IsDefined(value)
+            ? value
+            : throw Wrong(section, string.Join(", ", Enum.GetNames<T>()));
 
     // A list, or one value with commas: an environment variable or a command line can give no list.
     private static List<string> Values(IConfigurationSection section) => section.Value is { } value

@@ -37,6 +37,27 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.Fallback)} is {(int)options.Fallback}; {string.Join(", ", Enum.GetNames<MoeFallback>())} is expected.";
         }
 
+        if (!Enum.IsDefined(options.Trust))
+        {
+            yield return $"{Section}:{nameof(options.Trust)} is {(int)options.Trust}; {string.Join(", ", Enum.GetNames<MoeTrust>())} is expected.";
+        }
+
+        if (options.Trust == MoeTrust.Signed && options.TrustKeys.Count == 0)
+        {
+            yield return $"{Section}:{nameof(options.Trust)} is {MoeTrust.Signed} and {Section}:{nameof(options.TrustKeys)} is empty; "
+                + "the files of the public keys are expected.";
+        }
+
+        if (options.TrustKeys.Any(string.IsNullOrWhiteSpace) || options.LockFile is { } lockFile && string.IsNullOrWhiteSpace(lockFile))
+        {
+            yield return $"{Section}:{nameof(options.TrustKeys)} or {Section}:{nameof(options.LockFile)} has an empty entry; files are expected.";
+        }
+
+        if (!Enum.IsDefined(options.Probe))
+        {
+            yield return $"{Section}:{nameof(options.Probe)} is {(int)options.Probe}; {string.Join(", ", Enum.GetNames<MoeProbeMode>())} is expected.";
+        }
+
         if (options.PluginFolders.Any(string.IsNullOrWhiteSpace))
         {
             yield return $"{Section}:{nameof(options.PluginFolders)} has an empty entry; folders are expected.";

@@ -5,11 +5,13 @@ internal sealed class PluginPipeline
 {
     private readonly IPluginLoader _loader;
     private readonly PluginStaging _staging;
+    private readonly TrustPolicy _trust;
 
-    public PluginPipeline(MoeOptions options, IPluginLoader loader)
+    public PluginPipeline(MoeOptions options, IReadOnlyList<string> folders, IPluginLoader loader)
     {
         _loader = loader;
         _staging = new PluginStaging(options.StagingFolder ?? PluginStaging.DefaultRoot());
+        _trust = new TrustPolicy(options, folders);
     }
 
     /// <summary>All that is done before any of the plugin's code runs, and before its assembly is loaded.</summary>
@@ -18,9 +20,10 @@ internal sealed class PluginPipeline
     public PluginRecord Prepare(PluginFile file, Action<string> checkId)
     {
         var record = new PluginRecord(file.Name, file.MainAssembly) { File = file };
-        _ = record.Try(MoePluginStepKind.Trust, MoeCandidateState.Discovered, () => Read(record, file))
+        _ = record.Try(MoePluginStepKind.Trust, MoeCandidateState.Discovered, () => CheckPlace(record, file))
             && record.Try(MoePluginStepKind.Inspect, MoeCandidateState.Inspected, () => Inspect(record, file, checkId))
-            && record.Try(MoePluginStepKind.Stage, MoeCandidateState.Staged, () => Stage(record, file));
+            && record.Try(MoePluginStepKind.Stage, MoeCandidateState.Staged, () => Stage(record, file))
+            && Verify(record);
         return record;
     }
 
@@ -33,8 +36,9 @@ internal sealed class PluginPipeline
         }
     }
 
-    private static string Read(PluginRecord record, PluginFile file)
+    private string CheckPlace(PluginRecord record, PluginFile file)
     {
+        _trust.CheckPlace(file);
         record.Source = PluginContent.Read(file.Folder);
         return $"It holds {record.Source.Files.Count} files, {record.Source.ByteCount} bytes, {record.Source.Hash[..12]}.";
     }
@@ -65,6 +69,13 @@ internal sealed class PluginPipeline
         record.EntryType = manifest.EntryType;
         return record.Staged.Folder;
     }
+
+    private bool Verify(PluginRecord record) =>
+        !_trust.Pins
+        || record.Try(
+            MoePluginStepKind.Verify,
+            MoeCandidateState.Staged,
+            () => _trust.Verify(record.Id, record.Version, record.Staged!.Content));
 
     private string LoadCopy(PluginRecord record)
     {

@@ -5,6 +5,8 @@ internal sealed class DropFolder : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("moe-host-tests-").FullName;
 
+    public string Root => _root;
+
     public string Plugins => Path.Combine(_root, "plugins");
 
     public string Staging => Path.Combine(_root, "staging");
