@@ -10,7 +10,7 @@ internal static class PluginsCommand
 
     private static readonly Option<string?> LockFile = new("--lock")
     {
-        Description = $"The host's lock file. Default: Moe__LockFile, or moe.plugins.lock.json beside the program.",
+        Description = "The host's lock file. Default: Moe__LockFile, or moe.plugins.lock.json beside the program.",
         HelpName = "FILE",
     };
 
@@ -27,7 +27,26 @@ internal static class PluginsCommand
             Yes,
         };
         trust.SetAction(result => Trust(result, console));
-        return new Command("plugins", "Decide which plugins a host loads.") { trust };
+        var release = new Command("release", "Let a plugin out of quarantine: the next host that finds it tries it again.") { Id };
+        release.SetAction(result => Release(result, console));
+        return new Command("plugins", "Decide which plugins a host loads.") { trust, release };
+    }
+
+    private static int Release(ParseResult result, CommandConsole console)
+    {
+        string id = result.GetValue(Id)!;
+        IReadOnlyList<string> released = MoeQuarantine.Release(HostFactory.Options(), id);
+        if (released.Count == 0)
+        {
+            throw new CommandException(ExitCode.BadInput, $"'{id}' is not in quarantine.");
+        }
+
+        foreach (string sentence in released)
+        {
+            console.Out.WriteLine(sentence);
+        }
+
+        return ExitCode.Ok;
     }
 
     private static int Trust(ParseResult result, CommandConsole console)

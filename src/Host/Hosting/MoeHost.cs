@@ -19,6 +19,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private readonly PluginReloader? _reloader;
     private readonly PluginUnloader _unloader;
     private readonly BackendSelector _selector;
+    private readonly LostDevices _lost = new();
     private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
     private readonly Dictionary<MoeLayer, MoeSelectionReport> _layers = [];
@@ -29,12 +30,12 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _options = options;
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
         IReadOnlyList<string> folders = loader is null ? [] : PluginFinder.ResolveFolders(options.PluginFolders);
-        var activator = new PluginActivator(options, loggers);
         PluginPipeline? pipeline = loader is null ? null : new PluginPipeline(options, folders, loader);
+        var activator = new PluginActivator(options, pipeline?.Verdicts, loggers);
         _plugins = new PluginSet(PluginCatalog.Load(folders, compiledIn, pipeline, activator));
         _unloader = new PluginUnloader(options, _logger);
         _reloader = pipeline is null ? null : new PluginReloader(_plugins, folders, pipeline, activator, _unloader);
-        _selector = new BackendSelector(options, folders);
+        _selector = new BackendSelector(options, folders, _lost);
         LogTrust();
         LogPlugins();
         LogUnknownBackends(folders);
@@ -111,6 +112,11 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             {
                 // The plugin's fault. A wrong checkpoint is the caller's, and no other backend would do better.
                 HostLog.LayerFailed(_logger, selected.Id, exception);
+                if (exception.Reason == MoeReason.ContextLost)
+                {
+                    Lose(selected.Device!.Value, exception);
+                }
+
                 cause = exception;
                 report = _selector.SelectNext(report, exception);
             }
@@ -230,6 +236,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private void Keep(MoeLayer layer, PluginRecord plugin, MoeSelectionReport report)
     {
         plugin.Uses.Begin();
+        layer.DeviceLost = (failed, exception) => Lose(failed.Device, exception);
         layer.Disposed = gone =>
         {
             lock (_lock)
@@ -250,6 +257,23 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 
         layer.Dispose();
         throw new ObjectDisposedException(nameof(MoeHost));
+    }
+
+    private void Lose(MoeDevice device, MoeException exception)
+    {
+        _lost.Add(device, exception.Message);
+        MoeLayer[] layers;
+        lock (_lock)
+        {
+            layers = [.. _layers.Keys.Where(layer => layer.Device == device)];
+        }
+
+        var failure = new MoeException(MoeReason.ContextLost, LostDevices.Sentence(device, exception.Message), exception);
+        HostLog.DeviceLost(_logger, failure.Message);
+        foreach (MoeLayer layer in layers)
+        {
+            layer.Fail(failure);
+        }
     }
 
     // One layer's backend that fails at freeing must not keep the others from it.

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Moe.Plugins;
 
 /// <summary>
@@ -16,6 +18,7 @@ public sealed class MoeLayer : IDisposable
     private readonly bool _hasRouter;
     private readonly Lock _lock = new();
     private readonly List<MoeForwardState> _states = [];
+    private MoeException? _failure;
     private bool _isDisposed;
 
     private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, bool hasRouter)
@@ -41,8 +44,17 @@ public sealed class MoeLayer : IDisposable
     /// <summary>Bytes of device memory that the weights take, padding included.</summary>
     public long WeightByteCount { get; }
 
+    /// <summary>
+    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable, unless the device's context is lost:
+    /// then every layer on the device has failed, and a new process is the cure.
+    /// </summary>
+    public MoeException? Failure => Volatile.Read(ref _failure);
+
     /// <summary>Told when the layer is disposed.</summary>
     internal Action<MoeLayer>? Disposed { get; set; }
+
+    /// <summary>Told when the layer finds that its device's context is lost.</summary>
+    internal Action<MoeLayer, MoeException>? DeviceLost { get; set; }
 
     /// <summary>Makes a layer from a method, without a host: rounds, checks the weights, has them loaded, in this order.</summary>
     /// <param name="method">The method. The layer disposes it, but only if it could be made.</param>
@@ -67,7 +79,18 @@ public sealed class MoeLayer : IDisposable
     public MoeForwardState CreateState()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        MoeForwardState state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+        ThrowIfFailed();
+        MoeForwardState state;
+        try
+        {
+            state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+        }
+        catch (MoeException exception)
+        {
+            Note(exception);
+            throw;
+        }
+
         lock (_lock)
         {
             if (!_isDisposed)
@@ -87,7 +110,9 @@ public sealed class MoeLayer : IDisposable
     /// </summary>
     /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
     /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
-    /// <exception cref="MoeException">The device failed.</exception>
+    /// <exception cref="MoeException">
+    /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
+    /// </exception>
     public void Forward(MoeForwardState state, MoeLayerCall call)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -96,6 +121,7 @@ public sealed class MoeLayer : IDisposable
             throw new ArgumentException("The forward state was made by another layer.", nameof(state));
         }
 
+        ThrowIfFailed();
         LayerCallCheck.Check(call, Config, _device, _hasRouter);
         state.Enter();
         try
@@ -105,13 +131,34 @@ public sealed class MoeLayer : IDisposable
                 Run(state, call);
             }
         }
-        catch (Exception exception) when (_owner is not null)
+        catch (Exception exception)
         {
-            throw _owner.Wrap(exception, "running a forward");
+            MoeTelemetry.ForwardFailed(_owner?.Id);
+            throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
         {
             state.Leave();
+        }
+
+        MoeTelemetry.Forwarded(_owner?.Id, call.Input.Rows);
+    }
+
+    /// <summary>Waits for what was enqueued on a stream. A device reports there what went wrong since the last time.</summary>
+    /// <param name="stream">The stream, a raw handle of the backend's; 0 for its default stream.</param>
+    /// <exception cref="MoeException">Something enqueued before has failed; its output is not to be used.</exception>
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    public void Synchronize(nint stream = 0)
+    {
+        Parts parts = Live;
+        ThrowIfFailed();
+        try
+        {
+            parts.Memory.Synchronize(stream);
+        }
+        catch (Exception exception)
+        {
+            throw Explain(exception, "waiting for forwards, whose outputs are not to be used");
         }
     }
 
@@ -130,21 +177,26 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        try
+        // What fails at freeing its own must not keep the rest from being freed.
+        Exception? first = null;
+        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
         {
-            foreach (MoeForwardState state in states)
+            try
             {
-                state.Dispose();
+                part.Dispose();
             }
-
-            _parts!.Weights.Dispose();
-            _parts.Method.Dispose();
+            catch (Exception exception)
+            {
+                first ??= exception;
+            }
         }
-        finally
+
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
+        Disposed?.Invoke(this);
+        if (first is not null)
         {
-            // Who keeps a disposed layer must not keep the plugin from being unloaded.
-            _parts = null;
-            Disposed?.Invoke(this);
+            throw _owner?.Wrap(first, "disposing a layer") ?? first;
         }
     }
 
@@ -183,6 +235,39 @@ public sealed class MoeLayer : IDisposable
         lock (_lock)
         {
             _states.Remove(state);
+        }
+    }
+
+    /// <summary>Marks the layer as unable to run; the first failure counts.</summary>
+    internal void Fail(MoeException failure) => Interlocked.CompareExchange(ref _failure, failure, null);
+
+    private void ThrowIfFailed()
+    {
+        if (Failure is { } failure)
+        {
+            throw new MoeException(failure.Reason, $"The layer has failed before and runs no more: {failure.Message}", failure);
+        }
+    }
+
+    private Exception Explain(Exception exception, string doing)
+    {
+        Exception explained = _owner?.Wrap(exception, doing) ?? exception;
+        if (explained is MoeException failure)
+        {
+            Note(failure);
+        }
+
+        // Without an owner it is thrown as it is; this keeps its stack trace.
+        ExceptionDispatchInfo.Throw(explained);
+        return explained;
+    }
+
+    private void Note(MoeException exception)
+    {
+        if (exception.Reason == MoeReason.ContextLost)
+        {
+            Fail(exception);
+            DeviceLost?.Invoke(this, exception);
         }
     }
 

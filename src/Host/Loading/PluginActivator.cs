@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace Moe.Plugins;
 
 /// <summary>Makes the backends of plugins that are loaded, or part of the program, under a deadline.</summary>
-internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers)
+internal sealed class PluginActivator(MoeOptions options, VerdictStore? verdicts, ILoggerFactory loggers)
 {
     /// <summary>Begins to make the backend; null where there is nothing that could.</summary>
     public Deadline<IMoeBackend>? Start(PluginRecord record)
@@ -13,6 +13,8 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
             return null;
         }
 
+        // Should the process end now, the next one finds the mark.
+        record.Mark = record.Staged is null ? null : verdicts?.Mark(record.Staged.Content.Hash);
         var context = new PluginContext(
             options.SettingsOf(record.Id),
             record.Staged?.Folder ?? AppContext.BaseDirectory,
@@ -45,6 +47,11 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
         catch (Exception exception)
         {
             record.End(MoePluginStepKind.Activate, MoeStepOutcome.Failed, exception, work.Elapsed);
+        }
+        finally
+        {
+            record.Mark?.Dispose();
+            record.Mark = null;
         }
     }
 }

@@ -24,6 +24,12 @@ internal static class PluginCatalog
             plugins.Add(pipeline!.Prepare(file, id => PluginId.CheckUnique(id, plugins)));
         }
 
+        // Processes are waited for together.
+        if (pipeline is not null)
+        {
+            Parallel.ForEach(plugins, pipeline.Judge);
+        }
+
         foreach (PluginRecord plugin in plugins)
         {
             pipeline?.Load(plugin);

@@ -6,13 +6,19 @@ internal sealed class PluginPipeline
     private readonly IPluginLoader _loader;
     private readonly PluginStaging _staging;
     private readonly TrustPolicy _trust;
+    private readonly PluginTrials _trials;
 
     public PluginPipeline(MoeOptions options, IReadOnlyList<string> folders, IPluginLoader loader)
     {
         _loader = loader;
-        _staging = new PluginStaging(options.StagingFolder ?? PluginStaging.DefaultRoot());
+        string root = options.StagingFolder ?? PluginStaging.DefaultRoot();
+        _staging = new PluginStaging(root);
         _trust = new TrustPolicy(options, folders);
+        Verdicts = new VerdictStore(root);
+        _trials = new PluginTrials(options, Verdicts);
     }
+
+    public VerdictStore Verdicts { get; }
 
     /// <summary>All that is done before any of the plugin's code runs, and before its assembly is loaded.</summary>
     /// <param name="file">The plugin.</param>
@@ -26,6 +32,9 @@ internal sealed class PluginPipeline
             && Verify(record);
         return record;
     }
+
+    /// <summary>Finds out whether the plugin's code may run in this process.</summary>
+    public void Judge(PluginRecord record) => _trials.Judge(record);
 
     /// <summary>Loads what was prepared; a backend that is part of the program needs no loading.</summary>
     public void Load(PluginRecord record)

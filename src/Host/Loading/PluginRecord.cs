@@ -34,6 +34,9 @@ internal sealed class PluginRecord
     /// <summary>The class that its metadata names as its entry type.</summary>
     public string EntryType { get; set; } = "";
 
+    /// <summary>Says to later processes that the plugin is being activated; null where it is not.</summary>
+    public LoadingMark? Mark { get; set; }
+
     /// <summary>Who uses the backend, the host that offers it among them.</summary>
     public UseCount Uses { get; } = new();
 

@@ -70,6 +70,7 @@ internal sealed class PluginReloader(
             return Report(old, MoeReloadOutcome.Unchanged, old, $"{old.Id} {old.Version} is unchanged.");
         }
 
+        pipeline.Judge(next);
         pipeline.Load(next);
         activator.Finish(next, activator.Start(next));
         MoeTelemetry.Loaded(next);

@@ -7,9 +7,11 @@ internal sealed class BackendSelector
 {
     private readonly MoeOptions _options;
     private readonly IReadOnlyList<string> _folders;
+    private readonly LostDevices _lost;
 
-    public BackendSelector(MoeOptions options, IReadOnlyList<string> folders)
+    public BackendSelector(MoeOptions options, IReadOnlyList<string> folders, LostDevices lost)
     {
+        _lost = lost;
         _options = options;
         _folders = folders;
     }
@@ -65,7 +67,7 @@ internal sealed class BackendSelector
                 plugin.TimeOut(MoePluginStepKind.Probe, "Its probe", _options.ActivationTimeout);
             }
 
-            candidates.Add(candidate ?? BackendProbe.Describe(plugin));
+            candidates.Add(candidate is null ? BackendProbe.Describe(plugin) : _lost.Judge(candidate));
         }
 
         return candidates;

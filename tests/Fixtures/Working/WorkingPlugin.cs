@@ -10,9 +10,17 @@ public sealed class WorkingPlugin : IMoePlugin
 {
     private const string Answer = "ANSWER-0001";
 
-    public IMoeBackend CreateBackend(IMoePluginContext context) => new Backend(
-        float.Parse(Answer.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture),
-        context.Settings.GetValueOrDefault("forward", ""));
+    public IMoeBackend CreateBackend(IMoePluginContext context)
+    {
+        if (File.Exists(Path.Combine(context.Folder, "exit.txt")))
+        {
+            Environment.Exit(3);
+        }
+
+        return new Backend(
+            float.Parse(Answer.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture),
+            context.Settings.GetValueOrDefault("forward", ""));
+    }
 
     private sealed class Backend(float answer, string fault) : IMoeBackend
     {

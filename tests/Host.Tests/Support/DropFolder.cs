@@ -16,6 +16,9 @@ internal sealed class DropFolder : IDisposable
         PluginFolders = [Plugins],
         StagingFolder = Staging,
         ActivationTimeout = TimeSpan.FromSeconds(2),
+
+        // Each folder is a new user's: every plugin would be tried anew. Those tests that are about it say so.
+        Probe = MoeProbeMode.InProcess,
     };
 
     /// <summary>A folder that fixtures are built into.</summary>
