@@ -9,6 +9,8 @@ namespace Moe.Plugins;
 /// </summary>
 internal static class MoeOptionsReader
 {
+    private const int MaxSettingDepth = 16;
+
     private static readonly Dictionary<string, Action<IConfigurationSection, MoeOptions>> Readers = new(StringComparer.OrdinalIgnoreCase)
     {
         [nameof(MoeOptions.Backend)] = static (section, options) => options.Backend = section.Value ?? options.Backend,
@@ -58,10 +60,32 @@ internal static class MoeOptionsReader
         ? [.. value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)]
         : [.. section.GetChildren().Select(c => c.Value ?? "")];
 
-    private static IReadOnlyDictionary<string, string> Flatten(IConfigurationSection plugin) =>
-        plugin.AsEnumerable(makePathsRelative: true)
-            .Where(pair => pair.Key.Length != 0 && pair.Value is not null)
-            .ToDictionary(pair => pair.Key, pair => pair.Value!, StringComparer.OrdinalIgnoreCase);
+    private static IReadOnlyDictionary<string, string> Flatten(IConfigurationSection plugin)
+    {
+        var settings = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        Add(settings, plugin, "", 0);
+        return settings;
+    }
+
+    private static void Add(Dictionary<string, string> settings, IConfigurationSection section, string prefix, int depth)
+    {
+        // Each level's path repeats those above it: without a limit, a short text can ask for very much memory.
+        if (depth > MaxSettingDepth)
+        {
+            throw new MoeException(MoeReason.Configuration, $"{section.Path} is nested deeper than {MaxSettingDepth} levels.");
+        }
+
+        foreach (IConfigurationSection child in section.GetChildren())
+        {
+            string key = prefix + child.Key;
+            if (child.Value is { } value)
+            {
+                settings[key] = value;
+            }
+
+            Add(settings, child, key + ConfigurationPath.KeyDelimiter, depth + 1);
+        }
+    }
 
     private static MoeException Wrong(IConfigurationSection section, string expected) =>
         new(MoeReason.Configuration, $"{section.Path} is '{section.Value}'; {expected} is expected.");

@@ -48,9 +48,9 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
                 + "the files of the public keys are expected.";
         }
 
-        if (options.TrustKeys.Any(string.IsNullOrWhiteSpace) || options.LockFile is { } lockFile && string.IsNullOrWhiteSpace(lockFile))
+        if (!options.TrustKeys.All(IsPath) || (options.LockFile is not null && !IsPath(options.LockFile)))
         {
-            yield return $"{Section}:{nameof(options.TrustKeys)} or {Section}:{nameof(options.LockFile)} has an empty entry; files are expected.";
+            yield return $"{Section}:{nameof(options.TrustKeys)} or {Section}:{nameof(options.LockFile)} has an entry that is no path; files are expected.";
         }
 
         if (!Enum.IsDefined(options.Probe))
@@ -58,9 +58,9 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.Probe)} is {(int)options.Probe}; {string.Join(", ", Enum.GetNames<MoeProbeMode>())} is expected.";
         }
 
-        if (options.PluginFolders.Any(string.IsNullOrWhiteSpace))
+        if (!options.PluginFolders.All(IsPath))
         {
-            yield return $"{Section}:{nameof(options.PluginFolders)} has an empty entry; folders are expected.";
+            yield return $"{Section}:{nameof(options.PluginFolders)} has an empty entry or one that is no path; folders are expected.";
         }
 
         if (options.Device is not null && options.ParseDevice() is null)
@@ -68,7 +68,7 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.Device)} is '{options.Device}'; cpu, cuda:N or N is expected.";
         }
 
-        if (options.StagingFolder is not null && !Path.IsPathRooted(options.StagingFolder))
+        if (options.StagingFolder is not null && !(IsPath(options.StagingFolder) && Path.IsPathRooted(options.StagingFolder)))
         {
             yield return $"{Section}:{nameof(options.StagingFolder)} is '{options.StagingFolder}'; an absolute path is expected.";
         }
@@ -78,4 +78,6 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.ActivationTimeout)} is {options.ActivationTimeout}; more than 0 and at most an hour is expected.";
         }
     }
+
+    private static bool IsPath(string text) => !string.IsNullOrWhiteSpace(text) && text.IndexOfAny(Path.GetInvalidPathChars()) < 0;
 }

@@ -1,6 +1,5 @@
 using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
-using System.Reflection.PortableExecutable;
 
 namespace Moe.Plugins;
 
@@ -39,19 +38,20 @@ internal static class NativeImportCheck
     {
         try
         {
-            using FileStream stream = File.OpenRead(assembly);
-            using var image = new PEReader(stream);
-            if (!image.HasMetadata)
+            return PeFile.Read(assembly, image =>
             {
-                return [];
-            }
+                if (!image.HasMetadata)
+                {
+                    return [];
+                }
 
-            MetadataReader metadata = image.GetMetadataReader();
-            return isExempt(metadata)
-                ? []
-                : [.. Enumerable.Range(1, metadata.GetTableRowCount(TableIndex.ModuleRef))
-                    .Select(row => metadata.GetModuleReference(MetadataTokens.ModuleReferenceHandle(row)))
-                    .Select(module => metadata.GetString(module.Name))];
+                MetadataReader metadata = image.GetMetadataReader();
+                return isExempt(metadata)
+                    ? []
+                    : (string[])[.. Enumerable.Range(1, metadata.GetTableRowCount(TableIndex.ModuleRef))
+                        .Select(row => metadata.GetModuleReference(MetadataTokens.ModuleReferenceHandle(row)))
+                        .Select(module => metadata.GetString(module.Name))];
+            });
         }
         catch (BadImageFormatException)
         {

@@ -1,5 +1,4 @@
 using System.Reflection.Metadata;
-using System.Reflection.PortableExecutable;
 
 namespace Moe.Plugins;
 
@@ -86,9 +85,7 @@ internal static class PluginFolderReader
 
         try
         {
-            stream.Position = 0;
-            using var image = new PEReader(stream);
-            return image.HasMetadata ? FileKind.Managed : FileKind.Native;
+            return PeFile.Read(file, static image => image.HasMetadata) ? FileKind.Managed : FileKind.Native;
         }
         catch (BadImageFormatException)
         {
@@ -101,13 +98,14 @@ internal static class PluginFolderReader
     {
         try
         {
-            using FileStream stream = File.OpenRead(file);
-            using var image = new PEReader(stream);
-            MetadataReader metadata = image.GetMetadataReader();
-            return metadata.TypeDefinitions
-                .Take(1)
-                .SelectMany(type => metadata.GetTypeDefinition(type).GetMethods())
-                .Any(method => metadata.StringComparer.Equals(metadata.GetMethodDefinition(method).Name, ".cctor"));
+            return PeFile.Read(file, static image =>
+            {
+                MetadataReader metadata = image.GetMetadataReader();
+                return metadata.TypeDefinitions
+                    .Take(1)
+                    .SelectMany(type => metadata.GetTypeDefinition(type).GetMethods())
+                    .Any(method => metadata.StringComparer.Equals(metadata.GetMethodDefinition(method).Name, ".cctor"));
+            });
         }
         catch (BadImageFormatException)
         {
