@@ -19,7 +19,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private readonly PluginReloader? _reloader;
     private readonly PluginUnloader _unloader;
     private readonly BackendSelector _selector;
-    private readonly LostDevices _lost = new();
+    private readonly DeviceLosses _lost = new();
     private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
     private readonly Dictionary<MoeLayer, MoeSelectionReport> _layers = [];
@@ -43,6 +43,21 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 
     /// <summary>Every plugin that was found, in the order in which they were: what it is, how far it got, and why no further.</summary>
     public IReadOnlyList<MoePluginInfo> Plugins => [.. _plugins.Current.Select(static p => p.Describe())];
+
+    /// <summary>Which backend was chosen for each layer that there is, and why.</summary>
+    public IReadOnlyList<MoeSelectionReport> Selections
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _layers.Values];
+            }
+        }
+    }
+
+    /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
+    public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
 
     /// <summary>Makes a host without dependency injection: finds, loads and activates every plugin.</summary>
     /// <param name="options">Where to look and what to prefer.</param>
@@ -268,7 +283,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             layers = [.. _layers.Keys.Where(layer => layer.Device == device)];
         }
 
-        var failure = new MoeException(MoeReason.ContextLost, LostDevices.Sentence(device, exception.Message), exception);
+        var failure = new MoeException(MoeReason.ContextLost, DeviceLosses.Sentence(device, exception.Message), exception);
         HostLog.DeviceLost(_logger, failure.Message);
         foreach (MoeLayer layer in layers)
         {

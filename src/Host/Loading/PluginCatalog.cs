@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moe.Plugins;
 
 /// <summary>Takes every plugin that is there as far as it goes.</summary>
@@ -13,6 +15,7 @@ internal static class PluginCatalog
         PluginPipeline? pipeline,
         PluginActivator activator)
     {
+        using Activity? activity = MoeTelemetry.Start("load");
         var plugins = new List<PluginRecord>();
         foreach (CompiledInPlugin plugin in compiledIn)
         {

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moe.Plugins;
 
 /// <summary>Takes what a plugin's folder holds now, and offers it instead of what was loaded, if it is any good.</summary>
@@ -56,6 +58,7 @@ internal sealed class PluginReloader(
 
     private MoeReloadReport Reload(PluginRecord? old, PluginFile file)
     {
+        using Activity? activity = MoeTelemetry.Start("reload");
         PluginRecord next = pipeline.Prepare(file, id => CheckId(id, old));
         if (next.Source is { } content)
         {

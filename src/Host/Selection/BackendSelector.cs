@@ -7,9 +7,9 @@ internal sealed class BackendSelector
 {
     private readonly MoeOptions _options;
     private readonly IReadOnlyList<string> _folders;
-    private readonly LostDevices _lost;
+    private readonly DeviceLosses _lost;
 
-    public BackendSelector(MoeOptions options, IReadOnlyList<string> folders, LostDevices lost)
+    public BackendSelector(MoeOptions options, IReadOnlyList<string> folders, DeviceLosses lost)
     {
         _lost = lost;
         _options = options;

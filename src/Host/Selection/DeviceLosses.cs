@@ -6,11 +6,11 @@ namespace Moe.Plugins;
 /// Devices whose context was lost. The host knows no CUDA: a backend says so by <see cref="MoeReason.ContextLost"/>. A driver's context is the
 /// process's, not one backend's, so all backends are done with the device.
 /// </summary>
-internal sealed class LostDevices
+internal sealed class DeviceLosses
 {
     private readonly ConcurrentDictionary<MoeDevice, string> _lost = [];
 
-    public IReadOnlyDictionary<MoeDevice, string> All => _lost;
+    public IEnumerable<string> Sentences => _lost.Select(static pair => Sentence(pair.Key, pair.Value));
 
     public void Add(MoeDevice device, string because) => _lost.TryAdd(device, because);
 
