@@ -1,0 +1,103 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>
+/// One MXFP4 weight matrix of all experts on the device, in the layout of <see cref="Mxfp4Layout"/>: the model's own sizes, rounded up to
+/// whole groups of 64 inputs, so that whatever a backend's sizes are padded to costs neither memory nor reads.
+/// </summary>
+public sealed class Mxfp4Matrix : IDisposable
+{
+    /// <summary>Groups that one copy of the products for many tokens brings: 128 rows.</summary>
+    private const int BoxGroups = 8;
+
+    private readonly DeviceArray _groups;
+    private readonly DeviceArray _factors;
+    private readonly CudaTensorMap[] _maps = new CudaTensorMap[2];
+    private DeviceArray? _bias;
+
+    /// <summary>Allocates.</summary>
+    /// <param name="context">The context, which must be current.</param>
+    /// <param name="experts">Number of experts.</param>
+    /// <param name="rows">Weight rows (outputs), a multiple of 16.</param>
+    /// <param name="depth">Inputs, a multiple of 32.</param>
+    /// <param name="isGateUp">Whether gates and ups are interleaved weight rows.</param>
+    public Mxfp4Matrix(CudaContext context, int experts, int rows, int depth, bool isGateUp)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        Rows = rows;
+        Depth = depth;
+        IsGateUp = isGateUp;
+        _groups = new DeviceArray(context, experts * Mxfp4Layout.ExpertBytes(rows, depth));
+        _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
+        if (context.Device.Architecture.Major >= 9)
+        {
+            for (int i = 0; i < _maps.Length; i++)
+            {
+                _maps[i] = MakeMap(experts, i + 1);
+            }
+        }
+    }
+
+    /// <summary>Weight rows.</summary>
+    public int Rows { get; }
+
+    /// <summary>Inputs.</summary>
+    public int Depth { get; }
+
+    /// <summary>Whether gates and ups are interleaved weight rows.</summary>
+    public bool IsGateUp { get; }
+
+    /// <summary>The groups' device address.</summary>
+    public nint Groups => _groups.Address;
+
+    /// <summary>[experts, rows] float32: the rows' own factors; 0 where all are 1.</summary>
+    public nint Factors => HasFactors ? _factors.Address : 0;
+
+    /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
+    public nint Bias => _bias?.Address ?? 0;
+
+    /// <summary>Bytes on the device.</summary>
+    public long ByteCount => _groups.ByteCount + _factors.ByteCount + (_bias?.ByteCount ?? 0);
+
+    internal bool HasFactors { get; set; }
+
+    /// <summary>One expert's groups.</summary>
+    public nint Expert(int expert) => checked((nint)(_groups.Address + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
+
+    /// <summary>One expert's factors, where all are kept while loading.</summary>
+    public nint ExpertFactors(int expert) => checked((nint)(_factors.Address + ((long)expert * Rows * sizeof(float))));
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _groups.Dispose();
+        _factors.Dispose();
+        _bias?.Dispose();
+    }
+
+    internal CudaTensorMap Map(int steps) => _maps[steps - 1];
+
+    internal void LoadBias(CudaContext context, in MoeTensorView bias)
+    {
+        if (!bias.IsEmpty)
+        {
+            _bias = HostFloats.Upload(context, bias);
+        }
+    }
+
+    private CudaTensorMap MakeMap(int experts, int boxSteps)
+    {
+        ulong steps = (ulong)Mxfp4Layout.Steps(Depth);
+        ulong group = steps * Mxfp4Layout.GroupBytes;
+        ulong groups = (ulong)(Rows / Mxfp4Layout.GroupRows);
+        return CudaTensorMap.Tiled(
+            CudaTensorMapDataType.UInt32,
+            Groups,
+            [Mxfp4Layout.GroupBytes / sizeof(uint), steps, groups, (ulong)experts],
+            [Mxfp4Layout.GroupBytes, group, groups * group],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, BoxGroups, 1],
+            CudaTensorMapSwizzle.None,
+            CudaTensorMapL2Promotion.Bytes256);
+    }
+}
