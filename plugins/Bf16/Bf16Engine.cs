@@ -31,6 +31,7 @@ internal sealed class Bf16Engine
         .. RoutingKernels.Units,
         WeightLoader.Unit,
         CudaInstruments.Unit,
+        CudaMoeMemory.Unit,
         .. DecodeVariant.For(DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
         architecture.Number == WgmmaProducts.ArchitectureNumber ? WgmmaProducts.Unit : MmaProducts.Unit,
     ];

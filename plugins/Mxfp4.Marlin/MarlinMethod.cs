@@ -14,7 +14,7 @@ internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape sh
 
     // Both wait for the first use: rounding and capabilities touch no device.
     private readonly Lazy<MarlinEngine> _engine = new(() => new MarlinEngine(library(), shape, forced));
-    private readonly Lazy<CudaMoeMemory> _memory = new(() => new CudaMoeMemory(library().Context));
+    private readonly Lazy<CudaMoeMemory> _memory = new(() => new CudaMoeMemory(library()));
 
     public bool SupportsSkipForwardPadding => false;
 

@@ -14,7 +14,7 @@ internal static class MarlinHost
 
     public static MoeHost Shared => With(Auto);
 
-    public static TheoryData<string> EveryChoice => [Auto, "decode8", "decode16", "grouped64", "grouped128", "grouped256", "mma64"];
+    public static TheoryData<string> EveryChoice => [Auto, "decode8", "decode16", "grouped64", "grouped128", "mma64"];
 
     public static MoeHost With(string kernels) => Hosts.GetOrAdd(kernels, static name =>
     {

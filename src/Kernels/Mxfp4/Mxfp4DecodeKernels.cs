@@ -34,8 +34,8 @@ internal sealed class Mxfp4DecodeKernels
         int splits = Mxfp4Plan.Splits(pairs);
         var parameters = new Mxfp4DecodeParameters
         {
-            GateUp = weights.GateUp.Groups,
-            Down = weights.Down.Groups,
+            GateUp = weights.GateUp.ChunkMap(splits: 1),
+            Down = weights.Down.ChunkMap(splits),
             GateUpFactor = weights.GateUp.Factors,
             DownFactor = weights.Down.Factors,
             Bias = weights.GateUp.Bias,

@@ -9,6 +9,7 @@ internal sealed record Mxfp4DecodeLayout(int Slots, int SlotBytes, int TokenByte
 {
     private const int Warps = 8;
     private const int MaxSlots = 64;
+    private const int CopyAlignment = 128;
 
     /// <summary>Below this the ring does not cover the memory's latency, and other kernels are better.</summary>
     private const int MinSlots = 16;
@@ -22,10 +23,15 @@ internal sealed record Mxfp4DecodeLayout(int Slots, int SlotBytes, int TokenByte
     public static Mxfp4DecodeLayout? For(int tokens, MoeLayerShape shape, int sharedBytes)
     {
         int steps = Mxfp4Layout.Steps(Math.Max(shape.HiddenSize, shape.IntermediateSize));
-        int slot = (steps + Warps - 1) / Warps * Mxfp4Layout.GroupBytes;
+        int slot = Aligned(Chunk(steps) * Mxfp4Layout.GroupBytes);
         int token = (steps * Mxfp4Layout.GroupDepth * sizeof(ushort)) + 16;
-        int fixedBytes = BarrierBytes + (Sums * Warps * (tokens / 8) * SumBytes) + (tokens * token);
+        int fixedBytes = Aligned(BarrierBytes + (Sums * Warps * (tokens / 8) * SumBytes) + (tokens * token));
         int slots = Math.Min(MaxSlots, (sharedBytes - fixedBytes) / slot);
         return slots < MinSlots ? null : new Mxfp4DecodeLayout(slots, slot, token, fixedBytes + (slots * slot));
     }
+
+    /// <summary>Steps of the inner dimension that a warp takes of so many.</summary>
+    public static int Chunk(int steps) => (steps + Warps - 1) / Warps;
+
+    private static int Aligned(int bytes) => (bytes + CopyAlignment - 1) / CopyAlignment * CopyAlignment;
 }

@@ -1,13 +1,14 @@
 using System.Runtime.InteropServices;
+using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary><c>Mxfp4DecodeParameters</c> of <c>mxfp4_decode.cu</c>, which says what each field is.</summary>
-[StructLayout(LayoutKind.Sequential)]
+/// <summary><c>Mxfp4DecodeParameters</c> of <c>mxfp4_decode.cu</c>, which says what each field is. Its size is a multiple of its alignment, 64.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 448)]
 internal struct Mxfp4DecodeParameters
 {
-    public nint GateUp;
-    public nint Down;
+    public CudaTensorMap GateUp;
+    public CudaTensorMap Down;
     public nint GateUpFactor;
     public nint DownFactor;
     public nint Bias;

@@ -17,7 +17,6 @@ internal sealed class Mxfp4GroupedKernels
     private readonly CudaFunction _product1;
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
-    private readonly int _steps;
     private readonly int _sharedBytes;
 
     public Mxfp4GroupedKernels(KernelLibrary library, RoutingKernels routing, RowGather gather, MoeLayerShape shape, int tokens)
@@ -27,16 +26,15 @@ internal sealed class Mxfp4GroupedKernels
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        (_steps, _, _sharedBytes) = Stages(tokens);
+        (_, _sharedBytes) = Stages(tokens);
         _product1 = library.Get(Unit(tokens), $"moe_mxfp4_product1_n{tokens}", _sharedBytes);
         _product2 = library.Get(Unit(tokens), $"moe_mxfp4_product2_n{tokens}", _sharedBytes);
     }
 
     public static KernelUnit Unit(int tokens)
     {
-        (int steps, int stages, int sharedBytes) = Stages(tokens);
-        return new KernelUnit(
-            "mxfp4_prefill.cu", $"MOE_TOKENS={tokens}", $"MOE_STEPS={steps}", $"MOE_STAGES={stages}", $"MOE_SHARED_BYTES={sharedBytes}");
+        (int stages, int sharedBytes) = Stages(tokens);
+        return new KernelUnit("mxfp4_prefill.cu", $"MOE_TOKENS={tokens}", $"MOE_STAGES={stages}", $"MOE_SHARED_BYTES={sharedBytes}");
     }
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
@@ -46,8 +44,9 @@ internal sealed class Mxfp4GroupedKernels
         CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, _sharedBytes);
         var parameters = new Mxfp4GroupedParameters
         {
-            Weight = weights.GateUp.Map(_steps),
-            RowsIn = workspace.GatheredMap,
+            Weight = weights.GateUp.TileMap,
+            Wide = workspace.Gathered.Wide,
+            Narrow = workspace.Gathered.Narrow,
             Bias = weights.GateUp.Bias,
             Factor = weights.GateUp.Factors,
             Out = workspace.Act,
@@ -63,8 +62,9 @@ internal sealed class Mxfp4GroupedKernels
         };
         _product1.Launch(launch, stream, in parameters);
 
-        parameters.Weight = weights.Down.Map(_steps);
-        parameters.RowsIn = workspace.ActMap;
+        parameters.Weight = weights.Down.TileMap;
+        parameters.Wide = workspace.ActRows.Wide;
+        parameters.Narrow = workspace.ActRows.Narrow;
         parameters.Bias = 0;
         parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.Partial;
@@ -75,11 +75,6 @@ internal sealed class Mxfp4GroupedKernels
         return new PartialLayout(1, IsBf16: true);
     }
 
-    /// <summary>Steps a stage, stages, and <c>kSharedBytes</c> of the kernel: as many weights in flight as fit beside the tokens.</summary>
-    private static (int Steps, int Stages, int SharedBytes) Stages(int tokens) => tokens switch
-    {
-        64 => (2, 8, 214176),
-        128 => (1, 10, 220864),
-        _ => (1, 5, 199024),
-    };
+    /// <summary>Stages, and <c>kSharedBytes</c> of the kernel: as many weights in flight as fit beside the tokens.</summary>
+    private static (int Stages, int SharedBytes) Stages(int tokens) => tokens == 64 ? (12, 216288) : (8, 214176);
 }

@@ -4,11 +4,12 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary><c>Mxfp4GroupedParameters</c> of <c>mxfp4_prefill.cu</c>, which says what each field is. Its size is a multiple of its alignment, 64.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 384)]
+[StructLayout(LayoutKind.Sequential, Size = 512)]
 internal struct Mxfp4GroupedParameters
 {
     public CudaTensorMap Weight;
-    public CudaTensorMap RowsIn;
+    public CudaTensorMap Wide;
+    public CudaTensorMap Narrow;
     public nint Bias;
     public nint Factor;
     public nint Out;

@@ -64,16 +64,14 @@ public sealed class Mxfp4Loader : IDisposable
         _any.Dispose();
     }
 
-    private static void Upload(nint target, in MoeTensorView view, int expert) =>
-        CudaMemory.Copy2D(target, view.RowBytes, view.RowAddress(0, expert), view.RowStride, view.RowBytes, view.Rows, 0);
 
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
     private void Load(Mxfp4Matrix target, MoeExpertMatrix source, int expert)
     {
         nint scales = checked((nint)(_staging.Address + ((long)target.Rows * target.Depth / 2)));
-        Upload(_staging.Address, source.Values, expert);
-        Upload(scales, source.Scales, expert);
+        HostTensors.Upload(_staging.Address, source.Values, expert);
+        HostTensors.Upload(scales, source.Scales, expert);
         var factors = new Mxfp4FactorParameters
         {
             Scales = scales,

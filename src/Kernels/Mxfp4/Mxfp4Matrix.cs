@@ -8,12 +8,12 @@ namespace Moe.Plugins.Kernels;
 /// </summary>
 public sealed class Mxfp4Matrix : IDisposable
 {
-    /// <summary>Groups that one copy of the products for many tokens brings: 128 rows.</summary>
-    private const int BoxGroups = 8;
+    /// <summary>Groups that one copy of the products for many tokens brings: 256 rows.</summary>
+    private const int TileGroups = 16;
 
     private readonly DeviceArray _groups;
     private readonly DeviceArray _factors;
-    private readonly CudaTensorMap[] _maps = new CudaTensorMap[2];
+    private readonly CudaTensorMap[] _chunkMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
     private DeviceArray? _bias;
 
     /// <summary>Allocates.</summary>
@@ -32,9 +32,11 @@ public sealed class Mxfp4Matrix : IDisposable
         _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
         if (context.Device.Architecture.Major >= 9)
         {
-            for (int i = 0; i < _maps.Length; i++)
+            int steps = Mxfp4Layout.Steps(depth);
+            TileMap = MakeMap(experts, 1, TileGroups);
+            for (int splits = 1; splits <= Mxfp4Plan.MaxSplits; splits++)
             {
-                _maps[i] = MakeMap(experts, i + 1);
+                _chunkMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.Chunk((steps + splits - 1) / splits), 1);
             }
         }
     }
@@ -76,7 +78,11 @@ public sealed class Mxfp4Matrix : IDisposable
         _bias?.Dispose();
     }
 
-    internal CudaTensorMap Map(int steps) => _maps[steps - 1];
+    /// <summary>One step of a tile's groups a box.</summary>
+    internal CudaTensorMap TileMap { get; }
+
+    /// <summary>A warp's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
+    internal CudaTensorMap ChunkMap(int splits) => _chunkMaps[splits - 1];
 
     internal void LoadBias(CudaContext context, in MoeTensorView bias)
     {
@@ -86,7 +92,7 @@ public sealed class Mxfp4Matrix : IDisposable
         }
     }
 
-    private CudaTensorMap MakeMap(int experts, int boxSteps)
+    private CudaTensorMap MakeMap(int experts, int boxSteps, int boxGroups)
     {
         ulong steps = (ulong)Mxfp4Layout.Steps(Depth);
         ulong group = steps * Mxfp4Layout.GroupBytes;
@@ -96,7 +102,7 @@ public sealed class Mxfp4Matrix : IDisposable
             Groups,
             [Mxfp4Layout.GroupBytes / sizeof(uint), steps, groups, (ulong)experts],
             [Mxfp4Layout.GroupBytes, group, groups * group],
-            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, BoxGroups, 1],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, (uint)boxGroups, 1],
             CudaTensorMapSwizzle.None,
             CudaTensorMapL2Promotion.Bytes256);
     }

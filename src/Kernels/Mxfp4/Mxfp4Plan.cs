@@ -5,10 +5,12 @@ namespace Moe.Plugins.Kernels;
 /// <summary>Which variant runs a number of tokens. The thresholds were measured on an H100; bench/NOTES.md has the runs.</summary>
 public sealed class Mxfp4Plan
 {
+    /// <summary>The most that <see cref="Splits"/> returns.</summary>
+    internal const int MaxSplits = 2;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
-    private readonly CudaArchitecture _architecture;
-    private readonly int _sharedBytes;
+    private readonly Mxfp4Variant[] _available;
 
     /// <summary>Makes the plan of a layer on a device.</summary>
     /// <param name="architecture">The device's architecture.</param>
@@ -19,20 +21,19 @@ public sealed class Mxfp4Plan
     public Mxfp4Plan(CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape, Mxfp4Variant? forced = null)
     {
         ArgumentNullException.ThrowIfNull(shape);
-        _architecture = architecture;
-        _sharedBytes = sharedBytes;
         _shape = shape;
         _forced = forced;
-        if (forced is Mxfp4Variant variant && !Runs(variant))
+        _available = [.. Mxfp4Variant.All.Where(variant => Runs(variant, architecture, sharedBytes, shape))];
+        if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
         {
             throw new MoeException(
                 MoeReason.Configuration,
-                $"The kernels {variant} were asked for, which cannot run hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} on {architecture}.");
+                $"The kernels {wanted} were asked for, which cannot run hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} on {architecture}.");
         }
     }
 
-    /// <summary>The variants that the device can run for this shape.</summary>
-    public IEnumerable<Mxfp4Variant> Available => _forced is Mxfp4Variant forced ? [forced] : Mxfp4Variant.All.Where(Runs);
+    /// <summary>The variants that may be chosen.</summary>
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
@@ -49,14 +50,13 @@ public sealed class Mxfp4Plan
             <= 2 => new(Mxfp4Kind.Decode, 8),
             <= 8 => new(Mxfp4Kind.Decode, 16),
             <= 40 => new(Mxfp4Kind.Grouped, 64),
-            <= 112 => new(Mxfp4Kind.Grouped, 128),
-            _ => new(Mxfp4Kind.Grouped, 256),
+            _ => new(Mxfp4Kind.Grouped, 128),
         };
-        return Runs(choice) ? choice : new(Mxfp4Kind.Mma, 64);
+        return Array.IndexOf(_available, choice) >= 0 ? choice : new(Mxfp4Kind.Mma, 64);
     }
 
     /// <summary>Parts of the second product's inner dimension: one token's groups do not divide evenly among the multiprocessors.</summary>
-    public static int Splits(int pairs) => pairs <= 4 ? 2 : 1;
+    public static int Splits(int pairs) => pairs <= 4 ? MaxSplits : 1;
 
     /// <summary>Bytes of the largest partial result of up to so many tokens.</summary>
     public long MaxPartialBytes(int maxTokens)
@@ -72,10 +72,10 @@ public sealed class Mxfp4Plan
         return most;
     }
 
-    private bool Runs(Mxfp4Variant variant) => variant.Kind switch
+    private static bool Runs(Mxfp4Variant variant, CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape) => variant.Kind switch
     {
-        Mxfp4Kind.Decode => _architecture.Major >= 9 && Mxfp4DecodeLayout.For(variant.Tokens, _shape, _sharedBytes) is not null,
-        Mxfp4Kind.Grouped => _architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber,
+        Mxfp4Kind.Decode => architecture.Major >= 9 && Mxfp4DecodeLayout.For(variant.Tokens, shape, sharedBytes) is not null,
+        Mxfp4Kind.Grouped => architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber,
         _ => true,
     };
 }

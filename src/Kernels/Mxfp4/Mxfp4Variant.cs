@@ -12,7 +12,6 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens)
         new(Mxfp4Kind.Decode, 16),
         new(Mxfp4Kind.Grouped, 64),
         new(Mxfp4Kind.Grouped, 128),
-        new(Mxfp4Kind.Grouped, 256),
         new(Mxfp4Kind.Mma, 64),
     ];
 

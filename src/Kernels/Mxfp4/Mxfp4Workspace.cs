@@ -5,9 +5,6 @@ namespace Moe.Plugins.Kernels;
 /// <summary>The device buffers of one stream's forwards through <see cref="Mxfp4Products"/>.</summary>
 public sealed class Mxfp4Workspace : IMoeWorkspace
 {
-    /// <summary>Tokens that one copy of the products for many tokens brings.</summary>
-    private const int TokenBox = 32;
-
     private const int CounterCount = 3;
 
     private readonly DeviceArray _act;
@@ -33,8 +30,8 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
         using CudaContextScope scope = context.MakeCurrent();
         if (context.Device.Architecture.Major >= 9)
         {
-            GatheredMap = Map(Partial, shape.HiddenSize, pairs);
-            ActMap = Map(Act, shape.IntermediateSize, pairs);
+            Gathered = new RowMaps(Partial, shape.HiddenSize, pairs);
+            ActRows = new RowMaps(Act, shape.IntermediateSize, pairs);
         }
 
         // Launches find zeros here and leave zeros behind.
@@ -59,9 +56,9 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
 
     internal nint Counters => _counters.Address;
 
-    internal CudaTensorMap GatheredMap { get; }
+    internal RowMaps Gathered { get; }
 
-    internal CudaTensorMap ActMap { get; }
+    internal RowMaps ActRows { get; }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -71,12 +68,4 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
         _partial.Dispose();
         _counters.Dispose();
     }
-
-    private static CudaTensorMap Map(nint address, int columns, int rows) => CudaTensorMap.Tiled(
-        CudaTensorMapDataType.BFloat16,
-        address,
-        [(ulong)columns, (ulong)rows],
-        [(ulong)columns * sizeof(ushort)],
-        [Mxfp4Layout.GroupDepth, TokenBox],
-        CudaTensorMapSwizzle.Swizzle128B);
 }

@@ -33,7 +33,7 @@ static_assert(kTokens % 8 == 0 && kTokens <= 32, "whole matrix instructions, and
 
 struct Mxfp4DecodeParameters
 {
-    const u8* weight[2];         // groups of each product (mxfp4.cuh), [experts, groups, steps]
+    TensorMap weight[2];         // of each product: 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, a warp's chunk of steps, 1, 1}
     const float* factor[2];      // [experts, rows]: the rows' own factors, or null where all are 1
     const float* bias;           // first product: [experts, rows], or null
     const u16* x;                // BF16 [tokens, x_stride], rows 16-byte aligned
@@ -50,9 +50,10 @@ struct Mxfp4DecodeParameters
     int top_k;
     int splits;                  // parts of the second product's inner dimension
     int slots;                   // of the ring, at most 64
-    int slot_bytes;
+    int slot_bytes;              // a multiple of 128
     int token_bytes;             // from one token to the next in shared memory: 128-byte multiples of the larger inner dimension, and 16
     float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
+    int reserved[2];
 };
 
 namespace
@@ -60,13 +61,11 @@ namespace
 /// One product's work: its groups in order of row block, each divided into splits of the inner dimension, each into a chunk a warp.
 struct Work
 {
-    const u8* weight;
     int product, depth, groups, steps, splits, part, chunk, units;
 
     __device__ __forceinline__ Work(const Mxfp4DecodeParameters& p, int number, int row_blocks)
     {
         product = number;
-        weight = p.weight[number];
         depth = number == 0 ? p.hidden : p.intermediate;
         groups = (number == 0 ? 2 * p.intermediate : p.hidden) / kGroupRows;
         steps = ceil_div(depth, kGroupDepth);
@@ -173,7 +172,6 @@ __device__ __forceinline__ void stream_weights(const Mxfp4DecodeParameters& p, c
     wait_for_previous_launch();
     allow_next_launch();
     const int row_blocks = load_coherent(p.row_block_count);
-    const u64 once = policy_evict_first();
     Ring ring = {0, 0}, share_ring = {0, 0};
     while (true)
     {
@@ -203,13 +201,14 @@ __device__ __forceinline__ void stream_weights(const Mxfp4DecodeParameters& p, c
                 expert = load_coherent(p.row_blocks + row_block).x;
             }
 
-            const u8* from = work.weight + ((i64)expert * work.groups + unit.group) * work.steps * kGroupBytes;
+            // What a last chunk has too many steps is zeros, or the next split's.
+            const u32 bytes = work.chunk * kGroupBytes;
             for (int step = unit.first_step(work), end = unit.end_step(work); step < end; step += work.chunk)
             {
-                const u32 bytes = min(work.chunk, end - step) * kGroupBytes, full = base + kFull + ring.at * 8;
+                const u32 full = base + kFull + ring.at * 8;
                 mbarrier_wait(full + (kEmpty - kFull), ring.parity ^ 1);
                 mbarrier_arrive_expect(full, bytes);
-                bulk_load(slots + ring.at * p.slot_bytes, from + step * kGroupBytes, bytes, full, once);
+                tma_load_4d(slots + ring.at * p.slot_bytes, &p.weight[work.product], full, 0, step, unit.group, expert);
                 ring.advance(1, p.slots);
             }
         }
@@ -500,7 +499,13 @@ __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* sha
 extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_EXPAND(moe_mxfp4_decode, MOE_TOKENS)(const __grid_constant__ Mxfp4DecodeParameters p)
 {
     extern __shared__ __align__(128) char shared[];
-    const u32 base = shared_address(shared), slots = base + kTokenBase + kTokens * p.token_bytes;
+    const u32 base = shared_address(shared), slots = base + (kTokenBase + kTokens * p.token_bytes + 127) / 128 * 128;
+    if (threadIdx.x == kThreads - 32)
+    {
+        tma_prefetch_map(&p.weight[0]);
+        tma_prefetch_map(&p.weight[1]);
+    }
+
     if (threadIdx.x < kMaxSlots)
     {
         mbarrier_init(base + kFull + threadIdx.x * 8, 1);

@@ -1,12 +1,12 @@
 // Both products of an MXFP4 mixture-of-experts layer for many tokens an expert, on sm_90a.
 //
-// A tile is 128 weight rows by up to MOE_TOKENS tokens of one expert. The weights are the rows of the warpgroup's matrix instruction: each
-// of two warpgroups reads 64 rows' codes from shared memory and widens them into the registers that the instruction takes as its first
-// operand, one step of 64 inputs ahead of the step that is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an
-// expert's odd number of tokens costs little. One thread fills the stages by the copy engine, weights and tokens alike: the first product
-// reads rows that gather.cu has brought into order.
+// A tile is 256 weight rows by up to MOE_TOKENS tokens of one expert: many rows, since they are four bits a value here and tokens sixteen, and
+// what limits many tokens is how much comes from L2. The weights are the rows of the warpgroup's matrix instruction: each of two warpgroups
+// owns two halves of 64 rows, and widens one half's codes into the registers that the instruction takes as its first operand while the other
+// half is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an expert's odd number of tokens costs little. One thread
+// fills the stages of 64 inputs by the copy engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order.
 //
-// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_STEPS (steps of 64 inputs a stage), -DMOE_STAGES and -DMOE_SHARED_BYTES.
+// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_STAGES and -DMOE_SHARED_BYTES.
 #include "grouped.cuh"
 #include "mbarrier.cuh"
 #include "mxfp4.cuh"
@@ -18,23 +18,25 @@
 
 namespace
 {
-constexpr int kGroups = 2, kRows = 64 * kGroups, kTokens = MOE_TOKENS, kSteps = MOE_STEPS, kStages = MOE_STAGES, kThreads = 128 * (kGroups + 1);
+constexpr int kGroups = 2, kHalves = 2, kGroupTileRows = 64 * kHalves, kRows = kGroupTileRows * kGroups;
+constexpr int kTokens = MOE_TOKENS, kStages = MOE_STAGES, kThreads = 128 * (kGroups + 1);
 constexpr int kLoaderRegisters = 24, kGroupRegisters = 240;
-constexpr int kTokenBytes = kTokens * kGroupDepth * 2, kWeightBytes = kRows / kGroupRows * kGroupBytes;  // of a step
-constexpr int kTokenBox = 32;                                                                          // tokens that one copy brings
-constexpr int kOutBytes = 4096;                                                                        // a warpgroup's results on their way out
-constexpr int kWeightBase = kStages * kSteps * kTokenBytes, kOutBase = kWeightBase + kStages * kSteps * kWeightBytes;
+constexpr int kTokenBytes = kTokens * kGroupDepth * 2, kWeightBytes = kRows / kGroupRows * kGroupBytes;
+constexpr int kWideBox = 64, kNarrowBox = 16;  // tokens that one copy brings
+constexpr int kOutBytes = 4096;                // a warpgroup's results on their way out
+constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
 constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4;
 constexpr int kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
-static_assert(kTokens % kTokenBox == 0 && kTokens <= 256, "whole copies, and the instruction's columns");
+static_assert(kTokens % kWideBox == 0 && kTokens * kHalves <= 256, "whole copies, and registers for the sums");
 }
 
 struct Mxfp4GroupedParameters
 {
-    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, kSteps, 8, 1}
-    TensorMap rows_in;           // BF16 {depth, pairs}, in sorted order, box {64, 32}, 128-byte swizzle
+    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, 1, 16, 1}
+    TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
+    TensorMap narrow;            // the same, box {64, 16}
     const float* bias;           // first product only: [experts, rows], or null
     const float* factor;         // [experts, rows], or null where all are 1
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
@@ -69,26 +71,31 @@ struct Ring
 /// One thread.
 __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, u32 shared)
 {
-    const int stages = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
+    const int steps = ceil_div(p.depth, kGroupDepth);
     Ring ring = {0, 1};
     Tile tile;
     while (schedule.next(tile, p.experts))
     {
-        const int boxes = ceil_div(tile.count, kTokenBox);
-        for (int i = 0; i < stages; i++)
+        // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
+        const int narrow = ceil_div(tile.count % kWideBox, kNarrowBox), wide = tile.count / kWideBox + (narrow > 2);
+        const int bytes = kWeightBytes + (wide * kWideBox + (narrow > 2 ? 0 : narrow) * kNarrowBox) * kGroupDepth * 2;
+        for (int step = 0; step < steps; step++)
         {
-            const u32 full = shared + kBarrierBase + ring.stage * 8, tokens = shared + ring.stage * kSteps * kTokenBytes;
+            const u32 full = shared + kBarrierBase + ring.stage * 8;
+            u32 tokens = shared + ring.stage * kTokenBytes;
             mbarrier_wait(full + kStages * 8, ring.phase);
-            mbarrier_arrive_expect(full, kSteps * (kWeightBytes + boxes * kTokenBox * kGroupDepth * 2));
-            tma_load_4d(shared + kWeightBase + ring.stage * kSteps * kWeightBytes, &p.weight, full, 0, i * kSteps, tile.row0 / kGroupRows, tile.expert);
-#pragma unroll
-            for (int step = 0; step < kSteps; step++)
+            mbarrier_arrive_expect(full, bytes);
+            tma_load_4d(shared + kWeightBase + ring.stage * kWeightBytes, &p.weight, full, 0, step, tile.row0 / kGroupRows, tile.expert);
+            for (int box = 0; box < wide; box++)
             {
-                for (int box = 0; box < boxes; box++)
-                {
-                    tma_load_2d(tokens + step * kTokenBytes + box * kTokenBox * kGroupDepth * 2, &p.rows_in, full,
-                                (i * kSteps + step) * kGroupDepth, tile.first + box * kTokenBox);
-                }
+                tma_load_2d(tokens, &p.wide, full, step * kGroupDepth, tile.first + box * kWideBox);
+                tokens += kWideBox * kGroupDepth * 2;
+            }
+
+            for (int box = 0; box < narrow && narrow <= 2; box++)
+            {
+                tma_load_2d(tokens, &p.narrow, full, step * kGroupDepth, tile.first + wide * kWideBox + box * kNarrowBox);
+                tokens += kNarrowBox * kGroupDepth * 2;
             }
 
             ring.advance();
@@ -125,105 +132,79 @@ __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u6
     wgmma_commit();
 }
 
-/// Where a warpgroup is in its stages.
-struct Place
-{
-    Ring ring;
-    int step;
-
-    __device__ __forceinline__ void advance()
-    {
-        if (++step == kSteps)
-        {
-            step = 0;
-            ring.advance();
-        }
-    }
-};
-
+/// All steps of a tile; a warpgroup whose rows are beyond the matrix only lets the stages go.
 template <int kColumns>
-__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int steps)
+__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int group, int steps, int halves)
 {
     const u32 barriers = shared + kBarrierBase;
-    const int warp = threadIdx.x / 32 - 4;
-    u32 even[4][4], odd[4][4];
-    Place next = {ring, 0};  // the step that is widened; multiplying is one behind, and what can be released two
-    int done = ring.stage;
-    auto widen = [&](u32(&a)[4][4]) {
-        if (next.step == 0)
+    const u32 groups = shared + kWeightBase + (group * kHalves * 4 + threadIdx.x / 32 % 4) * kGroupBytes;
+    auto release = [&](int stage) {
+        if (threadIdx.x % 32 == 0)
         {
-            mbarrier_wait(barriers + next.ring.stage * 8, next.ring.phase);
-        }
-
-        // The copy's order: groups, in each its steps.
-        widen_step(a, shared + kWeightBase + next.ring.stage * kSteps * kWeightBytes + (warp * kSteps + next.step) * kGroupBytes);
-    };
-    auto multiply = [&](const u32(&a)[4][4]) {
-        multiply_step<kColumns>(d, a, wgmma_descriptor(shared + (next.ring.stage * kSteps + next.step) * kTokenBytes));
-        next.advance();
-    };
-    auto release = [&](int step) {
-        if ((step + 1) % kSteps == 0 || step + 1 == steps)
-        {
-            if (threadIdx.x % 32 == 0)
-            {
-                mbarrier_arrive(barriers + (kStages + done) * 8);
-            }
-
-            done = done + 1 == kStages ? 0 : done + 1;
+            mbarrier_arrive(barriers + (kStages + stage) * 8);
         }
     };
-
-    widen(even);
-    int step = 0;
-#pragma unroll 1
-    for (; step + 1 < steps; step += 2)
+    if (halves == 0)
     {
-        multiply(even);
-        widen(odd);
-        multiply(odd);
-        wgmma_wait<1>();
-        release(step);
-        if (step + 2 < steps)
+        for (int step = 0; step < steps; step++)
         {
-            widen(even);
+            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+            release(ring.stage);
+            ring.advance();
+        }
+
+        return;
+    }
+
+    u32 low[4][4], high[4][4];
+    mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+    widen_step(low, groups + ring.stage * kWeightBytes);
+#pragma unroll 1
+    for (int step = 0; step < steps; step++)
+    {
+        const int stage = ring.stage;
+        const u64 columns = wgmma_descriptor(shared + stage * kTokenBytes);
+        multiply_step<kColumns>(d, low, columns);
+        widen_step(high, groups + stage * kWeightBytes + 4 * kGroupBytes);
+        multiply_step<kColumns>(d + kColumns / 2, high, columns);
+        ring.advance();
+        wgmma_wait<1>();
+        if (step + 1 < steps)
+        {
+            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+            widen_step(low, groups + ring.stage * kWeightBytes);
         }
 
         // None may be under way at the end of a round, or the compiler finds no registers for all the widths.
         wgmma_wait<0>();
-        release(step + 1);
+        release(stage);
     }
-
-    if (step < steps)
-    {
-        multiply(even);
-        wgmma_wait<0>();
-        release(step);
-    }
-
-    if (next.step != 0)
-    {
-        next.step = 0;
-        next.ring.advance();
-    }
-
-    ring = next.ring;
 }
 
 template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
                                              int steps)
 {
-    accumulate<kColumns>(d, ring, shared_address(shared), steps);
+    const int left = p.rows - tile.row0 - group * kGroupTileRows, halves = left <= 0 ? 0 : left <= 64 ? 1 : kHalves;
+    accumulate<kColumns>(d, ring, shared_address(shared), group, steps, halves);
     char* staged = shared + kOutBase + group * kOutBytes;
-    if constexpr (kFirst)
+#pragma unroll
+    for (int half = 0; half < kHalves; half++)
     {
-        const Activation activation = {p.alpha, p.limit, p.up_bias};
-        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, p.bias, p.factor, p.rows / 2, p.out, p.out_stride);
-    }
-    else
-    {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, p.factor, p.rows, p.sorted_pairs, p.out, p.out_stride);
+        if (half < halves)
+        {
+            const int place = group * kHalves + half;  // among the tile's stripes of 64 rows
+            float* sums = d + half * (kColumns / 2);
+            if constexpr (kFirst)
+            {
+                const Activation activation = {p.alpha, p.limit, p.up_bias};
+                store_act<kColumns, kOutBytes>(activation, tile, sums, staged, group, place, p.bias, p.factor, p.rows / 2, p.out, p.out_stride);
+            }
+            else
+            {
+                store_pairs<kColumns, kOutBytes>(tile, sums, staged, group, place, p.factor, p.rows, p.sorted_pairs, p.out, p.out_stride);
+            }
+        }
     }
 }
 
@@ -233,25 +214,22 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kGroupDepth);
     Ring ring = {0, 0};
     Tile tile;
-    constexpr int kUnit = kTokens / 8 < 16 ? 8 : 16;
+    constexpr int kUnit = kTokens / 8;
     while (schedule.next(tile, p.experts))
     {
         // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
-        float d[kTokens / 2];
+        float d[kTokens / 2 * kHalves];
 #pragma unroll
-        for (int i = 0; i < kTokens / 2; i++)
+        for (int i = 0; i < kTokens / 2 * kHalves; i++)
         {
             d[i] = 0;
         }
 
         switch (ceil_div(tile.count, kUnit))
         {
-#define MOE_COLUMNS(n)                                                                       \
-    case n:                                                                                  \
-        if constexpr (n * kUnit <= kTokens)                                                  \
-        {                                                                                    \
-            compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, steps);            \
-        }                                                                                    \
+#define MOE_COLUMNS(n)                                                           \
+    case n:                                                                      \
+        compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, steps); \
         break;
             MOE_COLUMNS(1)
             MOE_COLUMNS(2)
@@ -261,14 +239,6 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
             MOE_COLUMNS(6)
             MOE_COLUMNS(7)
             MOE_COLUMNS(8)
-            MOE_COLUMNS(9)
-            MOE_COLUMNS(10)
-            MOE_COLUMNS(11)
-            MOE_COLUMNS(12)
-            MOE_COLUMNS(13)
-            MOE_COLUMNS(14)
-            MOE_COLUMNS(15)
-            MOE_COLUMNS(16)
 #undef MOE_COLUMNS
         }
     }
@@ -285,7 +255,8 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
-        tma_prefetch_map(&p.rows_in);
+        tma_prefetch_map(&p.wide);
+        tma_prefetch_map(&p.narrow);
         for (int i = 0; i < kStages; i++)
         {
             mbarrier_init(barriers + i * 8, 1);
