@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Marlin.Tests;
 
@@ -14,7 +15,7 @@ internal static class MarlinHost
 
     public static MoeHost Shared => With(Auto);
 
-    public static TheoryData<string> EveryChoice => [Auto, "decode8", "decode16", "grouped64", "grouped128", "mma64"];
+    public static TheoryData<string> EveryChoice => [Auto, .. Mxfp4Variant.All.Select(variant => variant.ToString())];
 
     public static MoeHost With(string kernels) => Hosts.GetOrAdd(kernels, static name =>
     {

@@ -8,8 +8,6 @@ internal sealed class Mxfp4GroupedKernels
     /// <summary>Compute capability that the kernels are for, and no other: 9.0.</summary>
     public const int ArchitectureNumber = 90;
 
-    private const int Threads = 384;
-
     private readonly RoutingKernels _routing;
     private readonly RowGather _gather;
     private readonly MoeLayerShape _shape;
@@ -17,34 +15,28 @@ internal sealed class Mxfp4GroupedKernels
     private readonly CudaFunction _product1;
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
-    private readonly int _sharedBytes;
+    private readonly Mxfp4GroupedTile _tile;
 
-    public Mxfp4GroupedKernels(KernelLibrary library, RoutingKernels routing, RowGather gather, MoeLayerShape shape, int tokens)
+    public Mxfp4GroupedKernels(KernelLibrary library, RoutingKernels routing, RowGather gather, MoeLayerShape shape, Mxfp4Variant variant)
     {
         _routing = routing;
         _gather = gather;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        (_, _sharedBytes) = Stages(tokens);
-        _product1 = library.Get(Unit(tokens), $"moe_mxfp4_product1_n{tokens}", _sharedBytes);
-        _product2 = library.Get(Unit(tokens), $"moe_mxfp4_product2_n{tokens}", _sharedBytes);
-    }
-
-    public static KernelUnit Unit(int tokens)
-    {
-        (int stages, int sharedBytes) = Stages(tokens);
-        return new KernelUnit("mxfp4_prefill.cu", $"MOE_TOKENS={tokens}", $"MOE_STAGES={stages}", $"MOE_SHARED_BYTES={sharedBytes}");
+        _tile = Mxfp4GroupedTile.Of(variant);
+        _product1 = library.Get(_tile.Unit, $"moe_mxfp4_product1_n{variant.Tokens}", _tile.SharedBytes);
+        _product2 = library.Get(_tile.Unit, $"moe_mxfp4_product2_n{variant.Tokens}", _tile.SharedBytes);
     }
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
         // The partial results of the second product take the gathered rows' place, which nobody reads any more by then.
         _gather.Run(rows, _shape, workspace.Routing, workspace.Partial, stream);
-        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, _sharedBytes);
+        CudaLaunchConfig launch = _routing.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
         var parameters = new Mxfp4GroupedParameters
         {
-            Weight = weights.GateUp.TileMap,
+            Weight = weights.GateUp.TileMap(_tile.Rows),
             Wide = workspace.Gathered.Wide,
             Narrow = workspace.Gathered.Narrow,
             Bias = weights.GateUp.Bias,
@@ -62,7 +54,7 @@ internal sealed class Mxfp4GroupedKernels
         };
         _product1.Launch(launch, stream, in parameters);
 
-        parameters.Weight = weights.Down.TileMap;
+        parameters.Weight = weights.Down.TileMap(_tile.Rows);
         parameters.Wide = workspace.ActRows.Wide;
         parameters.Narrow = workspace.ActRows.Narrow;
         parameters.Bias = 0;
@@ -74,7 +66,4 @@ internal sealed class Mxfp4GroupedKernels
         _product2.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: true);
     }
-
-    /// <summary>Stages, and <c>kSharedBytes</c> of the kernel: as many weights in flight as fit beside the tokens.</summary>
-    private static (int Stages, int SharedBytes) Stages(int tokens) => tokens == 64 ? (12, 216288) : (8, 214176);
 }

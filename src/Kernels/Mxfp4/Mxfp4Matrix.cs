@@ -8,11 +8,13 @@ namespace Moe.Plugins.Kernels;
 /// </summary>
 public sealed class Mxfp4Matrix : IDisposable
 {
-    /// <summary>Groups that one copy of the products for many tokens brings: 256 rows.</summary>
-    private const int TileGroups = 16;
+    /// <summary>Tiles of the products for many tokens have a multiple of so many rows, up to four times that.</summary>
+    private const int TileUnit = 64;
+    private const int MaxTileUnits = 4;
 
     private readonly DeviceArray _groups;
     private readonly DeviceArray _factors;
+    private readonly CudaTensorMap[] _tileMaps = new CudaTensorMap[MaxTileUnits];
     private readonly CudaTensorMap[] _chunkMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
     private DeviceArray? _bias;
 
@@ -33,7 +35,11 @@ public sealed class Mxfp4Matrix : IDisposable
         if (context.Device.Architecture.Major >= 9)
         {
             int steps = Mxfp4Layout.Steps(depth);
-            TileMap = MakeMap(experts, 1, TileGroups);
+            for (int units = 1; units <= MaxTileUnits; units++)
+            {
+                _tileMaps[units - 1] = MakeMap(experts, 1, units * TileUnit / Mxfp4Layout.GroupRows);
+            }
+
             for (int splits = 1; splits <= Mxfp4Plan.MaxSplits; splits++)
             {
                 _chunkMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.Chunk((steps + splits - 1) / splits), 1);
@@ -79,7 +85,7 @@ public sealed class Mxfp4Matrix : IDisposable
     }
 
     /// <summary>One step of a tile's groups a box.</summary>
-    internal CudaTensorMap TileMap { get; }
+    internal CudaTensorMap TileMap(int rows) => _tileMaps[(rows / TileUnit) - 1];
 
     /// <summary>A warp's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
     internal CudaTensorMap ChunkMap(int splits) => _chunkMaps[splits - 1];

@@ -46,13 +46,14 @@ public sealed class Mxfp4Plan
         double pairsAnExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         Mxfp4Variant choice = pairsAnExpert switch
         {
-            _ when tokens <= 8 => new(Mxfp4Kind.Decode, 8),
-            <= 2 => new(Mxfp4Kind.Decode, 8),
-            <= 8 => new(Mxfp4Kind.Decode, 16),
-            <= 40 => new(Mxfp4Kind.Grouped, 64),
-            _ => new(Mxfp4Kind.Grouped, 128),
+            _ when tokens <= 8 => Mxfp4Variant.Decode8,
+            <= 2 => Mxfp4Variant.Decode8,
+            <= 8 => Mxfp4Variant.Decode16,
+            <= 40 => Mxfp4Variant.Grouped64,
+            <= 112 => Mxfp4Variant.Grouped128,
+            _ => Mxfp4Variant.Grouped256,
         };
-        return Array.IndexOf(_available, choice) >= 0 ? choice : new(Mxfp4Kind.Mma, 64);
+        return Array.IndexOf(_available, choice) >= 0 ? choice : Mxfp4Variant.Mma64;
     }
 
     /// <summary>Parts of the second product's inner dimension: one token's groups do not divide evenly among the multiprocessors.</summary>

@@ -8,8 +8,8 @@ public sealed class Mxfp4Products
     /// <summary>Sizes must be multiples of this: a block of MXFP4.</summary>
     public const int SizeUnit = 32;
 
-    private readonly Dictionary<int, Mxfp4DecodeKernels> _decode = [];
-    private readonly Dictionary<int, Mxfp4GroupedKernels> _grouped = [];
+    private readonly Dictionary<Mxfp4Variant, Mxfp4DecodeKernels> _decode = [];
+    private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
     private readonly Mxfp4MmaKernels? _mma;
 
     /// <summary>Gets the kernels that the plan may choose.</summary>
@@ -27,11 +27,11 @@ public sealed class Mxfp4Products
             switch (variant.Kind)
             {
                 case Mxfp4Kind.Decode:
-                    _decode[variant.Tokens] = new Mxfp4DecodeKernels(library, routing, shape, variant.Tokens);
+                    _decode[variant] = new Mxfp4DecodeKernels(library, routing, shape, variant.Tokens);
                     break;
                 case Mxfp4Kind.Grouped:
                     gather ??= new RowGather(library, routing);
-                    _grouped[variant.Tokens] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant.Tokens);
+                    _grouped[variant] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant);
                     break;
                 default:
                     _mma = new Mxfp4MmaKernels(library, routing, shape);
@@ -56,7 +56,7 @@ public sealed class Mxfp4Products
             }
             else if (variant.Kind == Mxfp4Kind.Grouped && architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
             {
-                yield return Mxfp4GroupedKernels.Unit(variant.Tokens);
+                yield return Mxfp4GroupedTile.Of(variant).Unit;
             }
         }
 
@@ -78,8 +78,8 @@ public sealed class Mxfp4Products
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);
         return variant.Kind switch
         {
-            Mxfp4Kind.Decode => _decode[variant.Tokens].Run(rows, weights, workspace, stream),
-            Mxfp4Kind.Grouped => _grouped[variant.Tokens].Run(rows, weights, workspace, stream),
+            Mxfp4Kind.Decode => _decode[variant].Run(rows, weights, workspace, stream),
+            Mxfp4Kind.Grouped => _grouped[variant].Run(rows, weights, workspace, stream),
             _ => _mma!.Run(rows, weights, workspace, stream),
         };
     }

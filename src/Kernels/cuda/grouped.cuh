@@ -107,13 +107,13 @@ struct Activation
 };
 
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
-/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory; `place` tells which 64 rows of the tile they are.
+/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory.
 template <int kColumns, int kOutBytes>
-__device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group, int place,
+__device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group,
                                           const float* bias, const float* factor, int intermediate, u16* out, i64 out_stride)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int column0 = tile.row0 / 2 + place * 32, mine = column0 + warp * 8 + lane / 4;
+    const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4;
     const i64 row = (i64)tile.expert * 2 * intermediate + 2 * mine;
     const float2 b = bias != nullptr && mine < intermediate ? *(const float2*)(bias + row) : make_float2(0, 0);
     if (factor != nullptr && mine < intermediate)
@@ -161,11 +161,11 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
 
 /// 64 columns of the pairs' results, of a warpgroup's 64 rows.
 template <int kColumns, int kOutBytes>
-__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group, int place,
+__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group,
                                             const float* factor, int hidden, const int* sorted_pairs, u16* out, i64 out_stride)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int column0 = tile.row0 + place * 64, chunk = thread % 8, mine = column0 + warp * 16 + lane / 4;
+    const int column0 = tile.row0 + group * 64, chunk = thread % 8, mine = column0 + warp * 16 + lane / 4;
     if (factor != nullptr && mine < hidden)
     {
         const float* f = factor + (i64)tile.expert * hidden + mine;

@@ -1,12 +1,13 @@
 // Both products of an MXFP4 mixture-of-experts layer for many tokens an expert, on sm_90a.
 //
-// A tile is 256 weight rows by up to MOE_TOKENS tokens of one expert: many rows, since they are four bits a value here and tokens sixteen, and
-// what limits many tokens is how much comes from L2. The weights are the rows of the warpgroup's matrix instruction: each of two warpgroups
-// owns two halves of 64 rows, and widens one half's codes into the registers that the instruction takes as its first operand while the other
-// half is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an expert's odd number of tokens costs little. One thread
-// fills the stages of 64 inputs by the copy engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order.
+// A tile is MOE_ROWS weight rows by up to MOE_TOKENS tokens of one expert. The weights are the rows of the warpgroup's matrix instruction: each
+// warpgroup reads 64 rows' codes from shared memory and widens them into the registers that the instruction takes as its first operand, one
+// step of 64 inputs ahead of the step that is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an expert's odd number of
+// tokens costs little. One thread fills the stages of a step each by the copy engine, weights and tokens alike: the first product reads rows
+// that gather.cu has brought into order.
 //
-// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_STAGES and -DMOE_SHARED_BYTES.
+// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STAGES,
+// -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES.
 #include "grouped.cuh"
 #include "mbarrier.cuh"
 #include "mxfp4.cuh"
@@ -18,9 +19,8 @@
 
 namespace
 {
-constexpr int kGroups = 2, kHalves = 2, kGroupTileRows = 64 * kHalves, kRows = kGroupTileRows * kGroups;
-constexpr int kTokens = MOE_TOKENS, kStages = MOE_STAGES, kThreads = 128 * (kGroups + 1);
-constexpr int kLoaderRegisters = 24, kGroupRegisters = 240;
+constexpr int kRows = MOE_ROWS, kGroups = kRows / 64, kTokens = MOE_TOKENS, kBlocks = MOE_BLOCKS, kStages = MOE_STAGES;
+constexpr int kThreads = 128 * (kGroups + 1), kLoaderRegisters = 24, kGroupRegisters = MOE_GROUP_REGISTERS;
 constexpr int kTokenBytes = kTokens * kGroupDepth * 2, kWeightBytes = kRows / kGroupRows * kGroupBytes;
 constexpr int kWideBox = 64, kNarrowBox = 16;  // tokens that one copy brings
 constexpr int kOutBytes = 4096;                // a warpgroup's results on their way out
@@ -29,12 +29,13 @@ constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPrefixBase = kOffs
 constexpr int kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
-static_assert(kTokens % kWideBox == 0 && kTokens * kHalves <= 256, "whole copies, and registers for the sums");
+static_assert(kTokens % kWideBox == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
+static_assert(kBlocks * 128 * (kLoaderRegisters + kGroups * kGroupRegisters) <= 65536, "the registers there are");
 }
 
 struct Mxfp4GroupedParameters
 {
-    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, 1, 16, 1}
+    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, 1, MOE_ROWS / 16, 1}
     TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
     TensorMap narrow;            // the same, box {64, 16}
     const float* bias;           // first product only: [experts, rows], or null
@@ -132,52 +133,53 @@ __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u6
     wgmma_commit();
 }
 
-/// All steps of a tile; a warpgroup whose rows are beyond the matrix only lets the stages go.
 template <int kColumns>
-__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int group, int steps, int halves)
+__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int steps)
 {
-    const u32 barriers = shared + kBarrierBase;
-    const u32 groups = shared + kWeightBase + (group * kHalves * 4 + threadIdx.x / 32 % 4) * kGroupBytes;
+    const u32 barriers = shared + kBarrierBase, groups = shared + kWeightBase + (threadIdx.x / 32 - 4) * kGroupBytes;
+    u32 even[4][4], odd[4][4];
+    auto widen = [&](u32(&a)[4][4]) {
+        mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+        widen_step(a, groups + ring.stage * kWeightBytes);
+    };
+    auto multiply = [&](const u32(&a)[4][4]) {
+        multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes));
+        ring.advance();
+    };
     auto release = [&](int stage) {
         if (threadIdx.x % 32 == 0)
         {
             mbarrier_arrive(barriers + (kStages + stage) * 8);
         }
     };
-    if (halves == 0)
-    {
-        for (int step = 0; step < steps; step++)
-        {
-            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
-            release(ring.stage);
-            ring.advance();
-        }
-
-        return;
-    }
-
-    u32 low[4][4], high[4][4];
-    mbarrier_wait(barriers + ring.stage * 8, ring.phase);
-    widen_step(low, groups + ring.stage * kWeightBytes);
+    widen(even);
+    int step = 0;
 #pragma unroll 1
-    for (int step = 0; step < steps; step++)
+    for (; step + 1 < steps; step += 2)
     {
-        const int stage = ring.stage;
-        const u64 columns = wgmma_descriptor(shared + stage * kTokenBytes);
-        multiply_step<kColumns>(d, low, columns);
-        widen_step(high, groups + stage * kWeightBytes + 4 * kGroupBytes);
-        multiply_step<kColumns>(d + kColumns / 2, high, columns);
-        ring.advance();
+        const int first = ring.stage;
+        multiply(even);
+        const int second = ring.stage;
+        widen(odd);
+        multiply(odd);
         wgmma_wait<1>();
-        if (step + 1 < steps)
+        release(first);
+        if (step + 2 < steps)
         {
-            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
-            widen_step(low, groups + ring.stage * kWeightBytes);
+            widen(even);
         }
 
         // None may be under way at the end of a round, or the compiler finds no registers for all the widths.
         wgmma_wait<0>();
-        release(stage);
+        release(second);
+    }
+
+    if (step < steps)
+    {
+        const int last = ring.stage;
+        multiply(even);
+        wgmma_wait<0>();
+        release(last);
     }
 }
 
@@ -185,26 +187,16 @@ template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
                                              int steps)
 {
-    const int left = p.rows - tile.row0 - group * kGroupTileRows, halves = left <= 0 ? 0 : left <= 64 ? 1 : kHalves;
-    accumulate<kColumns>(d, ring, shared_address(shared), group, steps, halves);
+    accumulate<kColumns>(d, ring, shared_address(shared), steps);
     char* staged = shared + kOutBase + group * kOutBytes;
-#pragma unroll
-    for (int half = 0; half < kHalves; half++)
+    if constexpr (kFirst)
     {
-        if (half < halves)
-        {
-            const int place = group * kHalves + half;  // among the tile's stripes of 64 rows
-            float* sums = d + half * (kColumns / 2);
-            if constexpr (kFirst)
-            {
-                const Activation activation = {p.alpha, p.limit, p.up_bias};
-                store_act<kColumns, kOutBytes>(activation, tile, sums, staged, group, place, p.bias, p.factor, p.rows / 2, p.out, p.out_stride);
-            }
-            else
-            {
-                store_pairs<kColumns, kOutBytes>(tile, sums, staged, group, place, p.factor, p.rows, p.sorted_pairs, p.out, p.out_stride);
-            }
-        }
+        const Activation activation = {p.alpha, p.limit, p.up_bias};
+        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, p.bias, p.factor, p.rows / 2, p.out, p.out_stride);
+    }
+    else
+    {
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, p.factor, p.rows, p.sorted_pairs, p.out, p.out_stride);
     }
 }
 
@@ -214,22 +206,25 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kGroupDepth);
     Ring ring = {0, 0};
     Tile tile;
-    constexpr int kUnit = kTokens / 8;
+    constexpr int kUnit = kTokens == 64 ? 8 : 16;
     while (schedule.next(tile, p.experts))
     {
         // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
-        float d[kTokens / 2 * kHalves];
+        float d[kTokens / 2];
 #pragma unroll
-        for (int i = 0; i < kTokens / 2 * kHalves; i++)
+        for (int i = 0; i < kTokens / 2; i++)
         {
             d[i] = 0;
         }
 
         switch (ceil_div(tile.count, kUnit))
         {
-#define MOE_COLUMNS(n)                                                           \
-    case n:                                                                      \
-        compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, steps); \
+#define MOE_COLUMNS(n)                                                               \
+    case n:                                                                          \
+        if constexpr (n * kUnit <= kTokens)                                          \
+        {                                                                            \
+            compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, steps); \
+        }                                                                            \
         break;
             MOE_COLUMNS(1)
             MOE_COLUMNS(2)
@@ -239,6 +234,14 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
             MOE_COLUMNS(6)
             MOE_COLUMNS(7)
             MOE_COLUMNS(8)
+            MOE_COLUMNS(9)
+            MOE_COLUMNS(10)
+            MOE_COLUMNS(11)
+            MOE_COLUMNS(12)
+            MOE_COLUMNS(13)
+            MOE_COLUMNS(14)
+            MOE_COLUMNS(15)
+            MOE_COLUMNS(16)
 #undef MOE_COLUMNS
         }
     }
@@ -286,12 +289,12 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
 }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_EXPAND(moe_mxfp4_product1, MOE_TOKENS)(const __grid_constant__ Mxfp4GroupedParameters p)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) MOE_EXPAND(moe_mxfp4_product1, MOE_TOKENS)(const __grid_constant__ Mxfp4GroupedParameters p)
 {
     grouped_product<true>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_EXPAND(moe_mxfp4_product2, MOE_TOKENS)(const __grid_constant__ Mxfp4GroupedParameters p)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) MOE_EXPAND(moe_mxfp4_product2, MOE_TOKENS)(const __grid_constant__ Mxfp4GroupedParameters p)
 {
     grouped_product<false>(p);
 }
