@@ -30,7 +30,8 @@ constexpr int kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 static_assert(kTokens % kWideBox == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
-static_assert(kBlocks * 128 * (kLoaderRegisters + kGroups * kGroupRegisters) <= 65536, "the registers there are");
+static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
+              "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 }
 
 struct Mxfp4GroupedParameters
