@@ -11,7 +11,8 @@ internal static class MoeCommandLine
         Mixture-of-experts layers on whatever backends lie in the plugins folder.
 
         Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.
-        Exit codes: 0 right, 1 ran and is wrong, 2 bad option or file, 3 no backend can run it, 4 the backend failed, 130 interrupted.
+        Exit codes: 0 right, 1 ran and is wrong, 2 bad option or file, 3 no backend can run it, 4 the backend failed, 5 the device is
+        throttled and was not measured, 130 interrupted.
         """;
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)
@@ -62,6 +63,7 @@ internal static class MoeCommandLine
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
+            BenchCommand.Create(console),
             new HelpOption(),
             new VersionOption(),
         };

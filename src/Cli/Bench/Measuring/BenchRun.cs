@@ -1,0 +1,185 @@
+using System.Globalization;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>Measures everything that was asked for, one row after the other.</summary>
+internal sealed class BenchRun
+{
+    /// <summary>Multiplications in float64 that checking one row may cost.</summary>
+    private const double MultiplicationBudget = 1e9;
+
+    private readonly MoeHost _host;
+    private readonly BenchSettings _settings;
+    private readonly BenchPlan _plan;
+    private readonly IBenchProgress _progress;
+    private readonly CancellationToken _cancellationToken;
+    private BenchFloor _floor;
+
+    private BenchRun(MoeHost host, BenchSettings settings, BenchPlan plan, IBenchProgress progress, CancellationToken cancellationToken)
+    {
+        _host = host;
+        _settings = settings;
+        _plan = plan;
+        _progress = progress;
+        _cancellationToken = cancellationToken;
+    }
+
+    /// <summary>Runs the benchmark.</summary>
+    /// <exception cref="CommandException">The device is held back, or a backend that was named cannot be measured.</exception>
+    /// <exception cref="MoeException">A file or setting is wrong.</exception>
+    public static BenchResult Execute(
+        MoeHost host, BenchSettings settings, BenchPlan plan, IBenchProgress progress, CancellationToken cancellationToken) =>
+        new BenchRun(host, settings, plan, progress, cancellationToken).Execute();
+
+    private BenchResult Execute()
+    {
+        BenchTarget first = _plan.Targets[0];
+        BenchResult result;
+        _progress.Begin("ceilings", 1);
+        using (IMoeInstruments instruments = first.Instruments.CreateInstruments(first.Device))
+        {
+            Require(instruments.ReadCondition());
+            MoeCeilings ceilings = instruments.MeasureCeilings(_cancellationToken);
+
+            // Once more: a device that idles does not say what holds it back under load.
+            MoeDeviceCondition condition = Require(instruments.ReadCondition());
+            _floor = BenchFloor.Of(ceilings, first.Device);
+            result = Begin(condition, ceilings, first.Device);
+        }
+
+        _progress.Step();
+        Save(result);
+        foreach (IGrouping<MoeLayerShape, BenchTarget> targets in _plan.Targets.GroupBy(target => target.Shape))
+        {
+            _progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights", 1);
+            using var source = new BenchSource(targets.Key, _settings);
+            _progress.Step();
+            foreach (BenchTarget target in targets)
+            {
+                Measure(target, source, result);
+            }
+        }
+
+        return result;
+    }
+
+    private void Save(BenchResult result)
+    {
+        if (_settings.JsonPath is not null)
+        {
+            result.Save(_settings.JsonPath);
+        }
+    }
+
+    private BenchResult Begin(MoeDeviceCondition condition, MoeCeilings ceilings, MoeDevice device) => new()
+    {
+        Date = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+        Device = condition.Name,
+        Driver = condition.Driver,
+        Throttle = condition.Throttle,
+        CopyGbps = Math.Round(ceilings.CopyGigabytesPerSecond, 2),
+        ReadGbps = Math.Round(ceilings.ReadGigabytesPerSecond, 2),
+        Bf16Tflops = double.IsFinite(ceilings.MatrixTeraflops) ? Math.Round(ceilings.MatrixTeraflops, 4) : null,
+        MatrixSource = ceilings.MatrixSource,
+        FloorBandwidth = device.Kind == MoeDeviceKind.Cpu ? "read" : "copy",
+        Routing = _settings.RoutingName,
+        Seed = _settings.Seed,
+        Version = typeof(BenchRun).Assembly.GetName().Version!.ToString(3),
+        Notes = [.. _plan.Notes],
+    };
+
+    private void Measure(BenchTarget target, BenchSource source, BenchResult result)
+    {
+        string name = $"{target.Backend}, {LayerShapeText.SizesOf(target.Shape)}, {LayerShapeText.Name(target.Shape.WeightFormat)}";
+        try
+        {
+            _progress.Begin($"{name}: loading", 1);
+            using var layer = new BenchLayer(_host, target, source, _settings, _cancellationToken);
+            using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
+            _progress.Begin(name, _settings.Tokens.Count);
+            foreach (int tokens in _settings.Tokens)
+            {
+                _cancellationToken.ThrowIfCancellationRequested();
+                BenchRow row = MeasureRow(target, source, layer, instruments, tokens, result.Notes);
+                MoeDeviceCondition condition = Require(instruments.ReadCondition());
+                result.Rows.Add(row with { Throttle = condition.Throttle });
+                Save(result);
+                _progress.Step();
+            }
+        }
+        catch (Exception exception) when (exception is MoeException { Reason: not MoeReason.Configuration })
+        {
+            // The other backends are worth measuring all the same.
+            result.Notes.Add($"{name}: {exception.Message}");
+            result.HasFailed = true;
+        }
+    }
+
+    private BenchRow MeasureRow(
+        BenchTarget target, BenchSource source, BenchLayer layer, IMoeInstruments instruments, int tokens, List<string> notes)
+    {
+        int forwards = layer.Forwards(tokens);
+        layer.SpoilResults(tokens);
+        using IMoeRecording recording = instruments.Record(stream => layer.Enqueue(tokens, stream));
+        recording.Replay();
+        LayerBatch batch = layer.ReadResults(tokens);
+        OutputCheck check = OutputCheck.Create(
+            target.Shape, source.Weights, batch, layer.ErrorLimit, MultiplicationBudget, _cancellationToken);
+        double experts = DistinctExperts(batch.TopKIds, tokens);
+        double floor = _floor.Microseconds(target.Shape, tokens, experts);
+        var row = new BenchRow
+        {
+            Backend = target.Backend,
+            Shape = LayerShapeText.SizesOf(target.Shape),
+            Weights = LayerShapeText.Name(target.Shape.WeightFormat).ToLowerInvariant(),
+            Tokens = tokens,
+            FloorMicroseconds = Math.Round(floor, 3),
+            Kernels = recording.KernelCount / forwards,
+            WeightBytes = layer.WeightBytes,
+            WorkspaceBytes = layer.WorkspaceBytes,
+            RelativeError = double.IsFinite(check.Difference.RelativeError) ? check.Difference.RelativeError : null,
+            RelativeErrorLimit = layer.ErrorLimit,
+            DistinctExperts = Math.Round(experts, 3),
+            Right = check.Passed,
+        };
+        if (source.Strayed(batch.TopKIds) is > 0 and int strayed)
+        {
+            notes.Add($"{row.Backend}, {row.Shape}, {tokens} tokens: {strayed} of {batch.TopKIds.Rows} tokens went to other experts than {_settings.RoutingName} has.");
+        }
+
+        return row.Right ? Time(row, recording, forwards, target.Shape, floor, experts) : row;
+    }
+
+    private BenchRow Time(BenchRow row, IMoeRecording recording, int forwards, MoeLayerShape shape, double floor, double experts)
+    {
+        BenchTimes times = BenchTimes.Measure(recording, forwards, _settings, _cancellationToken);
+        return row with
+        {
+            Microseconds = Math.Round(times.Median, 3),
+            Spread = Math.Round(times.Spread, 3),
+            Replays = times.Count,
+            RatioToFloor = Math.Round(times.Median / floor, 4),
+            Gbps = Math.Round(BenchFloor.Bytes(shape, experts) / times.Median / 1e3, 2),
+            Tflops = Math.Round(BenchFloor.Operations(shape, row.Tokens) / times.Median / 1e6, 4),
+        };
+    }
+
+    /// <summary>Distinct experts of one forward, the mean of all.</summary>
+    private static unsafe double DistinctExperts(MoeTensorView ids, int tokens)
+    {
+        double sum = 0;
+        for (int first = 0; first < ids.Rows; first += tokens)
+        {
+            sum += new ReadOnlySpan<int>((void*)ids.RowAddress(first), tokens * ids.Columns).ToArray().Distinct().Count();
+        }
+
+        return sum * tokens / ids.Rows;
+    }
+
+    private static MoeDeviceCondition Require(MoeDeviceCondition condition) => !condition.IsUnfitForMeasuring
+        ? condition
+        : throw new CommandException(
+            ExitCode.Throttled,
+            $"{condition.Name} is held back ({condition.Throttle}): its figures would mean nothing, so they are not measured. "
+            + "Rows that were written before are of a device that was not.");
+}
