@@ -26,8 +26,7 @@ internal static class MoeCommandLine
                 console.WriteError(error.Message);
             }
 
-            Command command = result.CommandResult.Command;
-            string name = command == root ? root.Name : $"{root.Name} {command.Name}";
+            string name = Path(result.CommandResult);
             await console.Error.Profile.Out.Writer.WriteLineAsync($"'{name} --help' lists what is expected.");
             return ExitCode.BadInput;
         }
@@ -53,6 +52,10 @@ internal static class MoeCommandLine
             return ExitCode.Interrupted;
         }
     }
+
+    /// <summary>A command with those that it belongs to, as it is typed.</summary>
+    private static string Path(CommandResult result) =>
+        result.Parent is CommandResult parent ? $"{Path(parent)} {result.Command.Name}" : result.Command.Name;
 
     private static Command Create(CommandConsole console)
     {

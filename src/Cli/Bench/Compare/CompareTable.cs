@@ -49,7 +49,7 @@ internal static class CompareTable
     private static string Ratio(BenchRow row) => row.RatioToFloor is double ratio ? Text($"{ratio:0.00}") : "–";
 
     private static string Share(double? share, bool sign = true) => share is double value && double.IsFinite(value)
-        ? (100 * value).ToString(sign ? "+0.0 %;-0.0 %" : "0.0 %", CultureInfo.InvariantCulture).Replace(" %", "\u00A0%", StringComparison.Ordinal)
+        ? $"{(100 * value).ToString(sign ? "+0.0;-0.0;0.0" : "0.0", CultureInfo.InvariantCulture)}\u00A0%"
         : "–";
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

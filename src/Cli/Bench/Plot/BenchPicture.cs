@@ -6,7 +6,7 @@ namespace Moe.Plugins.Cli;
 /// <summary>A result as a picture: for each shape microseconds over tokens, both logarithmic.</summary>
 internal static class BenchPicture
 {
-    private const int PanelWidth = 900;
+    private const int PanelWidth = 1100;
     private const int PanelHeight = 700;
 
     /// <summary>Colours that people with any colour vision tell apart (Okabe, Ito, "Color Universal Design", 2008).</summary>
@@ -59,7 +59,7 @@ internal static class BenchPicture
 
             if (peers is not null)
             {
-                DrawPeers(plot, peers, shape, format.Key);
+                DrawPeers(plot, peers, shape, format.Key, rows.Max(row => row.Tokens));
             }
         }
 
@@ -72,7 +72,7 @@ internal static class BenchPicture
         };
         plot.Grid.MinorLineColor = Color.FromHex("#000000").WithAlpha(0.06);
         plot.Grid.MinorLineWidth = 1;
-        plot.ShowLegend(Alignment.UpperLeft);
+        plot.ShowLegend(Edge.Right);
         plot.Axes.AutoScale();
     }
 
@@ -99,14 +99,15 @@ internal static class BenchPicture
         line.MarkerSize = 8;
     }
 
-    private static void DrawPeers(Plot plot, PeerFigures peers, string shape, string weights)
+    private static void DrawPeers(Plot plot, PeerFigures peers, string shape, string weights, int mostTokens)
     {
         int marker = 0;
-        foreach (IGrouping<string, PeerPoint> peer in peers.Points(shape, weights).GroupBy(point => point.Name))
+        IEnumerable<PeerPoint> here = peers.Points(shape, weights).Where(point => point.Tokens <= mostTokens);
+        foreach (IGrouping<string, PeerPoint> peer in here.GroupBy(point => point.Name))
         {
             var points = plot.Add.ScatterPoints(
                 Log(peer.Select(point => (double)point.Tokens)), Log(peer.Select(point => point.Microseconds)), ScottPlot.Colors.Gray);
-            points.LegendText = $"{peer.Key} ({weights}, {peers.Date})";
+            points.LegendText = $"{peer.Key} ({weights}, {peers.Device}, {peers.Date})";
             points.MarkerShape = PeerMarkers[marker++ % PeerMarkers.Length];
             points.MarkerSize = 8;
             points.MarkerLineWidth = 1.5f;
