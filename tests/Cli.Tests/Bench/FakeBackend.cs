@@ -1,0 +1,29 @@
+namespace Moe.Plugins.Cli.Tests;
+
+/// <summary>A backend that lets the float64 oracle compute, and instruments whose answers a test knows.</summary>
+internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
+{
+    public double LastTokenFactor { get; init; } = 1;
+
+    public bool Misroutes { get; init; }
+
+    public bool IsFull { get; init; }
+
+    public Func<MoeWeightFormat, int> Score { get; init; } = _ => 1;
+
+    /// <summary>The device's condition each time that it is asked; the last one stays.</summary>
+    public IReadOnlyList<MoeDeviceCondition> Conditions { get; init; } = [new() { Name = "fake device", Driver = "1.2" }];
+
+    private int _asked;
+
+    public MoeProbeResult Probe(MoeProbeRequest request) =>
+        MoeProbeResult.Supported(MoeDevice.Cpu, "fake device", Score(request.Shape.WeightFormat));
+
+    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new FakeMethod(this);
+
+    public IMoeInstruments CreateInstruments(MoeDevice device) => new FakeInstruments(this);
+
+    public ValueTask DisposeAsync() => default;
+
+    public MoeDeviceCondition Condition() => Conditions[Math.Min(_asked++, Conditions.Count - 1)];
+}
