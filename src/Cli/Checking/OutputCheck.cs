@@ -19,6 +19,9 @@ internal sealed record OutputCheck
     /// <summary>The error that the backend promises to stay below.</summary>
     public required double Limit { get; init; }
 
+    /// <summary>What was computed in float64.</summary>
+    public required OracleResult Reference { get; init; }
+
     /// <summary>Whether it is right. NaN never is.</summary>
     public bool Passed => Difference.RelativeError <= Limit && Routing.IsTie;
 
@@ -52,8 +55,12 @@ internal sealed record OutputCheck
             Difference = TensorDifference.Measure(batch.Output, reference),
             Routing = routing,
             Limit = limit,
+            Reference = reference,
         };
     }
+
+    /// <summary>Whether another output of the same tokens, by the same experts, is right as well.</summary>
+    public bool Holds(MoeTensorView output) => TensorDifference.Measure(output, Reference).RelativeError <= Limit;
 
     /// <summary>Tokens from the first to the last, evenly spread.</summary>
     private static int[] Sample(MoeLayerShape shape, int tokens, double multiplications)

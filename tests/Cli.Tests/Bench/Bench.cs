@@ -7,7 +7,7 @@ internal sealed record Bench(int ExitCode, string Output, string Error, BenchRes
 {
     public static MoeLayerShape Shape { get; } = new() { ExpertCount = 8, HiddenSize = 96, IntermediateSize = 64, TopK = 2 };
 
-    public static BenchSettings Settings { get; } = new() { Shapes = [Shape], Tokens = [1, 3], Seconds = 0.01 };
+    public static BenchSettings Settings { get; } = new() { Shapes = [Shape], Tokens = [1, 3], Seconds = 0.005 };
 
     public static async Task<Bench> Run(Action<IMoeBuilder> addBackends, BenchSettings? settings = null)
     {

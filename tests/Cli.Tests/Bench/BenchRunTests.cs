@@ -55,6 +55,14 @@ public sealed class BenchRunTests
     }
 
     [Fact]
+    public async Task What_was_timed_must_be_right_as_well()
+    {
+        Bench bench = await Bench.Run<TiringPlugin>();
+        Assert.Equal(ExitCode.Wrong, bench.ExitCode);
+        Assert.All(bench.Result!.Rows, row => Assert.Null(row.Microseconds));
+    }
+
+    [Fact]
     public async Task Other_experts_than_the_routers_are_wrong()
     {
         Bench bench = await Bench.Run<MisroutingPlugin>();

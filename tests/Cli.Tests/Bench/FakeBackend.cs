@@ -5,6 +5,12 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
 {
     public double LastTokenFactor { get; init; } = 1;
 
+    /// <summary>From this replay on the last token is off, not before.</summary>
+    public int FirstWrongReplay { get; init; }
+
+    /// <summary>The replay that runs.</summary>
+    public int Replay { get; set; }
+
     public bool Misroutes { get; init; }
 
     public bool IsFull { get; init; }

@@ -17,13 +17,13 @@ internal sealed class FakeInstruments(FakeBackend backend) : IMoeInstruments
         MatrixSource = "a test",
     };
 
-    public IMoeRecording Record(Action<nint> enqueue) => new Recording(enqueue);
+    public IMoeRecording Record(Action<nint> enqueue) => new Recording(backend, enqueue);
 
     public void Dispose()
     {
     }
 
-    private sealed class Recording(Action<nint> enqueue) : IMoeRecording
+    private sealed class Recording(FakeBackend backend, Action<nint> enqueue) : IMoeRecording
     {
         private int _replays;
 
@@ -31,12 +31,8 @@ internal sealed class FakeInstruments(FakeBackend backend) : IMoeInstruments
 
         public double Replay()
         {
-            // The numbers of later replays are as right as those of the first, and the oracle takes its time.
-            if (_replays == 0)
-            {
-                enqueue(0);
-            }
-
+            backend.Replay = _replays;
+            enqueue(0);
             return FirstTime + _replays++;
         }
 

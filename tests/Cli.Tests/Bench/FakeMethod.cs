@@ -28,12 +28,12 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
         OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, arguments.Input);
         for (int token = 0; token < arguments.Input.Rows; token++)
         {
-            bool isLast = token == arguments.Input.Rows - 1;
+            bool isOff = token == arguments.Input.Rows - 1 && backend.Replay >= backend.FirstWrongReplay;
             Span<ushort> output = BFloat16.Row(arguments.Output, token);
             ReadOnlySpan<double> values = result.Output(token).Span;
             for (int i = 0; i < values.Length; i++)
             {
-                output[i] = BFloat16.FromSingle((float)(values[i] * (isLast ? backend.LastTokenFactor : 1)));
+                output[i] = BFloat16.FromSingle((float)(values[i] * (isOff ? backend.LastTokenFactor : 1)));
             }
 
             var ids = new Span<int>((void*)arguments.TopKIds.RowAddress(token), arguments.TopKIds.Columns);

@@ -12,6 +12,12 @@ public sealed class WrongPlugin : IMoePlugin
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { LastTokenFactor = 1.05 };
 }
 
+/// <summary>Is right at first, and wrong when it is replayed.</summary>
+public sealed class TiringPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { LastTokenFactor = 1.05, FirstWrongReplay = 2 };
+}
+
 /// <summary>Sends every token to the first experts.</summary>
 public sealed class MisroutingPlugin : IMoePlugin
 {
