@@ -45,10 +45,13 @@ internal static class BenchPicture
 
     private static void Draw(Plot plot, BenchResult result, string shape, BenchRow[] rows, PeerFigures? peers)
     {
-        plot.Title($"{shape}, {result.Device}, {result.Day}, {result.Routing} routing");
+        string grey = peers is null ? "" : $"\ngrey: peers on {peers.Device}, {peers.Date}";
+        plot.Title($"{shape}, {result.Device}, {result.Day}, {result.Routing} routing{grey}");
         plot.XLabel("tokens");
         plot.YLabel("microseconds a layer");
         int color = 0;
+        int marker = 0;
+        int mostTokens = rows.Max(row => row.Tokens);
         foreach (IGrouping<string, BenchRow> format in rows.GroupBy(row => row.Weights))
         {
             DrawFloor(plot, format.Key, format);
@@ -59,19 +62,12 @@ internal static class BenchPicture
 
             if (peers is not null)
             {
-                DrawPeers(plot, peers, shape, format.Key, rows.Max(row => row.Tokens));
+                marker = DrawPeers(plot, peers.Points(shape, format.Key).Where(point => point.Tokens <= mostTokens), format.Key, marker);
             }
         }
 
         plot.Axes.Bottom.TickGenerator = Ticks(rows.Select(row => row.Tokens));
-        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic
-        {
-            MinorTickGenerator = new ScottPlot.TickGenerators.LogMinorTickGenerator(),
-            IntegerTicksOnly = true,
-            LabelFormatter = value => Math.Pow(10, value).ToString("#,0.##", CultureInfo.InvariantCulture),
-        };
-        plot.Grid.MinorLineColor = Color.FromHex("#000000").WithAlpha(0.06);
-        plot.Grid.MinorLineWidth = 1;
+        plot.Axes.Left.TickGenerator = TimeTicks(rows);
         plot.ShowLegend(Edge.Right);
         plot.Axes.AutoScale();
     }
@@ -99,19 +95,21 @@ internal static class BenchPicture
         line.MarkerSize = 8;
     }
 
-    private static void DrawPeers(Plot plot, PeerFigures peers, string shape, string weights, int mostTokens)
+    /// <summary>Draws points without lines.</summary>
+    /// <returns>The next marker, so that no two peers have the same.</returns>
+    private static int DrawPeers(Plot plot, IEnumerable<PeerPoint> peers, string weights, int marker)
     {
-        int marker = 0;
-        IEnumerable<PeerPoint> here = peers.Points(shape, weights).Where(point => point.Tokens <= mostTokens);
-        foreach (IGrouping<string, PeerPoint> peer in here.GroupBy(point => point.Name))
+        foreach (IGrouping<string, PeerPoint> peer in peers.GroupBy(point => point.Name))
         {
             var points = plot.Add.ScatterPoints(
                 Log(peer.Select(point => (double)point.Tokens)), Log(peer.Select(point => point.Microseconds)), ScottPlot.Colors.Gray);
-            points.LegendText = $"{peer.Key} ({weights}, {peers.Device}, {peers.Date})";
+            points.LegendText = $"{peer.Key} ({weights})";
             points.MarkerShape = PeerMarkers[marker++ % PeerMarkers.Length];
             points.MarkerSize = 8;
             points.MarkerLineWidth = 1.5f;
         }
+
+        return marker;
     }
 
     private static ScottPlot.TickGenerators.NumericManual Ticks(IEnumerable<int> tokens)
@@ -120,6 +118,24 @@ internal static class BenchPicture
         foreach (int count in tokens.Distinct())
         {
             ticks.AddMajor(Math.Log10(count), count.ToString(CultureInfo.InvariantCulture));
+        }
+
+        return ticks;
+    }
+
+    /// <summary>1, 2 and 5 times the powers of ten, far enough to both sides for peers that are slower or faster.</summary>
+    private static ScottPlot.TickGenerators.NumericManual TimeTicks(BenchRow[] rows)
+    {
+        var ticks = new ScottPlot.TickGenerators.NumericManual();
+        int first = (int)Math.Floor(Math.Log10(rows.Min(row => row.FloorMicroseconds))) - 1;
+        int last = (int)Math.Ceiling(Math.Log10(rows.Max(row => row.Microseconds!.Value))) + 1;
+        for (int power = first; power <= last; power++)
+        {
+            foreach (int digit in (int[])[1, 2, 5])
+            {
+                double time = digit * Math.Pow(10, power);
+                ticks.AddMajor(Math.Log10(time), time.ToString("#,0.###", CultureInfo.InvariantCulture));
+            }
         }
 
         return ticks;
