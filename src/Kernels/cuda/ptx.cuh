@@ -41,6 +41,29 @@ __device__ __forceinline__ int4 load_coherent(const int4* p)
     return v;
 }
 
+/// What an add_release elsewhere has published.
+__device__ __forceinline__ int load_acquire(const int* p)
+{
+    int v;
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
+/// Adds, and publishes this thread's earlier writes, and those it has seen; returns the value before.
+__device__ __forceinline__ int add_release(int* p, int v)
+{
+    int before;
+    asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], %2;" : "=r"(before) : "l"(p), "r"(v) : "memory");
+    return before;
+}
+
+__device__ __forceinline__ u32 load_shared_word(u32 address)
+{
+    u32 v;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+    return v;
+}
+
 __device__ __forceinline__ uint4 load_shared(u32 address)
 {
     uint4 v;

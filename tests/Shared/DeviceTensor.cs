@@ -1,6 +1,6 @@
 using Moe.Plugins.Conformance;
 
-namespace Moe.Plugins.Bf16.Tests;
+namespace Moe.Plugins.Tests;
 
 /// <summary>
 /// A tensor on the layer's device with garbage (all bits set, which is NaN in both float types) around it and between its rows, so that

@@ -1,6 +1,6 @@
 using Moe.Plugins.Conformance;
 
-namespace Moe.Plugins.Bf16.Tests;
+namespace Moe.Plugins.Tests;
 
 /// <summary>One forward in guarded buffers on the device, and what came back.</summary>
 internal sealed class DeviceRun : IDisposable
