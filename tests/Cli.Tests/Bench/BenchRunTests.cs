@@ -103,6 +103,21 @@ public sealed class BenchRunTests
     }
 
     [Fact]
+    public async Task One_run_measures_one_device()
+    {
+        Bench bench = await Bench.Run(builder => builder.AddBackend<GraphicsPlugin>("Graphics"), Bench.Settings with { Tokens = [1] });
+        BenchRow row = Assert.Single(bench.Result!.Rows);
+        Assert.Equal(("Graphics", "copy"), (row.Backend, bench.Result.FloorBandwidth));
+        Assert.Equal(2 * 3 * 96 * 64 / 32 * 17 / 100e3, row.FloorMicroseconds, 1e-3);
+        Assert.Contains("RightPlugin runs on cpu", bench.Output, StringComparison.Ordinal);
+
+        BenchSettings both = Bench.Settings with { Backends = ["RightPlugin", "Graphics"] };
+        bench = await Bench.Run(builder => builder.AddBackend<GraphicsPlugin>("Graphics"), both);
+        Assert.Equal(ExitCode.NoBackend, bench.ExitCode);
+        Assert.Contains("--device", bench.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_backend_that_fails_does_not_stop_the_others()
     {
         Bench bench = await Bench.Run(builder => builder.AddBackend<FullPlugin>("A"), Bench.Settings with { Backends = ["A", "RightPlugin"] });

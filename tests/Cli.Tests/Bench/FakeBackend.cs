@@ -13,6 +13,9 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
 
     public bool Misroutes { get; init; }
 
+    /// <summary>The device that it says it has; its memory is the process's all the same.</summary>
+    public MoeDevice Device { get; init; } = MoeDevice.Cpu;
+
     public bool IsFull { get; init; }
 
     public Func<MoeWeightFormat, int> Score { get; init; } = _ => 1;
@@ -23,7 +26,7 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
     private int _asked;
 
     public MoeProbeResult Probe(MoeProbeRequest request) =>
-        MoeProbeResult.Supported(MoeDevice.Cpu, "fake device", Score(request.Shape.WeightFormat));
+        MoeProbeResult.Supported(Device, "fake device", Score(request.Shape.WeightFormat));
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new FakeMethod(this);
 

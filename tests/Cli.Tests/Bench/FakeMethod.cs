@@ -10,7 +10,7 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     public IMoeMemory Memory => this;
 
-    public MoeDevice Device => MoeDevice.Cpu;
+    public MoeDevice Device => backend.Device;
 
     public int RoundUpHiddenSize(int hiddenSize) => hiddenSize;
 
@@ -25,7 +25,7 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
     public void Forward(MoeForwardArguments arguments)
     {
         var block = (Block)arguments.Weights;
-        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, arguments.Input);
+        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, OnHost(arguments.Input));
         for (int token = 0; token < arguments.Input.Rows; token++)
         {
             bool isOff = token == arguments.Input.Rows - 1 && backend.Replay >= backend.FirstWrongReplay;
@@ -44,6 +44,9 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
             }
         }
     }
+
+    private static MoeTensorView OnHost(MoeTensorView view) =>
+        new(view.Address, MoeDevice.Cpu, view.ElementType, view.Rows, view.Columns, view.RowStride);
 
     public nint Allocate(long byteCount) => (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
 

@@ -55,3 +55,9 @@ public sealed class FullPlugin : IMoePlugin
 {
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { IsFull = true };
 }
+
+/// <summary>Is on a GPU.</summary>
+public sealed class GraphicsPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Device = MoeDevice.Cuda(0), Score = _ => 200 };
+}

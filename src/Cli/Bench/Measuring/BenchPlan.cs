@@ -24,7 +24,7 @@ internal sealed class BenchPlan
         plan.Add();
         return plan.Targets.Count > 0
             ? plan
-            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure. {string.Join(' ', plan.Notes)}");
+            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure:\n{string.Join('\n', plan.Notes)}");
     }
 
     private void Add()
@@ -61,7 +61,9 @@ internal sealed class BenchPlan
         MoeSelectionReport? best = reports.Where(report => report.Selected is not null).MaxBy(report => report.Selected!.Score);
         if (best is null)
         {
-            return reports[0].Sentence;
+            // What the report says of a backend that was named; of one that nobody named, its own words are enough.
+            MoeCandidate? candidate = reports[0].Candidates.FirstOrDefault(candidate => candidate.Id.Equals(id, StringComparison.OrdinalIgnoreCase));
+            return _settings.Backends.Count > 0 || candidate is null ? reports[0].Sentence : $"{candidate.Id} is not measured: {candidate.Message}";
         }
 
         MoeCandidate selected = best.Selected!;

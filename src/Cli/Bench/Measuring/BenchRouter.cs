@@ -51,11 +51,11 @@ internal sealed class BenchRouter : IDisposable
 
     /// <summary>
     /// Adds to a token what makes this router choose the given experts: a multiple of their weights' signs, which are nearly orthogonal.
-    /// Eight standard deviations of what a random token's logits are apart leave no doubt.
+    /// Ten standard deviations of what a random token's logits are apart leave no doubt.
     /// </summary>
     public void Plant(Span<ushort> token, ReadOnlySpan<int> experts)
     {
-        float step = (float)(8 * LogitDeviation / Math.Sqrt(token.Length));
+        float step = (float)(10 * LogitDeviation / Math.Sqrt(token.Length));
         for (int column = 0; column < token.Length; column++)
         {
             float value = BFloat16.ToSingle(token[column]);
