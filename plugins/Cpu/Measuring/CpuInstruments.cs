@@ -3,7 +3,9 @@ namespace Moe.Plugins.Cpu;
 /// <summary>Measures the processor with the backend's own threads.</summary>
 internal sealed class CpuInstruments(CpuTeam team) : IMoeInstruments
 {
-    public MoeDeviceCondition ReadCondition() => new() { Name = ProcessorName.Read() };
+    private readonly OtherWork _others = new();
+
+    public MoeDeviceCondition ReadCondition() => new() { Name = ProcessorName.Read(), Throttle = _others.Describe() };
 
     public MoeCeilings MeasureCeilings(CancellationToken cancellationToken)
     {

@@ -14,14 +14,22 @@ internal sealed class BenchProgress : IBenchProgress
         ? work(new BenchProgress(null))
         : console.Error.Progress()
             .AutoClear(true)
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new ElapsedTimeColumn(), new SpinnerColumn())
+
+            // No thread that draws while the clock runs: on a processor it would take part in what is measured.
+            .AutoRefresh(false)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn())
             .Start(context => work(new BenchProgress(context)));
 
     public void Begin(string what, int steps)
     {
         _task?.StopTask();
         _task = _context?.AddTask(Markup.Escape(what), maxValue: steps);
+        _context?.Refresh();
     }
 
-    public void Step() => _task?.Increment(1);
+    public void Step()
+    {
+        _task?.Increment(1);
+        _context?.Refresh();
+    }
 }

@@ -21,6 +21,12 @@ internal static class BenchTable
             console.Write(Rows(rows));
         }
 
+        foreach (IGrouping<string?, BenchRow> rows in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
+        {
+            string where = string.Join(", ", rows.Select(row => Text($"{row.Backend} {row.Shape} {row.Tokens}")));
+            console.MarkupLineInterpolated($"[yellow]held back[/] ({rows.Key}): {where}");
+        }
+
         foreach (string note in result.Notes)
         {
             console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
