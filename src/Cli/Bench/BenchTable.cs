@@ -27,7 +27,7 @@ internal static class BenchTable
             console.MarkupLineInterpolated($"[yellow]held back[/] ({rows.Key}): {where}");
         }
 
-        foreach (string note in result.Notes)
+        foreach (string note in result.Notes.Concat(result.Skipped))
         {
             console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
         }

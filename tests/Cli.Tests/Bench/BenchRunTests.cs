@@ -103,6 +103,15 @@ public sealed class BenchRunTests
     }
 
     [Fact]
+    public async Task Ceilings_that_change_during_a_run_are_told()
+    {
+        Assert.Empty((await Bench.Run<RightPlugin>()).Result!.Notes);
+        Bench bench = await Bench.Run<FadingPlugin>();
+        Assert.Contains("from 1 to 0.9 TFLOP/s", Assert.Single(bench.Result!.Notes), StringComparison.Ordinal);
+        Assert.Contains("from 1 to 0.9 TFLOP/s", bench.Output.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task One_run_measures_one_device()
     {
         Bench bench = await Bench.Run(builder => builder.AddBackend<GraphicsPlugin>("Graphics"), Bench.Settings with { Tokens = [1] });

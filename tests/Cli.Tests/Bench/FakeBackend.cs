@@ -23,6 +23,10 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
     /// <summary>The device's condition each time that it is asked; the last one stays.</summary>
     public IReadOnlyList<MoeDeviceCondition> Conditions { get; init; } = [new() { Name = "fake device", Driver = "1.2" }];
 
+    /// <summary>Share of its matrix rate that is left each time that the ceilings are measured.</summary>
+    public double RateLeft { get; init; } = 1;
+
+    private double _rate = 1;
     private int _asked;
 
     public MoeProbeResult Probe(MoeProbeRequest request) =>
@@ -33,6 +37,13 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
     public IMoeInstruments CreateInstruments(MoeDevice device) => new FakeInstruments(this);
 
     public ValueTask DisposeAsync() => default;
+
+    public double NextRate()
+    {
+        double rate = _rate;
+        _rate *= RateLeft;
+        return rate;
+    }
 
     public MoeDeviceCondition Condition() => Conditions[Math.Min(_asked++, Conditions.Count - 1)];
 }

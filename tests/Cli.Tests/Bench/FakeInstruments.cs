@@ -13,7 +13,7 @@ internal sealed class FakeInstruments(FakeBackend backend) : IMoeInstruments
     {
         CopyGigabytesPerSecond = 100,
         ReadGigabytesPerSecond = ReadGigabytesPerSecond,
-        MatrixTeraflops = Teraflops,
+        MatrixTeraflops = Teraflops * backend.NextRate(),
         MatrixSource = "a test",
     };
 

@@ -61,3 +61,9 @@ public sealed class GraphicsPlugin : IMoePlugin
 {
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Device = MoeDevice.Cuda(0), Score = _ => 200 };
 }
+
+/// <summary>Is on a device that loses a tenth of its rate over time.</summary>
+public sealed class FadingPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { RateLeft = 0.9 };
+}

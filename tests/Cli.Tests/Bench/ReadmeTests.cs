@@ -9,7 +9,7 @@ public sealed class ReadmeTests : IDisposable
     {
         string[] results = Files("bench/results");
         Assert.NotEmpty(results);
-        string expected = PerformanceText.Write([.. results.Select(BenchResult.Load)], [.. Files("bench/peers").Select(PeerFigures.Load)]);
+        string expected = PerformanceText.Write([.. results.Select(file => ResultFile.Load(file, Repository.Root))], [.. Files("bench/peers").Select(PeerFigures.Load)]);
         string readme = ReadmeSection.Read(Path.Combine(Repository.Root, "README.md"));
         Assert.True(
             expected == readme,
@@ -36,7 +36,23 @@ public sealed class ReadmeTests : IDisposable
         Assert.Contains("| 1 | 20.0 | 40.0 ± 1.00 | 2.00 | 3.06 (ggml) |", text, StringComparison.Ordinal);
         Assert.Contains("| 2 | 40.0 | wrong | |", text, StringComparison.Ordinal);
         Assert.Contains("| 1 | 45.0 | 90.0 ± 1.00 | 2.00 | 2.24 (torch) |", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("![", text, StringComparison.Ordinal);
         Assert.Contains("weights rotated over four copies", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_picture_beside_a_result_is_shown()
+    {
+        string readme = _folder.File("README.md");
+        Write(readme, $"{ReadmeSection.Begin}\n{ReadmeSection.End}\n");
+        string json = Path.Combine(Directory.CreateDirectory(_folder.File("results")).FullName, "r.json");
+        Results.Of(Results.Row(1, 40), Results.Row(2, 50)).Save(json);
+        await Cli.Run("bench", "plot", json);
+        Assert.Equal(0, (await Cli.Run("bench", "readme", json, "--readme", readme)).ExitCode);
+        Assert.Contains(
+            "![NVIDIA H100 80GB HBM3, 2026-11-23](results/r.png)",
+            await File.ReadAllTextAsync(readme, TestContext.Current.CancellationToken),
+            StringComparison.Ordinal);
     }
 
     [Theory]

@@ -15,7 +15,7 @@ internal sealed class BenchPlan
     public List<BenchTarget> Targets { get; } = [];
 
     /// <summary>Backends that nobody named and that cannot be measured, and why.</summary>
-    public List<string> Notes { get; } = [];
+    public List<string> Skipped { get; } = [];
 
     /// <exception cref="CommandException">A backend that was named cannot be measured, or none can.</exception>
     public static BenchPlan Create(MoeHost host, BenchSettings settings)
@@ -24,7 +24,7 @@ internal sealed class BenchPlan
         plan.Add();
         return plan.Targets.Count > 0
             ? plan
-            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure:\n{string.Join('\n', plan.Notes)}");
+            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure:\n{string.Join('\n', plan.Skipped)}");
     }
 
     private void Add()
@@ -47,9 +47,9 @@ internal sealed class BenchPlan
                     throw new CommandException(ExitCode.NoBackend, refusal);
                 }
 
-                if (refusal is not null && !Notes.Contains(refusal))
+                if (refusal is not null && !Skipped.Contains(refusal))
                 {
-                    Notes.Add(refusal);
+                    Skipped.Add(refusal);
                 }
             }
         }

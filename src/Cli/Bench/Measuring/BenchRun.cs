@@ -8,6 +8,9 @@ internal sealed class BenchRun
     /// <summary>Multiplications in float64 that checking one row may cost.</summary>
     private const double MultiplicationBudget = 1e9;
 
+    /// <summary>Change of the ceilings over a run that is worth telling.</summary>
+    private const double NotableDrift = 0.05;
+
     private readonly MoeHost _host;
     private readonly BenchSettings _settings;
     private readonly BenchPlan _plan;
@@ -60,7 +63,25 @@ internal sealed class BenchRun
             }
         }
 
+        NoteDrift(first, result);
+        Save(result);
         return result;
+    }
+
+    /// <summary>Measures the ceilings once more: on a shared machine others take and give back what floors are of.</summary>
+    private void NoteDrift(BenchTarget target, BenchResult result)
+    {
+        _progress.Begin("ceilings again", 1);
+        using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
+        var after = BenchFloor.Of(instruments.MeasureCeilings(_cancellationToken), target.Device);
+        bool isSteady = Math.Abs((after.GigabytesPerSecond / _floor.GigabytesPerSecond) - 1) <= NotableDrift
+            && Math.Abs((after.Teraflops / _floor.Teraflops ?? 1) - 1) <= NotableDrift;
+        if (!isSteady)
+        {
+            result.Notes.Add(string.Create(
+                CultureInfo.InvariantCulture,
+                $"The ceilings changed during the run: bandwidth from {_floor.GigabytesPerSecond:0.0} to {after.GigabytesPerSecond:0.0} GB/s, rate from {_floor.Teraflops:0.###} to {after.Teraflops:0.###} TFLOP/s. Floors are of the first; ratios to them are no surer than that."));
+        }
     }
 
     private void Save(BenchResult result)
@@ -85,7 +106,7 @@ internal sealed class BenchRun
         Routing = _settings.RoutingName,
         Seed = _settings.Seed,
         Version = typeof(BenchRun).Assembly.GetName().Version!.ToString(3),
-        Notes = [.. _plan.Notes],
+        Skipped = _plan.Skipped,
     };
 
     private void Measure(BenchTarget target, BenchSource source, BenchResult result)

@@ -7,13 +7,19 @@ namespace Moe.Plugins.Cli;
 internal static class PerformanceText
 {
     /// <summary>Writes a readme's section: for each device, shape and format of weights a table, with the best of the peers beside it.</summary>
-    public static string Write(IReadOnlyList<BenchResult> results, IReadOnlyList<PeerFigures> peers)
+    public static string Write(IReadOnlyList<ResultFile> results, IReadOnlyList<PeerFigures> peers)
     {
         var text = new StringBuilder();
-        foreach (BenchResult result in results)
+        foreach ((BenchResult result, string? picture) in results)
         {
             PeerFigures[] known = [.. peers.Where(peer => peer.IsOf(result.Device))];
             AddHeader(text, result, known);
+            if (picture is not null)
+            {
+                text.AppendLine($"![{result.Device}, {result.Day}]({picture})");
+                text.AppendLine();
+            }
+
             foreach (IGrouping<(string Shape, string Weights), BenchRow> rows in result.Rows.GroupBy(row => (row.Shape, row.Weights)))
             {
                 AddTable(text, rows.Key.Shape, rows.Key.Weights, [.. rows], known);
@@ -37,6 +43,11 @@ internal static class PerformanceText
         foreach (PeerFigures peer in peers)
         {
             text.AppendLine(Invariant($"Peers, {peer.Device}, {peer.Date}: {peer.Measured} Their best time ÷ the floor of their own run stands beside ours."));
+        }
+
+        foreach (string note in result.Notes)
+        {
+            text.AppendLine($"Note: {note}");
         }
 
         text.AppendLine();

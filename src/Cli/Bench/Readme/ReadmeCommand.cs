@@ -38,10 +38,11 @@ internal static class ReadmeCommand
     private static int Execute(ParseResult result, CommandConsole console)
     {
         string path = result.GetRequiredValue(Readme);
-        BenchResult[] results = [.. result.GetRequiredValue(Results).Select(BenchResult.Load)];
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        ResultFile[] results = [.. result.GetRequiredValue(Results).Select(file => ResultFile.Load(file, folder))];
         PeerFigures[] peers = [.. (result.GetValue(Peers) ?? []).Select(PeerFigures.Load)];
         ReadmeSection.Replace(path, PerformanceText.Write(results, peers));
-        console.Out.WriteLine($"{path}: {HumanText.Count(results.Sum(measured => measured.Rows.Count), "row")}");
+        console.Out.WriteLine($"{path}: {HumanText.Count(results.Sum(measured => measured.Result.Rows.Count), "row")}");
         return ExitCode.Ok;
     }
 }

@@ -49,8 +49,11 @@ internal sealed record BenchResult
 
     public List<BenchRow> Rows { get; init; } = [];
 
-    /// <summary>What was asked for and could not be measured, and why.</summary>
+    /// <summary>What went otherwise than it was asked for.</summary>
     public List<string> Notes { get; init; } = [];
+
+    /// <summary>Backends that nobody named and that could not be measured, and why.</summary>
+    public List<string> Skipped { get; init; } = [];
 
     /// <summary>Whether a backend failed; <see cref="Notes"/> say how.</summary>
     [JsonIgnore]
