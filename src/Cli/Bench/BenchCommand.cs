@@ -40,9 +40,21 @@ internal static class BenchCommand
     /// <returns>The exit code.</returns>
     public static int Execute(MoeHost host, BenchSettings settings, CommandConsole console, CancellationToken cancellationToken)
     {
-        BenchPlan plan = BenchPlan.Create(host, settings);
-        BenchResult result = BenchProgress.Run(console, progress => BenchRun.Execute(host, settings, plan, progress, cancellationToken));
-        BenchTable.Write(console.Out, result);
+        var run = new BenchRun(host, settings, cancellationToken);
+        BenchResult result;
+        try
+        {
+            result = BenchProgress.Run(console, run.Execute);
+        }
+        finally
+        {
+            // Also what was measured before something ended the run.
+            if (run.Result is BenchResult measured)
+            {
+                BenchTable.Write(console.Out, measured);
+            }
+        }
+
         if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
         {
             BenchPicture.Save(settings.PlotPath, result, settings.Peers);
@@ -57,6 +69,13 @@ internal static class BenchCommand
     {
         BenchSettings settings = BenchSettings.Read(result);
         await using MoeHost host = HostFactory.Create(result);
-        return Execute(host, settings, console, cancellationToken);
+        try
+        {
+            return Execute(host, settings, console, cancellationToken);
+        }
+        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint or MoeReason.Shape))
+        {
+            throw new CommandException(ExitCode.Failed, exception.Message, exception);
+        }
     }
 }

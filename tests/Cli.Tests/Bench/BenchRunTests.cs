@@ -87,6 +87,7 @@ public sealed class BenchRunTests
         Bench bench = await Bench.Run<HotPlugin>();
         Assert.Equal(ExitCode.Throttled, bench.ExitCode);
         Assert.Equal([1], bench.Result!.Rows.Select(row => row.Tokens));
+        Assert.Contains("8,96,64,2", bench.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -14,28 +14,29 @@ internal sealed class BenchRun
     private readonly MoeHost _host;
     private readonly BenchSettings _settings;
     private readonly BenchPlan _plan;
-    private readonly IBenchProgress _progress;
     private readonly CancellationToken _cancellationToken;
+    private IBenchProgress _progress = null!;
     private BenchFloor _floor;
 
-    private BenchRun(MoeHost host, BenchSettings settings, BenchPlan plan, IBenchProgress progress, CancellationToken cancellationToken)
+    /// <summary>Finds out what there is to measure.</summary>
+    /// <exception cref="CommandException">A backend that was named cannot be measured, or none can.</exception>
+    public BenchRun(MoeHost host, BenchSettings settings, CancellationToken cancellationToken)
     {
         _host = host;
         _settings = settings;
-        _plan = plan;
-        _progress = progress;
+        _plan = BenchPlan.Create(host, settings);
         _cancellationToken = cancellationToken;
     }
 
-    /// <summary>Runs the benchmark.</summary>
-    /// <exception cref="CommandException">The device is held back, or a backend that was named cannot be measured.</exception>
-    /// <exception cref="MoeException">A file or setting is wrong.</exception>
-    public static BenchResult Execute(
-        MoeHost host, BenchSettings settings, BenchPlan plan, IBenchProgress progress, CancellationToken cancellationToken) =>
-        new BenchRun(host, settings, plan, progress, cancellationToken).Execute();
+    /// <summary>What was measured so far; null before the ceilings are.</summary>
+    public BenchResult? Result { get; private set; }
 
-    private BenchResult Execute()
+    /// <summary>Runs the benchmark.</summary>
+    /// <exception cref="CommandException">The device is held back.</exception>
+    /// <exception cref="MoeException">A file or setting is wrong.</exception>
+    public BenchResult Execute(IBenchProgress progress)
     {
+        _progress = progress;
         BenchTarget first = _plan.Targets[0];
         BenchResult result;
         _progress.Begin("ceilings", 1);
@@ -47,7 +48,7 @@ internal sealed class BenchRun
             // Once more: a device that idles does not say what holds it back under load.
             MoeDeviceCondition condition = Require(instruments.ReadCondition());
             _floor = BenchFloor.Of(ceilings, first.Device);
-            result = Begin(condition, ceilings, first.Device);
+            Result = result = Begin(condition, ceilings, first.Device);
         }
 
         _progress.Step();
