@@ -66,6 +66,7 @@ internal static class MoeCommandLine
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
+            VerifyCommand.Create(console),
             BenchCommand.Create(console),
             new HelpOption(),
             new VersionOption(),

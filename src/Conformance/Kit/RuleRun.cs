@@ -22,7 +22,7 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     /// <summary>The layers that the backend can run, of those that the kit has; at least one, or the rule does not apply.</summary>
     public IReadOnlyList<MoeLayerShape> Shapes(Func<MoeLayerShape, bool>? filter = null)
     {
-        string refusal = "the kit has no layer for it";
+        string? refusal = null;
         var shapes = new List<MoeLayerShape>();
         foreach (MoeLayerShape shape in KitShapes.All.Where(shape => filter?.Invoke(shape) ?? true))
         {
@@ -33,16 +33,42 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
             }
             else
             {
-                refusal = answer.Message;
+                refusal ??= answer.Message;
             }
         }
 
         if (shapes.Count == 0)
         {
-            NotSupported(refusal);
+            NotSupported(refusal ?? "the kit has no layer for it");
         }
 
         return shapes;
+    }
+
+    /// <summary>The methods that the backend makes for the kit's layers: that takes no device.</summary>
+    public IEnumerable<Func<IMoeQuantMethod>> Methods()
+    {
+        bool hasAny = false;
+        foreach (MoeLayerShape shape in KitShapes.All)
+        {
+            var request = new MoeProbeRequest { Shape = shape, Device = Subject.Device };
+            try
+            {
+                Subject.Backend.CreateQuantMethod(request).Dispose();
+            }
+            catch (MoeException)
+            {
+                continue;
+            }
+
+            hasAny = true;
+            yield return () => Subject.Backend.CreateQuantMethod(request);
+        }
+
+        if (!hasAny)
+        {
+            NotSupported("the backend makes no method for any layer of the kit");
+        }
     }
 
     /// <summary>Makes a layer; what fails from here on is said of it.</summary>

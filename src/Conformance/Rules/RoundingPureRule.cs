@@ -7,12 +7,11 @@ internal sealed class RoundingPureRule() : ConformanceRule(
 
     internal override void Check(RuleRun run)
     {
-        foreach (MoeLayerShape shape in run.Shapes())
+        foreach (Func<IMoeQuantMethod> make in run.Methods())
         {
-            var request = new MoeProbeRequest { Shape = shape, Device = run.Subject.Device };
-            using IMoeQuantMethod one = run.Subject.Backend.CreateQuantMethod(request);
+            using IMoeQuantMethod one = make();
             string first = Describe(one);
-            using IMoeQuantMethod other = run.Subject.Backend.CreateQuantMethod(request);
+            using IMoeQuantMethod other = make();
             string second = Describe(other);
             string again = Describe(one);
             if (first != again)

@@ -29,9 +29,9 @@ internal sealed class RoundingRule : ConformanceRule
 
     internal override void Check(RuleRun run)
     {
-        foreach (MoeLayerShape shape in run.Shapes())
+        foreach (Func<IMoeQuantMethod> make in run.Methods())
         {
-            using IMoeQuantMethod method = run.Subject.Backend.CreateQuantMethod(new MoeProbeRequest { Shape = shape, Device = run.Subject.Device });
+            using IMoeQuantMethod method = make();
             Check(run, method.RoundUpHiddenSize, nameof(IMoeQuantMethod.RoundUpHiddenSize));
             Check(run, method.RoundUpIntermediateSize, nameof(IMoeQuantMethod.RoundUpIntermediateSize));
         }
