@@ -1,6 +1,8 @@
+using Moe.Plugins.Tests;
+
 namespace Moe.Plugins.Sm100.Tests;
 
-/// <summary>MXFP8 of BF16 rows from the rule's words, in float64: what the kernels must equal bit for bit.</summary>
+/// <summary>MXFP8 of BF16 rows, padded and in either order of scales: what the kernels must equal bit for bit.</summary>
 internal static class Mxfp8Reference
 {
     public static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
@@ -10,28 +12,6 @@ internal static class Mxfp8Reference
         uint bits = BitConverter.SingleToUInt32Bits((float)value);
         return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
     }
-
-    /// <summary>The smallest power of two that is at least amax / 448, as a byte; 0 where that is 2^−127 or less.</summary>
-    public static byte Scale(ReadOnlySpan<double> block)
-    {
-        double amax = 0;
-        foreach (double value in block)
-        {
-            amax = double.IsNaN(value) ? amax : Math.Max(amax, Math.Abs(value));
-        }
-
-        for (int scale = 0; scale < 254; scale++)
-        {
-            if (amax <= E4M3.Largest * Math.ScaleB(1, scale - 127))
-            {
-                return (byte)scale;
-            }
-        }
-
-        return 254;
-    }
-
-    public static byte Code(double value, byte scale) => E4M3.Encode(scale == 0 ? value * 0.0 : value / Math.ScaleB(1, scale - 127));
 
     /// <summary>Quantises and pads a matrix.</summary>
     public static (byte[] Codes, byte[] Scales) Quantize(ushort[,] rows, int padded, Mxfp8ScaleOrder order)
@@ -52,11 +32,11 @@ internal static class Mxfp8Reference
                     block[i] = FromBf16(rows[row, first + i]);
                 }
 
-                byte scale = Scale(block);
+                byte scale = Mxfp8.Scale(block);
                 scales[Place(row, first / 32, padded / 32, order)] = scale;
                 for (int i = 0; i < valid; i++)
                 {
-                    codes[(row * padded) + first + i] = Code(block[i], scale);
+                    codes[(row * padded) + first + i] = Mxfp8.Code(block[i], scale);
                 }
             }
         }

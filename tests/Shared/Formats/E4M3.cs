@@ -1,4 +1,4 @@
-namespace Moe.Plugins.Sm100.Tests;
+namespace Moe.Plugins.Tests;
 
 /// <summary>E4M3 by its definition (OCP Microscaling Formats v1.0, §5.3.1) and by search: shares no arithmetic with the kernels.</summary>
 internal static class E4M3
