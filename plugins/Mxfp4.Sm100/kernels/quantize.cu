@@ -29,21 +29,23 @@ namespace
 template <bool kAligned>
 __device__ __forceinline__ uint4 load_piece(const u16* from, int valid)
 {
-    if (kAligned)
+    if constexpr (kAligned)
     {
         // Rows of whole pieces, each 16-byte aligned.
         return valid > 0 ? load_readonly(from) : make_uint4(0, 0, 0, 0);
     }
-
-    u32 pairs[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++)
+    else
     {
-        const u32 low = 2 * i < valid ? from[2 * i] : 0, high = 2 * i + 1 < valid ? from[2 * i + 1] : 0;
-        pairs[i] = low | high << 16;
-    }
+        u32 pairs[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            const u32 low = 2 * i < valid ? from[2 * i] : 0, high = 2 * i + 1 < valid ? from[2 * i + 1] : 0;
+            pairs[i] = low | high << 16;
+        }
 
-    return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+        return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    }
 }
 
 /// Codes of 8 values and the scale of their block, of which three neighbouring lanes have the rest.
