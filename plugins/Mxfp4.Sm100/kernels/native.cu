@@ -43,9 +43,10 @@ struct NativeParameters
     int top_k;
     int experts;                // at most 512
     float alpha, limit, up_bias; // as Activation (grouped.cuh)
+    int reserved[5];            // fills the struct's alignment, so that its size tells a missing field
 };
 
-static_assert(sizeof(NativeParameters) == 384 && __builtin_offsetof(NativeParameters, up_bias) == 360, "the host's NativeParameters");
+static_assert(sizeof(NativeParameters) == 384, "the host's NativeParameters");
 
 namespace
 {
@@ -187,7 +188,7 @@ __device__ __forceinline__ void load_token_scales(const NativeParameters& p, Sch
 #pragma unroll
         for (int i = 0; i < kScaleWords; i++)
         {
-            from[i] = (const uint2*)(p.x_scales + (i64)x_row<kFirst>(p, tile, i * 32 + lane) * stride);
+            from[i] = (const uint2*)(p.x_scales + (i64)x_row<kFirst>(p, tile, scale_tile_row(lane * 4 + i)) * stride);
             next[i] = *from[i];
         }
 
@@ -233,6 +234,7 @@ __device__ __forceinline__ void multiply_tiles(const NativeParameters& p, Schedu
         const u32 d = tensor + sets.stage * P::kHalves * kTokens, instruction = block_scaled_instruction(columns_of(tile), 0);
         mbarrier_wait(shared + P::emptied(sets.stage), sets.phase);
         tensor_fence_after();
+#pragma unroll 1
         for (int step = 0; step < steps; step++)
         {
             mbarrier_wait(shared + P::full(ring.stage), ring.phase);

@@ -27,6 +27,12 @@ __device__ __forceinline__ int swizzled_byte(int row, int byte)
     return row * 128 + (byte ^ row % 8 * 16);
 }
 
+/// Which of a tile's 128 rows has its four scales in this word: 16 bytes are four rows that are 32 apart.
+__device__ __forceinline__ int scale_tile_row(int word)
+{
+    return word % 4 * 32 + word / 4;
+}
+
 /// A shared-memory matrix descriptor (PTX ISA, "Shared memory descriptor"; tcgen05): address and strides in units of 16 bytes, 0b001 in
 /// bits 46 to 48. `stride` is the bytes from 8 rows to the next 8; there is one swizzled piece along K, so no leading stride.
 __device__ __forceinline__ unsigned long long shared_descriptor(unsigned address, unsigned stride, unsigned swizzle)

@@ -35,7 +35,7 @@ extern "C" __global__ void __launch_bounds__(256) moe_native_load_codes(const __
 extern "C" __global__ void __launch_bounds__(128) moe_native_load_scales(const __grid_constant__ NativeLoadParameters p)
 {
     const int steps = p.padded_depth / kStepDepth, tile = blockIdx.x, half = tile % p.halves, step = tile / p.halves % steps;
-    const int stripe = tile / (p.halves * steps), in_tile = threadIdx.x % 4 * 32 + threadIdx.x / 4, blocks = p.depth / 32;
+    const int stripe = tile / (p.halves * steps), in_tile = scale_tile_row(threadIdx.x), blocks = p.depth / 32;
     const int row = source_row(p, (stripe * p.halves + half) * kMmaRows + in_tile);
     u32 word = 0;
     for (int i = 0; i < 4; i++)

@@ -8,7 +8,7 @@ public sealed unsafe class HostRuleTests
     [Fact]
     public void Every_bf16_magnitude_gets_the_references_scale()
     {
-        using HostRule rule = HostRule.Compile();
+        using HostRule rule = new HostRule();
         for (uint bits = 0; bits <= 0x7F80; bits++)
         {
             Assert.Equal(Mxfp8.Scale([Mxfp8Reference.FromBf16((ushort)bits)]), rule.Scale(bits << 16));
@@ -18,7 +18,7 @@ public sealed unsafe class HostRuleTests
     [Fact]
     public void Float32_magnitudes_round_up_just_above_the_bound()
     {
-        using HostRule rule = HostRule.Compile();
+        using HostRule rule = new HostRule();
         for (int exponent = -120; exponent < 128; exponent++)
         {
             float bound = (float)Math.ScaleB(1.75, exponent);
@@ -32,7 +32,7 @@ public sealed unsafe class HostRuleTests
     [Fact]
     public void A_multiplier_is_the_scales_inverse()
     {
-        using HostRule rule = HostRule.Compile();
+        using HostRule rule = new HostRule();
         Assert.Equal(0, rule.Multiplier(0));
         for (uint scale = 1; scale <= 254; scale++)
         {
@@ -43,7 +43,7 @@ public sealed unsafe class HostRuleTests
     [Fact]
     public void Every_bf16_value_and_every_tie_gets_the_references_code()
     {
-        using HostRule rule = HostRule.Compile();
+        using HostRule rule = new HostRule();
         for (uint bits = 0; bits <= 0xFFFF; bits++)
         {
             AssertCode(rule, (float)Mxfp8Reference.FromBf16((ushort)bits));
