@@ -21,7 +21,8 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, Func<KernelLibrar
 
     public MoeNumerics Numerics { get; } = new()
     {
-        RelativeError = 4e-2,
+        // Of the rounding itself, on activations with outliers: measured in float64, 3.2e-2 to 5.4e-2 on the golden files.
+        RelativeError = 6e-2,
         Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums",
         IsDeterministic = true,
     };
