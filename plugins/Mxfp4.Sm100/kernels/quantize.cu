@@ -64,42 +64,58 @@ __device__ __forceinline__ uint2 quantize_piece(const uint4& values, u32& scale)
     return make_uint2(codes(values.x) | codes(values.y) << 16, codes(values.z) | codes(values.w) << 16);
 }
 
+/// A thread's pieces, one block's width apart, by row and place in the row: divided once, then stepped.
+struct Walk
+{
+    u32 width, row, place, step_rows, step_places;
+
+    __device__ __forceinline__ Walk(u32 width, u32 first)
+        : width(width), row(first / width), place(first % width), step_rows(kThreads / width), step_places(kThreads % width)
+    {
+    }
+
+    __device__ __forceinline__ void advance()
+    {
+        row += step_rows;
+        place += step_places;
+        if (place >= width)
+        {
+            place -= width;
+            row++;
+        }
+    }
+};
+
 template <bool kAligned>
 __device__ __forceinline__ void quantize(const QuantizeParameters& p)
 {
     wait_for_previous_launch();
     allow_next_launch();
-    const u32 pieces_a_row = p.scale_columns * 4, pieces = p.scale_rows * pieces_a_row;
-    const u32 first = blockIdx.x * (kThreads * kAtOnce) + threadIdx.x;
+    const Walk start(p.scale_columns * 4, blockIdx.x * (kThreads * kAtOnce) + threadIdx.x);
     uint4 values[kAtOnce];
+    Walk piece = start;
 #pragma unroll
-    for (int i = 0; i < kAtOnce; i++)
+    for (int i = 0; i < kAtOnce; i++, piece.advance())
     {
-        const u32 piece = first + i * kThreads, row = piece / pieces_a_row, column = piece % pieces_a_row * 8;
-        const int valid = (int)row < p.tokens && piece < pieces ? p.hidden - (int)column : 0;
-        values[i] = load_piece<kAligned>((const u16*)(p.source + row * p.source_stride) + column, valid);
+        const int valid = (int)piece.row < p.tokens ? p.hidden - (int)piece.place * 8 : 0;
+        values[i] = load_piece<kAligned>((const u16*)(p.source + piece.row * p.source_stride) + piece.place * 8, valid);
     }
 
+    piece = start;
 #pragma unroll
-    for (int i = 0; i < kAtOnce; i++)
+    for (int i = 0; i < kAtOnce; i++, piece.advance())
     {
-        const u32 piece = first + i * kThreads, row = piece / pieces_a_row, column = piece % pieces_a_row * 8;
         u32 scale;
         const uint2 codes = quantize_piece(values[i], scale);
-        if (piece >= pieces)
+        const int block = piece.place / 4;
+        if ((int)piece.row < p.tokens && block * kMxBlock < p.padded)
         {
-            continue;
+            *(uint2*)(p.codes + (i64)piece.row * p.padded + piece.place * 8) = codes;
         }
 
-        if ((int)row < p.tokens && (int)column < p.padded)
+        if ((int)piece.row < p.scale_rows && piece.place % 4 == 0)
         {
-            *(uint2*)(p.codes + (i64)row * p.padded + column) = codes;
-        }
-
-        if (piece % 4 == 0)
-        {
-            const i64 at = p.swizzled ? swizzled_scale_offset(row, column / kMxBlock, p.scale_columns / 4)
-                                      : (i64)row * p.scale_columns + column / kMxBlock;
+            const i64 at = p.swizzled ? swizzled_scale_offset(piece.row, block, p.scale_columns / 4) : (i64)piece.row * p.scale_columns + block;
             p.scales[at] = (u8)scale;
         }
     }
