@@ -73,7 +73,8 @@ internal static class CommandOptions
         Description = "Show what became of every plugin, step by step, and why auto picks what it picks.",
     };
 
-    private static Option<int?> WholeNumber(string name, int least, string description) => new(name)
+    /// <summary>An option that is a whole number, no smaller than <paramref name="least"/>.</summary>
+    public static Option<int?> WholeNumber(string name, int least, string description) => new(name)
     {
         Description = description,
         HelpName = "N",

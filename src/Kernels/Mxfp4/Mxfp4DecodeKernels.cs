@@ -5,8 +5,6 @@ namespace Moe.Plugins.Kernels;
 /// <summary>The products for few tokens an expert: <c>mxfp4_decode.cu</c>.</summary>
 internal sealed class Mxfp4DecodeKernels
 {
-    private const int Threads = 352;
-
     private readonly RoutingKernels _routing;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
@@ -34,8 +32,8 @@ internal sealed class Mxfp4DecodeKernels
         int splits = Mxfp4Plan.Splits(pairs);
         var parameters = new Mxfp4DecodeParameters
         {
-            GateUp = weights.GateUp.ChunkMap(splits: 1),
-            Down = weights.Down.ChunkMap(splits),
+            GateUp = weights.GateUp.PieceMap(splits: 1),
+            Down = weights.Down.PieceMap(splits),
             GateUpFactor = weights.GateUp.Factors,
             DownFactor = weights.Down.Factors,
             Bias = weights.GateUp.Bias,
@@ -52,6 +50,8 @@ internal sealed class Mxfp4DecodeKernels
             Intermediate = _shape.IntermediateSize,
             TopK = _shape.TopK,
             Splits = splits,
+            GateUpPiece = Mxfp4DecodeLayout.PieceSteps(_shape.HiddenSize, splits: 1),
+            DownPiece = Mxfp4DecodeLayout.PieceSteps(_shape.IntermediateSize, splits),
             Slots = _layout.Slots,
             SlotBytes = _layout.SlotBytes,
             TokenBytes = _layout.TokenBytes,
@@ -59,7 +59,7 @@ internal sealed class Mxfp4DecodeKernels
             Limit = _activation.Limit,
             UpBias = _activation.UpBias,
         };
-        _kernel.Launch(_routing.Launch(_multiprocessors, Threads, _layout.SharedBytes), stream, in parameters);
+        _kernel.Launch(_routing.Launch(_multiprocessors, Mxfp4DecodeLayout.Threads, _layout.SharedBytes), stream, in parameters);
         return new PartialLayout(splits, IsBf16: false);
     }
 }

@@ -25,6 +25,8 @@ internal struct Mxfp4DecodeParameters
     public int Intermediate;
     public int TopK;
     public int Splits;
+    public int GateUpPiece;
+    public int DownPiece;
     public int Slots;
     public int SlotBytes;
     public int TokenBytes;

@@ -17,6 +17,9 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     private const int AlignmentBytes = 1024;
     private const int BarrierBytes = 16;
 
+    /// <summary><c>kLoaderRegisters</c> of the kernel.</summary>
+    private const int LoaderRegisters = 24;
+
     private int Groups => Rows / 64;
 
     /// <summary>Threads of a block: a warpgroup for 64 rows each, and one that loads.</summary>
@@ -31,8 +34,18 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         $"MOE_GROUP_REGISTERS={Registers}",
         $"MOE_SHARED_BYTES={SharedBytes}");
 
-    /// <summary>What the multiprocessor's 65,536 registers leave a multiplying thread, in steps of 8.</summary>
-    private int Registers => Math.Min(240, ((65536 / Blocks / 128) - 24) / Groups / 8 * 8);
+    /// <summary>
+    /// What a multiplying thread may raise its registers to, in steps of 8: a launch takes an even share of the multiprocessor's 65,536 for
+    /// each thread, and there are no others to be had than what the loading warpgroup gives back.
+    /// </summary>
+    private int Registers
+    {
+        get
+        {
+            int atLaunch = 65536 / Blocks / Threads / 8 * 8;
+            return Math.Min(240, ((atLaunch * (Groups + 1)) - LoaderRegisters) / Groups / 8 * 8);
+        }
+    }
 
     public static Mxfp4GroupedTile Of(Mxfp4Variant variant)
     {

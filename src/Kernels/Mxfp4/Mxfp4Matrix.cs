@@ -15,7 +15,7 @@ public sealed class Mxfp4Matrix : IDisposable
     private readonly DeviceArray _groups;
     private readonly DeviceArray _factors;
     private readonly CudaTensorMap[] _tileMaps = new CudaTensorMap[MaxTileUnits];
-    private readonly CudaTensorMap[] _chunkMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
+    private readonly CudaTensorMap[] _pieceMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
     private DeviceArray? _bias;
 
     /// <summary>Allocates.</summary>
@@ -34,7 +34,6 @@ public sealed class Mxfp4Matrix : IDisposable
         _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
         if (context.Device.Architecture.Major >= 9)
         {
-            int steps = Mxfp4Layout.Steps(depth);
             for (int units = 1; units <= MaxTileUnits; units++)
             {
                 _tileMaps[units - 1] = MakeMap(experts, 1, units * TileUnit / Mxfp4Layout.GroupRows);
@@ -42,7 +41,7 @@ public sealed class Mxfp4Matrix : IDisposable
 
             for (int splits = 1; splits <= Mxfp4Plan.MaxSplits; splits++)
             {
-                _chunkMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.Chunk((steps + splits - 1) / splits), 1);
+                _pieceMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.PieceSteps(depth, splits), 1);
             }
         }
     }
@@ -87,8 +86,8 @@ public sealed class Mxfp4Matrix : IDisposable
     /// <summary>One step of a tile's groups a box.</summary>
     internal CudaTensorMap TileMap(int rows) => _tileMaps[(rows / TileUnit) - 1];
 
-    /// <summary>A warp's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
-    internal CudaTensorMap ChunkMap(int splits) => _chunkMaps[splits - 1];
+    /// <summary>A piece's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
+    internal CudaTensorMap PieceMap(int splits) => _pieceMaps[splits - 1];
 
     internal void LoadBias(CudaContext context, in MoeTensorView bias)
     {

@@ -2,7 +2,8 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Which variant runs a number of tokens. The thresholds were measured on an H100; bench/NOTES.md has the runs.</summary>
+/// <summary>Which variant runs a number of tokens. The thresholds of 9.0 were measured on an H100, bench/NOTES.md has the runs; the others
+/// are guesses.</summary>
 public sealed class Mxfp4Plan
 {
     /// <summary>The most that <see cref="Splits"/> returns.</summary>
@@ -44,16 +45,19 @@ public sealed class Mxfp4Plan
         }
 
         double pairsAnExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
-        Mxfp4Variant choice = pairsAnExpert switch
+        if (IsAvailable(Mxfp4Variant.Grouped64))
         {
-            _ when tokens <= 8 => Mxfp4Variant.Decode8,
-            <= 2 => Mxfp4Variant.Decode8,
-            <= 8 => Mxfp4Variant.Decode16,
-            <= 40 => Mxfp4Variant.Grouped64,
-            <= 112 => Mxfp4Variant.Grouped128,
-            _ => Mxfp4Variant.Grouped256,
-        };
-        return Array.IndexOf(_available, choice) >= 0 ? choice : Mxfp4Variant.Mma64;
+            return pairsAnExpert switch
+            {
+                < 24 => Mxfp4Variant.Grouped64,
+                < 48 => Mxfp4Variant.Grouped64Tall,
+                < 96 => Mxfp4Variant.Grouped128,
+                _ => Mxfp4Variant.Grouped256,
+            };
+        }
+
+        Mxfp4Variant few = tokens <= 8 || pairsAnExpert <= 2 ? Mxfp4Variant.Decode8 : Mxfp4Variant.Decode16;
+        return pairsAnExpert <= 8 && IsAvailable(few) ? few : Mxfp4Variant.Mma64;
     }
 
     /// <summary>Parts of the second product's inner dimension: one token's groups do not divide evenly among the multiprocessors.</summary>
@@ -72,6 +76,8 @@ public sealed class Mxfp4Plan
 
         return most;
     }
+
+    private bool IsAvailable(Mxfp4Variant variant) => Array.IndexOf(_available, variant) >= 0;
 
     private static bool Runs(Mxfp4Variant variant, CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape) => variant.Kind switch
     {

@@ -4,6 +4,9 @@
 
 constexpr int kMaxExperts = 512;
 
+/// A schedule's table: experts + 1 first positions of each expert's pairs, then, from kScheduleStride on, as many token tiles of the experts before.
+constexpr int kScheduleStride = kMaxExperts + 4, kScheduleBytes = 2 * kScheduleStride * 4;
+
 /// Named barriers of the storing warpgroups: this and the next ones.
 constexpr int kGroupBarrier = 2;
 
@@ -18,17 +21,12 @@ struct Tile
 template <int kRows>
 struct Schedule
 {
-    const int* offsets;  // [experts + 1], in shared memory
-    const int* prefix;   // [experts + 1]: token tiles of the experts before
+    const int* offsets;  // the schedule's table, in shared memory
     int stripes, tile, expert;
-
-    __device__ __forceinline__ Schedule(const int* offsets, const int* prefix, int rows)
-        : offsets(offsets), prefix(prefix), stripes(ceil_div(rows, kRows)), tile(blockIdx.x), expert(0)
-    {
-    }
 
     __device__ __forceinline__ bool next(Tile& t, int experts)
     {
+        const int* prefix = offsets + kScheduleStride;
         if (tile >= prefix[experts] * stripes)
         {
             return false;
@@ -52,10 +50,11 @@ struct Schedule
     }
 };
 
-/// Copies the experts' offsets to shared memory and counts token tiles; ends with a barrier of the block.
+/// Makes the table of a schedule in shared memory; ends with a barrier of the block.
 template <int kTokens, int kThreads>
-__device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int experts, int* offsets, int* prefix)
+__device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int experts, int* offsets)
 {
+    int* prefix = offsets + kScheduleStride;
     for (int e = threadIdx.x; e <= experts; e += kThreads)
     {
         offsets[e] = expert_offsets[e];

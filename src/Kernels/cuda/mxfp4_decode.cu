@@ -1,12 +1,13 @@
 // Both products of an MXFP4 mixture-of-experts layer for few tokens an expert, in one launch, where reading the weights once is all the
 // time there is.
 //
-// The work of each product is groups of 16 weight rows, in order of row block, and is divided into as many even shares as there are thread
+// The work of each product is units: groups of 16 weight rows, in order of row block, divided into as many even shares as there are thread
 // blocks. A block takes shares by ticket, those of the first product first; so weights stream without a stop from one product into the
 // next, and a block that waits for the first product's results waits only for shares that others are already working on, however many
 // blocks the device runs at once. Warps have fixed roles: one thread streams weights through a ring of shared memory, as far ahead as it
-// holds; one warp brings the row block's tokens, which stay for all its groups; eight warps multiply, an eighth of the inner dimension
-// each; one warp sums their parts in a fixed order and does what comes after.
+// holds; one warp brings the row block's tokens, which stay for all its groups; two sets of eight warps multiply, every second unit each, a
+// warp an eighth of the inner dimension; four warps sum their parts in a fixed order and do what comes after, every fourth unit each. So many,
+// because a unit's weights take about a microsecond to come, which is the time of some four hundred instructions of one warp.
 //
 // Compiled with -DMOE_TOKENS: 8 or 16, the most tokens of a row block, which names the entry point. sm_90 and newer.
 #include "mbarrier.cuh"
@@ -18,22 +19,22 @@
 
 namespace
 {
-constexpr int kTokens = MOE_TOKENS, kColumns = kTokens / 8, kWarps = 8;
-constexpr int kFinishWarp = kWarps, kTokenWarp = kWarps + 1, kThreads = (kWarps + 3) * 32;  // the last streams weights
-constexpr int kMaxSlots = 64, kSums = 4, kShares = 4;
+constexpr int kTokens = MOE_TOKENS, kColumns = kTokens / 8, kParts = 8, kSets = 2, kWarps = kParts * kSets, kSums = 4;
+constexpr int kTokenWarp = kWarps + kSums, kThreads = (kTokenWarp + 2) * 32;  // the last warp streams weights
+constexpr int kMaxSlots = 16, kShares = 4;
 // Shared memory: barriers and share numbers, then sums, then tokens, then the ring.
 constexpr int kFull = 0, kEmpty = kFull + kMaxSlots * 8, kSumFull = kEmpty + kMaxSlots * 8, kSumEmpty = kSumFull + kSums * 8;
 constexpr int kTokensFull = kSumEmpty + kSums * 8, kTokensEmpty = kTokensFull + 8, kShareFull = kTokensEmpty + 8;
 constexpr int kShareEmpty = kShareFull + kShares * 8, kShareBase = kShareEmpty + kShares * 8;
-constexpr int kSumBase = (kShareBase + kShares * 4 + 127) / 128 * 128, kSumBytes = kWarps * kColumns * 512;
+constexpr int kSumBase = (kShareBase + kShares * 4 + 127) / 128 * 128, kSumBytes = kParts * kColumns * 512;
 constexpr int kTokenBase = kSumBase + kSums * kSumBytes;
-static_assert(kSumBase == 1280, "what the host counts with");
+static_assert(kSumBase == 512, "what the host counts with");
 static_assert(kTokens % 8 == 0 && kTokens <= 32, "whole matrix instructions, and a lane for each token");
 }
 
 struct Mxfp4DecodeParameters
 {
-    TensorMap weight[2];         // of each product: 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, a warp's chunk of steps, 1, 1}
+    TensorMap weight[2];         // of each product: 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, steps of a piece, 1, 1}
     const float* factor[2];      // [experts, rows]: the rows' own factors, or null where all are 1
     const float* bias;           // first product: [experts, rows], or null
     const u16* x;                // BF16 [tokens, x_stride], rows 16-byte aligned
@@ -49,19 +50,19 @@ struct Mxfp4DecodeParameters
     int intermediate;
     int top_k;
     int splits;                  // parts of the second product's inner dimension
-    int slots;                   // of the ring, at most 64
+    int pieces[2];               // steps that a copy brings: a multiple of 8
+    int slots;                   // of the ring, at most 16
     int slot_bytes;              // a multiple of 128
     int token_bytes;             // from one token to the next in shared memory: 128-byte multiples of the larger inner dimension, and 16
     float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
-    int reserved[2];
 };
 
 namespace
 {
-/// One product's work: its groups in order of row block, each divided into splits of the inner dimension, each into a chunk a warp.
+/// One product's work: its groups in order of row block, each divided into splits of the inner dimension.
 struct Work
 {
-    int product, depth, groups, steps, splits, part, chunk, units;
+    int product, depth, groups, steps, splits, part, piece, units;
 
     __device__ __forceinline__ Work(const Mxfp4DecodeParameters& p, int number, int row_blocks)
     {
@@ -71,7 +72,7 @@ struct Work
         steps = ceil_div(depth, kGroupDepth);
         splits = number == 0 ? 1 : p.splits;
         part = ceil_div(steps, splits);
-        chunk = ceil_div(part, kWarps);
+        piece = number == 0 ? p.pieces[0] : p.pieces[1];
         units = row_blocks * groups * splits;
     }
 };
@@ -79,21 +80,15 @@ struct Work
 /// A place in a share.
 struct Unit
 {
-    int index, end, row_block, group, split;
+    int left, row_block, group, split;
 
     __device__ __forceinline__ Unit(const Work& work, int share, int shares)
     {
-        index = (int)((i64)work.units * share / shares);
-        end = (int)((i64)work.units * (share + 1) / shares);
-        const int a_block = work.groups * work.splits, rest = index % a_block;
+        const int index = (int)((i64)work.units * share / shares), a_block = work.groups * work.splits, rest = index % a_block;
+        left = (int)((i64)work.units * (share + 1) / shares) - index;
         row_block = index / a_block;
         group = rest / work.splits;
         split = rest % work.splits;
-    }
-
-    __device__ __forceinline__ bool more() const
-    {
-        return index < end;
     }
 
     __device__ __forceinline__ int first_step(const Work& work) const
@@ -106,29 +101,22 @@ struct Unit
         return min(work.steps, (split + 1) * work.part);
     }
 
-    __device__ __forceinline__ int chunks(const Work& work) const
-    {
-        return ceil_div(max(0, end_step(work) - first_step(work)), work.chunk);
-    }
-
     /// One on; true if that is another row block's, or there is none.
     __device__ __forceinline__ bool advance(const Work& work)
     {
-        index++;
-        if (++split < work.splits)
+        left--;
+        if (++split == work.splits)
         {
-            return index >= end;
+            split = 0;
+            if (++group == work.groups)
+            {
+                group = 0;
+                row_block++;
+                return true;
+            }
         }
 
-        split = 0;
-        if (++group < work.groups)
-        {
-            return index >= end;
-        }
-
-        group = 0;
-        row_block++;
-        return true;
+        return left == 0;
     }
 };
 
@@ -138,12 +126,11 @@ struct Ring
     int at;
     u32 parity;
 
-    __device__ __forceinline__ void advance(int by, int size)
+    __device__ __forceinline__ void advance(int size)
     {
-        at += by;
-        if (at >= size)
+        if (++at == size)
         {
-            at -= size;
+            at = 0;
             parity ^= 1;
         }
     }
@@ -160,7 +147,7 @@ __device__ __forceinline__ int next_share(u32 base, Ring& ring)
         mbarrier_arrive(base + kShareEmpty + ring.at * 8);
     }
 
-    ring.advance(1, kShares);
+    ring.advance(kShares);
     return share;
 }
 
@@ -178,7 +165,7 @@ __device__ __forceinline__ void stream_weights(const Mxfp4DecodeParameters& p, c
         mbarrier_wait(base + kShareEmpty + share_ring.at * 8, share_ring.parity ^ 1);
         ((volatile int*)(shared + kShareBase))[share_ring.at] = ticket;
         mbarrier_arrive(base + kShareFull + share_ring.at * 8);
-        share_ring.advance(1, kShares);
+        share_ring.advance(kShares);
         if (ticket >= 2 * shares)
         {
             if (ticket == 3 * shares - 1)
@@ -192,25 +179,27 @@ __device__ __forceinline__ void stream_weights(const Mxfp4DecodeParameters& p, c
         const int next = atomicAdd(p.counters, 1);
         const Work work(p, ticket >= shares, row_blocks);
         Unit unit(work, ticket - work.product * shares, shares);
-        int row_block = -1, expert = 0;
-        for (; unit.more(); unit.advance(work))
+        const u32 bytes = work.piece * kGroupBytes;
+        int expert = 0;
+        bool is_new = true;
+        while (unit.left > 0)
         {
-            if (row_block != unit.row_block)
+            if (is_new)
             {
-                row_block = unit.row_block;
-                expert = load_coherent(p.row_blocks + row_block).x;
+                expert = load_coherent(p.row_blocks + unit.row_block).x;
             }
 
-            // What a last chunk has too many steps is zeros, or the next split's.
-            const u32 bytes = work.chunk * kGroupBytes;
-            for (int step = unit.first_step(work), end = unit.end_step(work); step < end; step += work.chunk)
+            // What the last piece has too many steps is zeros, or the next split's.
+            for (int step = unit.first_step(work), end = unit.end_step(work); step < end; step += work.piece)
             {
                 const u32 full = base + kFull + ring.at * 8;
                 mbarrier_wait(full + (kEmpty - kFull), ring.parity ^ 1);
                 mbarrier_arrive_expect(full, bytes);
                 tma_load_4d(slots + ring.at * p.slot_bytes, &p.weight[work.product], full, 0, step, unit.group, expert);
-                ring.advance(1, p.slots);
+                ring.advance(p.slots);
             }
+
+            is_new = unit.advance(work);
         }
 
         ticket = next;
@@ -230,14 +219,14 @@ __device__ __forceinline__ void bring_tokens(const Mxfp4DecodeParameters& p, cha
     {
         const Work work(p, ticket >= shares, row_blocks);
         const Unit unit(work, ticket - work.product * shares, shares);
-        if (!unit.more())
+        if (unit.left == 0)
         {
             continue;
         }
 
         if (work.product == 1 && !waited)
         {
-            while (load_acquire(p.counters + 1) < shares)
+            while (load_acquire(p.counters + 1) < kSums * shares)
             {
             }
 
@@ -245,7 +234,7 @@ __device__ __forceinline__ void bring_tokens(const Mxfp4DecodeParameters& p, cha
             waited = true;
         }
 
-        const int last = (unit.end - 1) / (work.groups * work.splits);
+        const int last = ((unit.row_block * work.groups + unit.group) * work.splits + unit.split + unit.left - 1) / (work.groups * work.splits);
         for (int row_block = unit.row_block; row_block <= last; row_block++)
         {
             const int4 block = load_coherent(p.row_blocks + row_block);
@@ -312,20 +301,22 @@ __device__ __forceinline__ void multiply_chunk(float (&sums)[kColumns][2][4], u3
     }
 }
 
-/// Eight warps.
+/// Two sets of eight warps.
 __device__ __forceinline__ void multiply(const Mxfp4DecodeParameters& p, char* shared, u32 base, u32 slots)
 {
     wait_for_previous_launch();
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, shares = gridDim.x, row_blocks = load_coherent(p.row_block_count);
+    const int lane = threadIdx.x % 32, part = threadIdx.x / 32 % kParts, set = threadIdx.x / 32 / kParts, shares = gridDim.x;
+    const int row_blocks = load_coherent(p.row_block_count);
     const u32 tokens = base + kTokenBase + lane % 8 * p.token_bytes + lane / 8 * 16;
     Ring share_ring = {0, 0}, ring = {0, 0}, sum_ring = {0, 0};
     u32 parity = 0;
     for (int ticket = next_share(base, share_ring); ticket < 2 * shares; ticket = next_share(base, share_ring))
     {
         const Work work(p, ticket >= shares, row_blocks);
+        const int chunk = work.piece / kParts;
         Unit unit(work, ticket - work.product * shares, shares);
         bool is_new = true;
-        while (unit.more())
+        while (unit.left > 0)
         {
             if (is_new)
             {
@@ -333,128 +324,148 @@ __device__ __forceinline__ void multiply(const Mxfp4DecodeParameters& p, char* s
                 parity ^= 1;
             }
 
-            const int chunks = unit.chunks(work), first = unit.first_step(work) + warp * work.chunk;
-            const int steps = min(work.chunk, unit.end_step(work) - first);
+            const bool is_mine = sum_ring.at % kSets == set;
             float sums[kColumns][2][4] = {};
-            if (warp < chunks)
+            for (int step = unit.first_step(work), end = unit.end_step(work); step < end; step += work.piece)
             {
-                Ring mine = ring;
-                mine.advance(warp, p.slots);
-                mbarrier_wait(base + kFull + mine.at * 8, mine.parity);
-                multiply_chunk(sums, slots + mine.at * p.slot_bytes, tokens + first * kGroupDepth * 2, p.token_bytes, steps);
+                if (is_mine)
+                {
+                    const int first = step + part * chunk;
+                    mbarrier_wait(base + kFull + ring.at * 8, ring.parity);
+                    multiply_chunk(sums, slots + ring.at * p.slot_bytes + part * chunk * kGroupBytes, tokens + first * kGroupDepth * 2,
+                                   p.token_bytes, min(chunk, end - first));
+                    __syncwarp();
+                    if (lane == 0)
+                    {
+                        mbarrier_arrive(base + kEmpty + ring.at * 8);
+                    }
+                }
+
+                ring.advance(p.slots);
+            }
+
+            is_new = unit.advance(work);
+            if (is_mine)
+            {
+                mbarrier_wait(base + kSumEmpty + sum_ring.at * 8, sum_ring.parity ^ 1);
+                float4* to = (float4*)(shared + kSumBase + sum_ring.at * kSumBytes) + part * kColumns * 32 + lane;
+#pragma unroll
+                for (int c = 0; c < kColumns; c++)
+                {
+                    to[c * 32] = make_float4(sums[c][0][0] + sums[c][1][0], sums[c][0][1] + sums[c][1][1], sums[c][0][2] + sums[c][1][2],
+                                             sums[c][0][3] + sums[c][1][3]);
+                }
+
                 __syncwarp();
                 if (lane == 0)
                 {
-                    mbarrier_arrive(base + kEmpty + mine.at * 8);
+                    mbarrier_arrive(base + kSumFull + sum_ring.at * 8);
                 }
             }
 
-            ring.advance(chunks, p.slots);
-            is_new = unit.advance(work);
-            mbarrier_wait(base + kSumEmpty + sum_ring.at * 8, sum_ring.parity ^ 1);
-            float4* to = (float4*)(shared + kSumBase + sum_ring.at * kSumBytes) + warp * kColumns * 32 + lane;
-#pragma unroll
-            for (int c = 0; c < kColumns; c++)
+            if (is_new && lane == 0)
             {
-                to[c * 32] = make_float4(sums[c][0][0] + sums[c][1][0], sums[c][0][1] + sums[c][1][1], sums[c][0][2] + sums[c][1][2],
-                                         sums[c][0][3] + sums[c][1][3]);
+                mbarrier_arrive(base + kTokensEmpty);
             }
 
-            __syncwarp();
-            if (lane == 0)
-            {
-                mbarrier_arrive(base + kSumFull + sum_ring.at * 8);
-                if (is_new)
-                {
-                    mbarrier_arrive(base + kTokensEmpty);
-                }
-            }
-
-            sum_ring.advance(1, kSums);
+            sum_ring.advance(kSums);
         }
     }
 }
 
-/// One warp: sums the parts, then bias and SwiGLU, or the partial results of the second product.
-__device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* shared, u32 base)
+/// Four warps: each sums the parts of every fourth unit, then bias and SwiGLU, or the partial results of the second product.
+__device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* shared, u32 base, int own)
 {
     wait_for_previous_launch();
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, shares = gridDim.x, row_blocks = load_coherent(p.row_block_count);
-    Ring share_ring = {0, 0}, sum_ring = {0, 0};
+    const float4* parts = (const float4*)(shared + kSumBase + own * kSumBytes) + lane;
+    Ring share_ring = {0, 0};
+    int turn = 0;
+    u32 parity = 0;
     for (int ticket = next_share(base, share_ring); ticket < 2 * shares; ticket = next_share(base, share_ring))
     {
         const Work work(p, ticket >= shares, row_blocks);
         const bool is_first = work.product == 0;
-        const int rows = work.groups * kGroupRows;
+        const float* factors = is_first ? p.factor[0] : p.factor[1];
+        // Matrix rows g and g + 8 are gate and up of one output, or two outputs.
+        const int lane_row = is_first ? 2 * g : g, next = is_first ? 1 : 8;
         Unit unit(work, ticket - work.product * shares, shares);
         int4 block = make_int4(0, 0, 0, 0);
-        int pairs[kColumns][2];
+        i64 weight_row = 0;
+        float* out[kColumns][2];
+        u16* act[kColumns][2];
         bool is_new = true;
-        while (unit.more())
+        for (; unit.left > 0; turn = (turn + 1) % kSums)
         {
             if (is_new)
             {
                 block = load_coherent(p.row_blocks + unit.row_block);
+                weight_row = (i64)block.x * (work.groups * kGroupRows) + lane_row;
 #pragma unroll
-                for (int c = 0; c < kColumns * 2; c++)
+                for (int i = 0; i < kColumns * 2; i++)
                 {
-                    pairs[c / 2][c % 2] = is_first ? 0 : load_coherent(p.sorted_pairs + block.y + min(c / 2 * 8 + 2 * t + c % 2, block.z - 1));
+                    const int place = block.y + min(i / 2 * 8 + 2 * t + i % 2, block.z - 1);
+                    act[i / 2][i % 2] = p.act + (i64)place * p.intermediate + g;
+                    out[i / 2][i % 2] = p.out + (is_first ? 0 : (i64)load_coherent(p.sorted_pairs + place) * p.hidden) + g;
                 }
             }
 
-            // Matrix rows g and g + 8 are gate and up of one output, or two outputs.
-            const int low = unit.group * kGroupRows + (is_first ? 2 * g : g), high = low + (is_first ? 1 : 8), split = unit.split;
-            const i64 weight_row = (i64)block.x * rows;
-            float2 factor = make_float2(1, 1), bias = make_float2(0, 0);
-            if (p.factor[work.product] != nullptr)
+            const int row = unit.group * kGroupRows, split = unit.split;
+            is_new = unit.advance(work);
+            if (turn != own)
             {
-                factor = make_float2(p.factor[work.product][weight_row + low], p.factor[work.product][weight_row + high]);
+                continue;
+            }
+
+            float2 factor = make_float2(1, 1), bias = make_float2(0, 0);
+            if (factors != nullptr)
+            {
+                factor = make_float2(factors[weight_row + row], factors[weight_row + row + next]);
             }
 
             if (is_first && p.bias != nullptr)
             {
-                bias = *(const float2*)(p.bias + weight_row + low);
+                bias = *(const float2*)(p.bias + weight_row + row);
             }
 
-            const int chunks = unit.chunks(work);
-            mbarrier_wait(base + kSumFull + sum_ring.at * 8, sum_ring.parity);
-            const float4* parts = (const float4*)(shared + kSumBase + sum_ring.at * kSumBytes) + lane;
+            mbarrier_wait(base + kSumFull + own * 8, parity);
+            parity ^= 1;
             float4 sums[kColumns];
 #pragma unroll
             for (int c = 0; c < kColumns; c++)
             {
-                sums[c] = make_float4(0, 0, 0, 0);
+                float4 v[kParts];
 #pragma unroll
-                for (int w = 0; w < kWarps; w++)
+                for (int w = 0; w < kParts; w++)
                 {
-                    if (w < chunks)
-                    {
-                        const float4 v = parts[(w * kColumns + c) * 32];
-                        sums[c].x += v.x;
-                        sums[c].y += v.y;
-                        sums[c].z += v.z;
-                        sums[c].w += v.w;
-                    }
+                    v[w] = parts[(w * kColumns + c) * 32];
+                }
+
+                sums[c] = v[0];
+#pragma unroll
+                for (int w = 1; w < kParts; w++)
+                {
+                    sums[c].x += v[w].x;
+                    sums[c].y += v[w].y;
+                    sums[c].z += v[w].z;
+                    sums[c].w += v[w].w;
                 }
             }
 
             __syncwarp();
             if (lane == 0)
             {
-                mbarrier_arrive(base + kSumEmpty + sum_ring.at * 8);
+                mbarrier_arrive(base + kSumEmpty + own * 8);
             }
 
-            sum_ring.advance(1, kSums);
-            is_new = unit.advance(work);
 #pragma unroll
             for (int c = 0; c < kColumns; c++)
             {
 #pragma unroll
                 for (int i = 0; i < 2; i++)
                 {
-                    const int token = c * 8 + 2 * t + i;
                     const float first = (i == 0 ? sums[c].x : sums[c].y) * factor.x, second = (i == 0 ? sums[c].z : sums[c].w) * factor.y;
-                    if (token >= block.z)
+                    if (c * 8 + 2 * t + i >= block.z)
                     {
                         continue;
                     }
@@ -462,14 +473,14 @@ __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* sha
                     if (is_first)
                     {
                         const float gate = fminf(first + bias.x, p.limit), up = fminf(fmaxf(second + bias.y, -p.limit), p.limit);
-                        const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
-                        p.act[(i64)(block.y + token) * p.intermediate + low / 2] = float_to_bf16(act);
+                        const float value = (up + p.up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-p.alpha * gate));
+                        act[c][i][row / 2] = float_to_bf16(value);
                     }
                     else
                     {
-                        float* out = p.out + split * p.split_stride + (i64)pairs[c][i] * p.hidden;
-                        out[low] = first;
-                        out[high] = second;
+                        float* to = out[c][i] + split * p.split_stride + row;
+                        to[0] = first;
+                        to[8] = second;
                     }
                 }
             }
@@ -485,7 +496,7 @@ __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* sha
                 add_release(p.counters + 1, 1);
             }
         }
-        else if (lane == 0 && add_release(p.counters + 2, 1) == shares - 1)
+        else if (lane == 0 && add_release(p.counters + 2, 1) == kSums * shares - 1)
         {
             // Every share is done, so nobody waits for the first product any more.
             p.counters[1] = 0;
@@ -509,17 +520,17 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_EXPAND(moe_mxfp4_d
     if (threadIdx.x < kMaxSlots)
     {
         mbarrier_init(base + kFull + threadIdx.x * 8, 1);
-        mbarrier_init(base + kEmpty + threadIdx.x * 8, 1);
+        mbarrier_init(base + kEmpty + threadIdx.x * 8, kParts);
         if (threadIdx.x < kSums)
         {
-            mbarrier_init(base + kSumFull + threadIdx.x * 8, kWarps);
+            mbarrier_init(base + kSumFull + threadIdx.x * 8, kParts);
             mbarrier_init(base + kSumEmpty + threadIdx.x * 8, 1);
         }
 
         if (threadIdx.x < kShares)
         {
             mbarrier_init(base + kShareFull + threadIdx.x * 8, 1);
-            mbarrier_init(base + kShareEmpty + threadIdx.x * 8, kWarps + 2);
+            mbarrier_init(base + kShareEmpty + threadIdx.x * 8, kWarps + kSums + 1);
         }
 
         if (threadIdx.x == 0)
@@ -537,9 +548,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) MOE_EXPAND(moe_mxfp4_d
     {
         multiply(p, shared, base, slots);
     }
-    else if (warp == kFinishWarp)
+    else if (warp < kTokenWarp)
     {
-        finish(p, shared, base);
+        finish(p, shared, base, warp - kWarps);
     }
     else if (warp == kTokenWarp)
     {

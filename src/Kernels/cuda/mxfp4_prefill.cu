@@ -25,12 +25,12 @@ constexpr int kTokenBytes = kTokens * kGroupDepth * 2, kWeightBytes = kRows / kG
 constexpr int kWideBox = 64, kNarrowBox = 16;  // tokens that one copy brings
 constexpr int kOutBytes = 4096;                // a warpgroup's results on their way out
 constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
-constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4;
-constexpr int kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
+constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kBarrierBase = kOffsetsBase + kScheduleBytes;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 static_assert(kTokens % kWideBox == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
-static_assert(kBlocks * 128 * (kLoaderRegisters + kGroups * kGroupRegisters) <= 65536, "the registers there are");
+static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
+              "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 }
 
 struct Mxfp4GroupedParameters
@@ -254,7 +254,6 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
     char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
     const u32 base = shared_address(shared), barriers = base + kBarrierBase;
     int* offsets = (int*)(shared + kOffsetsBase);
-    int* prefix = (int*)(shared + kPrefixBase);
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
@@ -271,8 +270,8 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
 
     wait_for_previous_launch();
     allow_next_launch();
-    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets, prefix);
-    const Schedule<kRows> schedule(offsets, prefix, p.rows);
+    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();

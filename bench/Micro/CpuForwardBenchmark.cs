@@ -1,23 +1,21 @@
 using System.Diagnostics.CodeAnalysis;
 using BenchmarkDotNet.Attributes;
 
-namespace Moe.Plugins.Cpu.Bench;
+namespace Moe.Plugins.Micro;
 
-/// <summary>A whole forward. In this process, because the plugins' folder lies beside this program and no other.</summary>
-[InProcess]
-[MemoryDiagnoser]
+/// <summary>A whole forward of gpt-oss-20b's layer on the processor. `moe bench --backend cpu` holds it against the memory bandwidth.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "BenchmarkDotNet disposes by way of Cleanup.")]
-public class LayerBenchmark
+public class CpuForwardBenchmark
 {
-    private BenchLayer _layer = null!;
+    private CpuLayer _layer = null!;
 
     /// <summary>The batch's tokens.</summary>
-    [Params(1, 2, 4, 8, 16, 32, 64, 128)]
+    [Params(1, 8, 64)]
     public int Tokens { get; set; }
 
     /// <summary>Makes the layer.</summary>
     [GlobalSetup]
-    public void Setup() => _layer = new BenchLayer(Tokens);
+    public void Setup() => _layer = new CpuLayer(Tokens);
 
     /// <summary>Frees it.</summary>
     [GlobalCleanup]
@@ -25,5 +23,5 @@ public class LayerBenchmark
 
     /// <summary>Runs one batch.</summary>
     [Benchmark]
-    public void Forward() => _layer.Forward(Tokens);
+    public void Forward() => _layer.Forward();
 }
