@@ -62,8 +62,8 @@ struct Plan
     static constexpr int kHalves = kFirst ? 2 : 1, kRows = kMmaRows * kHalves, kStages = kFirst ? MOE_STAGES1 : MOE_STAGES2;
     static constexpr int kWeightBytes = kRows * kStepDepth, kTokenBytes = kTokens * kStepDepth, kStageBytes = kWeightBytes + kTokenBytes;
     static constexpr int kScaleBytes = (kHalves + 1) * kScaleTileBytes;
-    static constexpr int kScaleBase = kStages * kStageBytes, kOffsetsBase = kScaleBase + kStages * kScaleBytes;
-    static constexpr int kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4, kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
+    static constexpr int kScaleBase = kStages * kStageBytes, kScheduleBase = kScaleBase + kStages * kScaleBytes;
+    static constexpr int kBarrierBase = kScheduleBase + kScheduleBytes;
     static constexpr int kSharedBytes = kBarrierBase + (2 * kStages + 4) * 8 + 16 + 1024;  // 1024: to align the stages
     static_assert(kSharedBytes == (kFirst ? MOE_SHARED1 : MOE_SHARED2) && kSharedBytes <= kMaxShared, "what the host asks for");
     static_assert(kStageBytes % 1024 == 0, "swizzled tiles begin at multiples of 1024");
@@ -211,7 +211,7 @@ __device__ __forceinline__ void load_token_scales(const NativeParameters& p, Sch
                     mbarrier_wait(shared + P::empty(ring.stage), ring.phase);
                     store_shared(shared + P::scales(ring.stage) + P::kHalves * kScaleTileBytes + lane * 16,
                                  make_uint4(words[half][0], words[half][1], words[half][2], words[half][3]));
-                    fence_async_proxy_shared();
+                    fence_async_proxy();
                     mbarrier_arrive(shared + P::full(ring.stage));
                     ring.advance();
                 }
@@ -423,12 +423,11 @@ __device__ __forceinline__ void product(const NativeParameters& p)
 
     wait_for_previous_launch();
     allow_next_launch();
-    int* offsets = (int*)(aligned + P::kOffsetsBase);
-    int* prefix = (int*)(aligned + P::kPrefixBase);
-    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets, prefix);
+    int* table = (int*)(aligned + P::kScheduleBase);
+    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, table);
     tensor_fence_after();
     const u32 tensor = *(const u32*)(aligned + P::kTensorBase);
-    const Schedule<P::kRows> schedule(offsets, prefix, p.rows);
+    const Schedule<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), (int)blockIdx.x, 0};
     if (warp == 0)
     {
         load_tiles<kFirst>(p, schedule, shared);

@@ -75,14 +75,3 @@ __device__ __forceinline__ void tma_gather4(u32 shared, const TensorMap* map, u3
                  "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];"
                  ::"r"(shared), "l"(map), "r"(barrier), "r"(column), "r"(rows[0]), "r"(rows[1]), "r"(rows[2]), "r"(rows[3]) : "memory");
 }
-
-/// What the copy engine or the matrix instructions read next from shared memory was written by ordinary stores of this thread.
-__device__ __forceinline__ void fence_async_proxy_shared()
-{
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
-__device__ __forceinline__ void store_shared(u32 shared, const uint4& v)
-{
-    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
-}
