@@ -54,16 +54,22 @@ internal sealed class DeviceRun : IDisposable
     }
 
     /// <summary>Fails unless the result is right, and the choice of experts that of the oracle but for near ties.</summary>
-    public void AssertAgrees(MoeLayer layer, MoeWeightSource source, MoeTensorView input)
+    /// <param name="layer">The layer.</param>
+    /// <param name="source">Its weights.</param>
+    /// <param name="input">[tokens, hidden] in host memory.</param>
+    /// <param name="activations">How the oracle rounds activations.</param>
+    /// <param name="tolerance">The relative error that is allowed; null for what the method promises.</param>
+    public void AssertAgrees(
+        MoeLayer layer, MoeWeightSource source, MoeTensorView input, OracleActivations activations = OracleActivations.Exact, double? tolerance = null)
     {
         OracleResult own = MoeOracle.Compute(layer.Config.Shape, source, input, cancellationToken: TestContext.Current.CancellationToken);
         RoutingDifference routing = RoutingDifference.Measure(Ids.View, own);
         Assert.True(routing.TokenCount == 0 || routing.IsTie, $"{routing.TokenCount} tokens went elsewhere, by a gap of {routing.LargestGap}");
-        OracleResult oracle = MoeOracle.Compute(
-            layer.Config.Shape, source, input, new OracleOptions { TopKIds = Ids.View }, TestContext.Current.CancellationToken);
+        var options = new OracleOptions { TopKIds = Ids.View, Activations = activations };
+        OracleResult oracle = MoeOracle.Compute(layer.Config.Shape, source, input, options, TestContext.Current.CancellationToken);
         TensorDifference difference = TensorDifference.Measure(Output.View, oracle);
         Assert.True(
-            difference.RelativeError <= layer.Method.Numerics.RelativeError,
+            difference.RelativeError <= (tolerance ?? layer.Method.Numerics.RelativeError),
             $"relative error {difference.RelativeError:0.0e0}, largest difference {difference.MaxAbsError:0.0e0}; {layer.Config.Shape}, {input.Rows} tokens");
     }
 

@@ -72,6 +72,11 @@ __device__ __forceinline__ uint4 load_shared(u32 address)
     return v;
 }
 
+__device__ __forceinline__ void store_shared(u32 shared, const uint4& v)
+{
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+
 // ---- asynchronous copies
 
 __device__ __forceinline__ u64 policy_evict_first()
@@ -105,6 +110,12 @@ template <int kPending>
 __device__ __forceinline__ void copy_async_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+/// What the tensor cores read next was written by ordinary or cp.async stores. sm_90 and newer.
+__device__ __forceinline__ void fence_async_proxy()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 // ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order

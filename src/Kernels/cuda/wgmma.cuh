@@ -40,12 +40,6 @@ __device__ __forceinline__ void registers_lower()
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-/// What the tensor cores read next was written by ordinary or cp.async stores.
-__device__ __forceinline__ void fence_async_proxy()
-{
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
 // The registers of d, as text and as operands, for each number of columns: those of 8 fewer, and four more.
 #define MOE_D4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define MOE_TEXT_8 "%0, %1, %2, %3"
