@@ -14,6 +14,7 @@ public sealed class ArchitectureTests
         ["Host"] = ["Abstractions"],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
+        ["Conformance.Xunit"] = ["Conformance"],
         ["Cuda"] = [],
         ["Kernels"] = ["Abstractions", "Cuda"],
         ["Cli"] = ["Abstractions", "Host", "Checkpoints", "Conformance"],
