@@ -6,7 +6,7 @@ namespace Moe.Plugins.Bf16;
 /// <summary>The kernels of one layer on one device: loaded when the first weights or workspace need them.</summary>
 internal sealed class Bf16Engine
 {
-    private readonly RoutingKernels _routing;
+    private readonly LayerRouting _routing;
     private readonly DecodeProducts _decode;
     private readonly IExpertProducts _prefill;
     private readonly MoeLayerShape _shape;
@@ -16,11 +16,11 @@ internal sealed class Bf16Engine
         Library = library;
         _shape = shape;
         using CudaContextScope scope = library.Context.MakeCurrent();
-        _routing = new RoutingKernels(library, shape.ExpertCount);
-        _decode = new DecodeProducts(library, _routing, shape);
+        _routing = new LayerRouting(library, shape);
+        _decode = new DecodeProducts(library, _routing.Kernels, shape);
         _prefill = library.Context.Device.Architecture.Number == WgmmaProducts.ArchitectureNumber
-            ? new WgmmaProducts(library, _routing, shape)
-            : new MmaProducts(library, _routing, shape);
+            ? new WgmmaProducts(library, _routing.Kernels, shape)
+            : new MmaProducts(library, _routing.Kernels, shape);
     }
 
     public KernelLibrary Library { get; }
@@ -31,6 +31,7 @@ internal sealed class Bf16Engine
         .. RoutingKernels.Units,
         WeightLoader.Unit,
         CudaInstruments.Unit,
+        CudaMoeMemory.Unit,
         .. DecodeVariant.For(DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
         architecture.Number == WgmmaProducts.ArchitectureNumber ? WgmmaProducts.Unit : MmaProducts.Unit,
     ];
@@ -48,66 +49,8 @@ internal sealed class Bf16Engine
         var workspace = (Bf16Workspace)arguments.Workspace;
         using CudaContextScope scope = Library.Context.MakeCurrent();
         IExpertProducts products = ForwardPlan.IsPrefill(tokens, _shape) ? _prefill : _decode;
-        (nint x, long stride) = _routing.Rows(arguments.Input, workspace.Routing, arguments.Stream);
-        (nint ids, nint topKWeights) = Route(arguments, weights, workspace, x, stride, products.BlockRows(tokens));
-        PartialLayout partial = products.Run(new ExpertRows(x, stride, tokens), weights, workspace, arguments.Stream);
-        MoeTensorView output = arguments.Output;
-        _routing.Combine(
-            new CombineParameters
-            {
-                Partial = workspace.Partial,
-                Ids = ids,
-                Weights = topKWeights,
-                Bias = weights.Down.Bias,
-                Out = output.Address,
-                PartialStride = _shape.HiddenSize,
-                SplitStride = (long)tokens * _shape.TopK * _shape.HiddenSize,
-                OutStride = output.RowStride / output.ElementType.ByteSize(),
-                Hidden = _shape.HiddenSize,
-                TopK = _shape.TopK,
-                Splits = partial.Splits,
-                Experts = _shape.ExpertCount,
-                PartialIsBf16 = partial.IsBf16 ? 1 : 0,
-                OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0,
-            },
-            tokens,
-            arguments.Stream);
-    }
-
-    private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
-
-    private static void Copy(nint target, long targetStride, in MoeTensorView like, nint source, long sourceStride, nint stream) =>
-        CudaMemory.Copy2D(target, targetStride, source, sourceStride, like.RowBytes, like.Rows, stream);
-
-    private (nint Ids, nint Weights) Route(
-        in MoeForwardArguments arguments, Bf16Weights weights, Bf16Workspace workspace, nint x, long stride, int blockRows)
-    {
-        MoeTensorView ids = arguments.TopKIds;
-        MoeTensorView topKWeights = arguments.TopKWeights;
-        RoutingBuffers buffers = workspace.Routing;
-        bool inPlace = !ids.IsEmpty && IsDense(ids) && IsDense(topKWeights);
-        (nint idAddress, nint weightAddress) = inPlace ? (ids.Address, topKWeights.Address) : (buffers.Ids, buffers.Weights);
-        if (arguments.Routing == MoeRoutingSource.Caller)
-        {
-            if (!inPlace)
-            {
-                Copy(idAddress, ids.RowBytes, ids, ids.Address, ids.RowStride, arguments.Stream);
-                Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, arguments.Stream);
-            }
-
-            _routing.Sort(idAddress, arguments.Input.Rows * _shape.TopK, _shape.ExpertCount, buffers, blockRows, arguments.Stream);
-            return (idAddress, weightAddress);
-        }
-
-        RouterTensors router = weights.Router
-            ?? throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
-        _routing.Route(x, stride, arguments.Input.Rows, router, _shape, buffers, idAddress, weightAddress, blockRows, arguments.Stream);
-        if (!inPlace && !ids.IsEmpty)
-        {
-            Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);
-            Copy(topKWeights.Address, topKWeights.RowStride, topKWeights, weightAddress, topKWeights.RowBytes, arguments.Stream);
-        }
-
-        return (idAddress, weightAddress);
+        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, products.BlockRows(tokens));
+        PartialLayout partial = products.Run(batch.Rows, weights, workspace, arguments.Stream);
+        _routing.End(arguments, batch, workspace.Partial, partial, weights.Down.Bias);
     }
 }

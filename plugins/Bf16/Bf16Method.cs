@@ -8,7 +8,7 @@ internal sealed class Bf16Method(Func<KernelLibrary> library, MoeLayerShape shap
 {
     // Both wait for the first use: rounding and capabilities touch no device.
     private readonly Lazy<Bf16Engine> _engine = new(() => new Bf16Engine(library(), shape));
-    private readonly Lazy<CudaMoeMemory> _memory = new(() => new CudaMoeMemory(library().Context));
+    private readonly Lazy<CudaMoeMemory> _memory = new(() => new CudaMoeMemory(library()));
 
     public bool SupportsSkipForwardPadding => true;
 

@@ -1,3 +1,5 @@
+using Moe.Plugins.Kernels;
+
 namespace Moe.Plugins.Bf16;
 
 /// <summary>Both products of all experts, from the caller's rows to partial results that the combine sums.</summary>

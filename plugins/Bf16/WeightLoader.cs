@@ -35,7 +35,7 @@ internal sealed class WeightLoader : IDisposable
         }
         else if (source.Order == MoeMatrixOrder.InputMajor)
         {
-            Upload(_staging.Address, source.Values, expert);
+            HostTensors.Upload(_staging.Address, source.Values, expert);
             var parameters = new TransposeParameters
             {
                 Source = _staging.Address,
@@ -52,14 +52,12 @@ internal sealed class WeightLoader : IDisposable
         }
         else
         {
-            Upload(target.Expert(expert), source.Values, expert);
+            HostTensors.Upload(target.Expert(expert), source.Values, expert);
         }
     }
 
     public void Dispose() => _staging.Dispose();
 
-    private static void Upload(nint target, in MoeTensorView view, int expert) =>
-        CudaMemory.Copy2D(target, view.RowBytes, view.RowAddress(0, expert), view.RowStride, view.RowBytes, view.Rows, 0);
 
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
@@ -67,8 +65,8 @@ internal sealed class WeightLoader : IDisposable
     {
         long blocks = (long)source.Scales.Rows * source.Scales.Columns;
         nint scales = checked((nint)(_staging.Address + (blocks * Mxfp4BlockBytes)));
-        Upload(_staging.Address, source.Values, expert);
-        Upload(scales, source.Scales, expert);
+        HostTensors.Upload(_staging.Address, source.Values, expert);
+        HostTensors.Upload(scales, source.Scales, expert);
         var parameters = new WidenParameters { Blocks = _staging.Address, Scales = scales, Out = target.Expert(expert), Count = blocks };
         _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), 0, in parameters);
     }

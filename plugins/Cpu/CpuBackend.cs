@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Moe.Plugins.Cpu;
 
 /// <summary>Runs any layer on the machine's processor.</summary>
-internal sealed class CpuBackend : IMoeBackend
+internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend
 {
     private const int Score = 50;
 
@@ -29,6 +29,8 @@ internal sealed class CpuBackend : IMoeBackend
     }
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new CpuMethod(_team.Value, request);
+
+    public IMoeInstruments CreateInstruments(MoeDevice device) => new CpuInstruments(_team.Value);
 
     public ValueTask DisposeAsync()
     {

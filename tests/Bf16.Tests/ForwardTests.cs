@@ -1,4 +1,5 @@
 using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Bf16.Tests;
 

@@ -1,5 +1,6 @@
 using Moe.Plugins.Checkpoints;
 using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Bf16.Tests;
 

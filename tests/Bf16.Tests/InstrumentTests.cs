@@ -1,4 +1,5 @@
 using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Bf16.Tests;
 
@@ -17,7 +18,7 @@ public sealed class InstrumentTests
         Assert.NotNull(condition.Driver);
         Assert.InRange(ceilings.CopyGigabytesPerSecond, 100, 20_000);
         Assert.InRange(ceilings.ReadGigabytesPerSecond, 100, 20_000);
-        Assert.True(double.IsNaN(ceilings.MatrixTeraflops) || ceilings.MatrixTeraflops is > 20 and < 10_000, $"{ceilings}");
+        Assert.InRange(ceilings.MatrixTeraflops, 20, 10_000);
     }
 
     [Theory]

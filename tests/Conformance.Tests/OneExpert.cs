@@ -49,7 +49,7 @@ internal sealed class OneExpert : IDisposable
 
     public MoeTensorView Input { get; }
 
-    public OracleResult Compute() => MoeOracle.Compute(Shape, Source, Input, null, TestContext.Current.CancellationToken);
+    public OracleResult Compute(OracleOptions? options = null) => MoeOracle.Compute(Shape, Source, Input, options, TestContext.Current.CancellationToken);
 
     public void Dispose() => _tensors.ForEach(tensor => tensor.Dispose());
 

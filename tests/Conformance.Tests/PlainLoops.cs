@@ -3,13 +3,14 @@ namespace Moe.Plugins.Conformance.Tests;
 /// <summary>The layer once more, for one token and element by element: slow, and hard to get wrong.</summary>
 internal static unsafe class PlainLoops
 {
-    public static double[] Compute(RandomLayer layer, float[] input, int[] ids, double[] weights)
+    public static double[] Compute(RandomLayer layer, float[] input, int[] ids, double[] weights, Func<double[], double[]>? round = null)
     {
         MoeLayerShape shape = layer.Shape;
         double[] output = new double[shape.HiddenSize];
+        round ??= row => row;
         for (int k = 0; k < ids.Length; k++)
         {
-            double[] x = [.. input.Select(value => (double)value)];
+            double[] x = round([.. input.Select(value => (double)value)]);
             double[] h = Product(layer.Source.GateUp, ids[k], x, 2 * shape.IntermediateSize);
             double[] act = new double[shape.IntermediateSize];
             for (int i = 0; i < act.Length; i++)
@@ -19,7 +20,7 @@ internal static unsafe class PlainLoops
                 act[i] = (up + 1) * gate / (1 + Math.Exp(-(double)1.702f * gate));
             }
 
-            double[] y = Product(layer.Source.Down, ids[k], act, shape.HiddenSize);
+            double[] y = Product(layer.Source.Down, ids[k], round(act), shape.HiddenSize);
             for (int i = 0; i < output.Length; i++)
             {
                 output[i] += weights[k] * y[i];

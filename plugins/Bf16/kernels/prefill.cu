@@ -8,6 +8,7 @@
 // comes from L2.
 //
 // Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
+#include "grouped.cuh"
 #include "mbarrier.cuh"
 #include "tma.cuh"
 #include "wgmma.cuh"
@@ -16,17 +17,16 @@ namespace
 {
 constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kStages = 3, kThreads = 128 * (kGroups + 1);
 constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
-constexpr int kMaxExperts = 512;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
 constexpr int kTokenBox = 32;                       // tokens a copy of the second product brings
 constexpr int kOutBytes = 8192;                     // a warpgroup's results on their way out
 constexpr int kOutBase = kStages * kStageBytes, kTableBase = kOutBase + kGroups * kOutBytes;
 constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 8;
-constexpr int kPrefixBase = kOffsetsBase + (kMaxExperts + 4) * 4, kBarrierBase = kPrefixBase + (kMaxExperts + 4) * 4;
+constexpr int kBarrierBase = kOffsetsBase + kScheduleBytes;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
 static_assert(kSharedBytes <= 232448, "what a block may have");
 
-constexpr int kLoaderBarrier = 1, kGroupBarrier = 2;  // named barriers; the groups use kGroupBarrier + group
+constexpr int kLoaderBarrier = 1;  // a named barrier; the groups use those from kGroupBarrier on
 }
 
 struct GroupedParameters
@@ -50,44 +50,6 @@ struct GroupedParameters
 
 namespace
 {
-/// A tile: which expert, which weight rows, which of the expert's sorted pairs.
-struct Tile
-{
-    int expert, row0, first, count;
-};
-
-/// Walks this block's tiles. An expert's tokens are divided evenly into as few tiles as hold them.
-struct Schedule
-{
-    const int* offsets;
-    int stripes, tile, expert;
-
-    __device__ __forceinline__ bool next(Tile& t, int experts)
-    {
-        const int* prefix = offsets + (kPrefixBase - kOffsetsBase) / 4;  // token tiles of the experts before
-        if (tile >= prefix[experts] * stripes)
-        {
-            return false;
-        }
-
-        while (tile >= prefix[expert + 1] * stripes)
-        {
-            expert++;
-        }
-
-        const int tiles = prefix[expert + 1] - prefix[expert], local = tile - prefix[expert] * stripes;
-        const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
-        // All but the last share fit kTokens, and they never cover all rows: no tile is empty.
-        const int share = ceil_div(ceil_div(rows, tiles), 16) * 16, part = local % tiles * share;
-        t.expert = expert;
-        t.row0 = local / tiles * kRows;
-        t.first = begin + part;
-        t.count = min(share, rows - part);
-        tile += gridDim.x;
-        return true;
-    }
-};
-
 struct Ring
 {
     int stage;
@@ -147,7 +109,7 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages)
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, char* shared, u32 stages)
 {
     const int thread = threadIdx.x;
     const int steps = ceil_div(p.depth, kDepth);
@@ -222,88 +184,6 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule 
     }
 }
 
-__device__ __forceinline__ float activate(const GroupedParameters& p, float gate, float up)
-{
-    gate = fminf(gate, p.limit);
-    up = fminf(fmaxf(up, -p.limit), p.limit);
-    return (up + p.up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-p.alpha * gate));
-}
-
-template <int kColumns>
-/// SwiGLU, and 32 columns of act: the copy engine laid the rows out as 8 gates and their 8 ups, so both are one thread's.
-__device__ __forceinline__ void store_act(const GroupedParameters& p, const Tile& tile, float (&d)[kColumns / 2], char* shared, int group)
-{
-    const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4, intermediate = p.rows / 2;
-    const float2 bias = p.bias != nullptr && mine < intermediate ? *(const float2*)(p.bias + (i64)tile.expert * p.rows + 2 * mine)
-                                                                 : make_float2(0, 0);
-    char* staged = shared + kOutBase + group * kOutBytes;
-    constexpr int kPart = kOutBytes / 64;
-    const int chunk = thread % 4;
-#pragma unroll
-    for (int part = 0; part < kColumns; part += kPart)
-    {
-        named_barrier(kGroupBarrier + group, 128);
-#pragma unroll
-        for (int token = part; token < min(part + kPart, kColumns); token += 32)
-        {
-            u32 packed[4];
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-            {
-                const int at = min(token / 2 + i * 4, kColumns / 2 - 4);
-                packed[i] = pack_bf16(activate(p, d[at] + bias.x, d[at + 2] + bias.y), activate(p, d[at + 1] + bias.x, d[at + 3] + bias.y));
-            }
-
-            store_matrix_transposed_x4(shared_address(staged) + (token - part + lane) * 64 + ((warp ^ (lane / 2 % 4)) * 16), packed[0],
-                                       packed[1], packed[2], packed[3]);
-        }
-
-        named_barrier(kGroupBarrier + group, 128);
-        if (column0 + chunk * 8 < intermediate)
-        {
-            for (int token = thread / 4; token < min(kPart, tile.count - part); token += 32)
-            {
-                *(uint4*)(p.out + (i64)(tile.first + part + token) * p.out_stride + column0 + chunk * 8) =
-                    *(const uint4*)(staged + token * 64 + ((chunk ^ (token / 2 % 4)) * 16));
-            }
-        }
-    }
-}
-
-template <int kColumns>
-/// 64 columns of the pairs' results.
-__device__ __forceinline__ void store_pairs(const GroupedParameters& p, const Tile& tile, float (&d)[kColumns / 2], char* shared, int group)
-{
-    const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int column0 = tile.row0 + group * 64, chunk = thread % 8;
-    char* staged = shared + kOutBase + group * kOutBytes;
-    constexpr int kPart = kOutBytes / 128;
-#pragma unroll
-    for (int part = 0; part < kColumns; part += kPart)
-    {
-        named_barrier(kGroupBarrier + group, 128);
-#pragma unroll
-        for (int token = part; token < min(part + kPart, kColumns); token += 16)
-        {
-            const int at = token / 2, mine = token - part + lane / 16 * 8 + lane % 8, to = warp * 2 + lane / 8 % 2;
-            store_matrix_transposed_x4(shared_address(staged) + mine * 128 + ((to ^ (lane % 8)) * 16), pack_bf16(d[at], d[at + 1]),
-                                       pack_bf16(d[at + 2], d[at + 3]), pack_bf16(d[at + 4], d[at + 5]), pack_bf16(d[at + 6], d[at + 7]));
-        }
-
-        named_barrier(kGroupBarrier + group, 128);
-        if (column0 + chunk * 8 < p.rows)
-        {
-            for (int token = thread / 8; token < min(kPart, tile.count - part); token += 16)
-            {
-                const i64 pair = p.sorted_pairs[tile.first + part + token];
-                *(uint4*)(p.out + pair * p.out_stride + column0 + chunk * 8) =
-                    *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
-            }
-        }
-    }
-}
-
 template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages,
                                              int group, int steps)
@@ -317,18 +197,20 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     }
 
     accumulate<kColumns>(d, ring, stages, group, steps, kFirst);
+    char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)
     {
-        store_act<kColumns>(p, tile, d, shared, group);
+        const Activation activation = {p.alpha, p.limit, p.up_bias};
+        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, p.bias, nullptr, p.rows / 2, p.out, p.out_stride);
     }
     else
     {
-        store_pairs<kColumns>(p, tile, d, shared, group);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, nullptr, p.rows, p.sorted_pairs, p.out, p.out_stride);
     }
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule schedule, char* shared, u32 stages)
+__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule<kRows> schedule, char* shared, u32 stages)
 {
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kDepth);
     Ring ring = {0, 0};
@@ -369,7 +251,6 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
     char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
     const u32 stages = shared_address(shared), barriers = stages + kBarrierBase;
     int* offsets = (int*)(shared + kOffsetsBase);
-    int* prefix = (int*)(shared + kPrefixBase);
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
@@ -384,42 +265,8 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
 
     wait_for_previous_launch();
     allow_next_launch();
-    for (int e = threadIdx.x; e <= p.experts; e += kThreads)
-    {
-        offsets[e] = p.expert_offsets[e];
-    }
-
-    __syncthreads();
-    if (threadIdx.x < 32)
-    {
-        int before = 0;
-        for (int base = 0; base < p.experts; base += 32)
-        {
-            const int e = base + threadIdx.x, own = e < p.experts ? ceil_div(offsets[e + 1] - offsets[e], kTokens) : 0;
-            int sum = own;
-#pragma unroll
-            for (int i = 1; i < 32; i *= 2)
-            {
-                const int up = __shfl_up_sync(~0u, sum, i);
-                sum += threadIdx.x >= i ? up : 0;
-            }
-
-            if (e < p.experts)
-            {
-                prefix[e] = before + sum - own;
-            }
-
-            before += __shfl_sync(~0u, sum, 31);
-        }
-
-        if (threadIdx.x == 0)
-        {
-            prefix[p.experts] = before;
-        }
-    }
-
-    __syncthreads();
-    const Schedule schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
+    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();

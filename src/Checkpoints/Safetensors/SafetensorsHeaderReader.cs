@@ -8,9 +8,13 @@ namespace Moe.Plugins.Checkpoints;
 /// </summary>
 internal ref struct SafetensorsHeaderReader
 {
+    /// <summary>Bytes of a tensor's entry in the headers of today's models, about.</summary>
+    private const int UsualEntryBytes = 128;
+
     private readonly string _path;
     private readonly long _dataByteCount;
-    private readonly Dictionary<string, SafetensorsTensor> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SafetensorsTensor> _tensors;
+    private readonly List<long> _sizes = [];
     private Dictionary<string, string>? _metadata;
     private Utf8JsonReader _reader;
 
@@ -18,6 +22,7 @@ internal ref struct SafetensorsHeaderReader
     {
         _path = path;
         _dataByteCount = dataByteCount;
+        _tensors = new Dictionary<string, SafetensorsTensor>(json.Length / UsualEntryBytes, StringComparer.Ordinal);
         _reader = new Utf8JsonReader(json);
     }
 
@@ -69,11 +74,7 @@ internal ref struct SafetensorsHeaderReader
         return new SafetensorsHeader(_tensors, _metadata ?? []);
     }
 
-    private string? NextName()
-    {
-        _reader.Read();
-        return _reader.TokenType == JsonTokenType.PropertyName ? _reader.GetString() : null;
-    }
+    private string? NextName() => IsNext(JsonTokenType.PropertyName) ? _reader.GetString() : null;
 
     private void ReadMetadata()
     {
@@ -82,11 +83,19 @@ internal ref struct SafetensorsHeaderReader
             throw Error($"its header has {SafetensorsHeader.MetadataName} twice");
         }
 
-        Expect(JsonTokenType.StartObject, $"{SafetensorsHeader.MetadataName} is not an object");
+        if (!IsNext(JsonTokenType.StartObject))
+        {
+            throw Error($"{SafetensorsHeader.MetadataName} is not an object");
+        }
+
         _metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         while (NextName() is string key)
         {
-            Expect(JsonTokenType.String, $"{SafetensorsHeader.MetadataName} '{key}' is not a string");
+            if (!IsNext(JsonTokenType.String))
+            {
+                throw Error($"{SafetensorsHeader.MetadataName} '{key}' is not a string");
+            }
+
             if (!_metadata.TryAdd(key, _reader.GetString()!))
             {
                 throw Error($"{SafetensorsHeader.MetadataName} has '{key}' twice");
@@ -96,29 +105,33 @@ internal ref struct SafetensorsHeaderReader
 
     private void ReadTensor(string name)
     {
-        Expect(JsonTokenType.StartObject, $"tensor '{name}' is not described by an object");
+        if (!IsNext(JsonTokenType.StartObject))
+        {
+            throw Error($"tensor '{name}' is not described by an object");
+        }
+
         SafetensorsType? type = null;
         long[]? shape = null;
         long[]? range = null;
-        while (NextName() is string key)
+        while (IsNext(JsonTokenType.PropertyName))
         {
-            switch (key)
+            // Compared as bytes: a string for each key of each tensor would be most of what a header costs.
+            if (_reader.ValueTextEquals("dtype"u8))
             {
-                case "dtype" when type is null:
-                    type = ReadType(name);
-                    break;
-                case "shape" when shape is null:
-                    shape = ReadSizes(name, key);
-                    break;
-                case "data_offsets" when range is null:
-                    range = ReadSizes(name, key);
-                    break;
-                case "dtype" or "shape" or "data_offsets":
-                    throw Error($"tensor '{name}' has {key} twice");
-                default:
-                    _reader.Read();
-                    _reader.Skip();
-                    break;
+                type = type is null ? ReadType(name) : throw Twice(name, "dtype");
+            }
+            else if (_reader.ValueTextEquals("shape"u8))
+            {
+                shape = shape is null ? ReadSizes(name, "shape") : throw Twice(name, "shape");
+            }
+            else if (_reader.ValueTextEquals("data_offsets"u8))
+            {
+                range = range is null ? ReadSizes(name, "data_offsets") : throw Twice(name, "data_offsets");
+            }
+            else
+            {
+                _reader.Read();
+                _reader.Skip();
             }
         }
 
@@ -131,7 +144,11 @@ internal ref struct SafetensorsHeaderReader
 
     private SafetensorsType ReadType(string name)
     {
-        Expect(JsonTokenType.String, $"tensor '{name}' has a dtype that is not a string");
+        if (!IsNext(JsonTokenType.String))
+        {
+            throw Error($"tensor '{name}' has a dtype that is not a string");
+        }
+
         string text = _reader.GetString()!;
         return SafetensorsTypes.TryParse(text, out SafetensorsType type)
             ? type
@@ -140,8 +157,12 @@ internal ref struct SafetensorsHeaderReader
 
     private long[] ReadSizes(string name, string key)
     {
-        Expect(JsonTokenType.StartArray, $"tensor '{name}' has a {key} that is not an array");
-        var sizes = new List<long>(4);
+        if (!IsNext(JsonTokenType.StartArray))
+        {
+            throw Error($"tensor '{name}' has a {key} that is not an array");
+        }
+
+        _sizes.Clear();
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
             if (_reader.TokenType != JsonTokenType.Number || !_reader.TryGetInt64(out long size) || size < 0)
@@ -149,20 +170,19 @@ internal ref struct SafetensorsHeaderReader
                 throw Error($"tensor '{name}' has a {key} with something else than a whole number from 0 to {long.MaxValue}");
             }
 
-            sizes.Add(size);
+            _sizes.Add(size);
         }
 
-        return [.. sizes];
+        return [.. _sizes];
     }
 
-    private void Expect(JsonTokenType type, string otherwise)
+    private bool IsNext(JsonTokenType type)
     {
         _reader.Read();
-        if (_reader.TokenType != type)
-        {
-            throw Error(otherwise);
-        }
+        return _reader.TokenType == type;
     }
+
+    private readonly MoeException Twice(string name, string key) => Error($"tensor '{name}' has {key} twice");
 
     private readonly MoeException Error(string what) => SafetensorsLayout.Error(_path, what);
 }

@@ -84,7 +84,8 @@ internal static class CommandOptions
         CustomParser = result => ParseWhole(result, "--watch", 1, result.Tokens.Count == 0 ? DefaultWatchSeconds : null),
     };
 
-    private static Option<int?> WholeNumber(string name, int least, string description) => new(name)
+    /// <summary>An option that is a whole number, no smaller than <paramref name="least"/>.</summary>
+    public static Option<int?> WholeNumber(string name, int least, string description) => new(name)
     {
         Description = description,
         HelpName = "N",

@@ -18,6 +18,9 @@ internal static class ExitCode
     /// <summary>The backend failed while it loaded or ran the layer.</summary>
     public const int Failed = 4;
 
+    /// <summary>The device is held back, so that figures would mean nothing.</summary>
+    public const int Throttled = 5;
+
     /// <summary>Interrupted, as shells report it.</summary>
     public const int Interrupted = 130;
 }

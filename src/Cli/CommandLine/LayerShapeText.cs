@@ -31,8 +31,32 @@ internal static class LayerShapeText
         CultureInfo.InvariantCulture,
         $"{shape.ExpertCount} experts, top-{shape.TopK}, hidden {shape.HiddenSize}, intermediate {shape.IntermediateSize}, {Name(shape.WeightFormat)}");
 
+    /// <summary>A shape's sizes as a command line states them, without the weights' format.</summary>
+    public static string SizesOf(MoeLayerShape shape) => (shape with { WeightFormat = MoeWeightFormat.Mxfp4 }) switch
+    {
+        var sizes when sizes == MoeLayerShape.GptOss20B => "gpt-oss-20b",
+        var sizes when sizes == MoeLayerShape.GptOss120B => "gpt-oss-120b",
+        var sizes => string.Create(
+            CultureInfo.InvariantCulture, $"{sizes.ExpertCount},{sizes.HiddenSize},{sizes.IntermediateSize},{sizes.TopK}"),
+    };
+
     /// <summary>The format's usual name.</summary>
     public static string Name(MoeWeightFormat format) => format == MoeWeightFormat.Mxfp4 ? "MXFP4" : "BF16";
+
+    /// <summary>The format of that name, in any case.</summary>
+    /// <exception cref="MoeException">The text is none.</exception>
+    public static MoeWeightFormat FormatOf(string name)
+    {
+        foreach (MoeWeightFormat format in Enum.GetValues<MoeWeightFormat>())
+        {
+            if (name.Equals(Name(format), StringComparison.OrdinalIgnoreCase))
+            {
+                return format;
+            }
+        }
+
+        throw new MoeException(MoeReason.Configuration, $"'{name}' is no format of weights; mxfp4 or bf16 is expected.");
+    }
 
     private static MoeLayerShape ParseSizes(string text, string sizes)
     {

@@ -11,7 +11,8 @@ internal static class MoeCommandLine
         Mixture-of-experts layers on whatever backends lie in the plugins folder.
 
         Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.
-        Exit codes: 0 right, 1 ran and is wrong, 2 bad option or file, 3 no backend can run it, 4 the backend failed, 130 interrupted.
+        Exit codes: 0 right, 1 ran and is wrong, 2 bad option or file, 3 no backend can run it, 4 the backend failed, 5 the device is
+        throttled and was not measured, 130 interrupted.
         """;
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)
@@ -25,8 +26,7 @@ internal static class MoeCommandLine
                 console.WriteError(error.Message);
             }
 
-            Command command = result.CommandResult.Command;
-            string name = command == root ? root.Name : $"{root.Name} {command.Name}";
+            string name = Path(result.CommandResult);
             await console.Error.Profile.Out.Writer.WriteLineAsync($"'{name} --help' lists what is expected.");
             return ExitCode.BadInput;
         }
@@ -53,6 +53,10 @@ internal static class MoeCommandLine
         }
     }
 
+    /// <summary>A command with those that it belongs to, as it is typed.</summary>
+    private static string Path(CommandResult result) =>
+        result.Parent is CommandResult parent ? $"{Path(parent)} {result.Command.Name}" : result.Command.Name;
+
     private static Command Create(CommandConsole console)
     {
         // Not a RootCommand, which would call itself by the assembly's name.
@@ -63,6 +67,8 @@ internal static class MoeCommandLine
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
             PluginsCommand.Create(console),
+            VerifyCommand.Create(console),
+            BenchCommand.Create(console),
             new HelpOption(),
             new VersionOption(),
         };

@@ -4,22 +4,21 @@ namespace Moe.Plugins.Cli;
 internal sealed class DeviceBuffer : IDisposable
 {
     private readonly IMoeMemory _memory;
-    private readonly long _byteCount;
 
     public DeviceBuffer(IMoeMemory memory, MoeElementType type, int rows, int columns)
     {
         _memory = memory;
-        _byteCount = (long)rows * columns * type.ByteSize();
-        View = new MoeTensorView(memory.Allocate(Math.Max(_byteCount, 1)), memory.Device, type, rows, columns);
+        long byteCount = (long)rows * columns * type.ByteSize();
+        View = new MoeTensorView(memory.Allocate(Math.Max(byteCount, 1)), memory.Device, type, rows, columns);
     }
 
     public MoeTensorView View { get; }
 
-    /// <summary>Enqueues a copy of a dense host tensor of the same size.</summary>
-    public void CopyIn(MoeTensorView host, nint stream) => _memory.CopyIn(View.Address, host.Address, _byteCount, stream);
+    /// <summary>Enqueues a copy of a dense host tensor of the same width to the first rows.</summary>
+    public void CopyIn(MoeTensorView host, nint stream) => _memory.CopyIn(View.Address, host.Address, host.Rows * host.RowBytes, stream);
 
-    /// <summary>Enqueues a copy to a dense host tensor of the same size.</summary>
-    public void CopyOut(MoeTensorView host, nint stream) => _memory.CopyOut(host.Address, View.Address, _byteCount, stream);
+    /// <summary>Enqueues a copy of the first rows to a dense host tensor of the same width.</summary>
+    public void CopyOut(MoeTensorView host, nint stream) => _memory.CopyOut(host.Address, View.Address, host.Rows * host.RowBytes, stream);
 
     public void Dispose() => _memory.Free(View.Address);
 }

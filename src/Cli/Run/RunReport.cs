@@ -96,17 +96,18 @@ internal sealed class RunReport
             return;
         }
 
-        string sample = check.TokenCount == Input.Tokens.Rows ? "" : $" on {check.TokenCount} of {Input.Tokens.Rows} tokens";
-        AddError(grid, $"against float64{sample}", check.Difference.RelativeError, check.Limit);
+        OutputCheck float64 = check.Float64;
+        string sample = float64.TokenCount == Input.Tokens.Rows ? "" : $" on {float64.TokenCount} of {Input.Tokens.Rows} tokens";
+        AddError(grid, $"against float64{sample}", float64.Difference.RelativeError, float64.Limit);
         if (check.ExpectedDifference is not null)
         {
-            AddError(grid, "against the file's expected.output", check.ExpectedDifference.Value.RelativeError, check.Limit);
+            AddError(grid, "against the file's expected.output", check.ExpectedDifference.Value.RelativeError, float64.Limit);
         }
 
-        if (check.Routing.TokenCount > 0)
+        if (float64.Routing.TokenCount > 0)
         {
-            string verdict = check.Routing.IsTie ? "by ties of the router's logits, which is right" : "[red]which is wrong[/]";
-            grid.AddMarkup("routing", $"{HumanText.Count(check.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}");
+            string verdict = float64.Routing.IsTie ? "by ties of the router's logits, which is right" : "[red]which is wrong[/]";
+            grid.AddMarkup("routing", $"{HumanText.Count(float64.Routing.TokenCount, "token")} to other experts than float64 chooses, {verdict}");
         }
     }
 
@@ -121,12 +122,12 @@ internal sealed class RunReport
     private void WriteVerification(Utf8JsonWriter writer)
     {
         RunVerification? check = Verification;
-        writer.WriteNumberOrNull("relative_error", check?.Difference.RelativeError);
-        writer.WriteNumberOrNull("max_abs_error", check?.Difference.MaxAbsError);
+        writer.WriteNumberOrNull("relative_error", check?.Float64.Difference.RelativeError);
+        writer.WriteNumberOrNull("max_abs_error", check?.Float64.Difference.MaxAbsError);
         writer.WriteNumberOrNull("expected_relative_error", check?.ExpectedDifference?.RelativeError);
         writer.WriteNumber("relative_error_limit", Layer.Method.Numerics.RelativeError);
-        writer.WriteNumberOrNull("verified_tokens", (long?)check?.TokenCount);
-        writer.WriteNumberOrNull("routing_differences", (long?)check?.Routing.TokenCount);
+        writer.WriteNumberOrNull("verified_tokens", (long?)check?.Float64.TokenCount);
+        writer.WriteNumberOrNull("routing_differences", (long?)check?.Float64.Routing.TokenCount);
         writer.WriteBooleanOrNull("passed", check?.Passed);
     }
 }

@@ -13,7 +13,7 @@ public static class MoeOracle
     /// <param name="shape">The layer.</param>
     /// <param name="source">Its tensors.</param>
     /// <param name="input">[tokens, hidden] BF16 or float32 in host memory.</param>
-    /// <param name="options">Which tokens, and who routes; null computes all tokens with the layer's router.</param>
+    /// <param name="options">Which tokens, who routes, how activations are rounded; null computes all tokens with the layer's router, exactly.</param>
     /// <param name="cancellationToken">Ends the computation early.</param>
     /// <exception cref="MoeException">The tensors do not fit the shape.</exception>
     /// <exception cref="ArgumentException">The input, a token or a given routing does not fit the layer.</exception>
@@ -35,7 +35,9 @@ public static class MoeOracle
         OracleRouting routing = OracleRouter.Route(shape, source, inputs, tokens, options);
         List<ExpertBatch> batches = ExpertBatch.Group(routing, tokens.Length, shape);
         var parallel = new ParallelOptions { CancellationToken = cancellationToken };
+        Round(inputs, shape.HiddenSize, options.Activations);
         double[] activations = FirstProduct(shape, source.GateUp, inputs, batches, parallel);
+        Round(activations, shape.IntermediateSize, options.Activations);
         double[] output = SecondProduct(shape, source.Down, activations, tokens.Length, batches, parallel);
         return new OracleResult(shape, tokens, routing, output);
     }
@@ -69,6 +71,14 @@ public static class MoeOracle
 
         bool FitsBatch(MoeTensorView view, MoeElementType type) => view.IsEmpty
             || (view.ElementType == type && view.Device.Kind == MoeDeviceKind.Cpu && view.Rows == input.Rows && view.Columns == shape.TopK);
+    }
+
+    private static void Round(double[] rows, int columns, OracleActivations rounding)
+    {
+        if (rounding == OracleActivations.Mxfp8)
+        {
+            OracleMxfp8.Round(rows, columns);
+        }
     }
 
     private static double[] ReadInputs(MoeLayerShape shape, MoeTensorView input, int[] tokens)

@@ -1,6 +1,6 @@
 namespace Moe.Plugins.Conformance;
 
-/// <summary>Which part of a batch the oracle computes, and who routes.</summary>
+/// <summary>Which part of a batch the oracle computes, who routes, and how activations are rounded.</summary>
 public sealed record OracleOptions
 {
     /// <summary>The tokens to compute, rows of the input in any order; null for all. A sample keeps large batches affordable.</summary>
@@ -16,4 +16,7 @@ public sealed record OracleOptions
     /// experts by its own logits.
     /// </summary>
     public MoeTensorView TopKWeights { get; init; }
+
+    /// <summary>How the vectors are rounded that the experts' products multiply.</summary>
+    public OracleActivations Activations { get; init; }
 }

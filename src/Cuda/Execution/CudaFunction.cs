@@ -30,6 +30,9 @@ public sealed unsafe class CudaFunction
     /// <summary>The statically declared shared memory of each block in bytes.</summary>
     public int StaticSharedBytes { get; }
 
+    /// <summary>The most dynamic shared memory in bytes that a launch may ask for now.</summary>
+    public int MaxDynamicSharedBytes => Read(FunctionAttribute.MaxDynamicSharedSizeBytes);
+
     /// <summary>The local memory of each thread in bytes: arrays and what the registers spill.</summary>
     public int LocalBytes { get; }
 

@@ -5,15 +5,32 @@ namespace Moe.Plugins.Kernels;
 /// <summary>A CUDA device's memory as the host sees it. Addresses and streams are the driver's raw ones, of the primary context.</summary>
 public sealed class CudaMoeMemory : IMoeMemory
 {
-    private readonly CudaContext _context;
+    private const int Threads = 256;
+    private const int PieceBytes = 16;
+    private const int BlocksPerMultiprocessor = 8;
 
-    /// <summary>Uses a context, which must outlive this.</summary>
-    public CudaMoeMemory(CudaContext context)
+    private readonly CudaContext _context;
+    private readonly CudaFunction _copyRows;
+    private readonly int _mostBlocks;
+    private readonly bool _hasDependentLaunch;
+
+    /// <summary>Uses the context of a backend's kernels, which must outlive this.</summary>
+    public CudaMoeMemory(KernelLibrary library)
     {
-        ArgumentNullException.ThrowIfNull(context);
-        _context = context;
-        Device = MoeDevice.Cuda(context.Device.Ordinal);
+        ArgumentNullException.ThrowIfNull(library);
+        _context = library.Context;
+        CudaDevice device = _context.Device;
+        Device = MoeDevice.Cuda(device.Ordinal);
+        _mostBlocks = BlocksPerMultiprocessor * device.MultiprocessorCount;
+        _hasDependentLaunch = device.Architecture.Major >= 9;
+
+        // Loaded now, since a module cannot be loaded while a stream is being captured.
+        using CudaContextScope scope = _context.MakeCurrent();
+        _copyRows = library.Get(Unit, "moe_copy_rows");
     }
+
+    /// <summary>The source of its kernel.</summary>
+    public static KernelUnit Unit { get; } = new("copy_rows.cu");
 
     /// <inheritdoc/>
     public MoeDevice Device { get; }
@@ -59,8 +76,27 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
     {
+        if (rowBytes == 0 || rows == 0)
+        {
+            return;
+        }
+
         using CudaContextScope scope = _context.MakeCurrent();
-        CudaMemory.Copy2D(destination, destinationStride, source, sourceStride, rowBytes, rows, stream);
+        var parameters = new CopyRowsParameters
+        {
+            Source = source,
+            Target = destination,
+            SourceStride = sourceStride,
+            TargetStride = destinationStride,
+            RowBytes = rowBytes,
+            Rows = rows,
+        };
+        long blocks = ((rowBytes / PieceBytes * rows) + Threads - 1) / Threads;
+        var launch = new CudaLaunchConfig((int)Math.Clamp(blocks, 1, _mostBlocks), Threads)
+        {
+            ProgrammaticStreamSerialization = _hasDependentLaunch,
+        };
+        _copyRows.Launch(launch, stream, in parameters);
     }
 
     /// <inheritdoc/>

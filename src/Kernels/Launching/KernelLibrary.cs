@@ -37,10 +37,7 @@ public sealed class KernelLibrary : IDisposable
         try
         {
             CudaFunction function = _modules.GetOrAdd(unit.ToString(), _ => new Lazy<CudaModule>(() => Load(unit))).Value.GetFunction(entry);
-            if (dynamicSharedBytes > 0)
-            {
-                function.SetMaxDynamicSharedBytes(dynamicSharedBytes);
-            }
+            RaiseSharedBytes(function, dynamicSharedBytes);
 
             return function;
         }
@@ -62,6 +59,18 @@ public sealed class KernelLibrary : IDisposable
         }
 
         _modules.Clear();
+    }
+
+    // Layers of other shapes use the same kernel with less, so it is never lowered.
+    private void RaiseSharedBytes(CudaFunction function, int bytes)
+    {
+        lock (_modules)
+        {
+            if (function.MaxDynamicSharedBytes < bytes)
+            {
+                function.SetMaxDynamicSharedBytes(bytes);
+            }
+        }
     }
 
     private CudaModule Load(KernelUnit unit) =>

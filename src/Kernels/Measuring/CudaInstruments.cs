@@ -10,6 +10,11 @@ public sealed class CudaInstruments : IMoeInstruments
     private const int Repetitions = 15;
     private const int FillThreads = 256;
     private const int ReadThreads = 512;
+    private const int MultiplyThreads = 256;
+    private const int MultiplyRounds = 8192;
+
+    /// <summary>Operations of a block of <c>moe_multiply</c> in a round.</summary>
+    private const double RoundOperations = 1 << 22;
 
     /// <summary>In this state clocks are far below the ordinary ones, and figures mean nothing.</summary>
     private const CudaClockLimits Unfit =
@@ -98,13 +103,22 @@ public sealed class CudaInstruments : IMoeInstruments
         using CudaBlas? blas = CudaBlas.TryCreate();
         if (blas is null)
         {
-            return (double.NaN, "not measured: cuBLAS was not found");
+            return (OwnMatrixRate(source, target), "own kernel, as cuBLAS was not found: BF16 products of operands on chip");
         }
 
         const long matrixBytes = (long)MatrixSize * MatrixSize * sizeof(ushort);
         double microseconds = Median(stream => blas.MultiplyBFloat16(
             MatrixSize, source.Address, checked((nint)(source.Address + matrixBytes)), target.Address, stream));
         return (2.0 * MatrixSize * MatrixSize * MatrixSize / microseconds / 1e6, $"cuBLAS {blas.Version}, BF16, {MatrixSize} cubed");
+    }
+
+    private double OwnMatrixRate(DeviceArray source, DeviceArray sink)
+    {
+        int blocks = Context.Device.MultiprocessorCount * 2;
+        var parameters = new MultiplyParameters { Source = source.Address, Sink = sink.Address, Rounds = MultiplyRounds };
+        CudaFunction multiply = _library.Get(Unit, "moe_multiply");
+        double microseconds = Median(stream => multiply.Launch(new CudaLaunchConfig(blocks, MultiplyThreads), stream, in parameters));
+        return RoundOperations * MultiplyRounds * blocks / microseconds / 1e6;
     }
 
     /// <summary>Median of the microseconds that some work takes, after a warm-up.</summary>

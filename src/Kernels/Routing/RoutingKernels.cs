@@ -50,13 +50,16 @@ public sealed class RoutingKernels
     public CudaLaunchConfig Launch(CudaDim3 grid, int threads, int dynamicSharedBytes = 0) =>
         new(grid, threads, dynamicSharedBytes) { ProgrammaticStreamSerialization = _hasDependentLaunch };
 
+    /// <summary>Whether rows are BF16 and 16-byte aligned, as the products read them.</summary>
+    public static bool ReadsInPlace(in MoeTensorView input) =>
+        input.ElementType == MoeElementType.BFloat16 && input.Address % 16 == 0 && input.RowStride % 16 == 0;
+
     /// <summary>The caller's activations as the products read them: in place where they are BF16 and 16-byte aligned, else copied.</summary>
     /// <returns>The address of the first row, and elements from one row to the next.</returns>
     public (nint Address, long Stride) Rows(in MoeTensorView input, RoutingBuffers buffers, nint stream)
     {
         ArgumentNullException.ThrowIfNull(buffers);
-        bool isBf16 = input.ElementType == MoeElementType.BFloat16;
-        if (isBf16 && input.Address % 16 == 0 && input.RowStride % 16 == 0)
+        if (ReadsInPlace(input))
         {
             return (input.Address, input.RowStride / sizeof(ushort));
         }
@@ -67,7 +70,7 @@ public sealed class RoutingKernels
             Target = buffers.Rows,
             SourceStride = input.RowStride / input.ElementType.ByteSize(),
             Columns = input.Columns,
-            SourceIsBf16 = isBf16 ? 1 : 0,
+            SourceIsBf16 = input.ElementType == MoeElementType.BFloat16 ? 1 : 0,
         };
         _rows.Launch(Launch(input.Rows, RouterThreads), stream, in parameters);
         return (buffers.Rows, input.Columns);

@@ -15,6 +15,7 @@ public sealed class ArchitectureTests
         ["Probe"] = [],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
+        ["Conformance.Xunit"] = ["Conformance"],
         ["Cuda"] = [],
         ["Kernels"] = ["Abstractions", "Cuda"],
         ["Cli"] = ["Abstractions", "Host", "Checkpoints", "Conformance"],

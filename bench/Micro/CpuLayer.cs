@@ -1,0 +1,52 @@
+using Moe.Plugins.Conformance;
+
+namespace Moe.Plugins.Micro;
+
+/// <summary>A layer of gpt-oss-20b's sizes on the Cpu backend, with inputs enough that no two calls in a row have the same tokens.</summary>
+internal sealed class CpuLayer : IDisposable
+{
+    private const int Batches = 16;
+
+    private readonly MoeHost _host;
+    private readonly MoeLayer _layer;
+    private readonly MoeForwardState _state;
+    private readonly HostTensor _input;
+    private readonly HostTensor _output;
+    private readonly int _tokens;
+    private int _batch;
+
+    public CpuLayer(int tokens)
+    {
+        _tokens = tokens;
+        _host = MoeHost.Create(new MoeOptions { Backend = "Cpu" });
+        MoeLayerShape shape = MoeLayerShape.GptOss20B;
+        var request = new MoeLayerRequest { Shape = shape, Options = new MoeLayerOptions { MaxTokens = tokens } };
+        using (var random = new RandomLayer(shape, seed: 1))
+        {
+            _layer = _host.CreateLayer(request, random.Source);
+        }
+
+        _state = _layer.CreateState();
+        _input = RandomInput.Create(tokens * Batches, shape.HiddenSize, seed: 2);
+        _output = new HostTensor(MoeElementType.BFloat16, tokens, shape.HiddenSize);
+    }
+
+    /// <summary>Runs the next batch.</summary>
+    public void Forward()
+    {
+        MoeTensorView all = _input.View;
+        _batch = (_batch + 1) % Batches;
+        _layer.Forward(_state, new MoeLayerCall
+        {
+            Input = new MoeTensorView(all.RowAddress(_batch * _tokens), all.Device, all.ElementType, _tokens, all.Columns, all.RowStride),
+            Output = _output.View,
+        });
+    }
+
+    public void Dispose()
+    {
+        _host.Dispose();
+        _input.Dispose();
+        _output.Dispose();
+    }
+}

@@ -1,6 +1,0 @@
-namespace Moe.Plugins.Bf16;
-
-/// <summary>How the partial results of the second product lie.</summary>
-/// <param name="Splits">Parts of the inner dimension.</param>
-/// <param name="IsBf16">Whether they are BF16, else float32.</param>
-internal readonly record struct PartialLayout(int Splits, bool IsBf16);

@@ -1,0 +1,81 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>`moe bench`: measures a device's ceilings, then what backends make of them.</summary>
+internal static class BenchCommand
+{
+    private const string Description =
+        "Measure a device's ceilings, then each backend's whole layer (router, experts, combine) of random weights against the floor that "
+        + "they allow. Every row is checked against float64 in the same run; a wrong one is not timed. A throttled device is not measured.";
+
+    public static Command Create(CommandConsole console)
+    {
+        var command = new Command("bench", Description)
+        {
+            BenchOptions.Backends,
+            BenchOptions.Shapes,
+            BenchOptions.Weights,
+            BenchOptions.Tokens,
+            BenchOptions.Routing,
+            CommandOptions.Device,
+            CommandOptions.Seed,
+            BenchOptions.Seconds,
+            BenchOptions.Replays,
+            BenchOptions.JsonFile,
+            BenchOptions.Plot,
+            BenchOptions.Peers,
+            CommandOptions.Plugins,
+            CompareCommand.Create(console),
+            PlotCommand.Create(console),
+            ReadmeCommand.Create(console),
+        };
+
+        // The command computes rather than waits: off the caller's thread, Ctrl+C can be heard.
+        command.SetAction((result, cancellationToken) => Task.Run(() => ExecuteAsync(result, console, cancellationToken), cancellationToken));
+        return command;
+    }
+
+    /// <summary>Measures with a host's backends, and shows what came of it.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Execute(MoeHost host, BenchSettings settings, CommandConsole console, CancellationToken cancellationToken)
+    {
+        var run = new BenchRun(host, settings, cancellationToken);
+        BenchResult result;
+        try
+        {
+            result = BenchProgress.Run(console, run.Execute);
+        }
+        finally
+        {
+            // Also what was measured before something ended the run.
+            if (run.Result is BenchResult measured)
+            {
+                BenchTable.Write(console.Out, measured);
+            }
+        }
+
+        if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
+        {
+            BenchPicture.Save(settings.PlotPath, result, settings.Peers);
+        }
+
+        return result.Rows.Exists(row => !row.Right) ? ExitCode.Wrong
+            : result.HasFailed ? ExitCode.Failed
+            : ExitCode.Ok;
+    }
+
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    {
+        BenchSettings settings = BenchSettings.Read(result);
+        await using MoeHost host = HostFactory.Create(result);
+        try
+        {
+            return Execute(host, settings, console, cancellationToken);
+        }
+        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint or MoeReason.Shape))
+        {
+            throw new CommandException(ExitCode.Failed, exception.Message, exception);
+        }
+    }
+}

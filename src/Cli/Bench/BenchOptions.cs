@@ -1,0 +1,120 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>The options that only `moe bench` has.</summary>
+internal static class BenchOptions
+{
+    public static Option<string[]> Backends { get; } = new("--backend")
+    {
+        Description = "Id of a backend; may be given several times. Default: all that run on the device.",
+        HelpName = "NAME",
+    };
+
+    public static Option<MoeLayerShape[]> Shapes { get; } = new("--shape")
+    {
+        Description = $"Layer of random weights; may be given several times: {LayerShapeText.Syntax}. Default: gpt-oss-20b.",
+        HelpName = "SHAPE",
+        CustomParser = result => [.. result.Tokens.Select(token => ParseShape(result, token.Value)).OfType<MoeLayerShape>()],
+    };
+
+    public static Option<MoeWeightFormat?> Weights { get; } = new("--weights")
+    {
+        Description = "Format of the weights, and so of the floor: mxfp4 or bf16. Default: the one that each backend is made for.",
+        HelpName = "FORMAT",
+        CustomParser = ParseWeights,
+    };
+
+    public static Option<int[]> Tokens { get; } = new("--tokens")
+    {
+        Description = "Tokens of a forward: 1,2,4 and so on. Default: 1 to 128 in powers of two.",
+        HelpName = "LIST",
+        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseTokens(result, text))],
+    };
+
+    public static Option<string?> Routing { get; } = new("--routing")
+    {
+        Description =
+            "uniform (each expert as likely as the others), skewed (a router bias of −ln n for the n-th expert) or a safetensors file with a "
+            + "tensor topk_ids, as 'moe run --output' writes it: random tokens are then shifted so that the router chooses those experts. Default: uniform.",
+        HelpName = "uniform|skewed|FILE",
+    };
+
+    public static Option<double?> Seconds { get; } = new("--seconds")
+    {
+        Description = "Time for the replays of one row. Default: 1.",
+        HelpName = "S",
+        CustomParser = ParseSeconds,
+    };
+
+    public static Option<int?> Replays { get; } = CommandOptions.WholeNumber("--replays", 3, "The most replays of one row. Default: 100.");
+
+    public static Option<string?> JsonFile { get; } = new("--json")
+    {
+        Description = "Write the results to this file, anew after each row.",
+        HelpName = "FILE",
+    };
+
+    public static Option<string?> Plot { get; } = new("--plot")
+    {
+        Description = "Draw the results: microseconds over tokens, with the floor.",
+        HelpName = "FILE.png",
+    };
+
+    public static Option<string?> Peers { get; } = new("--peers")
+    {
+        Description = "Others' figures to draw beside, such as bench/peers/h100-2026-11-23.json.",
+        HelpName = "FILE",
+    };
+
+    private static MoeLayerShape? ParseShape(ArgumentResult result, string text)
+    {
+        try
+        {
+            return LayerShapeText.Parse(text);
+        }
+        catch (MoeException exception)
+        {
+            result.AddError($"--shape: {exception.Message}");
+            return null;
+        }
+    }
+
+    private static MoeWeightFormat? ParseWeights(ArgumentResult result)
+    {
+        try
+        {
+            return LayerShapeText.FormatOf(result.Tokens[0].Value);
+        }
+        catch (MoeException exception)
+        {
+            result.AddError($"--weights: {exception.Message}");
+            return null;
+        }
+    }
+
+    private static int ParseTokens(ArgumentResult result, string text)
+    {
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) && tokens >= 1)
+        {
+            return tokens;
+        }
+
+        result.AddError($"--tokens has '{text}'; whole numbers from 1 on are expected, as in 1,2,4.");
+        return 1;
+    }
+
+    private static double? ParseSeconds(ArgumentResult result)
+    {
+        string text = result.Tokens[0].Value;
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds > 0)
+        {
+            return seconds;
+        }
+
+        result.AddError($"--seconds is '{text}'; a number above 0 is expected.");
+        return null;
+    }
+}

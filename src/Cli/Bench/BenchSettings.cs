@@ -1,0 +1,78 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What `moe bench` was asked for.</summary>
+internal sealed record BenchSettings
+{
+    public const string Uniform = "uniform";
+    public const string Skewed = "skewed";
+
+    /// <summary>Backends by id; none for all that run on the device.</summary>
+    public IReadOnlyList<string> Backends { get; init; } = [];
+
+    public IReadOnlyList<MoeLayerShape> Shapes { get; init; } = [MoeLayerShape.GptOss20B];
+
+    /// <summary>The weights' format for shapes that do not say; null for what each backend is made for.</summary>
+    public MoeWeightFormat? Weights { get; init; }
+
+    public IReadOnlyList<int> Tokens { get; init; } = [1, 2, 4, 8, 16, 32, 64, 128];
+
+    /// <summary><see cref="Uniform"/>, <see cref="Skewed"/> or a file.</summary>
+    public string Routing { get; init; } = Uniform;
+
+    public MoeDevice? Device { get; init; }
+
+    public int Seed { get; init; } = 1;
+
+    /// <summary>Time for the replays of one row.</summary>
+    public double Seconds { get; init; } = 1;
+
+    /// <summary>The most replays of one row.</summary>
+    public int Replays { get; init; } = 100;
+
+    /// <summary>Where results go; null for nowhere.</summary>
+    public string? JsonPath { get; init; }
+
+    /// <summary>Where the picture goes; null for nowhere.</summary>
+    public string? PlotPath { get; init; }
+
+    /// <summary>Others' figures for the picture; null for none.</summary>
+    public PeerFigures? Peers { get; init; }
+
+    /// <summary>The routing's name in a result.</summary>
+    public string RoutingName => Routing is Uniform or Skewed ? Routing : Path.GetFileName(Routing);
+
+    /// <exception cref="CommandException">An output's folder is not there.</exception>
+    /// <exception cref="MoeException">The peers' file is none.</exception>
+    public static BenchSettings Read(ParseResult result)
+    {
+        var defaults = new BenchSettings();
+        string? peers = result.GetValue(BenchOptions.Peers);
+        return new BenchSettings
+        {
+            Backends = result.GetValue(BenchOptions.Backends) ?? [],
+            Shapes = result.GetValue(BenchOptions.Shapes) is { Length: > 0 } shapes ? shapes : defaults.Shapes,
+            Weights = result.GetValue(BenchOptions.Weights),
+            Tokens = result.GetValue(BenchOptions.Tokens) is { Length: > 0 } tokens ? [.. tokens.Distinct().Order()] : defaults.Tokens,
+            Routing = result.GetValue(BenchOptions.Routing) ?? defaults.Routing,
+            Device = result.GetValue(CommandOptions.Device),
+            Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
+            Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
+            Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
+            JsonPath = InFolder(result, BenchOptions.JsonFile),
+            PlotPath = InFolder(result, BenchOptions.Plot),
+            Peers = peers is null ? null : PeerFigures.Load(peers),
+        };
+    }
+
+    /// <summary>A file that can be written, as far as can be said before the work.</summary>
+    /// <exception cref="CommandException">Its folder is not there.</exception>
+    public static string? InFolder(ParseResult result, Option<string?> option)
+    {
+        string? path = result.GetValue(option);
+        return path is null || Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path)))
+            ? path
+            : throw new CommandException(ExitCode.BadInput, $"{option.Name} is '{path}'; a file in a folder that exists is expected.");
+    }
+}

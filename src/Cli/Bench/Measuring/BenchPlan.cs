@@ -1,0 +1,104 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>What a run measures: all on one device, for one set of ceilings is what floors are of.</summary>
+internal sealed class BenchPlan
+{
+    private readonly MoeHost _host;
+    private readonly BenchSettings _settings;
+
+    private BenchPlan(MoeHost host, BenchSettings settings)
+    {
+        _host = host;
+        _settings = settings;
+    }
+
+    public List<BenchTarget> Targets { get; } = [];
+
+    /// <summary>Backends that nobody named and that cannot be measured, and why.</summary>
+    public List<string> Skipped { get; } = [];
+
+    /// <exception cref="CommandException">A backend that was named cannot be measured, or none can.</exception>
+    public static BenchPlan Create(MoeHost host, BenchSettings settings)
+    {
+        var plan = new BenchPlan(host, settings);
+        plan.Add();
+        return plan.Targets.Count > 0
+            ? plan
+            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure:\n{string.Join('\n', plan.Skipped)}");
+    }
+
+    private void Add()
+    {
+        bool areNamed = _settings.Backends.Count > 0;
+        string[] ids = areNamed ? [.. _settings.Backends.Distinct(StringComparer.OrdinalIgnoreCase)] : [.. _host.Plugins.Select(plugin => plugin.Id).Distinct()];
+        MoeDevice? device = _settings.Device;
+        if (device is null && !areNamed)
+        {
+            device = _host.Explain(Request(_settings.Shapes[0], MoeOptions.Auto, null)).Selected?.Device;
+        }
+
+        foreach (MoeLayerShape shape in _settings.Shapes)
+        {
+            foreach (string id in ids)
+            {
+                string? refusal = TryAdd(id, shape, ref device);
+                if (refusal is not null && areNamed)
+                {
+                    throw new CommandException(ExitCode.NoBackend, refusal);
+                }
+
+                if (refusal is not null && !Skipped.Contains(refusal))
+                {
+                    Skipped.Add(refusal);
+                }
+            }
+        }
+    }
+
+    private string? TryAdd(string id, MoeLayerShape shape, ref MoeDevice? device)
+    {
+        MoeSelectionReport[] reports = [.. Formats(shape).Select(format => _host.Explain(Request(shape with { WeightFormat = format }, id, _settings.Device)))];
+        MoeSelectionReport? best = reports.Where(report => report.Selected is not null).MaxBy(report => report.Selected!.Score);
+        if (best is null)
+        {
+            // What the report says of a backend that was named; of one that nobody named, its own words are enough.
+            MoeCandidate? candidate = reports[0].Candidates.FirstOrDefault(candidate => candidate.Id.Equals(id, StringComparison.OrdinalIgnoreCase));
+            return _settings.Backends.Count > 0 || candidate is null ? reports[0].Sentence : $"{candidate.Id} is not measured: {candidate.Message}";
+        }
+
+        MoeCandidate selected = best.Selected!;
+        MoeDevice here = selected.Device!.Value;
+        device ??= here;
+        if (here != device)
+        {
+            return $"{selected.Id} runs on {here}, and this run measures {device}; --device picks another.";
+        }
+
+        if (_host.FindBackend(selected.Id) is not IMoeInstrumentedBackend instruments)
+        {
+            return $"{selected.Id} has no instruments ({nameof(IMoeInstrumentedBackend)}) to measure its device with.";
+        }
+
+        Targets.Add(new BenchTarget(selected.Id, best.Request.Shape, here, instruments));
+        return null;
+    }
+
+    /// <summary>The format that was asked for, or all that the sizes allow. A backend's score says which it is made for.</summary>
+    private IEnumerable<MoeWeightFormat> Formats(MoeLayerShape shape)
+    {
+        if (shape.WeightFormat == MoeWeightFormat.BFloat16)
+        {
+            return [MoeWeightFormat.BFloat16];
+        }
+
+        return _settings.Weights is MoeWeightFormat format ? [format] : [MoeWeightFormat.Mxfp4, MoeWeightFormat.BFloat16];
+    }
+
+    private MoeLayerRequest Request(MoeLayerShape shape, string backend, MoeDevice? device) => new()
+    {
+        Shape = shape,
+        Backend = backend,
+        Device = device,
+        Options = new MoeLayerOptions { MaxTokens = _settings.Tokens.Max() },
+    };
+}

@@ -1,0 +1,76 @@
+using Moe.Plugins.Conformance;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>
+/// A router's weights for a benchmark. All have the same magnitude and a random sign, so that with random tokens every expert's logit has
+/// the same distribution, and only the bias makes one expert more popular than another.
+/// </summary>
+internal sealed class BenchRouter : IDisposable
+{
+    /// <summary>Standard deviation of the logits, about, as <see cref="RandomInput"/> has a root mean square of 1.6.</summary>
+    private const double LogitDeviation = 1.5;
+
+    private readonly HostTensor _weight;
+    private readonly HostTensor _bias;
+    private readonly MoeLayerShape _shape;
+
+    /// <summary>Makes a router.</summary>
+    /// <param name="shape">The layer.</param>
+    /// <param name="seed">The same seed gives the same router.</param>
+    /// <param name="isSkewed">
+    /// Whether some experts are more popular than others: the bias of the n-th is −ln n, in an order that the seed shuffles.
+    /// </param>
+    public BenchRouter(MoeLayerShape shape, int seed, bool isSkewed)
+    {
+        _shape = shape;
+        _weight = new HostTensor(MoeElementType.BFloat16, shape.ExpertCount, shape.HiddenSize);
+        _bias = new HostTensor(MoeElementType.BFloat16, 1, shape.ExpertCount);
+        var random = new Random(seed);
+        ushort magnitude = BFloat16.FromSingle((float)(1 / Math.Sqrt(shape.HiddenSize)));
+        foreach (ref ushort weight in BFloat16.Span(_weight.View))
+        {
+            weight = random.Next(2) == 0 ? magnitude : BFloat16.Negate(magnitude);
+        }
+
+        int[] ranks = [.. Enumerable.Range(1, shape.ExpertCount)];
+        random.Shuffle(ranks);
+        Span<ushort> bias = BFloat16.Span(_bias.View);
+        for (int expert = 0; expert < bias.Length; expert++)
+        {
+            bias[expert] = BFloat16.FromSingle(isSkewed ? -MathF.Log(ranks[expert]) : 0);
+        }
+    }
+
+    /// <summary>The source with this router in the place of its own.</summary>
+    public MoeWeightSource ReplaceIn(MoeWeightSource source) => source with
+    {
+        RouterWeight = _weight.View,
+        RouterBias = _shape.HasRouterBias ? _bias.View : default,
+    };
+
+    /// <summary>
+    /// Adds to a token what makes this router choose the given experts: a multiple of their weights' signs, which are nearly orthogonal.
+    /// Ten standard deviations of what a random token's logits are apart leave no doubt.
+    /// </summary>
+    public void Plant(Span<ushort> token, ReadOnlySpan<int> experts)
+    {
+        float step = (float)(10 * LogitDeviation / Math.Sqrt(token.Length));
+        for (int column = 0; column < token.Length; column++)
+        {
+            float value = BFloat16.ToSingle(token[column]);
+            foreach (int expert in experts)
+            {
+                value += MathF.CopySign(step, BFloat16.ToSingle(BFloat16.Row(_weight.View, expert)[column]));
+            }
+
+            token[column] = BFloat16.FromSingle(value);
+        }
+    }
+
+    public void Dispose()
+    {
+        _weight.Dispose();
+        _bias.Dispose();
+    }
+}

@@ -1,0 +1,7 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>What went into a layer and came out of it, in host memory.</summary>
+/// <param name="Input">[tokens, hidden size].</param>
+/// <param name="Output">[tokens, hidden size].</param>
+/// <param name="TopKIds">[tokens, top-k] int32, as the backend chose them.</param>
+internal readonly record struct LayerBatch(MoeTensorView Input, MoeTensorView Output, MoeTensorView TopKIds);

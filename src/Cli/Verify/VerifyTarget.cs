@@ -1,0 +1,78 @@
+using System.CommandLine;
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Configuration;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>The backend that is to be verified, and how a host that has it is made.</summary>
+/// <param name="Text">As the command line has it.</param>
+/// <param name="Id">The id, or the name of the DLL's folder, which is the same.</param>
+/// <param name="MakeHost">Makes a host of its own that has it.</param>
+internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHost)
+{
+    /// <exception cref="CommandException">There is no such file, or it does not lie where a plugin does.</exception>
+    public static VerifyTarget Parse(string text, ParseResult result)
+    {
+        if (!text.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))
+        {
+            return new VerifyTarget(text, text, () => HostFactory.Create(result));
+        }
+
+        string path = Path.GetFullPath(text);
+        if (!File.Exists(path))
+        {
+            throw new CommandException(ExitCode.BadInput, $"'{text}' is no file; a plugin's DLL or the id of a backend is expected.");
+        }
+
+        string name = Path.GetFileNameWithoutExtension(path);
+        string folder = Path.GetDirectoryName(path)!;
+        if (!Path.GetFileName(folder).Equals(name, StringComparison.OrdinalIgnoreCase) )
+        {
+            throw new CommandException(
+                ExitCode.BadInput, $"'{text}' lies in the folder '{Path.GetFileName(folder)}'; a plugin lies in a folder of its own name, {name}/{name}.dll.");
+        }
+
+        return new VerifyTarget(text, name, () => MakeHostOf(folder, name));
+    }
+
+    // Its neighbours are other people's plugins: the host gets a folder with this one alone, and has a copy of its own once it is made.
+    private static MoeHost MakeHostOf(string folder, string name)
+    {
+        DirectoryInfo alone = Directory.CreateTempSubdirectory("moe-verify-");
+        try
+        {
+            foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+            {
+                string copy = Path.Combine(alone.FullName, name, Path.GetRelativePath(folder, file));
+                Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+                File.Copy(file, copy);
+            }
+
+            MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
+            options.PluginFolders = [alone.FullName];
+            return MoeHost.Create(options);
+        }
+        finally
+        {
+            alone.Delete(recursive: true);
+        }
+    }
+
+    /// <summary>Makes a host, hands out the backend, and disposes the host.</summary>
+    /// <returns>The backend's id and version.</returns>
+    /// <exception cref="CommandException">The host has no such backend.</exception>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public string Use(Action<IMoeBackend, MoeHost> use)
+    {
+        using MoeHost host = MakeHost();
+        MoePluginInfo? plugin = host.Plugins.FirstOrDefault(plugin => plugin.Id.Equals(Id, StringComparison.OrdinalIgnoreCase));
+        if (plugin is null || host.FindBackend(plugin.Id) is not IMoeBackend backend)
+        {
+            string why = plugin is null ? $"Found: {string.Join(", ", host.Plugins.Select(other => other.Id))}." : plugin.Message;
+            throw new CommandException(ExitCode.NoBackend, $"'{Text}' is no backend that could be loaded. {why}");
+        }
+
+        use(backend, host);
+        return $"{plugin.Id} {plugin.Version}";
+    }
+}

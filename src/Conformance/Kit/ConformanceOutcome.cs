@@ -1,0 +1,20 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>What became of a rule.</summary>
+public enum ConformanceOutcome
+{
+    /// <summary>The backend keeps it.</summary>
+    Passed,
+
+    /// <summary>The backend breaks it.</summary>
+    Failed,
+
+    /// <summary>It concerns what the backend does not claim to do, or cannot do here.</summary>
+    NotSupported,
+
+    /// <summary>The backend breaks it, as its author has listed.</summary>
+    ExpectedFailure,
+
+    /// <summary>The author lists it as broken, and the backend keeps it: a failure, for the list is out of date.</summary>
+    UnexpectedPass,
+}

@@ -1,0 +1,64 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>All rules of the contract.</summary>
+public static class ConformanceSuite
+{
+    /// <summary>The rules, in the order in which a backend's author wants to know of them: what others build on comes first.</summary>
+    public static IReadOnlyList<ConformanceRule> Rules { get; } =
+    [
+        new ProbeAnswersRule(),
+        .. RoundingRule.All,
+        new WeightsAreCountedRule(),
+        new NoTokensRule(),
+        .. OracleRule.All,
+        new TopKRule(),
+        new CallerRoutingRule(),
+        new AnyNumberOfTokensRule(),
+        new OneExpertGetsAllRule(),
+        new RepeatsRule(),
+        new WorkspaceRemembersNothingRule(),
+        new BytesBeyondRowsRule(),
+        new StridesCountRule(),
+        new WritesOnlyItsRowsRule(),
+        new InputUnchangedRule(),
+        new PadsAndSkipsAlikeRule(),
+        new Float32ActivationsRule(),
+        new DeterministicRule(),
+        new StatesAtOnceRule(),
+        new AllocatesNothingRule(),
+        new LeaksNothingRule(),
+        new GraphReplaysRule(),
+    ];
+
+    /// <summary>Checks every rule, or those that are named.</summary>
+    /// <param name="subject">The backend.</param>
+    /// <param name="only">Names of rules; empty for all.</param>
+    /// <param name="progress">Told of each result as it comes.</param>
+    /// <param name="cancellationToken">Ends the check early.</param>
+    /// <exception cref="ArgumentException">There is no rule of a name.</exception>
+    public static IReadOnlyList<ConformanceResult> Run(
+        ConformanceSubject subject,
+        IReadOnlyCollection<string>? only = null,
+        IProgress<ConformanceResult>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(subject);
+        only ??= [];
+        foreach (string name in only.Concat(subject.ExpectedFailures))
+        {
+            if (!Rules.Any(rule => rule.Id.Equals(name, StringComparison.OrdinalIgnoreCase)))
+            {
+                throw new ArgumentException($"There is no rule '{name}'; one of {string.Join(", ", Rules.Select(rule => rule.Id))} is expected.", nameof(only));
+            }
+        }
+
+        var results = new List<ConformanceResult>();
+        foreach (ConformanceRule rule in Rules.Where(rule => only.Count == 0 || only.Contains(rule.Id, StringComparer.OrdinalIgnoreCase)))
+        {
+            results.Add(rule.Check(subject, cancellationToken));
+            progress?.Report(results[^1]);
+        }
+
+        return results;
+    }
+}

@@ -1,0 +1,120 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>
+/// A tensor in a method's memory with garbage around it and between its rows. The garbage is all bits set, which is NaN in both float types:
+/// what a method reads where it must not shows in its result, and what it writes there is seen.
+/// </summary>
+internal sealed unsafe class GuardedTensor : IDisposable
+{
+    private const int GuardBytes = 512;
+    private const byte Garbage = 0xFF;
+
+    private readonly IMoeMemory _memory;
+    private readonly nint _address;
+    private readonly byte[] _image;
+    private readonly string _name;
+
+    /// <summary>Makes a tensor of garbage.</summary>
+    public GuardedTensor(IMoeMemory memory, string name, MoeElementType type, int rows, int columns, int gap)
+    {
+        _memory = memory;
+        _name = name;
+        long stride = (columns + gap) * (long)type.ByteSize();
+        _image = new byte[(2 * GuardBytes) + (rows * stride)];
+        Array.Fill(_image, Garbage);
+        _address = memory.Allocate(_image.Length);
+        View = new MoeTensorView(_address + GuardBytes, memory.Device, type, rows, columns, stride);
+        Upload();
+    }
+
+    /// <summary>The tensor.</summary>
+    public MoeTensorView View { get; }
+
+    /// <summary>A copy of a host's tensor, wider by columns of zeros where asked for.</summary>
+    public static GuardedTensor CopyOf(IMoeMemory memory, string name, MoeTensorView host, int columns, int gap)
+    {
+        var tensor = new GuardedTensor(memory, name, host.ElementType, host.Rows, columns, gap);
+        for (int row = 0; row < host.Rows; row++)
+        {
+            Span<byte> target = tensor.Row(row);
+            target.Clear();
+            new ReadOnlySpan<byte>((void*)host.RowAddress(row), (int)host.RowBytes).CopyTo(target);
+        }
+
+        tensor.Upload();
+        return tensor;
+    }
+
+    /// <summary>The first columns on the host, dense.</summary>
+    public HostTensor Download(int columns, out string? trespass)
+    {
+        byte[] now = Read();
+        trespass = null;
+        for (int i = 0; i < now.Length && trespass is null; i++)
+        {
+            trespass = now[i] == Garbage || IsInside(i) ? null : $"{_name}: {Place(i)} was written";
+        }
+
+        var host = new HostTensor(View.ElementType, View.Rows, columns);
+        for (int row = 0; row < View.Rows; row++)
+        {
+            now.AsSpan(Start(row), (int)host.View.RowBytes).CopyTo(new Span<byte>((void*)host.View.RowAddress(row), (int)host.View.RowBytes));
+        }
+
+        return host;
+    }
+
+    /// <summary>What is no longer as it was uploaded; null where nothing is.</summary>
+    public string? Change()
+    {
+        int at = Read().AsSpan().CommonPrefixLength(_image);
+        return at == _image.Length ? null : $"{_name}: {Place(at)} was changed";
+    }
+
+    public void Dispose() => _memory.Free(_address);
+
+    private Span<byte> Row(int row) => _image.AsSpan(Start(row), (int)View.RowBytes);
+
+    private int Start(int row) => GuardBytes + (int)(row * View.RowStride);
+
+    private bool IsInside(int at)
+    {
+        long offset = at - GuardBytes;
+        return offset >= 0 && offset < View.Rows * View.RowStride && offset % View.RowStride < View.RowBytes;
+    }
+
+    private string Place(int at)
+    {
+        long offset = at - GuardBytes;
+        if (offset < 0)
+        {
+            return $"{-offset} bytes before it";
+        }
+
+        long row = View.RowStride == 0 ? 0 : offset / View.RowStride;
+        return row >= View.Rows
+            ? $"{offset - (View.Rows * View.RowStride)} bytes behind its last row"
+            : $"row {row}, byte {offset % View.RowStride} of {View.RowBytes}";
+    }
+
+    private byte[] Read()
+    {
+        byte[] now = new byte[_image.Length];
+        fixed (byte* target = now)
+        {
+            _memory.CopyOut((nint)target, _address, now.Length, 0);
+            _memory.Synchronize(0);
+        }
+
+        return now;
+    }
+
+    private void Upload()
+    {
+        fixed (byte* image = _image)
+        {
+            _memory.CopyIn(_address, (nint)image, _image.Length, 0);
+            _memory.Synchronize(0);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>One check of one rule: what it may use, and what it has found.</summary>
+internal sealed class RuleRun(ConformanceSubject subject, CancellationToken cancellationToken)
+{
+    /// <summary>Enough to see a pattern, few enough to read.</summary>
+    private const int MostFailures = 5;
+
+    private readonly List<ConformanceFailure> _failures = [];
+    private MoeLayerShape? _shape;
+    private int _tokens = -1;
+
+    public ConformanceSubject Subject { get; } = subject;
+
+    public CancellationToken CancellationToken { get; } = cancellationToken;
+
+    public IReadOnlyList<ConformanceFailure> Failures => _failures;
+
+    /// <summary>Why the rule does not apply; empty where it does.</summary>
+    public string Reason { get; private set; } = "";
+
+    /// <summary>The layers that the backend can run, of those that the kit has; at least one, or the rule does not apply.</summary>
+    public IReadOnlyList<MoeLayerShape> Shapes(Func<MoeLayerShape, bool>? filter = null)
+    {
+        string? refusal = null;
+        var shapes = new List<MoeLayerShape>();
+        foreach (MoeLayerShape shape in KitShapes.All.Where(shape => filter?.Invoke(shape) ?? true))
+        {
+            MoeProbeResult answer = Subject.Backend.Probe(new MoeProbeRequest { Shape = shape, Device = Subject.Device });
+            if (answer.IsSupported)
+            {
+                shapes.Add(shape);
+            }
+            else
+            {
+                refusal ??= answer.Message;
+            }
+        }
+
+        if (shapes.Count == 0)
+        {
+            NotSupported(refusal ?? "the kit has no layer for it");
+        }
+
+        return shapes;
+    }
+
+    /// <summary>The methods that the backend makes for the kit's layers: that takes no device.</summary>
+    public IEnumerable<Func<IMoeQuantMethod>> Methods()
+    {
+        bool hasAny = false;
+        foreach (MoeLayerShape shape in KitShapes.All)
+        {
+            var request = new MoeProbeRequest { Shape = shape, Device = Subject.Device };
+            try
+            {
+                Subject.Backend.CreateQuantMethod(request).Dispose();
+            }
+            catch (MoeException)
+            {
+                continue;
+            }
+
+            hasAny = true;
+            yield return () => Subject.Backend.CreateQuantMethod(request);
+        }
+
+        if (!hasAny)
+        {
+            NotSupported("the backend makes no method for any layer of the kit");
+        }
+    }
+
+    /// <summary>Makes a layer; what fails from here on is said of it.</summary>
+    public LayerUnderTest Make(MoeLayerShape shape, MoeLayerOptions? options = null, Action<RandomLayer>? edit = null)
+    {
+        CancellationToken.ThrowIfCancellationRequested();
+        _shape = shape;
+        _tokens = -1;
+        return LayerUnderTest.Create(Subject, shape, options ?? new MoeLayerOptions { MaxTokens = KitShapes.MaxTokens }, edit);
+    }
+
+    /// <summary>Runs a batch in guarded buffers; what fails from here on is said of it.</summary>
+    public ForwardResult Forward(LayerUnderTest layer, IMoeWorkspace workspace, HostTensor input, ForwardOptions? options = null)
+    {
+        CancellationToken.ThrowIfCancellationRequested();
+        _tokens = input.View.Rows;
+        return layer.Forward(workspace, input, options ?? new ForwardOptions());
+    }
+
+    public void NotSupported(string reason) => Reason = reason;
+
+    public void Fail(string expected, string got)
+    {
+        if (_failures.Count < MostFailures)
+        {
+            _failures.Add(new ConformanceFailure(Where, expected, got));
+        }
+    }
+
+    /// <summary>
+    /// Fails unless a result is as near to the oracle's as the method promises. The choice of experts is the result's own, since ties may
+    /// go either way; their weights are the caller's or the oracle's, so that a router gone wrong cannot excuse the result.
+    /// </summary>
+    public void RequireNumerics(LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null)
+    {
+        OracleResult oracle = MoeOracle.Compute(
+            layer.Config.Shape,
+            layer.Source,
+            input.View,
+            new OracleOptions { TopKIds = result.Ids.View, TopKWeights = weights?.View ?? default },
+            CancellationToken);
+        TensorDifference difference = TensorDifference.Measure(result.Output.View, oracle);
+        double promised = layer.Method.Numerics.RelativeError;
+        if (!(difference.RelativeError <= promised))
+        {
+            Fail($"a relative error of at most {promised:0.0e0}{what}", $"{difference.RelativeError:0.0e0}, the largest difference {difference.MaxAbsError:0.0e0}");
+        }
+    }
+
+    /// <summary>Fails unless two results are the same: bit for bit where the method is deterministic, else within its numerics.</summary>
+    public void RequireSame(LayerUnderTest layer, ForwardResult result, ForwardResult reference, string what)
+    {
+        if (layer.Method.Numerics.IsDeterministic)
+        {
+            if (ForwardResult.FirstDifference(result, reference) is string difference)
+            {
+                Fail($"the same bits {what}", difference);
+            }
+
+            return;
+        }
+
+        TensorDifference measured = TensorDifference.Measure(result.Output.View, reference.Output.View);
+        if (!(measured.RelativeError <= layer.Method.Numerics.RelativeError))
+        {
+            Fail($"the same result {what}", $"a relative difference of {measured.RelativeError:0.0e0}");
+        }
+    }
+
+    private string Where => _shape is null ? "no layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
+}

@@ -1,0 +1,40 @@
+namespace Moe.Plugins.Conformance;
+
+internal sealed class AllocatesNothingRule() : ConformanceRule("allocates-nothing", "A forward allocates no managed memory, once it has run.")
+{
+    private const int Runs = 16;
+
+    internal override void Check(RuleRun run)
+    {
+        foreach (MoeLayerShape shape in run.Shapes())
+        {
+            using LayerUnderTest layer = run.Make(shape);
+            using IMoeWorkspace workspace = layer.MakeWorkspace();
+            foreach (int tokens in new[] { 1, KitShapes.MaxTokens })
+            {
+                using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+                using GuardedTensor routerInput = layer.Upload(input, shape.HiddenSize, gap: 0);
+                using GuardedTensor experts = layer.Upload(input, layer.Config.InputWidth, gap: 0);
+                using GuardedTensor output = layer.MakeOutput(tokens, gap: 0);
+                MoeForwardArguments arguments = layer.Arguments(workspace, experts, routerInput, output, stream: 0);
+                for (int i = 0; i < Runs; i++)
+                {
+                    layer.Method.Forward(arguments);
+                }
+
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                for (int i = 0; i < Runs; i++)
+                {
+                    layer.Method.Forward(arguments);
+                }
+
+                long bytes = GC.GetAllocatedBytesForCurrentThread() - before;
+                layer.Method.Memory.Synchronize(0);
+                if (bytes > 0)
+                {
+                    run.Fail("0 bytes", $"{bytes} in {Runs} forwards of {tokens} tokens");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>
+/// A layer whose weights have been edited such that one thing decides its result, held against the float64 oracle: so that a failure names
+/// that thing.
+/// </summary>
+internal sealed class OracleRule : ConformanceRule
+{
+    private const ushort One = 0x3F80;
+    private const ushort Large = 0x4180; // 16
+
+    private readonly int _tokens;
+    private readonly Func<MoeLayerShape, bool> _filter;
+    private readonly Action<RandomLayer> _edit;
+
+    private OracleRule(string id, string statement, Action<RandomLayer> edit, Func<MoeLayerShape, bool>? filter = null, int tokens = 7)
+        : base(id, statement)
+    {
+        _edit = edit;
+        _filter = filter ?? (_ => true);
+        _tokens = tokens;
+    }
+
+    public static IReadOnlyList<ConformanceRule> All { get; } =
+    [
+        new OracleRule("numerics", "A layer of random weights comes out within the numerics that the method promises.", static _ => { }, tokens: 33),
+        new OracleRule(
+            "down-bias-counts",
+            "With weights of zero, the result is the second product's biases, weighted.",
+            static layer =>
+            {
+                WeightEdit.ClearValues(layer.Source.GateUp);
+                WeightEdit.ClearValues(layer.Source.Down);
+            },
+            static shape => shape.HasExpertBias),
+        new OracleRule(
+            "gate-up-bias-counts",
+            "With a first product of zero, what the experts see is its biases.",
+            static layer =>
+            {
+                WeightEdit.ClearValues(layer.Source.GateUp);
+                WeightEdit.Fill(layer.Source.Down.Bias, 0);
+            },
+            static shape => shape.HasExpertBias),
+        new OracleRule(
+            "gate-is-the-even-row",
+            "Even rows of the first product are gates and odd ones ups.",
+            static layer =>
+            {
+                WeightEdit.ClearRows(layer.Source.GateUp, static row => row % 2 == 1);
+                WeightEdit.Fill(layer.Source.GateUp.Bias, 0);
+            },
+            static shape => shape.Activation.Kind == MoeActivationKind.SwiGluOai),
+        new OracleRule(
+            "low-nibble-first",
+            "The low nibble of a byte of MXFP4 codes is the earlier input.",
+            static layer =>
+            {
+                WeightEdit.KeepNibble(layer.Source.GateUp.Values, isLow: true);
+                WeightEdit.KeepNibble(layer.Source.Down.Values, isLow: false);
+            },
+            static shape => shape.WeightFormat == MoeWeightFormat.Mxfp4),
+        new OracleRule(
+            "scale-of-each-block",
+            "Each block of 32 inputs has its own scale, from 2^-9 to 2^-2 here.",
+            static layer =>
+            {
+                WeightEdit.SpreadScales(layer.Source.GateUp.Scales);
+                WeightEdit.SpreadScales(layer.Source.Down.Scales);
+            },
+            static shape => shape.WeightFormat == MoeWeightFormat.Mxfp4),
+        new OracleRule(
+            "activation-clamps",
+            "Gate is clamped from above alone, up from both sides; or neither, as the layer says.",
+            static layer => WeightEdit.FillByIndex(layer.Source.GateUp.Bias, static i => (i % 5) switch { 0 => Large, 1 => Large | 0x8000, 2 => One, 3 => One | 0x8000, _ => 0 }),
+            static shape => shape.HasExpertBias),
+        new OracleRule(
+            "router-bias-counts",
+            "The router's bias is part of the logits.",
+            static layer => WeightEdit.FillByIndex(layer.Source.RouterBias, static i => (ushort)(i % 3 == 0 ? Large : 0)),
+            static shape => shape.HasRouterBias),
+    ];
+
+    internal override void Check(RuleRun run)
+    {
+        foreach (MoeLayerShape shape in run.Shapes(_filter))
+        {
+            using LayerUnderTest layer = run.Make(shape, edit: _edit);
+            using IMoeWorkspace workspace = layer.MakeWorkspace();
+            using HostTensor input = layer.Input(_tokens, run.Subject.Seed);
+            using ForwardResult result = run.Forward(layer, workspace, input);
+            OracleResult own = MoeOracle.Compute(shape, layer.Source, input.View, cancellationToken: run.CancellationToken);
+            RoutingDifference routing = RoutingDifference.Measure(result.Ids.View, own);
+            if (routing.TokenCount > 0 && !routing.IsTie)
+            {
+                run.Fail("the oracle's choice of experts", $"{routing.TokenCount} tokens sent elsewhere, by a gap of {routing.LargestGap:g3}");
+                continue;
+            }
+
+            run.RequireNumerics(layer, input, result);
+        }
+    }
+}

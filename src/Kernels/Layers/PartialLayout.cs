@@ -1,0 +1,6 @@
+namespace Moe.Plugins.Kernels;
+
+/// <summary>How the partial results of the second product lie.</summary>
+/// <param name="Splits">Parts of the inner dimension.</param>
+/// <param name="IsBf16">Whether they are BF16, else float32.</param>
+public readonly record struct PartialLayout(int Splits, bool IsBf16);

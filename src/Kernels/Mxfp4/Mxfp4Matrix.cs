@@ -1,0 +1,114 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>
+/// One MXFP4 weight matrix of all experts on the device, in the layout of <see cref="Mxfp4Layout"/>: the model's own sizes, rounded up to
+/// whole groups of 64 inputs, so that whatever a backend's sizes are padded to costs neither memory nor reads.
+/// </summary>
+public sealed class Mxfp4Matrix : IDisposable
+{
+    /// <summary>Tiles of the products for many tokens have a multiple of so many rows, up to four times that.</summary>
+    private const int TileUnit = 64;
+    private const int MaxTileUnits = 4;
+
+    private readonly DeviceArray _groups;
+    private readonly DeviceArray _factors;
+    private readonly CudaTensorMap[] _tileMaps = new CudaTensorMap[MaxTileUnits];
+    private readonly CudaTensorMap[] _pieceMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
+    private DeviceArray? _bias;
+
+    /// <summary>Allocates.</summary>
+    /// <param name="context">The context, which must be current.</param>
+    /// <param name="experts">Number of experts.</param>
+    /// <param name="rows">Weight rows (outputs), a multiple of 16.</param>
+    /// <param name="depth">Inputs, a multiple of 32.</param>
+    /// <param name="isGateUp">Whether gates and ups are interleaved weight rows.</param>
+    public Mxfp4Matrix(CudaContext context, int experts, int rows, int depth, bool isGateUp)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        Rows = rows;
+        Depth = depth;
+        IsGateUp = isGateUp;
+        _groups = new DeviceArray(context, experts * Mxfp4Layout.ExpertBytes(rows, depth));
+        _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
+        if (context.Device.Architecture.Major >= 9)
+        {
+            for (int units = 1; units <= MaxTileUnits; units++)
+            {
+                _tileMaps[units - 1] = MakeMap(experts, 1, units * TileUnit / Mxfp4Layout.GroupRows);
+            }
+
+            for (int splits = 1; splits <= Mxfp4Plan.MaxSplits; splits++)
+            {
+                _pieceMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.PieceSteps(depth, splits), 1);
+            }
+        }
+    }
+
+    /// <summary>Weight rows.</summary>
+    public int Rows { get; }
+
+    /// <summary>Inputs.</summary>
+    public int Depth { get; }
+
+    /// <summary>Whether gates and ups are interleaved weight rows.</summary>
+    public bool IsGateUp { get; }
+
+    /// <summary>The groups' device address.</summary>
+    public nint Groups => _groups.Address;
+
+    /// <summary>[experts, rows] float32: the rows' own factors; 0 where all are 1.</summary>
+    public nint Factors => HasFactors ? _factors.Address : 0;
+
+    /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
+    public nint Bias => _bias?.Address ?? 0;
+
+    /// <summary>Bytes on the device.</summary>
+    public long ByteCount => _groups.ByteCount + _factors.ByteCount + (_bias?.ByteCount ?? 0);
+
+    internal bool HasFactors { get; set; }
+
+    /// <summary>One expert's groups.</summary>
+    public nint Expert(int expert) => checked((nint)(_groups.Address + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
+
+    /// <summary>One expert's factors, where all are kept while loading.</summary>
+    public nint ExpertFactors(int expert) => checked((nint)(_factors.Address + ((long)expert * Rows * sizeof(float))));
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _groups.Dispose();
+        _factors.Dispose();
+        _bias?.Dispose();
+    }
+
+    /// <summary>One step of a tile's groups a box.</summary>
+    internal CudaTensorMap TileMap(int rows) => _tileMaps[(rows / TileUnit) - 1];
+
+    /// <summary>A piece's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
+    internal CudaTensorMap PieceMap(int splits) => _pieceMaps[splits - 1];
+
+    internal void LoadBias(CudaContext context, in MoeTensorView bias)
+    {
+        if (!bias.IsEmpty)
+        {
+            _bias = HostFloats.Upload(context, bias);
+        }
+    }
+
+    private CudaTensorMap MakeMap(int experts, int boxSteps, int boxGroups)
+    {
+        ulong steps = (ulong)Mxfp4Layout.Steps(Depth);
+        ulong group = steps * Mxfp4Layout.GroupBytes;
+        ulong groups = (ulong)(Rows / Mxfp4Layout.GroupRows);
+        return CudaTensorMap.Tiled(
+            CudaTensorMapDataType.UInt32,
+            Groups,
+            [Mxfp4Layout.GroupBytes / sizeof(uint), steps, groups, (ulong)experts],
+            [Mxfp4Layout.GroupBytes, group, groups * group],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, (uint)boxGroups, 1],
+            CudaTensorMapSwizzle.None,
+            CudaTensorMapL2Promotion.Bytes256);
+    }
+}

@@ -1,0 +1,67 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>The products on devices that the others are not for: <c>mxfp4_mma.cu</c>.</summary>
+internal sealed class Mxfp4MmaKernels
+{
+    /// <summary><c>kSharedBytes</c> of the kernel.</summary>
+    private const int SharedBytes = 54272;
+    private const int Threads = 256;
+
+    private readonly RoutingKernels _routing;
+    private readonly MoeLayerShape _shape;
+    private readonly ActivationConstants _activation;
+    private readonly CudaFunction _product1;
+    private readonly CudaFunction _product2;
+    private readonly int _multiprocessors;
+
+    public Mxfp4MmaKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    {
+        _routing = routing;
+        _shape = shape;
+        _activation = ActivationConstants.Of(shape.Activation);
+        _multiprocessors = library.Context.Device.MultiprocessorCount;
+        _product1 = library.Get(Unit, "moe_mxfp4_mma_product1", SharedBytes);
+        _product2 = library.Get(Unit, "moe_mxfp4_mma_product2", SharedBytes);
+    }
+
+    public static KernelUnit Unit { get; } = new("mxfp4_mma.cu");
+
+    public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
+    {
+        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, SharedBytes);
+        var parameters = new Mxfp4MmaParameters
+        {
+            Weight = weights.GateUp.Groups,
+            Factor = weights.GateUp.Factors,
+            Bias = weights.GateUp.Bias,
+            X = rows.Address,
+            Out = workspace.Act,
+            SortedPairs = workspace.Routing.SortedPairs,
+            RowBlocks = workspace.Routing.RowBlocks,
+            RowBlockCount = workspace.Routing.RowBlockCount,
+            XStride = rows.Stride,
+            OutStride = _shape.IntermediateSize,
+            Rows = weights.GateUp.Rows,
+            Depth = weights.GateUp.Depth,
+            TopK = _shape.TopK,
+            Alpha = _activation.Alpha,
+            Limit = _activation.Limit,
+            UpBias = _activation.UpBias,
+        };
+        _product1.Launch(launch, stream, in parameters);
+
+        parameters.Weight = weights.Down.Groups;
+        parameters.Factor = weights.Down.Factors;
+        parameters.Bias = 0;
+        parameters.X = workspace.Act;
+        parameters.Out = workspace.Partial;
+        parameters.XStride = _shape.IntermediateSize;
+        parameters.OutStride = _shape.HiddenSize;
+        parameters.Rows = weights.Down.Rows;
+        parameters.Depth = weights.Down.Depth;
+        _product2.Launch(launch, stream, in parameters);
+        return new PartialLayout(1, IsBf16: true);
+    }
+}

@@ -1,0 +1,23 @@
+namespace Moe.Plugins.Kernels;
+
+/// <summary>Which of the MXFP4 products runs, and its tile.</summary>
+/// <param name="Kind">The kernels.</param>
+/// <param name="Tokens">The most tokens of a tile.</param>
+/// <param name="Rows">Weight rows of a tile.</param>
+public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
+{
+    internal static readonly Mxfp4Variant Decode8 = new(Mxfp4Kind.Decode, 8, 16);
+    internal static readonly Mxfp4Variant Decode16 = new(Mxfp4Kind.Decode, 16, 16);
+    internal static readonly Mxfp4Variant Grouped64 = new(Mxfp4Kind.Grouped, 64, 128);
+    internal static readonly Mxfp4Variant Grouped64Tall = new(Mxfp4Kind.Grouped, 64, 256);
+    internal static readonly Mxfp4Variant Grouped128 = new(Mxfp4Kind.Grouped, 128, 192);
+    internal static readonly Mxfp4Variant Grouped256 = new(Mxfp4Kind.Grouped, 256, 128);
+    internal static readonly Mxfp4Variant Mma64 = new(Mxfp4Kind.Mma, 64, 128);
+
+    /// <summary>All there are.</summary>
+    public static IReadOnlyList<Mxfp4Variant> All { get; } =
+        [Decode8, Decode16, Grouped64, Grouped64Tall, Grouped128, Grouped256, Mma64];
+
+    /// <summary>As settings name it: kind, tokens, rows; <c>decode8x16</c>, <c>grouped128x192</c>.</summary>
+    public override string ToString() => $"{Kind.ToString().ToLowerInvariant()}{Tokens}x{Rows}";
+}

@@ -1,0 +1,64 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>A layer's MXFP4 weights on the device, in the one layout that all of the products read.</summary>
+public sealed class Mxfp4Weights : IMoeWeights
+{
+    private Mxfp4Weights(CudaContext context, MoeWeightSource source, MoeLayerShape shape)
+    {
+        Router = source.RouterWeight.IsEmpty ? null : new RouterTensors(context, source, shape);
+        GateUp = new Mxfp4Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize, isGateUp: true);
+        Down = new Mxfp4Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false);
+    }
+
+    /// <summary>Null where the checkpoint has none: the caller routes.</summary>
+    public RouterTensors? Router { get; }
+
+    /// <summary>The first product's matrix.</summary>
+    public Mxfp4Matrix GateUp { get; }
+
+    /// <summary>The second product's matrix.</summary>
+    public Mxfp4Matrix Down { get; }
+
+    /// <inheritdoc/>
+    public long ByteCount => (Router?.ByteCount ?? 0) + GateUp.ByteCount + Down.ByteCount;
+
+    /// <summary>Loads and repacks a layer.</summary>
+    /// <param name="library">The backend's kernels.</param>
+    /// <param name="shape">The layer's shape: sizes that are multiples of 32.</param>
+    /// <param name="source">The checkpoint's tensors.</param>
+    /// <param name="progress">Told the share that is loaded; may be null.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
+    public static Mxfp4Weights Load(
+        KernelLibrary library, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(library);
+        ArgumentNullException.ThrowIfNull(shape);
+        ArgumentNullException.ThrowIfNull(source);
+        using CudaContextScope scope = library.Context.MakeCurrent();
+        var weights = new Mxfp4Weights(library.Context, source, shape);
+        try
+        {
+            using var loader = new Mxfp4Loader(library, shape);
+            int experts = shape.ExpertCount;
+            loader.Load(weights.GateUp, source.GateUp, experts, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
+            loader.Load(weights.Down, source.Down, experts, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Router?.Dispose();
+        GateUp.Dispose();
+        Down.Dispose();
+    }
+}

@@ -1,0 +1,297 @@
+using System.Runtime.InteropServices;
+
+namespace Moe.Plugins.Conformance.Tests.Liars;
+
+/// <summary>A layer computed plainly in float32, token by token; alignment 128, padding and slicing skipped. But for one lie.</summary>
+internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQuantMethod
+{
+    private readonly float[]? _shared = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
+    private int _calls;
+    private byte[] _garbage = [];
+
+    public bool SupportsSkipForwardPadding => true;
+
+    public bool HasUnpaddedOutput => true;
+
+    public MoeNumerics Numerics { get; } = new() { RelativeError = 5e-3, Description = "float32", IsDeterministic = true };
+
+    public IMoeMemory Memory { get; } = new HostMemory();
+
+    public int RoundUpHiddenSize(int hiddenSize) => lie switch
+    {
+        Lie.RoundsDown => Math.Max(hiddenSize / 128 * 128, hiddenSize > 4000 ? 0 : Aligned(hiddenSize)),
+        Lie.RoundsOnAndOn => hiddenSize > 3500 ? hiddenSize + 128 : Aligned(hiddenSize),
+        Lie.RoundsLargerSizesDown => hiddenSize is > 1000 and < 1500 ? 2048 : hiddenSize == 2048 ? 2048 : Aligned(hiddenSize),
+        Lie.RoundsByTheNumberOfCalls => Aligned(hiddenSize) + (hiddenSize == 129 ? _calls++ * 128 : 0),
+        _ => Aligned(hiddenSize),
+    };
+
+    public int RoundUpIntermediateSize(int intermediateSize) => Aligned(intermediateSize);
+
+    public IMoeWeights CreateWeights(MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        new LyingWeights(shape, source, lie);
+
+    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new LyingWorkspace(config, _shared);
+
+    public void Forward(MoeForwardArguments arguments)
+    {
+        var weights = (LyingWeights)arguments.Weights;
+        var workspace = (LyingWorkspace)arguments.Workspace;
+        int tokens = arguments.Input.Rows;
+        switch (lie)
+        {
+            case Lie.FailsWithoutTokens when tokens == 0:
+                throw new InvalidOperationException("no tokens");
+            case Lie.ThrowsOnTheSecondForward when workspace.Forwards > 0:
+                throw new InvalidOperationException("again?");
+            case Lie.AllocatesInForward:
+                _garbage = new byte[100];
+                break;
+            case Lie.Leaks:
+                NativeMemory.Fill(NativeMemory.Alloc(200_000), 200_000, 1);
+                break;
+        }
+
+        Array.Clear(workspace.Load);
+        for (int token = 0; token < tokens; token++)
+        {
+            RunToken(arguments, weights, workspace, token);
+        }
+
+        workspace.Forwards += tokens > 0 ? 1 : 0;
+    }
+
+    public void Dispose() => GC.KeepAlive(_garbage);
+
+    private static int Aligned(int size) => (size + 127) / 128 * 128;
+
+    private static float ReadElement(in MoeTensorView view, int row, int column) => view.ElementType == MoeElementType.Float32
+        ? ((float*)view.RowAddress(row))[column]
+        : BitConverter.UInt32BitsToSingle((uint)((ushort*)view.RowAddress(row))[column] << 16);
+
+    private static void WriteElement(in MoeTensorView view, int row, int column, float value)
+    {
+        nint address = view.RowAddress(row);
+        if (view.ElementType == MoeElementType.Float32)
+        {
+            ((float*)address)[column] = value;
+            return;
+        }
+
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        ((ushort*)address)[column] = float.IsNaN(value) ? (ushort)0x7FC0 : (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    private void RunToken(in MoeForwardArguments arguments, LyingWeights weights, LyingWorkspace workspace, int token)
+    {
+        ReadInput(arguments, workspace, token);
+        Route(arguments, weights, workspace, token);
+        Span<float> sums = workspace.Sums;
+        if (lie != Lie.KeepsTheLastBatch || token > 0)
+        {
+            sums.Clear();
+        }
+
+        if (lie == Lie.SharesScratchBetweenWorkspaces)
+        {
+            Thread.Sleep(1);
+        }
+
+        for (int k = 0; k < shape.TopK; k++)
+        {
+            bool isDropped = lie == Lie.DropsTokensOfABusyExpert && ++workspace.Load[workspace.Ids[k]] > 40;
+            if (!isDropped)
+            {
+                RunExpert(weights, workspace, workspace.Ids[k], workspace.Weights[k]);
+            }
+        }
+
+        WriteOutput(arguments, sums, token);
+    }
+
+    private void ReadInput(in MoeForwardArguments arguments, LyingWorkspace workspace, int token)
+    {
+        MoeTensorView view = arguments.Input;
+        if (lie == Lie.IgnoresTheStride)
+        {
+            view = new MoeTensorView(view.Address, view.Device, view.ElementType, view.Rows, view.Columns);
+        }
+
+        if (lie == Lie.ReadsFloat32AsBf16 && view.ElementType == MoeElementType.Float32)
+        {
+            view = new MoeTensorView(view.Address, view.Device, MoeElementType.BFloat16, view.Rows, view.Columns, view.RowStride);
+        }
+
+        // A padded input, where the lie holds, is read as if it had no padding: from its last columns.
+        int shift = lie == Lie.PadsOnlyWhenSkipping ? view.Columns - shape.HiddenSize : 0;
+        for (int i = 0; i < shape.HiddenSize; i++)
+        {
+            workspace.X[i] = ReadElement(view, token, i + shift);
+        }
+
+        bool hasMore = view.RowStride > view.RowBytes;
+        if (lie == Lie.ReadsBeyondTheRow && hasMore)
+        {
+            workspace.X[0] += 0 * ReadElement(view, token, view.Columns);
+        }
+
+        if (lie == Lie.ScribblesOnTheInput)
+        {
+            WriteElement(view, token, shape.HiddenSize - 1, 1234);
+        }
+    }
+
+    private void Route(in MoeForwardArguments arguments, LyingWeights weights, LyingWorkspace workspace, int token)
+    {
+        if (arguments.Routing == MoeRoutingSource.Caller && lie != Lie.RoutesItselfAlways)
+        {
+            for (int k = 0; k < shape.TopK; k++)
+            {
+                workspace.Ids[k] = ((int*)arguments.TopKIds.RowAddress(token))[k];
+                workspace.Weights[k] = ((float*)arguments.TopKWeights.RowAddress(token))[k];
+            }
+
+            return;
+        }
+
+        float[] logits = workspace.Logits;
+        for (int expert = 0; expert < shape.ExpertCount; expert++)
+        {
+            float bias = weights.RouterBias.Length > 0 ? weights.RouterBias[expert] : 0;
+            logits[expert] = bias + Dot(weights.Router.AsSpan(expert * shape.HiddenSize, shape.HiddenSize), workspace.X);
+        }
+
+        Choose(workspace);
+        Weigh(workspace);
+        if (arguments.TopKIds.IsEmpty)
+        {
+            return;
+        }
+
+        for (int k = 0; k < shape.TopK; k++)
+        {
+            ((int*)arguments.TopKIds.RowAddress(token))[k] = workspace.Ids[k];
+            ((float*)arguments.TopKWeights.RowAddress(token))[k] = workspace.Weights[k];
+        }
+    }
+
+    private void Choose(LyingWorkspace workspace)
+    {
+        int skip = lie == Lie.TakesTheSecondToLastExperts ? 1 : 0;
+        for (int k = -skip; k < shape.TopK; k++)
+        {
+            int best = -1;
+            for (int expert = 0; expert < shape.ExpertCount; expert++)
+            {
+                bool isFree = !workspace.Ids.AsSpan(0, Math.Max(k, 0)).Contains(expert) && !(skip == 1 && k >= 0 && expert == workspace.Load.Length - 1);
+                best = isFree && (best < 0 || workspace.Logits[expert] > workspace.Logits[best]) ? expert : best;
+            }
+
+            if (k >= 0)
+            {
+                workspace.Ids[k] = best;
+            }
+        }
+    }
+
+    private void Weigh(LyingWorkspace workspace)
+    {
+        float largest = workspace.Logits.Max();
+        float all = 0;
+        foreach (float logit in workspace.Logits)
+        {
+            all += MathF.Exp(logit - largest);
+        }
+
+        float chosen = 0;
+        for (int k = 0; k < shape.TopK; k++)
+        {
+            workspace.Weights[k] = MathF.Exp(workspace.Logits[workspace.Ids[k]] - largest);
+            chosen += workspace.Weights[k];
+        }
+
+        bool overAll = shape.RouterScoring == MoeRouterScoring.SoftmaxThenTopK || lie == Lie.LeavesWeightsUnnormalised;
+        for (int k = 0; k < shape.TopK; k++)
+        {
+            workspace.Weights[k] /= overAll ? all : chosen;
+        }
+    }
+
+    private void RunExpert(LyingWeights weights, LyingWorkspace workspace, int expert, float weight)
+    {
+        int hidden = shape.HiddenSize;
+        int intermediate = shape.IntermediateSize;
+        int first = expert * 2 * intermediate;
+        for (int i = 0; i < intermediate; i++)
+        {
+            float even = Dot(weights.GateUp.AsSpan((first + (2 * i)) * hidden, hidden), workspace.X) + Bias(weights.GateUpBias, first + (2 * i));
+            float odd = Dot(weights.GateUp.AsSpan((first + (2 * i) + 1) * hidden, hidden), workspace.X) + Bias(weights.GateUpBias, first + (2 * i) + 1);
+            workspace.Act[i] = lie == Lie.SwapsGateAndUp ? Activate(odd, even) : Activate(even, odd);
+        }
+
+        for (int i = 0; i < hidden; i++)
+        {
+            int row = (expert * hidden) + i;
+            float y = Dot(weights.Down.AsSpan(row * intermediate, intermediate), workspace.Act) + Bias(weights.DownBias, row);
+            workspace.Sums[i] += weight * y;
+        }
+    }
+
+    private void WriteOutput(in MoeForwardArguments arguments, ReadOnlySpan<float> sums, int token)
+    {
+        if (lie == Lie.StopsAtSixteenTokens && token >= 16)
+        {
+            return;
+        }
+
+        float factor = lie == Lie.IsInaccurate ? 1.02f : 1;
+        for (int i = 0; i < sums.Length; i++)
+        {
+            WriteElement(arguments.Output, token, i, sums[i] * factor);
+        }
+
+        if (lie == Lie.WritesOneElementMore)
+        {
+            WriteElement(arguments.Output, token, arguments.Output.Columns, 0);
+        }
+
+        if (lie == Lie.IsNotDeterministic && _calls++ % 3 == 2)
+        {
+            WriteElement(arguments.Output, token, 0, sums[0] * 1.01f);
+        }
+    }
+
+    private float Activate(float gate, float up)
+    {
+        if (shape.Activation.Kind == MoeActivationKind.SiluGated)
+        {
+            return up * gate / (1 + MathF.Exp(-gate));
+        }
+
+        float limit = lie == Lie.ForgetsTheClamp ? float.PositiveInfinity : shape.Activation.Limit;
+        gate = Math.Min(gate, limit);
+        up = Math.Clamp(up, -limit, limit);
+        return (up + 1) * gate / (1 + MathF.Exp(-shape.Activation.Alpha * gate));
+    }
+
+    private static float Bias(float[] biases, int at) => biases.Length > 0 ? biases[at] : 0;
+
+    private static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        var sums = System.Numerics.Vector<float>.Zero;
+        int width = System.Numerics.Vector<float>.Count;
+        int i = 0;
+        for (; i + width <= a.Length; i += width)
+        {
+            sums += new System.Numerics.Vector<float>(a[i..]) * new System.Numerics.Vector<float>(b[i..]);
+        }
+
+        float sum = System.Numerics.Vector.Sum(sums);
+        for (; i < a.Length; i++)
+        {
+            sum += a[i] * b[i];
+        }
+
+        return sum;
+    }
+}

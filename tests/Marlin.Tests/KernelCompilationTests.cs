@@ -1,0 +1,29 @@
+namespace Moe.Plugins.Marlin.Tests;
+
+public sealed class KernelCompilationTests
+{
+    [Theory]
+    [InlineData("sm_80", "moe_mxfp4_mma_product1")]
+    [InlineData("sm_89", "moe_mxfp4_mma_product2")]
+    [InlineData("sm_90a", "moe_mxfp4_product1_n128")]
+    [InlineData("sm_100a", "moe_mxfp4_decode_n8")]
+    [InlineData("sm_120a", "moe_mxfp4_decode_n8")]
+    public void Every_kernel_compiles_without_a_spill(string architecture, string kernel)
+    {
+        var catalog = Assert.IsType<IMoeKernelCatalog>(MarlinHost.Shared.FindBackend(MarlinHost.Id), exactMatch: false);
+        IReadOnlyList<MoeKernelReport> reports = [];
+        try
+        {
+            reports = catalog.Compile(architecture, TestContext.Current.CancellationToken);
+        }
+        catch (MoeException exception) when (exception.Reason == MoeReason.MissingLibrary)
+        {
+            Assert.Skip(exception.Message);
+        }
+
+        Assert.Empty(reports.Where(report => report.Error is not null).Select(report => report.Error));
+        Assert.Empty(reports.Where(report => report.SpillBytes > 0).Select(report => $"{report.Kernel}: {report.SpillBytes}"));
+        Assert.Contains(reports, report => report.Kernel == kernel);
+        Assert.All(reports, report => Assert.InRange(report.Registers, 1, 255));
+    }
+}

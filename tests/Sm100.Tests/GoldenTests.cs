@@ -1,0 +1,31 @@
+using Moe.Plugins.Checkpoints;
+using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Sm100.Tests;
+
+public sealed class GoldenTests
+{
+    public static TheoryData<string> Files() =>
+        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Select(file => Path.GetFileName(file)).Order()];
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void A_golden_file_comes_out_as_expected(string file)
+    {
+        Sm100Host.RequireDevice();
+        using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", file));
+        CheckpointLayer weights = checkpoint.MoeLayers[0];
+        Assert.SkipUnless(weights.Shape.WeightFormat == MoeWeightFormat.Mxfp4, "its weights are no MXFP4");
+        Assert.True(checkpoint.TryGetView("input", out MoeTensorView input));
+        Assert.True(checkpoint.TryGetView("expected.output", out MoeTensorView expected));
+
+        using MoeLayer layer = Sm100Host.CreateLayer(weights.Shape, weights.Source, input.Rows);
+        using MoeForwardState state = layer.CreateState();
+        using DeviceRun run = DeviceRun.Run(layer, state, input);
+
+        run.AssertAgrees(layer, weights.Source, input, OracleActivations.Mxfp8, ForwardTests.Tolerance);
+        TensorDifference difference = TensorDifference.Measure(run.Output.View, expected);
+        Assert.True(difference.RelativeError <= layer.Method.Numerics.RelativeError, $"relative error {difference.RelativeError:0.0e0}");
+    }
+}

@@ -1,0 +1,30 @@
+namespace Moe.Plugins.Sm100.Tests;
+
+public sealed class KernelCompilationTests
+{
+    [Theory]
+    [InlineData("sm_80", "mxfp8_quantize")]
+    [InlineData("sm_89", "mxfp8_quantize_unaligned")]
+    [InlineData("sm_90a", "moe_combine")]
+    [InlineData("sm_100a", "moe_native_product1_n112")]
+    [InlineData("sm_103a", "moe_native_load_scales")]
+    [InlineData("sm_120a", "mxfp8_quantize")]
+    public void Every_kernel_compiles_without_a_spill(string architecture, string kernel)
+    {
+        var catalog = Assert.IsType<IMoeKernelCatalog>(Sm100Host.Shared.FindBackend(Sm100Host.Id), exactMatch: false);
+        IReadOnlyList<MoeKernelReport> reports = [];
+        try
+        {
+            reports = catalog.Compile(architecture, TestContext.Current.CancellationToken);
+        }
+        catch (MoeException exception) when (exception.Reason == MoeReason.MissingLibrary)
+        {
+            Assert.Skip(exception.Message);
+        }
+
+        Assert.Empty(reports.Where(report => report.Error is not null).Select(report => report.Error));
+        Assert.Empty(reports.Where(report => report.SpillBytes > 0).Select(report => $"{report.Kernel}: {report.SpillBytes}"));
+        Assert.Contains(reports, report => report.Kernel == kernel);
+        Assert.All(reports, report => Assert.InRange(report.Registers, 1, 255));
+    }
+}

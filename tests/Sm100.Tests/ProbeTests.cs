@@ -1,0 +1,53 @@
+namespace Moe.Plugins.Sm100.Tests;
+
+public sealed class ProbeTests
+{
+    [Fact]
+    public void Its_layout_is_padded_and_both_ends_are_the_callers()
+    {
+        MoeCandidate candidate = Sm100Host.Candidate(MoeLayerShape.GptOss20B);
+
+        Assert.Equal((3072, 3072), (candidate.HiddenSize, candidate.IntermediateSize));
+        Assert.True(candidate.SupportsSkipForwardPadding);
+        Assert.True(candidate.HasUnpaddedOutput);
+    }
+
+    [Fact]
+    public void Without_a_device_there_is_a_reason_and_no_crash()
+    {
+        MoeCandidate candidate = Sm100Host.Candidate(MoeLayerShape.GptOss20B);
+
+        Assert.SkipUnless(candidate.Reason == MoeReason.NoDevice, "there is a device here");
+        Assert.Contains("CUDA", candidate.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Bf16_weights_are_refused()
+    {
+        MoeCandidate candidate = Sm100Host.Candidate(MoeLayerShape.GptOss20B with { WeightFormat = MoeWeightFormat.BFloat16 });
+
+        Assert.Equal(MoeReason.Shape, candidate.Reason);
+        Assert.Contains("MXFP4 alone", candidate.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_setting_that_is_neither_true_nor_false_is_an_error_that_says_so()
+    {
+        MoeSelectionReport report = Sm100Host.With("maybe").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+
+        Assert.Null(report.Selected);
+        Assert.Contains("Native is 'maybe'; true or false is expected", report.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_has_never_run_is_not_chosen_unasked()
+    {
+        MoeCandidate asked = Sm100Host.Candidate(MoeLayerShape.GptOss20B);
+        Assert.SkipUnless(asked.Device is not null && asked.Message.Contains("never run", StringComparison.Ordinal), "needs a device of compute capability 10.0 or 10.3");
+
+        MoeSelectionReport report = Sm100Host.With("false").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+
+        Assert.Null(report.Selected);
+        Assert.Contains("never run on hardware", report.ToString(), StringComparison.Ordinal);
+    }
+}
