@@ -5,6 +5,7 @@ namespace Moe.Plugins;
 /// buffers. Made by <see cref="MoeLayer.CreateState"/>.
 /// </summary>
 /// <remarks>
+/// A state in which a forward has failed is not used again; the layer may be, with another one.
 /// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
@@ -17,6 +18,7 @@ public sealed class MoeForwardState : IDisposable
     private PaddedBuffer? _input;
     private PaddedBuffer? _output;
     private IMoeWorkspace? _workspace;
+    private string? _failure;
     private int _use;
 
     internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, PaddedBuffer? input, PaddedBuffer? output)
@@ -79,7 +81,17 @@ public sealed class MoeForwardState : IDisposable
             case Disposed:
                 throw Gone();
         }
+
+        if (_failure is { } failure)
+        {
+            Leave();
+            throw new InvalidOperationException(
+                $"A forward has failed with this state, and what it left there is not known: make another one. It was: {failure}");
+        }
     }
+
+    /// <summary>Keeps the state from being used again: what the backend left in its workspace is not known.</summary>
+    internal void Fail(string because) => _failure ??= because;
 
     internal void Leave() => Volatile.Write(ref _use, Free);
 

@@ -45,8 +45,8 @@ public sealed class MoeLayer : IDisposable
     public long WeightByteCount { get; }
 
     /// <summary>
-    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable, unless the device's context is lost:
-    /// then every layer on the device has failed, and a new process is the cure.
+    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
+    /// context is lost: then every layer on the device has failed, and a new process is the cure.
     /// </summary>
     public MoeException? Failure => Volatile.Read(ref _failure);
 
@@ -134,6 +134,13 @@ public sealed class MoeLayer : IDisposable
         catch (Exception exception)
         {
             MoeTelemetry.ForwardFailed(_owner?.Id);
+
+            // An argument that a backend refuses says nothing of its state.
+            if (exception is not ArgumentException)
+            {
+                state.Fail(exception.Message);
+            }
+
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally

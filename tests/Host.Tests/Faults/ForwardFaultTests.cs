@@ -71,6 +71,24 @@ public sealed class ForwardFaultTests
         return MoeHost.Create(options);
     }
 
+    [Fact]
+    public async Task A_state_in_which_a_forward_failed_is_not_used_again()
+    {
+        using var folder = new WorkingFolder();
+        await using MoeHost host = Load(folder, "other");
+        using MoeLayer layer = WorkingFolder.CreateLayer(host);
+        using MoeForwardState state = layer.CreateState();
+        using var input = new Floats(2, 5);
+        using var output = new Floats(2, 5);
+        var two = new MoeLayerCall { Input = input.View, Output = output.View };
+        var one = new MoeLayerCall { Input = input.View.FirstRows(1), Output = output.View.FirstRows(1) };
+        layer.Forward(state, one);
+        Assert.Throws<MoePluginException>(() => layer.Forward(state, two));
+        InvalidOperationException again = Assert.Throws<InvalidOperationException>(() => layer.Forward(state, one));
+        Assert.Contains("the fixture's kernel is broken", again.Message, StringComparison.Ordinal);
+        Assert.Equal(1, WorkingFolder.Run(layer));
+    }
+
     // The fixture fails at forwards of more than one token, so that a test can see whether one of a single token still runs.
     private static void Fail(MoeLayer layer)
     {

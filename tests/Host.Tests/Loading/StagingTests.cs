@@ -111,6 +111,27 @@ public sealed class StagingTests
     }
 
     [Fact]
+    public void Many_hosts_at_once_keep_what_they_use()
+    {
+        using var drop = new DropFolder();
+        string[] sources = [.. Enumerable.Range(0, 6).Select(version =>
+        {
+            drop.WithFile($"Version{version}", "version.txt", [(byte)version]);
+            return Path.Combine(drop.Plugins, $"Version{version}");
+        })];
+
+        // Each with a staging of its own, as processes have, on one folder: more versions in use than would be kept unused.
+        Parallel.For(0, 60, new ParallelOptions { MaxDegreeOfParallelism = 6 }, round =>
+        {
+            string source = sources[round % sources.Length];
+            PluginContent content = PluginContent.Read(source);
+            using StagedPlugin staged = new PluginStaging(drop.Staging).Stage("Good", source, content);
+            Thread.Sleep(5);
+            Assert.Equal(content.Hash, PluginContent.Read(staged.Folder).Hash);
+        });
+    }
+
+    [Fact]
     public void What_was_left_half_copied_is_taken_away()
     {
         using var drop = new DropFolder().With("Good");
