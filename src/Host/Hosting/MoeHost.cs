@@ -187,6 +187,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 
         // A reload that is under way ends first; none begins any more.
         await _reloading.WaitAsync().ConfigureAwait(false);
+        _reloading.Release();
         foreach (PluginRecord plugin in _plugins.Current)
         {
             _unloader.Discard(plugin);

@@ -35,8 +35,20 @@ internal sealed class PluginContent
     public string Hash { get; }
 
     /// <summary>Reads a folder.</summary>
-    /// <exception cref="MoeException">It holds a link, a device or a pipe, or more than a plugin may.</exception>
+    /// <exception cref="MoeException">It cannot be read, holds a link, a device or a pipe, or more than a plugin may.</exception>
     public static PluginContent Read(string folder)
+    {
+        try
+        {
+            return ReadFiles(folder);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(MoeReason.NotFound, $"{folder} cannot be read: {exception.Message}", exception);
+        }
+    }
+
+    private static PluginContent ReadFiles(string folder)
     {
         var files = new SortedDictionary<string, string>(StringComparer.Ordinal);
         long byteCount = 0;

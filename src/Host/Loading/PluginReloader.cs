@@ -121,7 +121,7 @@ internal sealed class PluginReloader(
         {
             return PluginContent.Read(file.Folder).Hash;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (MoeException exception) when (exception.Reason == MoeReason.NotFound)
         {
             return "";
         }

@@ -48,7 +48,8 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
         {
             if (plugin.Backend is { } backend)
             {
-                await backend.DisposeAsync().AsTask().WaitAsync(options.ActivationTimeout).ConfigureAwait(false);
+                // On another thread: one that never comes back costs the wait and no more.
+                await Task.Run(() => backend.DisposeAsync().AsTask()).WaitAsync(options.ActivationTimeout).ConfigureAwait(false);
             }
         }
         catch (Exception exception)

@@ -78,6 +78,7 @@ public sealed class ReloadTests
     [InlineData("garbage", MoeReason.NotAPlugin)]
     [InlineData("other", MoeReason.Trust)]
     [InlineData("none", MoeReason.NotFound)]
+    [InlineData("no folder", MoeReason.NotFound)]
     [InlineData("throws", MoeReason.Threw)]
     public async Task A_broken_replacement_keeps_the_old_version_and_says_why(string replacement, MoeReason reason)
     {
@@ -95,6 +96,9 @@ public sealed class ReloadTests
             case "throws":
                 folder.RenameOver(WorkingFolder.Broken());
                 break;
+            case "no folder":
+                Directory.Delete(Path.GetDirectoryName(folder.Assembly)!, recursive: true);
+                break;
             default:
                 File.Delete(folder.Assembly);
                 break;
@@ -108,8 +112,17 @@ public sealed class ReloadTests
         using MoeLayer layer = WorkingFolder.CreateLayer(host);
         Assert.Equal(1, WorkingFolder.Run(layer));
 
-        folder.RenameOver(WorkingFolder.Version(2));
+        folder.DeleteThenCreate(WorkingFolder.Version(2));
         Assert.Equal(MoeReloadOutcome.Replaced, (await host.ReloadAsync("Working", TestContext.Current.CancellationToken)).Outcome);
+    }
+
+    [Fact]
+    public async Task A_host_that_is_gone_reloads_nothing()
+    {
+        using var folder = new WorkingFolder();
+        MoeHost host = folder.Drop.Load();
+        await host.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => host.ReloadAsync("Working", TestContext.Current.CancellationToken));
     }
 
     [Fact]

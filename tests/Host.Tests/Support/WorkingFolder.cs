@@ -44,7 +44,12 @@ internal sealed class WorkingFolder : IDisposable
 
     public void DeleteThenCreate(byte[] content)
     {
-        Directory.Delete(Path.GetDirectoryName(Assembly)!, recursive: true);
+        string plugin = Path.GetDirectoryName(Assembly)!;
+        if (Directory.Exists(plugin))
+        {
+            Directory.Delete(plugin, recursive: true);
+        }
+
         Drop.With("Working").WithFile("Working", "Working.dll", content);
     }
 
