@@ -139,6 +139,21 @@ public sealed class FuzzTests : IDisposable
             _output);
     }
 
+    [Fact]
+    public void A_file_that_is_too_long_is_not_read_at_all()
+    {
+        string path = Path.Combine(_folder, "index.json");
+        using (FileStream stream = File.Create(path))
+        {
+            stream.SetLength(CheckpointJson.MaxByteCount + 1);
+        }
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Contains("at most", Assert.Throws<MoeException>(() => ShardIndex.Read(path)).Message, StringComparison.Ordinal);
+        Assert.Contains("at most", Assert.Throws<MoeException>(() => PluginLock.ReadBytes(path)).Message, StringComparison.Ordinal);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static byte[][] Texts(params string[] texts) => [.. texts.Select(Encoding.UTF8.GetBytes)];
