@@ -67,6 +67,7 @@ internal static class MoeCommandLine
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
             VerifyCommand.Create(console),
+            NewCommand.Create(console),
             BenchCommand.Create(console),
             new HelpOption(),
             new VersionOption(),
