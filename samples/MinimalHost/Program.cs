@@ -43,7 +43,7 @@ unsafe
     fixed (byte* first = result)
     {
         memory.CopyOut((nint)first, output, bytes, stream: 0);
-        memory.Synchronize(stream: 0);
+        layer.Synchronize();
     }
 }
 

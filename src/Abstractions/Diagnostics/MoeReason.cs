@@ -63,6 +63,14 @@ public enum MoeReason
     /// <summary>The plugin broke the contract: a rounding rule that is not one, a null where none may be.</summary>
     ContractBroken,
 
-    /// <summary>The device failed while it was working; its context may be lost.</summary>
+    /// <summary>The device failed while it was working.</summary>
     DeviceFailed,
+
+    /// <summary>
+    /// The device's context is lost: every later call on it fails, and so does every layer on the device. Only a new process recovers it.
+    /// </summary>
+    ContextLost,
+
+    /// <summary>The plugin's code ended the process that it ran in.</summary>
+    Crashed,
 }

@@ -17,16 +17,27 @@ internal static class BackendsCommand
             CommandOptions.Shape,
             CommandOptions.Plugins,
             CommandOptions.Json,
+            CommandOptions.Watch,
         };
-        command.SetAction((result, _) => ExecuteAsync(result, console));
+        command.SetAction((result, ct) => ExecuteAsync(result, console, ct));
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console)
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken ct)
     {
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
         await using MoeHost host = HostFactory.Create(result);
-        BackendsReport report = BackendsReport.Create(host, shape);
+        Write(result, console, BackendsReport.Create(host, shape));
+        if (result.GetValue(CommandOptions.Watch) is int seconds)
+        {
+            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds), result.GetValue(CommandOptions.Json), ct);
+        }
+
+        return ExitCode.Ok;
+    }
+
+    private static void Write(ParseResult result, CommandConsole console, BackendsReport report)
+    {
         if (result.GetValue(CommandOptions.Json))
         {
             JsonText.WriteObject(console.Json, report.WriteJson);
@@ -35,7 +46,5 @@ internal static class BackendsCommand
         {
             report.WriteText(console.Out, result.GetValue(CommandOptions.Explain));
         }
-
-        return ExitCode.Ok;
     }
 }

@@ -28,6 +28,9 @@ internal sealed class CommandConsole : IDisposable
     /// <summary>Standard output, for programs.</summary>
     public TextWriter Json { get; }
 
+    /// <summary>Whether a person is there who could answer.</summary>
+    public bool CanAsk => Out.Profile.Out.IsTerminal && !Console.IsInputRedirected;
+
     /// <summary>Shows how far a long load is, on one line that the next thing replaces; only a person at a terminal sees it.</summary>
     public IProgress<double>? Progress(string what) => Error.Profile.Out.IsTerminal ? new LineProgress(this, what) : null;
 

@@ -7,6 +7,8 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options, one place for each; commands pick what they need.</summary>
 internal static class CommandOptions
 {
+    private const int DefaultWatchSeconds = 2;
+
     public static Option<string?> Model { get; } = new("--model")
     {
         Description = "Safetensors file, or a folder as Hugging Face lays it out.",
@@ -73,23 +75,39 @@ internal static class CommandOptions
         Description = "Show what became of every plugin, step by step, and why auto picks what it picks.",
     };
 
+    /// <summary>Seconds between two looks; null where the command does not watch.</summary>
+    public static Option<int?> Watch { get; } = new("--watch")
+    {
+        Description = $"Go on: look every N seconds ({DefaultWatchSeconds} if left out) whether the content of a plugin's folder changed, and reload it.",
+        HelpName = "N",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = result => ParseWhole(result, "--watch", 1, result.Tokens.Count == 0 ? DefaultWatchSeconds : null),
+    };
+
     /// <summary>An option that is a whole number, no smaller than <paramref name="least"/>.</summary>
     public static Option<int?> WholeNumber(string name, int least, string description) => new(name)
     {
         Description = description,
         HelpName = "N",
-        CustomParser = result =>
-        {
-            string text = result.Tokens[0].Value;
-            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least)
-            {
-                return value;
-            }
-
-            result.AddError($"{name} is '{text}'; a whole number from {least} on is expected.");
-            return null;
-        },
+        CustomParser = result => ParseWhole(result, name, least, absent: null),
     };
+
+    private static int? ParseWhole(ArgumentResult result, string name, int least, int? absent)
+    {
+        if (absent is not null)
+        {
+            return absent;
+        }
+
+        string text = result.Tokens[0].Value;
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least)
+        {
+            return value;
+        }
+
+        result.AddError($"{name} is '{text}'; a whole number from {least} on is expected.");
+        return null;
+    }
 
     private static MoeLayerShape? ParseShape(ArgumentResult result)
     {

@@ -10,7 +10,7 @@ internal static class HostFactory
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
     public static MoeHost Create(ParseResult result)
     {
-        MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
+        MoeOptions options = Options();
         string[] folders = result.GetValue(CommandOptions.Plugins) ?? [];
         foreach (string folder in folders)
         {
@@ -27,6 +27,10 @@ internal static class HostFactory
 
         return MoeHost.Create(options);
     }
+
+    /// <summary>The options that the environment gives.</summary>
+    /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
+    public static MoeOptions Options() => MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
 
     /// <summary>Asks which backend runs a layer.</summary>
     /// <exception cref="CommandException">None does; the message says what speaks against each.</exception>

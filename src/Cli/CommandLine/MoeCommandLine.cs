@@ -66,6 +66,7 @@ internal static class MoeCommandLine
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
             KernelsCommand.Create(console),
+            PluginsCommand.Create(console),
             VerifyCommand.Create(console),
             NewCommand.Create(console),
             BenchCommand.Create(console),

@@ -93,11 +93,11 @@ internal sealed class LayerRun : IDisposable
                 device.CopyOut(host.View, stream);
             }
 
-            memory.Synchronize(stream);
+            layer.Synchronize(stream);
             Measure(() =>
             {
                 layer.Forward(state, call);
-                memory.Synchronize(stream);
+                layer.Synchronize(stream);
             }, cancellationToken);
         }
         finally

@@ -34,4 +34,19 @@ internal static partial class HostLog
 
     [LoggerMessage(EventId = 10, Message = "{Message}")]
     public static partial void PluginSays(ILogger logger, LogLevel level, string message, Exception? exception);
+
+    [LoggerMessage(11, LogLevel.Information, "{Sentence}")]
+    public static partial void Reloaded(ILogger logger, string sentence);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Sentence}")]
+    public static partial void ReloadKept(ILogger logger, string sentence);
+
+    [LoggerMessage(13, LogLevel.Warning, "A layer was not disposed cleanly.")]
+    public static partial void LayerNotDisposed(ILogger logger, Exception exception);
+
+    [LoggerMessage(14, LogLevel.Warning, "Moe:Trust is Any: every DLL in the plugin folders is loaded and may do anything. Pinned loads those that the lock file names.{Unused}")]
+    public static partial void TrustsAny(ILogger logger, string unused);
+
+    [LoggerMessage(15, LogLevel.Error, "{Sentence}")]
+    public static partial void DeviceLost(ILogger logger, string sentence);
 }

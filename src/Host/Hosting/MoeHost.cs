@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -14,10 +15,14 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 {
     private readonly MoeOptions _options;
     private readonly ILogger _logger;
-    private readonly IReadOnlyList<PluginRecord> _plugins;
+    private readonly PluginSet _plugins;
+    private readonly PluginReloader? _reloader;
+    private readonly PluginUnloader _unloader;
     private readonly BackendSelector _selector;
+    private readonly DeviceLosses _lost = new();
+    private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
-    private readonly HashSet<MoeLayer> _layers = [];
+    private readonly Dictionary<MoeLayer, MoeSelectionReport> _layers = [];
     private bool _isDisposed;
 
     private MoeHost(MoeOptions options, ILoggerFactory loggers, IEnumerable<CompiledInPlugin> compiledIn, IPluginLoader? loader)
@@ -25,14 +30,34 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _options = options;
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
         IReadOnlyList<string> folders = loader is null ? [] : PluginFinder.ResolveFolders(options.PluginFolders);
-        _plugins = PluginCatalog.Load(options, folders, compiledIn, loader, loggers);
-        _selector = new BackendSelector(options, _plugins, folders);
+        PluginPipeline? pipeline = loader is null ? null : new PluginPipeline(options, folders, loader);
+        var activator = new PluginActivator(options, pipeline?.Verdicts, loggers);
+        _plugins = new PluginSet(PluginCatalog.Load(folders, compiledIn, pipeline, activator));
+        _unloader = new PluginUnloader(options, _logger);
+        _reloader = pipeline is null ? null : new PluginReloader(_plugins, folders, pipeline, activator, _unloader);
+        _selector = new BackendSelector(options, folders, _lost);
+        LogTrust();
         LogPlugins();
         LogUnknownBackends(folders);
     }
 
     /// <summary>Every plugin that was found, in the order in which they were: what it is, how far it got, and why no further.</summary>
-    public IReadOnlyList<MoePluginInfo> Plugins => [.. _plugins.Select(static p => p.Describe())];
+    public IReadOnlyList<MoePluginInfo> Plugins => [.. _plugins.Current.Select(static p => p.Describe())];
+
+    /// <summary>Which backend was chosen for each layer that there is, and why.</summary>
+    public IReadOnlyList<MoeSelectionReport> Selections
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _layers.Values];
+            }
+        }
+    }
+
+    /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
+    public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
 
     /// <summary>Makes a host without dependency injection: finds, loads and activates every plugin.</summary>
     /// <param name="options">Where to look and what to prefer.</param>
@@ -51,20 +76,20 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     public MoeSelectionReport Explain(MoeLayerRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        ObjectDisposedException.ThrowIf(_isDisposed, this);
-        return _selector.Select(request);
+        using PluginSet.Lease lease = Take();
+        return _selector.Select(lease.Plugins, request);
     }
 
     /// <summary>
     /// A backend as its plugin made it, for tools that ask for its optional interfaces (<see cref="IMoeKernelCatalog"/>,
-    /// <see cref="IMoeInstrumentedBackend"/>); null where no plugin of that id is usable.
+    /// <see cref="IMoeInstrumentedBackend"/>); null where no plugin of that id is usable. It is valid until the plugin is reloaded.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
     public IMoeBackend? FindBackend(string id)
     {
         ArgumentException.ThrowIfNullOrEmpty(id);
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        return _plugins.FirstOrDefault(plugin => !plugin.HasEnded && string.Equals(plugin.Id, id, StringComparison.OrdinalIgnoreCase))?.Backend;
+        return _plugins.Current.FirstOrDefault(plugin => !plugin.HasEnded && string.Equals(plugin.Id, id, StringComparison.OrdinalIgnoreCase))?.Backend;
     }
 
     /// <summary>Chooses a backend and makes the layer on it. Under <c>auto</c>, a backend that fails at it is followed by the next.</summary>
@@ -83,13 +108,18 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(weights);
-        MoeSelectionReport report = Explain(request);
+        using Activity? activity = MoeTelemetry.Start("create layer");
+        using PluginSet.Lease lease = Take();
+        MoeSelectionReport report = _selector.Select(lease.Plugins, request);
         Exception? cause = null;
         while (report.Selected is { } selected)
         {
             try
             {
-                MoeLayer layer = Make(selected, request, weights, progress, ct);
+                PluginRecord plugin = lease.Plugins.First(p => p.Backend is not null && p.Id == selected.Id);
+                MoeLayer layer = Make(plugin, selected, request, weights, progress, ct);
+                Keep(layer, plugin, report);
+                MoeTelemetry.Selected(report);
                 LogSelection(report);
                 return layer;
             }
@@ -97,6 +127,11 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             {
                 // The plugin's fault. A wrong checkpoint is the caller's, and no other backend would do better.
                 HostLog.LayerFailed(_logger, selected.Id, exception);
+                if (exception.Reason == MoeReason.ContextLost)
+                {
+                    Lose(selected.Device!.Value, exception);
+                }
+
                 cause = exception;
                 report = _selector.SelectNext(report, exception);
             }
@@ -105,6 +140,30 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         HostLog.NothingSelected(_logger, report.Sentence);
         throw new MoeSelectionException(report, cause);
     }
+
+    /// <summary>
+    /// Takes what a plugin's folder holds now. New layers use it; those that there are go on with the version that they were made with,
+    /// which is disposed and unloaded with the last of them. Where it cannot be used, the version before is kept, and the report and the
+    /// log say why. A plugin that was not there when the host was made is loaded.
+    /// </summary>
+    /// <param name="id">The plugin's id.</param>
+    /// <param name="ct">Ends the wait for a reload that is under way.</param>
+    /// <exception cref="MoeException">No plugin has the id, or it is part of the program.</exception>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    public Task<MoeReloadReport> ReloadAsync(string id, CancellationToken ct = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        return ReloadAsync(reloader => Log(reloader.Reload(id)), ct);
+    }
+
+    /// <summary>
+    /// Reloads, as <see cref="ReloadAsync"/> does, each plugin whose folder's content is not what it was at the last look, and loads
+    /// those that were added. To be called now and then: contents are compared, so it sees every way of deploying on every file system.
+    /// </summary>
+    /// <returns>A report for each plugin that was looked at again; empty where nothing changed.</returns>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    public Task<IReadOnlyList<MoeReloadReport>> ReloadChangedAsync(CancellationToken ct = default) =>
+        ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], ct);
 
     /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
     public async ValueTask DisposeAsync()
@@ -118,18 +177,23 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             }
 
             _isDisposed = true;
-            layers = [.. _layers];
+            layers = [.. _layers.Keys];
         }
 
         foreach (MoeLayer layer in layers)
         {
-            layer.Dispose();
+            DisposeLayer(layer);
         }
 
-        foreach (PluginRecord plugin in _plugins)
+        // A reload that is under way ends first; none begins any more.
+        await _reloading.WaitAsync().ConfigureAwait(false);
+        _reloading.Release();
+        foreach (PluginRecord plugin in _plugins.Current)
         {
-            await UnloadAsync(plugin).ConfigureAwait(false);
+            _unloader.Discard(plugin);
         }
+
+        await _unloader.DrainAsync().ConfigureAwait(false);
     }
 
     /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
@@ -148,14 +212,14 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             : new MoeHost(options, loggers ?? NullLoggerFactory.Instance, compiledIn, loader);
     }
 
-    private MoeLayer Make(
+    private static MoeLayer Make(
+        PluginRecord plugin,
         MoeCandidate selected,
         MoeLayerRequest request,
         MoeWeightSource weights,
         IProgress<double>? progress,
         CancellationToken ct)
     {
-        PluginRecord plugin = _plugins.First(p => p.Backend is not null && p.Id == selected.Id);
         IMoeBackend backend = plugin.Backend!;
         var probed = new MoeProbeRequest
         {
@@ -167,9 +231,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed));
         try
         {
-            MoeLayer layer = MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, ct);
-            Keep(layer);
-            return layer;
+            return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, ct);
         }
         catch
         {
@@ -178,20 +240,33 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
     }
 
-    private void Keep(MoeLayer layer)
+    private PluginSet.Lease Take()
     {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            return _plugins.Take();
+        }
+    }
+
+    private void Keep(MoeLayer layer, PluginRecord plugin, MoeSelectionReport report)
+    {
+        plugin.Uses.Begin();
+        layer.DeviceLost = (failed, exception) => Lose(failed.Device, exception);
         layer.Disposed = gone =>
         {
             lock (_lock)
             {
                 _layers.Remove(gone);
             }
+
+            plugin.Uses.End();
         };
         lock (_lock)
         {
             if (!_isDisposed)
             {
-                _layers.Add(layer);
+                _layers.Add(layer, report);
                 return;
             }
         }
@@ -200,33 +275,83 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         throw new ObjectDisposedException(nameof(MoeHost));
     }
 
-    private async ValueTask UnloadAsync(PluginRecord plugin)
+    private void Lose(MoeDevice device, MoeException exception)
     {
-        // The thread that never came back is still in the plugin's code: what it stands on stays.
-        if (plugin.State == MoeCandidateState.TimedOut)
+        _lost.Add(device, exception.Message);
+        MoeLayer[] layers;
+        lock (_lock)
         {
-            return;
+            layers = [.. _layers.Keys.Where(layer => layer.Device == device)];
         }
 
+        var failure = new MoeException(MoeReason.ContextLost, DeviceLosses.Sentence(device, exception.Message), exception);
+        HostLog.DeviceLost(_logger, failure.Message);
+        foreach (MoeLayer layer in layers)
+        {
+            layer.Fail(failure);
+        }
+    }
+
+    // One layer's backend that fails at freeing must not keep the others from it.
+    private void DisposeLayer(MoeLayer layer)
+    {
         try
         {
-            if (plugin.Backend is { } backend)
-            {
-                await backend.DisposeAsync().AsTask().WaitAsync(_options.ActivationTimeout).ConfigureAwait(false);
-            }
+            layer.Dispose();
         }
         catch (Exception exception)
         {
-            HostLog.DisposeFailed(_logger, plugin.Id, exception);
+            HostLog.LayerNotDisposed(_logger, exception);
+        }
+    }
+
+    private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct)
+    {
+        PluginReloader reloader = _reloader
+            ?? throw new MoeException(MoeReason.Configuration, "This host loads no plugins: every backend is part of the program.");
+        await _reloading.WaitAsync(ct).ConfigureAwait(false);
+        try
+        {
+            lock (_lock)
+            {
+                ObjectDisposedException.ThrowIf(_isDisposed, this);
+            }
+
+            return await Task.Run(() => reload(reloader), CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            _reloading.Release();
+        }
+    }
+
+    private MoeReloadReport Log(MoeReloadReport report)
+    {
+        MoeTelemetry.Reloaded(report);
+        if (report.Outcome == MoeReloadOutcome.Kept)
+        {
+            HostLog.ReloadKept(_logger, report.Sentence);
+        }
+        else
+        {
+            HostLog.Reloaded(_logger, report.Sentence);
         }
 
-        plugin.Loaded?.Dispose();
-        plugin.Release();
+        return report;
+    }
+
+    private void LogTrust()
+    {
+        if (_options.Trust == MoeTrust.Any && _plugins.Current.Any(static plugin => plugin.File is not null))
+        {
+            string lockFile = _options.LockFilePath;
+            HostLog.TrustsAny(_logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+        }
     }
 
     private void LogPlugins()
     {
-        foreach (PluginRecord plugin in _plugins)
+        foreach (PluginRecord plugin in _plugins.Current)
         {
             if (plugin.HasEnded)
             {
@@ -242,7 +367,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     // A mistyped name is said at once, not when the first layer asks for it.
     private void LogUnknownBackends(IReadOnlyList<string> folders)
     {
-        string[] found = [.. _plugins.Select(p => p.Id)];
+        string[] found = [.. _plugins.Current.Select(p => p.Id)];
         foreach ((string source, string id, bool isNamed) in ConfiguredBackends.Of(_options))
         {
             if (found.Contains(id, StringComparer.OrdinalIgnoreCase))

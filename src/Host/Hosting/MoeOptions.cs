@@ -38,6 +38,24 @@ public sealed class MoeOptions
     /// </summary>
     public string? StagingFolder { get; set; }
 
+    /// <summary>Which plugins are loaded: any, or only those that the lock file pins.</summary>
+    public MoeTrust Trust { get; set; }
+
+    /// <summary>
+    /// The lock file of <see cref="MoeTrust.Pinned"/>; null for <c>moe.plugins.lock.json</c>. A relative path is beside the program. Its
+    /// signature has the same name with <c>.sig</c> after it.
+    /// </summary>
+    public string? LockFile { get; set; }
+
+    /// <summary>Where the lock file is, absolute.</summary>
+    public string LockFilePath => Path.GetFullPath(LockFile ?? "moe.plugins.lock.json", AppContext.BaseDirectory);
+
+    /// <summary>Files of ECDSA P-256 public keys in PEM, one of which must have signed the lock file under <see cref="MoeTrust.Signed"/>.</summary>
+    public IList<string> TrustKeys { get; set; } = [];
+
+    /// <summary>Where plugins whose content was not run here before are tried first.</summary>
+    public MoeProbeMode Probe { get; set; }
+
     /// <summary>How long a plugin may take to make its backend, and to answer a probe.</summary>
     public TimeSpan ActivationTimeout { get; set; } = TimeSpan.FromSeconds(10);
 

@@ -9,19 +9,22 @@ namespace Moe.Plugins;
 /// </summary>
 internal static class MoeOptionsReader
 {
+    private const int MaxSettingDepth = 16;
+
     private static readonly Dictionary<string, Action<IConfigurationSection, MoeOptions>> Readers = new(StringComparer.OrdinalIgnoreCase)
     {
         [nameof(MoeOptions.Backend)] = static (section, options) => options.Backend = section.Value ?? options.Backend,
         [nameof(MoeOptions.Order)] = static (section, options) => options.Order = Values(section),
         [nameof(MoeOptions.Layers)] = static (section, options) =>
             options.Layers = section.GetChildren().ToDictionary(c => c.Key, c => c.Value ?? "", StringComparer.OrdinalIgnoreCase),
-        [nameof(MoeOptions.Fallback)] = static (section, options) => options.Fallback =
-            Enum.TryParse(section.Value, ignoreCase: true, out MoeFallback fallback) && Enum.IsDefined(fallback)
-                ? fallback
-                : throw Wrong(section, string.Join(", ", Enum.GetNames<MoeFallback>())),
+        [nameof(MoeOptions.Fallback)] = static (section, options) => options.Fallback = Name<MoeFallback>(section),
         [nameof(MoeOptions.PluginFolders)] = static (section, options) => options.PluginFolders = Values(section),
         [nameof(MoeOptions.Device)] = static (section, options) => options.Device = section.Value,
         [nameof(MoeOptions.StagingFolder)] = static (section, options) => options.StagingFolder = section.Value,
+        [nameof(MoeOptions.Trust)] = static (section, options) => options.Trust = Name<MoeTrust>(section),
+        [nameof(MoeOptions.LockFile)] = static (section, options) => options.LockFile = section.Value,
+        [nameof(MoeOptions.TrustKeys)] = static (section, options) => options.TrustKeys = Values(section),
+        [nameof(MoeOptions.Probe)] = static (section, options) => options.Probe = Name<MoeProbeMode>(section),
         [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout =
             TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan timeout)
                 ? timeout
@@ -46,15 +49,43 @@ internal static class MoeOptionsReader
         }
     }
 
+    private static T Name<T>(IConfigurationSection section)
+        where T : struct, Enum =>
+        Enum.TryParse(section.Value, ignoreCase: true, out T value) && Enum.IsDefined(value)
+            ? value
+            : throw Wrong(section, string.Join(", ", Enum.GetNames<T>()));
+
     // A list, or one value with commas: an environment variable or a command line can give no list.
     private static List<string> Values(IConfigurationSection section) => section.Value is { } value
         ? [.. value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)]
         : [.. section.GetChildren().Select(c => c.Value ?? "")];
 
-    private static IReadOnlyDictionary<string, string> Flatten(IConfigurationSection plugin) =>
-        plugin.AsEnumerable(makePathsRelative: true)
-            .Where(pair => pair.Key.Length != 0 && pair.Value is not null)
-            .ToDictionary(pair => pair.Key, pair => pair.Value!, StringComparer.OrdinalIgnoreCase);
+    private static IReadOnlyDictionary<string, string> Flatten(IConfigurationSection plugin)
+    {
+        var settings = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        Add(settings, plugin, "", 0);
+        return settings;
+    }
+
+    private static void Add(Dictionary<string, string> settings, IConfigurationSection section, string prefix, int depth)
+    {
+        // Each level's path repeats those above it: without a limit, a short text can ask for very much memory.
+        if (depth > MaxSettingDepth)
+        {
+            throw new MoeException(MoeReason.Configuration, $"{section.Path} is nested deeper than {MaxSettingDepth} levels.");
+        }
+
+        foreach (IConfigurationSection child in section.GetChildren())
+        {
+            string key = prefix + child.Key;
+            if (child.Value is { } value)
+            {
+                settings[key] = value;
+            }
+
+            Add(settings, child, key + ConfigurationPath.KeyDelimiter, depth + 1);
+        }
+    }
 
     private static MoeException Wrong(IConfigurationSection section, string expected) =>
         new(MoeReason.Configuration, $"{section.Path} is '{section.Value}'; {expected} is expected.");

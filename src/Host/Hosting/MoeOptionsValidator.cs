@@ -37,9 +37,30 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.Fallback)} is {(int)options.Fallback}; {string.Join(", ", Enum.GetNames<MoeFallback>())} is expected.";
         }
 
-        if (options.PluginFolders.Any(string.IsNullOrWhiteSpace))
+        if (!Enum.IsDefined(options.Trust))
         {
-            yield return $"{Section}:{nameof(options.PluginFolders)} has an empty entry; folders are expected.";
+            yield return $"{Section}:{nameof(options.Trust)} is {(int)options.Trust}; {string.Join(", ", Enum.GetNames<MoeTrust>())} is expected.";
+        }
+
+        if (options.Trust == MoeTrust.Signed && options.TrustKeys.Count == 0)
+        {
+            yield return $"{Section}:{nameof(options.Trust)} is {MoeTrust.Signed} and {Section}:{nameof(options.TrustKeys)} is empty; "
+                + "the files of the public keys are expected.";
+        }
+
+        if (!options.TrustKeys.All(IsPath) || (options.LockFile is not null && !IsPath(options.LockFile)))
+        {
+            yield return $"{Section}:{nameof(options.TrustKeys)} or {Section}:{nameof(options.LockFile)} has an entry that is no path; files are expected.";
+        }
+
+        if (!Enum.IsDefined(options.Probe))
+        {
+            yield return $"{Section}:{nameof(options.Probe)} is {(int)options.Probe}; {string.Join(", ", Enum.GetNames<MoeProbeMode>())} is expected.";
+        }
+
+        if (!options.PluginFolders.All(IsPath))
+        {
+            yield return $"{Section}:{nameof(options.PluginFolders)} has an empty entry or one that is no path; folders are expected.";
         }
 
         if (options.Device is not null && options.ParseDevice() is null)
@@ -47,7 +68,7 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.Device)} is '{options.Device}'; cpu, cuda:N or N is expected.";
         }
 
-        if (options.StagingFolder is not null && !Path.IsPathRooted(options.StagingFolder))
+        if (options.StagingFolder is not null && !(IsPath(options.StagingFolder) && Path.IsPathRooted(options.StagingFolder)))
         {
             yield return $"{Section}:{nameof(options.StagingFolder)} is '{options.StagingFolder}'; an absolute path is expected.";
         }
@@ -57,4 +78,6 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.ActivationTimeout)} is {options.ActivationTimeout}; more than 0 and at most an hour is expected.";
         }
     }
+
+    private static bool IsPath(string text) => !string.IsNullOrWhiteSpace(text) && text.IndexOfAny(Path.GetInvalidPathChars()) < 0;
 }

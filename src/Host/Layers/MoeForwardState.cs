@@ -5,6 +5,7 @@ namespace Moe.Plugins;
 /// buffers. Made by <see cref="MoeLayer.CreateState"/>.
 /// </summary>
 /// <remarks>
+/// A state in which a forward has failed is not used again; the layer may be, with another one.
 /// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
@@ -14,14 +15,16 @@ public sealed class MoeForwardState : IDisposable
     private const int InUse = 1;
     private const int Disposed = 2;
 
-    private readonly PaddedBuffer? _input;
-    private readonly PaddedBuffer? _output;
+    private PaddedBuffer? _input;
+    private PaddedBuffer? _output;
+    private IMoeWorkspace? _workspace;
+    private string? _failure;
     private int _use;
 
     internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, PaddedBuffer? input, PaddedBuffer? output)
     {
         Layer = layer;
-        Workspace = workspace;
+        _workspace = workspace;
         _input = input;
         _output = output;
     }
@@ -32,7 +35,7 @@ public sealed class MoeForwardState : IDisposable
     /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers.</summary>
     public long ByteCount => Workspace.ByteCount + SizeOf(_input) + SizeOf(_output);
 
-    internal IMoeWorkspace Workspace { get; }
+    internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
     internal MoeTensorView PaddedInput => _input?.View ?? default;
 
@@ -53,9 +56,19 @@ public sealed class MoeForwardState : IDisposable
         }
 
         Layer.Forget(this);
-        _input?.Dispose();
-        _output?.Dispose();
-        Workspace.Dispose();
+        try
+        {
+            _input?.Dispose();
+            _output?.Dispose();
+            _workspace?.Dispose();
+        }
+        finally
+        {
+            // Who keeps a disposed state must not keep the plugin from being unloaded.
+            _input = null;
+            _output = null;
+            _workspace = null;
+        }
     }
 
     internal void Enter()
@@ -66,11 +79,24 @@ public sealed class MoeForwardState : IDisposable
                 throw new InvalidOperationException(
                     "Another thread is running a forward with this state. A state serves one forward at a time: make one for each thread.");
             case Disposed:
-                throw new ObjectDisposedException(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
+                throw Gone();
+        }
+
+        if (_failure is { } failure)
+        {
+            Leave();
+            throw new InvalidOperationException(
+                $"A forward has failed with this state, and what it left there is not known: make another one. It was: {failure}");
         }
     }
 
+    /// <summary>Keeps the state from being used again: what the backend left in its workspace is not known.</summary>
+    internal void Fail(string because) => _failure ??= because;
+
     internal void Leave() => Volatile.Write(ref _use, Free);
+
+    private static ObjectDisposedException Gone() =>
+        new(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
 
     private static long SizeOf(PaddedBuffer? buffer) => buffer is null ? 0 : buffer.View.Rows * buffer.View.RowStride;
 }

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Moe.Plugins;
 
 /// <summary>
@@ -11,39 +13,48 @@ namespace Moe.Plugins;
 public sealed class MoeLayer : IDisposable
 {
     private readonly PluginOwner? _owner;
-    private readonly IMoeWeights _weights;
-    private readonly IMoeMemory _memory;
+    private Parts? _parts;
     private readonly MoeDevice _device;
     private readonly bool _hasRouter;
     private readonly Lock _lock = new();
     private readonly List<MoeForwardState> _states = [];
+    private MoeException? _failure;
     private bool _isDisposed;
 
     private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, bool hasRouter)
     {
         _owner = owner;
-        Method = method;
         Config = config;
-        _memory = memory;
         _device = memory.Device;
-        _weights = weights;
         _hasRouter = hasRouter;
+        WeightByteCount = weights.ByteCount;
+        _parts = new Parts(method, memory, weights);
     }
 
     /// <summary>The sizes that the layer really has; every buffer is sized from it.</summary>
     public MoeLayerConfig Config { get; }
 
     /// <summary>The backend's method.</summary>
-    public IMoeQuantMethod Method { get; }
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    public IMoeQuantMethod Method => Live.Method;
 
     /// <summary>The device that the layer is on, and that the tensors of a call must be on.</summary>
     public MoeDevice Device => _device;
 
     /// <summary>Bytes of device memory that the weights take, padding included.</summary>
-    public long WeightByteCount => _weights.ByteCount;
+    public long WeightByteCount { get; }
+
+    /// <summary>
+    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
+    /// context is lost: then every layer on the device has failed, and a new process is the cure.
+    /// </summary>
+    public MoeException? Failure => Volatile.Read(ref _failure);
 
     /// <summary>Told when the layer is disposed.</summary>
     internal Action<MoeLayer>? Disposed { get; set; }
+
+    /// <summary>Told when the layer finds that its device's context is lost.</summary>
+    internal Action<MoeLayer, MoeException>? DeviceLost { get; set; }
 
     /// <summary>Makes a layer from a method, without a host: rounds, checks the weights, has them loaded, in this order.</summary>
     /// <param name="method">The method. The layer disposes it, but only if it could be made.</param>
@@ -68,7 +79,18 @@ public sealed class MoeLayer : IDisposable
     public MoeForwardState CreateState()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        MoeForwardState state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+        ThrowIfFailed();
+        MoeForwardState state;
+        try
+        {
+            state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+        }
+        catch (MoeException exception)
+        {
+            Note(exception);
+            throw;
+        }
+
         lock (_lock)
         {
             if (!_isDisposed)
@@ -88,7 +110,9 @@ public sealed class MoeLayer : IDisposable
     /// </summary>
     /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
     /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
-    /// <exception cref="MoeException">The device failed.</exception>
+    /// <exception cref="MoeException">
+    /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
+    /// </exception>
     public void Forward(MoeForwardState state, MoeLayerCall call)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -97,6 +121,7 @@ public sealed class MoeLayer : IDisposable
             throw new ArgumentException("The forward state was made by another layer.", nameof(state));
         }
 
+        ThrowIfFailed();
         LayerCallCheck.Check(call, Config, _device, _hasRouter);
         state.Enter();
         try
@@ -106,13 +131,41 @@ public sealed class MoeLayer : IDisposable
                 Run(state, call);
             }
         }
-        catch (Exception exception) when (_owner is not null)
+        catch (Exception exception)
         {
-            throw _owner.Wrap(exception, "running a forward");
+            MoeTelemetry.ForwardFailed(_owner?.Id);
+
+            // An argument that a backend refuses says nothing of its state.
+            if (exception is not ArgumentException)
+            {
+                state.Fail(exception.Message);
+            }
+
+            throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
         {
             state.Leave();
+        }
+
+        MoeTelemetry.Forwarded(_owner?.Id, call.Input.Rows);
+    }
+
+    /// <summary>Waits for what was enqueued on a stream. A device reports there what went wrong since the last time.</summary>
+    /// <param name="stream">The stream, a raw handle of the backend's; 0 for its default stream.</param>
+    /// <exception cref="MoeException">Something enqueued before has failed; its output is not to be used.</exception>
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    public void Synchronize(nint stream = 0)
+    {
+        Parts parts = Live;
+        ThrowIfFailed();
+        try
+        {
+            parts.Memory.Synchronize(stream);
+        }
+        catch (Exception exception)
+        {
+            throw Explain(exception, "waiting for forwards, whose outputs are not to be used");
         }
     }
 
@@ -131,14 +184,27 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        foreach (MoeForwardState state in states)
+        // What fails at freeing its own must not keep the rest from being freed.
+        Exception? first = null;
+        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
         {
-            state.Dispose();
+            try
+            {
+                part.Dispose();
+            }
+            catch (Exception exception)
+            {
+                first ??= exception;
+            }
         }
 
-        _weights.Dispose();
-        Method.Dispose();
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
         Disposed?.Invoke(this);
+        if (first is not null)
+        {
+            throw _owner?.Wrap(first, "disposing a layer") ?? first;
+        }
     }
 
     internal static MoeLayer Create(
@@ -169,11 +235,46 @@ public sealed class MoeLayer : IDisposable
             });
     }
 
+    private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
+
     internal void Forget(MoeForwardState state)
     {
         lock (_lock)
         {
             _states.Remove(state);
+        }
+    }
+
+    /// <summary>Marks the layer as unable to run; the first failure counts.</summary>
+    internal void Fail(MoeException failure) => Interlocked.CompareExchange(ref _failure, failure, null);
+
+    private void ThrowIfFailed()
+    {
+        if (Failure is { } failure)
+        {
+            throw new MoeException(failure.Reason, $"The layer has failed before and runs no more: {failure.Message}", failure);
+        }
+    }
+
+    private Exception Explain(Exception exception, string doing)
+    {
+        Exception explained = _owner?.Wrap(exception, doing) ?? exception;
+        if (explained is MoeException failure)
+        {
+            Note(failure);
+        }
+
+        // Without an owner it is thrown as it is; this keeps its stack trace.
+        ExceptionDispatchInfo.Throw(explained);
+        return explained;
+    }
+
+    private void Note(MoeException exception)
+    {
+        if (exception.Reason == MoeReason.ContextLost)
+        {
+            Fail(exception);
+            DeviceLost?.Invoke(this, exception);
         }
     }
 
@@ -190,12 +291,12 @@ public sealed class MoeLayer : IDisposable
         {
             if (Config.HostPadsInput)
             {
-                input = new PaddedBuffer(_memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+                input = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
             }
 
             if (Config.HostSlicesOutput)
             {
-                output = new PaddedBuffer(_memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+                output = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
             }
 
             return new MoeForwardState(this, workspace, input, output);
@@ -210,17 +311,18 @@ public sealed class MoeLayer : IDisposable
 
     private void Run(MoeForwardState state, in MoeLayerCall call)
     {
+        Parts parts = Live;
         MoeTensorView input = call.Input;
         if (Config.HostPadsInput)
         {
             input = state.PaddedInput.FirstRows(call.Input.Rows);
-            Copy(call.Input, input, call.Stream);
+            Copy(parts.Memory, call.Input, input, call.Stream);
         }
 
         MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
-        Method.Forward(new MoeForwardArguments
+        parts.Method.Forward(new MoeForwardArguments
         {
-            Weights = _weights,
+            Weights = parts.Weights,
             Workspace = state.Workspace,
             Input = input,
             RouterInput = call.Input,
@@ -233,11 +335,14 @@ public sealed class MoeLayer : IDisposable
 
         if (Config.HostSlicesOutput)
         {
-            Copy(output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
+            Copy(parts.Memory, output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
         }
     }
 
     // Copies the source's columns; what the destination has beyond them is untouched, and so stays zero in a padded input.
-    private void Copy(in MoeTensorView source, in MoeTensorView destination, nint stream) =>
-        _memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
+    private static void Copy(IMoeMemory memory, in MoeTensorView source, in MoeTensorView destination, nint stream) =>
+        memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
+
+    // What is the plugin's.
+    private sealed record Parts(IMoeQuantMethod Method, IMoeMemory Memory, IMoeWeights Weights);
 }

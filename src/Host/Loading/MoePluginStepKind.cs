@@ -6,11 +6,20 @@ public enum MoePluginStepKind
     /// <summary>Its main assembly is looked for in its folder.</summary>
     Find = 0,
 
+    /// <summary>Its folder is held against the host's trust rules: where it lies, who may write it, what kinds of files it holds.</summary>
+    Trust,
+
     /// <summary>Its metadata is read; nothing is loaded yet.</summary>
     Inspect,
 
     /// <summary>Its folder is copied to a private one, named by the content's hash.</summary>
     Stage,
+
+    /// <summary>The copy is compared with what the host's lock file pins.</summary>
+    Verify,
+
+    /// <summary>The copy is tried in a process of its own, which it may harm.</summary>
+    Try,
 
     /// <summary>The copy is loaded into a context of its own.</summary>
     Load,

@@ -14,4 +14,7 @@ public enum MoeStepOutcome
 
     /// <summary>The plugin's code did not return in time.</summary>
     TimedOut,
+
+    /// <summary>The plugin's code ended the process that it was tried in, or never came back; it is not loaded until it is released.</summary>
+    Quarantined,
 }

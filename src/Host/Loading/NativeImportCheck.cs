@@ -1,6 +1,5 @@
 using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
-using System.Reflection.PortableExecutable;
 
 namespace Moe.Plugins;
 
@@ -17,7 +16,7 @@ internal static class NativeImportCheck
         string[] dependencies = [.. Directory.EnumerateFiles(folder, "*.deps.json").Select(File.ReadAllText)];
         foreach (string assembly in Directory.EnumerateFiles(folder, "*.dll"))
         {
-            foreach (string import in ImportsOf(assembly))
+            foreach (string import in ImportsOf(assembly, SetsResolver))
             {
                 string[] files = [$"lib{import}.so", $"{import}.so", $"lib{import}.dylib", $"{import}.dylib"];
                 string? file = files.FirstOrDefault(f => File.Exists(Path.Combine(folder, f)));
@@ -32,28 +31,35 @@ internal static class NativeImportCheck
         }
     }
 
-    private static string[] ImportsOf(string assembly)
+    /// <summary>The native libraries that an assembly imports, by the names that it imports them by.</summary>
+    public static string[] ImportsOf(string assembly) => ImportsOf(assembly, static _ => false);
+
+    private static string[] ImportsOf(string assembly, Func<MetadataReader, bool> isExempt)
     {
         try
         {
-            using FileStream stream = File.OpenRead(assembly);
-            using var image = new PEReader(stream);
-            if (!image.HasMetadata)
+            return PeFile.Read(assembly, image =>
             {
-                return [];
-            }
+                if (!image.HasMetadata)
+                {
+                    return [];
+                }
 
-            // An assembly that sets its own resolver finds its libraries itself, before the runtime looks anywhere.
-            MetadataReader metadata = image.GetMetadataReader();
-            return metadata.MemberReferences.Any(m => metadata.StringComparer.Equals(metadata.GetMemberReference(m).Name, "SetDllImportResolver"))
-                ? []
-                : [.. Enumerable.Range(1, metadata.GetTableRowCount(TableIndex.ModuleRef))
-                    .Select(row => metadata.GetModuleReference(MetadataTokens.ModuleReferenceHandle(row)))
-                    .Select(module => metadata.GetString(module.Name))];
+                MetadataReader metadata = image.GetMetadataReader();
+                return isExempt(metadata)
+                    ? []
+                    : (string[])[.. Enumerable.Range(1, metadata.GetTableRowCount(TableIndex.ModuleRef))
+                        .Select(row => metadata.GetModuleReference(MetadataTokens.ModuleReferenceHandle(row)))
+                        .Select(module => metadata.GetString(module.Name))];
+            });
         }
         catch (BadImageFormatException)
         {
             return [];
         }
     }
+
+    // An assembly that sets its own resolver finds its libraries itself, before the runtime looks anywhere.
+    private static bool SetsResolver(MetadataReader metadata) => metadata.MemberReferences.Any(
+        member => metadata.StringComparer.Equals(metadata.GetMemberReference(member).Name, "SetDllImportResolver"));
 }

@@ -1,4 +1,4 @@
-using System.Reflection;
+using System.Reflection.Metadata;
 using System.Runtime.InteropServices;
 
 namespace Moe.Plugins;
@@ -30,7 +30,8 @@ internal static class PluginFolderCheck
     {
         try
         {
-            return AssemblyName.GetAssemblyName(file).Version;
+            return PeFile.Read(file, static image =>
+                image.HasMetadata && image.GetMetadataReader() is { IsAssembly: true } metadata ? metadata.GetAssemblyDefinition().Version : null);
         }
         catch (BadImageFormatException)
         {

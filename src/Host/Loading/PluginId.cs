@@ -10,4 +10,14 @@ internal static class PluginId
         && char.IsAsciiLetterOrDigit(id[0])
         && id.All(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_')
         && !id.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
+
+    /// <exception cref="MoeException">A plugin that comes first has the id.</exception>
+    public static void CheckUnique(string id, IEnumerable<PluginRecord> others)
+    {
+        PluginRecord? first = others.FirstOrDefault(p => !p.HasEnded && p.Id.Equals(id, StringComparison.OrdinalIgnoreCase));
+        if (first is not null)
+        {
+            throw new MoeException(MoeReason.DuplicateId, $"Another plugin has the id {id} and comes first: {first.Path}.");
+        }
+    }
 }

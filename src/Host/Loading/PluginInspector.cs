@@ -22,22 +22,7 @@ internal static class PluginInspector
         PluginManifest manifest;
         try
         {
-            using FileStream stream = File.OpenRead(mainAssembly);
-            using var image = new PEReader(stream);
-            if (!image.HasMetadata)
-            {
-                throw NotAPlugin(mainAssembly, "is a native library, not a managed assembly");
-            }
-
-            MetadataReader metadata = image.GetMetadataReader();
-            if (!metadata.IsAssembly)
-            {
-                throw NotAPlugin(mainAssembly, "is a module without an assembly");
-            }
-
-            ReferenceCheck.Check(metadata);
-            manifest = PluginAttributeReader.Read(metadata)
-                ?? throw NotAPlugin(mainAssembly, "has no [assembly: MoePlugin(id, entry type)]");
+            manifest = PeFile.Read(mainAssembly, image => Read(mainAssembly, image));
         }
         catch (BadImageFormatException)
         {
@@ -53,6 +38,24 @@ internal static class PluginInspector
         PluginFolderCheck.Check(folder);
         NativeImportCheck.Check(folder);
         return manifest;
+    }
+
+    private static PluginManifest Read(string mainAssembly, PEReader image)
+    {
+        if (!image.HasMetadata)
+        {
+            throw NotAPlugin(mainAssembly, "is a native library, not a managed assembly");
+        }
+
+        MetadataReader metadata = image.GetMetadataReader();
+        if (!metadata.IsAssembly)
+        {
+            throw NotAPlugin(mainAssembly, "is a module without an assembly");
+        }
+
+        ReferenceCheck.Check(metadata);
+        return PluginAttributeReader.Read(metadata)
+            ?? throw NotAPlugin(mainAssembly, "has no [assembly: MoePlugin(id, entry type)]");
     }
 
     private static MoeException NotAPlugin(string mainAssembly, string what) =>

@@ -22,6 +22,24 @@ internal sealed class PluginRecord
 
     public string Path { get; }
 
+    /// <summary>Where it lies in a drop folder; null for a backend that is part of the program.</summary>
+    public PluginFile? File { get; init; }
+
+    /// <summary>What the drop folder held; null until it was read.</summary>
+    public PluginContent? Source { get; set; }
+
+    /// <summary>Its private copy; null until it was made.</summary>
+    public StagedPlugin? Staged { get; set; }
+
+    /// <summary>The class that its metadata names as its entry type.</summary>
+    public string EntryType { get; set; } = "";
+
+    /// <summary>Says to later processes that the plugin is being activated; null where it is not.</summary>
+    public LoadingMark? Mark { get; set; }
+
+    /// <summary>Who uses the backend, the host that offers it among them.</summary>
+    public UseCount Uses { get; } = new();
+
     public MoeCandidateState State { get; private set; }
 
     public MoeReason Reason { get; private set; }
@@ -38,7 +56,10 @@ internal sealed class PluginRecord
     /// <summary>The backend; null unless the plugin is active.</summary>
     public IMoeBackend? Backend { get; private set; }
 
-    public bool HasEnded => State is MoeCandidateState.Rejected or MoeCandidateState.Failed or MoeCandidateState.TimedOut;
+    public bool HasEnded => State is MoeCandidateState.Rejected
+        or MoeCandidateState.Failed
+        or MoeCandidateState.TimedOut
+        or MoeCandidateState.Quarantined;
 
     /// <summary>Does a step before any of the plugin's code runs. The step returns its sentence, or throws.</summary>
     /// <returns>Whether it passed.</returns>
@@ -69,6 +90,10 @@ internal sealed class PluginRecord
         (MoeReason reason, string sentence) = Fault.Explain(exception);
         End(new MoePluginStep(kind, outcome, reason, sentence, duration));
     }
+
+    /// <summary>Ends it after what its code did to the process that it was tried in.</summary>
+    public void Quarantine(MoePluginStepKind kind, MoeReason reason, string sentence, TimeSpan duration) =>
+        End(new MoePluginStep(kind, MoeStepOutcome.Quarantined, reason, sentence, duration));
 
     public void TimeOut(MoePluginStepKind kind, string doing, TimeSpan timeout) =>
         End(new MoePluginStep(
@@ -102,7 +127,12 @@ internal sealed class PluginRecord
         Backend = null;
         Entry = null;
         Loaded = null;
+        Staged?.Dispose();
+        Staged = null;
     }
+
+    /// <summary>Adds a step that passed and leaves the state as it is.</summary>
+    public void Note(MoePluginStepKind kind, string sentence, TimeSpan duration) => Pass(kind, State, sentence, duration);
 
     private void Pass(MoePluginStepKind kind, MoeCandidateState reached, string sentence, TimeSpan duration)
     {
@@ -127,6 +157,7 @@ internal sealed class PluginRecord
             {
                 MoeStepOutcome.Refused => MoeCandidateState.Rejected,
                 MoeStepOutcome.TimedOut => MoeCandidateState.TimedOut,
+                MoeStepOutcome.Quarantined => MoeCandidateState.Quarantined,
                 _ => MoeCandidateState.Failed,
             };
             Reason = step.Reason;

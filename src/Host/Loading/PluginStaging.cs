@@ -6,7 +6,7 @@ namespace Moe.Plugins;
 /// </summary>
 internal sealed class PluginStaging
 {
-    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly string _root;
 
@@ -31,48 +31,35 @@ internal sealed class PluginStaging
             : Path.Combine(cache, "moe", "plugins");
     }
 
-    /// <summary>Copies, verifies the copy, and returns its folder: <c>root/id/hash</c>.</summary>
+    /// <summary>Copies to <c>root/id/hash</c>, verifies the copy, and keeps it from being pruned until it is disposed.</summary>
+    /// <param name="id">The plugin's id.</param>
+    /// <param name="folder">Where it lies.</param>
+    /// <param name="source">What was found there.</param>
     /// <exception cref="MoeException">The folder holds a link, changed while it was copied, or the copy cannot be written.</exception>
-    public string Stage(string id, string folder)
+    public StagedPlugin Stage(string id, string folder, PluginContent source)
     {
         try
         {
-            CreatePrivate(_root);
+            PrivateFolder.Create(_root);
             string parent = Path.Combine(_root, id);
-            CreatePrivate(parent);
-            string hash = ContentHash.Of(folder);
-            string target = Path.Combine(parent, hash);
-            if (Directory.Exists(target))
-            {
-                if (ContentHash.Of(target) == hash)
-                {
-                    return target;
-                }
-
-                // Damaged or tampered with. Moved, not deleted: another process may have it loaded.
-                Directory.Move(target, Path.Combine(parent, $"damaged-{Guid.NewGuid():N}"));
-            }
-
-            string copy = Path.Combine(parent, $"copying-{Guid.NewGuid():N}");
+            PrivateFolder.Create(parent);
+            using FileLock turn = FileLock.Take(Path.Combine(_root, ".lock"), Patience);
+            string target = Path.Combine(parent, source.Hash);
+            string useFile = target + StagedCopies.UseExtension;
+            FileLock use = FileLock.TryShare(useFile)
+                ?? throw new IOException($"{useFile} is locked, which only a host that holds the staging folder's lock may do.");
             try
             {
-                Copy(folder, copy);
-                if (ContentHash.Of(copy) != hash)
-                {
-                    throw new MoeException(MoeReason.NotFound, $"{folder} changed while it was copied: it is being deployed, try again.");
-                }
-
-                Place(copy, target);
+                File.SetLastWriteTimeUtc(useFile, DateTime.UtcNow);
+                PluginContent content = Reuse(target, source.Hash) ?? CopyTo(target, folder, source);
+                StagedCopies.Prune(parent);
+                return new StagedPlugin(target, content, use);
             }
-            finally
+            catch
             {
-                if (Directory.Exists(copy))
-                {
-                    Directory.Delete(copy, recursive: true);
-                }
+                use.Dispose();
+                throw;
             }
-
-            return target;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -80,41 +67,57 @@ internal sealed class PluginStaging
         }
     }
 
-    private static void Place(string copy, string target)
+    private static PluginContent? Reuse(string target, string hash)
     {
+        if (!Directory.Exists(target))
+        {
+            return null;
+        }
+
+        PluginContent content = PluginContent.Read(target);
+        if (content.Hash == hash)
+        {
+            MoeTelemetry.CacheHit("staging");
+            return content;
+        }
+
+        // Damaged or tampered with. Moved, not deleted: another process may have it loaded.
+        Directory.Move(target, Path.Combine(Path.GetDirectoryName(target)!, $"{StagedCopies.DamagedPrefix}{hash}-{Guid.NewGuid():N}"));
+        return null;
+    }
+
+    private static PluginContent CopyTo(string target, string folder, PluginContent source)
+    {
+        string copy = Path.Combine(Path.GetDirectoryName(target)!, $"{StagedCopies.CopyingPrefix}{Guid.NewGuid():N}");
         try
         {
+            Copy(folder, copy, source.Files.Keys);
+            PluginContent content = PluginContent.Read(copy);
+            if (content.Hash != source.Hash)
+            {
+                throw new MoeException(MoeReason.NotFound, $"{folder} changed while it was copied: it is being deployed, try again.");
+            }
+
             Directory.Move(copy, target);
+            return content;
         }
-        catch (IOException) when (Directory.Exists(target))
+        finally
         {
-            // Another process staged the same content at the same time.
+            if (Directory.Exists(copy))
+            {
+                Directory.Delete(copy, recursive: true);
+            }
         }
     }
 
-    private static void Copy(string from, string to)
+    private static void Copy(string from, string to, IEnumerable<string> files)
     {
-        CreatePrivate(to);
-        foreach (string file in ContentHash.Files(from))
+        PrivateFolder.Create(to);
+        foreach (string file in files)
         {
             string destination = Path.Combine(to, file);
-            CreatePrivate(Path.GetDirectoryName(destination)!);
+            PrivateFolder.Create(Path.GetDirectoryName(destination)!);
             File.Copy(Path.Combine(from, file), destination);
-        }
-    }
-
-    private static void CreatePrivate(string folder)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            Directory.CreateDirectory(folder);
-            return;
-        }
-
-        Directory.CreateDirectory(folder, OwnerOnly);
-        if ((File.GetUnixFileMode(folder) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
-        {
-            throw new MoeException(MoeReason.Trust, $"{folder} can be written by other users; plugins are not loaded from there.");
         }
     }
 }

@@ -6,21 +6,21 @@ namespace Moe.Plugins;
 internal sealed class BackendSelector
 {
     private readonly MoeOptions _options;
-    private readonly IReadOnlyList<PluginRecord> _plugins;
     private readonly IReadOnlyList<string> _folders;
+    private readonly DeviceLosses _lost;
 
-    public BackendSelector(MoeOptions options, IReadOnlyList<PluginRecord> plugins, IReadOnlyList<string> folders)
+    public BackendSelector(MoeOptions options, IReadOnlyList<string> folders, DeviceLosses lost)
     {
+        _lost = lost;
         _options = options;
-        _plugins = plugins;
         _folders = folders;
     }
 
-    public MoeSelectionReport Select(MoeLayerRequest request)
+    public MoeSelectionReport Select(IReadOnlyList<PluginRecord> plugins, MoeLayerRequest request)
     {
         request.Shape.Validate();
         BackendWish wish = BackendWish.Of(_options, request);
-        return Choose(request, wish, CandidateRanking.Rank(AskAll(request, wish.Device), _options.Order));
+        return Choose(request, wish, CandidateRanking.Rank(AskAll(plugins, request, wish.Device), _options.Order));
     }
 
     /// <summary>The report after the chosen backend failed at making the layer.</summary>
@@ -39,7 +39,7 @@ internal sealed class BackendSelector
         candidate.IsEligible ? candidate with { State = MoeCandidateState.Eligible } : candidate;
 
     // All at once, each under the deadline: what hangs is left behind and not asked again.
-    private List<MoeCandidate> AskAll(MoeLayerRequest request, MoeDevice? device)
+    private List<MoeCandidate> AskAll(IReadOnlyList<PluginRecord> plugins, MoeLayerRequest request, MoeDevice? device)
     {
         var question = new MoeProbeRequest
         {
@@ -50,7 +50,7 @@ internal sealed class BackendSelector
         };
         List<(PluginRecord Plugin, Deadline<MoeCandidate>? Answer)> asked =
         [
-            .. from plugin in _plugins
+            .. from plugin in plugins
                select (plugin, plugin is { HasEnded: false, Backend: { } backend }
                    ? new Deadline<MoeCandidate>(
                        $"Moe.Plugins probe of {plugin.Id}",
@@ -67,7 +67,7 @@ internal sealed class BackendSelector
                 plugin.TimeOut(MoePluginStepKind.Probe, "Its probe", _options.ActivationTimeout);
             }
 
-            candidates.Add(candidate ?? BackendProbe.Describe(plugin));
+            candidates.Add(candidate is null ? BackendProbe.Describe(plugin) : _lost.Judge(candidate));
         }
 
         return candidates;

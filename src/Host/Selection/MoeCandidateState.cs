@@ -32,4 +32,7 @@ public enum MoeCandidateState
 
     /// <summary>Its code did not return in time; it is not called again by this host.</summary>
     TimedOut,
+
+    /// <summary>Its code ended a process, or hung in one that was started to try it. It is not loaded until it is released.</summary>
+    Quarantined,
 }

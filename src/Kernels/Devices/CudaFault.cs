@@ -16,6 +16,7 @@ public static class CudaFault
         {
             -1 => MoeReason.MissingLibrary,
             OutOfMemory => MoeReason.OutOfMemory,
+            _ when exception.IsContextLost => MoeReason.ContextLost,
             _ => MoeReason.DeviceFailed,
         };
         return new MoeException(reason, exception.Message, exception);

@@ -11,7 +11,8 @@ public sealed class ArchitectureTests
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Abstractions"] = [],
-        ["Host"] = ["Abstractions"],
+        ["Host"] = ["Abstractions", "Probe"],
+        ["Probe"] = [],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
         ["Conformance.Xunit"] = ["Conformance"],

@@ -85,7 +85,7 @@ public sealed class MoeLayerMisuseTests : IDisposable
     }
 
     [Fact]
-    public void A_state_can_be_used_again_after_a_forward_that_failed()
+    public void A_layer_can_be_used_again_with_another_state_after_a_forward_that_failed()
     {
         bool fails = true;
         using MoeLayer layer = Create(new RecordingMethod(_memory)
@@ -101,7 +101,9 @@ public sealed class MoeLayerMisuseTests : IDisposable
         using MoeForwardState state = layer.CreateState();
         Assert.Throws<InvalidTimeZoneException>(() => layer.Forward(state, Call));
         fails = false;
-        layer.Forward(state, Call);
+        Assert.Throws<InvalidOperationException>(() => layer.Forward(state, Call));
+        using MoeForwardState other = layer.CreateState();
+        layer.Forward(other, Call);
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class PluginLoadingTests
         Assert.Equal(MoeContract.Version, plugin.ContractVersion);
         Assert.Equal(drop.MainAssemblyOf("Good"), plugin.Path);
         Assert.Equal(
-            [MoePluginStepKind.Inspect, MoePluginStepKind.Stage, MoePluginStepKind.Load, MoePluginStepKind.Activate],
+            [MoePluginStepKind.Trust, MoePluginStepKind.Inspect, MoePluginStepKind.Stage, MoePluginStepKind.Try, MoePluginStepKind.Load, MoePluginStepKind.Activate],
             plugin.Steps.Select(s => s.Step));
 
         MoeCandidate selected = host.Explain(TinyLayer.Request).Selected!;

@@ -33,10 +33,13 @@ public sealed class StagingTests
     public void Libraries_and_subfolders_travel_with_the_plugin()
     {
         using var drop = new DropFolder().With("Good").WithFile("Good", "runtimes/any/native/lib.so", [1, 2, 3]);
-        string copy = new PluginStaging(drop.Staging).Stage("Good", Path.Combine(drop.Plugins, "Good"));
+        string source = Path.Combine(drop.Plugins, "Good");
+        PluginContent content = PluginContent.Read(source);
+        using StagedPlugin staged = new PluginStaging(drop.Staging).Stage("Good", source, content);
+        string copy = staged.Folder;
 
         Assert.Equal([1, 2, 3], File.ReadAllBytes(Path.Combine(copy, "runtimes/any/native/lib.so")));
-        Assert.Equal(Path.Combine(drop.Staging, "Good", ContentHash.Of(Path.Combine(drop.Plugins, "Good"))), copy);
+        Assert.Equal(Path.Combine(drop.Staging, "Good", content.Hash), copy);
         if (!OperatingSystem.IsWindows())
         {
             Assert.Equal(
@@ -51,11 +54,13 @@ public sealed class StagingTests
         using var drop = new DropFolder().With("Good");
         var staging = new PluginStaging(drop.Staging);
         string source = Path.Combine(drop.Plugins, "Good");
-        string copy = staging.Stage("Good", source);
-        File.AppendAllText(Path.Combine(copy, "Good.dll"), "tampered");
+        PluginContent content = PluginContent.Read(source);
+        using StagedPlugin first = staging.Stage("Good", source, content);
+        File.AppendAllText(Path.Combine(first.Folder, "Good.dll"), "tampered");
 
-        Assert.Equal(copy, staging.Stage("Good", source));
-        Assert.Equal(ContentHash.Of(source), ContentHash.Of(copy));
+        using StagedPlugin second = staging.Stage("Good", source, content);
+        Assert.Equal(first.Folder, second.Folder);
+        Assert.Equal(content.Hash, PluginContent.Read(second.Folder).Hash);
     }
 
     [Fact]
@@ -72,6 +77,68 @@ public sealed class StagingTests
         ];
         Assert.Equal(hashes.Length, hashes.Distinct().Count());
         Assert.Equal(hashes[0], Hash(drop, "F", ("b", "z"), ("a", "xy")));
+    }
+
+    [Fact]
+    public void Copies_that_nobody_uses_are_pruned_but_for_the_newest()
+    {
+        using var drop = new DropFolder().With("Good");
+        var staging = new PluginStaging(drop.Staging);
+        var copies = new List<string>();
+        string? used = null;
+        StagedPlugin? inUse = null;
+        for (int version = 0; version < 6; version++)
+        {
+            drop.WithFile("Good", "version.txt", [(byte)version]);
+            string source = Path.Combine(drop.Plugins, "Good");
+            StagedPlugin staged = staging.Stage("Good", source, PluginContent.Read(source));
+            copies.Add(staged.Folder);
+            if (version == 1)
+            {
+                (inUse, used) = (staged, staged.Folder);
+            }
+            else
+            {
+                staged.Dispose();
+            }
+        }
+
+        // The last one was in use when the others were pruned.
+        string[] left = [.. copies.Where(Directory.Exists)];
+        Assert.Equal([used!, .. copies[3..]], left);
+        inUse!.Dispose();
+        Assert.Equal(left.Length, Directory.GetFiles(Path.Combine(drop.Staging, "Good"), "*.use").Length);
+    }
+
+    [Fact]
+    public void Many_hosts_at_once_keep_what_they_use()
+    {
+        using var drop = new DropFolder();
+        string[] sources = [.. Enumerable.Range(0, 6).Select(version =>
+        {
+            drop.WithFile($"Version{version}", "version.txt", [(byte)version]);
+            return Path.Combine(drop.Plugins, $"Version{version}");
+        })];
+
+        // Each with a staging of its own, as processes have, on one folder: more versions in use than would be kept unused.
+        Parallel.For(0, 60, new ParallelOptions { MaxDegreeOfParallelism = 6 }, round =>
+        {
+            string source = sources[round % sources.Length];
+            PluginContent content = PluginContent.Read(source);
+            using StagedPlugin staged = new PluginStaging(drop.Staging).Stage("Good", source, content);
+            Thread.Sleep(5);
+            Assert.Equal(content.Hash, PluginContent.Read(staged.Folder).Hash);
+        });
+    }
+
+    [Fact]
+    public void What_was_left_half_copied_is_taken_away()
+    {
+        using var drop = new DropFolder().With("Good");
+        string source = Path.Combine(drop.Plugins, "Good");
+        string half = Directory.CreateDirectory(Path.Combine(drop.Staging, "Good", "copying-1")).FullName;
+        new PluginStaging(drop.Staging).Stage("Good", source, PluginContent.Read(source)).Dispose();
+        Assert.False(Directory.Exists(half));
     }
 
     [Fact]
@@ -114,6 +181,6 @@ public sealed class StagingTests
             drop.WithFile(name, file, System.Text.Encoding.UTF8.GetBytes(text));
         }
 
-        return ContentHash.Of(Path.Combine(drop.Plugins, name));
+        return PluginContent.Read(Path.Combine(drop.Plugins, name)).Hash;
     }
 }

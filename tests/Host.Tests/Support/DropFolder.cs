@@ -5,6 +5,8 @@ internal sealed class DropFolder : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("moe-host-tests-").FullName;
 
+    public string Root => _root;
+
     public string Plugins => Path.Combine(_root, "plugins");
 
     public string Staging => Path.Combine(_root, "staging");
@@ -14,6 +16,9 @@ internal sealed class DropFolder : IDisposable
         PluginFolders = [Plugins],
         StagingFolder = Staging,
         ActivationTimeout = TimeSpan.FromSeconds(2),
+
+        // Each folder is a new user's: every plugin would be tried anew. Those tests that are about it say so.
+        Probe = MoeProbeMode.InProcess,
     };
 
     /// <summary>A folder that fixtures are built into.</summary>

@@ -1,0 +1,56 @@
+namespace Moe.Plugins;
+
+/// <summary>What the host demands of a plugin before any of its code runs.</summary>
+internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> folders)
+{
+    /// <summary>Whether a lock file decides.</summary>
+    public bool Pins => options.Trust != MoeTrust.Any;
+
+    /// <summary>Where a plugin lies: in one of the configured folders, links resolved, where nobody else can write.</summary>
+    /// <exception cref="MoeException">It lies elsewhere, or somebody else could change it.</exception>
+    public void CheckPlace(PluginFile file)
+    {
+        if (!Pins)
+        {
+            return;
+        }
+
+        string real = RealPath.Of(file.Folder);
+        if (!folders.Any(folder => RealPath.IsWithin(real, RealPath.Of(folder))))
+        {
+            throw new MoeException(
+                MoeReason.Trust,
+                $"{file.Folder} leads to {real}, outside of the plugin folders ({string.Join(", ", folders)}).");
+        }
+
+        WriteAccess.CheckWay(real);
+        WriteAccess.CheckWithin(real);
+    }
+
+    /// <summary>Holds the copy that would be loaded against the lock file, which is read anew each time: it may have been extended.</summary>
+    /// <returns>What was found.</returns>
+    /// <exception cref="MoeException">The copy is not pinned, or the lock file is not to be trusted.</exception>
+    public string Verify(string id, string version, PluginContent copy)
+    {
+        string path = options.LockFilePath;
+        if (!File.Exists(path))
+        {
+            throw new MoeException(
+                MoeReason.Trust,
+                $"{MoeOptions.SectionName}:{nameof(MoeOptions.Trust)} is {options.Trust}, and there is no lock file {path}. "
+                + "'moe plugins trust FOLDER' makes one.");
+        }
+
+        WriteAccess.CheckWay(RealPath.Of(path));
+        byte[] json = PluginLock.ReadBytes(path);
+        if (options.Trust == MoeTrust.Signed)
+        {
+            LockSignature.Check(path, json, options.TrustKeys);
+        }
+
+        PluginPin pin = PluginLock.Parse(path, json).Find(id)
+            ?? throw new MoeException(MoeReason.Trust, $"{path} does not pin a plugin {id}. 'moe plugins trust FOLDER' adds it.");
+        pin.Check(version, copy);
+        return $"All {pin.Files.Count} files are those that {path} pins{(options.Trust == MoeTrust.Signed ? ", which is signed" : "")}.";
+    }
+}

@@ -1,0 +1,80 @@
+using System.Text.Json;
+
+namespace Moe.Plugins.Cli.Tests;
+
+/// <summary>`moe plugins` and `moe backends --watch`.</summary>
+public sealed class PluginsTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    private static string Cpu => Path.Combine(AppContext.BaseDirectory, "plugins", "Cpu");
+
+    [Fact]
+    public async Task Trust_shows_what_it_pins()
+    {
+        string lockFile = _folder.File("lock.json");
+        Cli result = await Cli.Run("plugins", "trust", Cpu, "--lock", lockFile, "--yes");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.All(["Cpu.dll", "native libraries", "imports", "module initialisers", "may do anything", lockFile], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
+
+        using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(lockFile, TestContext.Current.CancellationToken));
+        JsonElement pin = Assert.Single(json.RootElement.GetProperty("plugins").EnumerateArray());
+        Assert.Equal("Cpu", pin.GetProperty("id").GetString());
+        Assert.Equal(Directory.GetFiles(Cpu, "*", SearchOption.AllDirectories).Length, pin.GetProperty("files").EnumerateObject().Count());
+    }
+
+    [Fact]
+    public async Task Trust_that_nobody_confirms_writes_nothing()
+    {
+        string lockFile = _folder.File("lock.json");
+        Cli result = await Cli.Run("plugins", "trust", Cpu, "--lock", lockFile);
+        Assert.Equal(ExitCode.BadInput, result.ExitCode);
+        Assert.Contains("--yes", result.Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(lockFile));
+    }
+
+    [Fact]
+    public async Task Trust_of_what_is_no_plugin_says_why()
+    {
+        Cli result = await Cli.Run("plugins", "trust", _folder.Path, "--yes");
+        Assert.Equal(ExitCode.BadInput, result.ExitCode);
+        Assert.Contains("a plugin's main assembly is named after its folder", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Release_of_what_is_not_in_quarantine_is_an_error()
+    {
+        Cli result = await Cli.Run("plugins", "release", "Nobody");
+        Assert.Equal(ExitCode.BadInput, result.ExitCode);
+        Assert.Contains("'Nobody' is not in quarantine", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Watching_reloads_what_changed()
+    {
+        string plugins = Path.Combine(_folder.Path, "plugins");
+        string target = Directory.CreateDirectory(Path.Combine(plugins, "Cpu")).FullName;
+        foreach (string file in Directory.GetFiles(Cpu))
+        {
+            File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
+        }
+
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        using var console = new CommandConsole(output, error);
+        await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Probe = MoeProbeMode.InProcess });
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), asJson: true, stop.Token);
+        await File.WriteAllTextAsync(Path.Combine(target, "new.txt"), "new", stop.Token);
+        for (int i = 0; i < 500 && output.GetStringBuilder().Length == 0; i++)
+        {
+            await Task.Delay(20, stop.Token);
+        }
+
+        await stop.CancelAsync();
+        await watch;
+        Assert.Equal("replaced", JsonDocument.Parse(output.ToString()).RootElement.GetProperty("outcome").GetString());
+    }
+
+    public void Dispose() => _folder.Dispose();
+}

@@ -1,0 +1,47 @@
+using System.Runtime.InteropServices;
+
+namespace Fixtures;
+
+/// <summary>The ways in which code ends its process, or never returns.</summary>
+internal static partial class Disaster
+{
+    public static void Happen(string what)
+    {
+        switch (what)
+        {
+            case "segv":
+                _ = memset(0x1000, 0, 1);
+                break;
+            case "abort":
+                abort();
+                break;
+            case "overflow":
+                _ = Overflow(1);
+                break;
+            case "exit":
+                Environment.Exit(7);
+                break;
+            case "thread":
+                var thread = new Thread(() => throw new InvalidOperationException("thrown on a thread of the plugin's own"));
+                thread.Start();
+                thread.Join();
+                Thread.Sleep(Timeout.Infinite);
+                break;
+            case "hang":
+                Thread.Sleep(Timeout.Infinite);
+                break;
+            case "throw":
+                throw new InvalidOperationException("only an exception");
+        }
+    }
+
+    private static int Overflow(int depth) => depth == 0 ? 0 : Overflow(depth + 1) + Overflow(depth + 2);
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial nint memset(nint address, int value, nint count);
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial void abort();
+}
