@@ -22,7 +22,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private readonly DeviceLosses _lost = new();
     private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
-    private readonly Dictionary<MoeLayer, MoeSelectionReport> _layers = [];
+    private readonly LiveLayers _layers;
     private bool _isDisposed;
 
     private MoeHost(MoeOptions options, ILoggerFactory loggers, IEnumerable<CompiledInPlugin> compiledIn, IPluginLoader? loader)
@@ -36,25 +36,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _unloader = new PluginUnloader(options, _logger);
         _reloader = pipeline is null ? null : new PluginReloader(_plugins, folders, pipeline, activator, _unloader);
         _selector = new BackendSelector(options, folders, _lost);
-        LogTrust();
-        LogPlugins();
-        LogUnknownBackends(folders);
+        _layers = new LiveLayers(_lost, _logger);
+        StartLog.Write(_logger, options, _plugins.Current, folders);
     }
 
     /// <summary>Every plugin that was found, in the order in which they were: what it is, how far it got, and why no further.</summary>
     public IReadOnlyList<MoePluginInfo> Plugins => [.. _plugins.Current.Select(static p => p.Describe())];
 
     /// <summary>Which backend was chosen for each layer that there is, and why.</summary>
-    public IReadOnlyList<MoeSelectionReport> Selections
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return [.. _layers.Values];
-            }
-        }
-    }
+    public IReadOnlyList<MoeSelectionReport> Selections => _layers.Selections;
 
     /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
     public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
@@ -118,7 +108,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             {
                 PluginRecord plugin = lease.Plugins.First(p => p.Backend is not null && p.Id == selected.Id);
                 MoeLayer layer = Make(plugin, selected, request, weights, progress, ct);
-                Keep(layer, plugin, report);
+                _layers.Add(layer, plugin, report);
                 MoeTelemetry.Selected(report);
                 LogSelection(report);
                 return layer;
@@ -129,7 +119,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
                 HostLog.LayerFailed(_logger, selected.Id, exception);
                 if (exception.Reason == MoeReason.ContextLost)
                 {
-                    Lose(selected.Device!.Value, exception);
+                    _layers.Lose(selected.Device!.Value, exception);
                 }
 
                 cause = exception;
@@ -168,7 +158,6 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
     public async ValueTask DisposeAsync()
     {
-        MoeLayer[] layers;
         lock (_lock)
         {
             if (_isDisposed)
@@ -177,13 +166,9 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             }
 
             _isDisposed = true;
-            layers = [.. _layers.Keys];
         }
 
-        foreach (MoeLayer layer in layers)
-        {
-            DisposeLayer(layer);
-        }
+        _layers.Close();
 
         // A reload that is under way ends first; none begins any more.
         await _reloading.WaitAsync().ConfigureAwait(false);
@@ -249,62 +234,6 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
     }
 
-    private void Keep(MoeLayer layer, PluginRecord plugin, MoeSelectionReport report)
-    {
-        plugin.Uses.Begin();
-        layer.DeviceLost = (failed, exception) => Lose(failed.Device, exception);
-        layer.Disposed = gone =>
-        {
-            lock (_lock)
-            {
-                _layers.Remove(gone);
-            }
-
-            plugin.Uses.End();
-        };
-        lock (_lock)
-        {
-            if (!_isDisposed)
-            {
-                _layers.Add(layer, report);
-                return;
-            }
-        }
-
-        layer.Dispose();
-        throw new ObjectDisposedException(nameof(MoeHost));
-    }
-
-    private void Lose(MoeDevice device, MoeException exception)
-    {
-        _lost.Add(device, exception.Message);
-        MoeLayer[] layers;
-        lock (_lock)
-        {
-            layers = [.. _layers.Keys.Where(layer => layer.Device == device)];
-        }
-
-        var failure = new MoeException(MoeReason.ContextLost, DeviceLosses.Sentence(device, exception.Message), exception);
-        HostLog.DeviceLost(_logger, failure.Message);
-        foreach (MoeLayer layer in layers)
-        {
-            layer.Fail(failure);
-        }
-    }
-
-    // One layer's backend that fails at freeing must not keep the others from it.
-    private void DisposeLayer(MoeLayer layer)
-    {
-        try
-        {
-            layer.Dispose();
-        }
-        catch (Exception exception)
-        {
-            HostLog.LayerNotDisposed(_logger, exception);
-        }
-    }
-
     private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct)
     {
         PluginReloader reloader = _reloader
@@ -338,53 +267,6 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
 
         return report;
-    }
-
-    private void LogTrust()
-    {
-        if (_options.Trust == MoeTrust.Any && _plugins.Current.Any(static plugin => plugin.File is not null))
-        {
-            string lockFile = _options.LockFilePath;
-            HostLog.TrustsAny(_logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
-        }
-    }
-
-    private void LogPlugins()
-    {
-        foreach (PluginRecord plugin in _plugins.Current)
-        {
-            if (plugin.HasEnded)
-            {
-                HostLog.PluginEnded(_logger, plugin.Id, plugin.Path, plugin.State, plugin.Reason, plugin.Message);
-            }
-            else
-            {
-                HostLog.PluginActive(_logger, plugin.Id, plugin.Version, plugin.Path);
-            }
-        }
-    }
-
-    // A mistyped name is said at once, not when the first layer asks for it.
-    private void LogUnknownBackends(IReadOnlyList<string> folders)
-    {
-        string[] found = [.. _plugins.Current.Select(p => p.Id)];
-        foreach ((string source, string id, bool isNamed) in ConfiguredBackends.Of(_options))
-        {
-            if (found.Contains(id, StringComparer.OrdinalIgnoreCase))
-            {
-                continue;
-            }
-
-            string sentence = UnknownBackend.Describe(id, source, found, folders);
-            if (isNamed)
-            {
-                HostLog.UnknownBackendNamed(_logger, sentence);
-            }
-            else
-            {
-                HostLog.UnknownBackendInOrder(_logger, sentence);
-            }
-        }
     }
 
     private void LogSelection(MoeSelectionReport report)

@@ -41,6 +41,8 @@ public sealed class OptionsTests
     [Theory]
     [InlineData("""{ "Moe": { "Bakend": "Cpu" } }""", "Moe:Bakend is no option. Did you mean 'Backend'?")]
     [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn, Forbid is expected.")]
+    [InlineData("""{ "Moe": { "Trust": "Nobody" } }""", "Moe:Trust is 'Nobody'; Any, Pinned, Signed is expected.")]
+    [InlineData("""{ "Moe": { "Probe": "Never" } }""", "Moe:Probe is 'Never'; Child, InProcess is expected.")]
     [InlineData("""{ "Moe": { "ActivationTimeout": "soon" } }""", "Moe:ActivationTimeout is 'soon'; a time such as 00:00:10 is expected.")]
     public void What_cannot_be_read_is_named(string json, string message)
     {

@@ -1,0 +1,56 @@
+using Microsoft.Extensions.Logging;
+
+namespace Moe.Plugins;
+
+/// <summary>What a host says when it starts.</summary>
+internal static class StartLog
+{
+    public static void Write(ILogger logger, MoeOptions options, IReadOnlyList<PluginRecord> plugins, IReadOnlyList<string> folders)
+    {
+        WriteTrust(logger, options, plugins);
+        foreach (PluginRecord plugin in plugins)
+        {
+            if (plugin.HasEnded)
+            {
+                HostLog.PluginEnded(logger, plugin.Id, plugin.Path, plugin.State, plugin.Reason, plugin.Message);
+            }
+            else
+            {
+                HostLog.PluginActive(logger, plugin.Id, plugin.Version, plugin.Path);
+            }
+        }
+
+        WriteUnknownBackends(logger, options, [.. plugins.Select(static p => p.Id)], folders);
+    }
+
+    private static void WriteTrust(ILogger logger, MoeOptions options, IEnumerable<PluginRecord> plugins)
+    {
+        if (options.Trust == MoeTrust.Any && plugins.Any(static plugin => plugin.File is not null))
+        {
+            string lockFile = options.LockFilePath;
+            HostLog.TrustsAny(logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+        }
+    }
+
+    // A mistyped name is said at once, not when the first layer asks for it.
+    private static void WriteUnknownBackends(ILogger logger, MoeOptions options, string[] found, IReadOnlyList<string> folders)
+    {
+        foreach ((string source, string id, bool isNamed) in ConfiguredBackends.Of(options))
+        {
+            if (found.Contains(id, StringComparer.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
+            string sentence = UnknownBackend.Describe(id, source, found, folders);
+            if (isNamed)
+            {
+                HostLog.UnknownBackendNamed(logger, sentence);
+            }
+            else
+            {
+                HostLog.UnknownBackendInOrder(logger, sentence);
+            }
+        }
+    }
+}
