@@ -68,6 +68,7 @@ internal static class MoeCommandLine
             KernelsCommand.Create(console),
             PluginsCommand.Create(console),
             VerifyCommand.Create(console),
+            NewCommand.Create(console),
             BenchCommand.Create(console),
             new HelpOption(),
             new VersionOption(),

@@ -59,6 +59,12 @@ public sealed class MoeOptions
     /// <summary>How long a plugin may take to make its backend, and to answer a probe.</summary>
     public TimeSpan ActivationTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// A folder of compiled kernels that all plugins look in first and never write to: a filled one is shipped with a container, and no compiler
+    /// is needed then. Relative to the program. Plugins find it as their setting <c>KernelCache</c>, unless they have one of their own.
+    /// </summary>
+    public string? KernelCache { get; set; }
+
     /// <summary>Each plugin's own settings by its id; nested keys are joined by colons.</summary>
     public IDictionary<string, IReadOnlyDictionary<string, string>> Plugins { get; set; } =
         new Dictionary<string, IReadOnlyDictionary<string, string>>(StringComparer.OrdinalIgnoreCase);
@@ -79,6 +85,12 @@ public sealed class MoeOptions
     {
         IReadOnlyDictionary<string, string>? settings =
             Plugins.FirstOrDefault(p => p.Key.Equals(id, StringComparison.OrdinalIgnoreCase)).Value;
-        return new Dictionary<string, string>(settings ?? new Dictionary<string, string>(), StringComparer.OrdinalIgnoreCase);
+        var own = new Dictionary<string, string>(settings ?? new Dictionary<string, string>(), StringComparer.OrdinalIgnoreCase);
+        if (KernelCache is not null)
+        {
+            own.TryAdd(nameof(KernelCache), Path.GetFullPath(KernelCache, AppContext.BaseDirectory));
+        }
+
+        return own;
     }
 }

@@ -21,6 +21,7 @@ internal static class MoeOptionsReader
         [nameof(MoeOptions.PluginFolders)] = static (section, options) => options.PluginFolders = Values(section),
         [nameof(MoeOptions.Device)] = static (section, options) => options.Device = section.Value,
         [nameof(MoeOptions.StagingFolder)] = static (section, options) => options.StagingFolder = section.Value,
+        [nameof(MoeOptions.KernelCache)] = static (section, options) => options.KernelCache = section.Value,
         [nameof(MoeOptions.Trust)] = static (section, options) => options.Trust = Name<MoeTrust>(section),
         [nameof(MoeOptions.LockFile)] = static (section, options) => options.LockFile = section.Value,
         [nameof(MoeOptions.TrustKeys)] = static (section, options) => options.TrustKeys = Values(section),

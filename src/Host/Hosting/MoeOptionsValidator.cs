@@ -73,6 +73,11 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.StagingFolder)} is '{options.StagingFolder}'; an absolute path is expected.";
         }
 
+        if (options.KernelCache is not null && !IsPath(options.KernelCache))
+        {
+            yield return $"{Section}:{nameof(options.KernelCache)} is '{options.KernelCache}'; a folder is expected.";
+        }
+
         if (options.ActivationTimeout <= TimeSpan.Zero || options.ActivationTimeout > TimeSpan.FromHours(1))
         {
             yield return $"{Section}:{nameof(options.ActivationTimeout)} is {options.ActivationTimeout}; more than 0 and at most an hour is expected.";

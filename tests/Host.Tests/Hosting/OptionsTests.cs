@@ -29,6 +29,15 @@ public sealed class OptionsTests
         }
     }
 
+    [Fact]
+    public void A_kernel_cache_is_every_plugins_unless_it_has_its_own()
+    {
+        MoeOptions options = MoeOptions.From(Json("""{ "Moe": { "KernelCache": "kernels", "Plugins": { "Own": { "kernelcache": "/mine" } } } }"""));
+
+        Assert.Equal(Path.Combine(AppContext.BaseDirectory, "kernels"), options.SettingsOf("Bf16")["KernelCache"]);
+        Assert.Equal("/mine", options.SettingsOf("Own")["KernelCache"]);
+    }
+
     [Theory]
     [InlineData("""{ "Moe": { "Bakend": "Cpu" } }""", "Moe:Bakend is no option. Did you mean 'Backend'?")]
     [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn, Forbid is expected.")]
