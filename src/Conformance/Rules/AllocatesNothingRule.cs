@@ -3,6 +3,7 @@ namespace Moe.Plugins.Conformance;
 internal sealed class AllocatesNothingRule() : ConformanceRule("allocates-nothing", "A forward allocates no managed memory, once it has run.")
 {
     private const int Runs = 16;
+    private const int Tries = 4;
 
     internal override void Check(RuleRun run)
     {
@@ -22,13 +23,19 @@ internal sealed class AllocatesNothingRule() : ConformanceRule("allocates-nothin
                     layer.Method.Forward(arguments);
                 }
 
-                long before = GC.GetAllocatedBytesForCurrentThread();
-                for (int i = 0; i < Runs; i++)
+                // The runtime itself may allocate as it compiles a method again, but not each time.
+                long bytes = long.MaxValue;
+                for (int i = 0; i < Tries && bytes > 0; i++)
                 {
-                    layer.Method.Forward(arguments);
+                    long before = GC.GetAllocatedBytesForCurrentThread();
+                    for (int forward = 0; forward < Runs; forward++)
+                    {
+                        layer.Method.Forward(arguments);
+                    }
+
+                    bytes = Math.Min(bytes, GC.GetAllocatedBytesForCurrentThread() - before);
                 }
 
-                long bytes = GC.GetAllocatedBytesForCurrentThread() - before;
                 layer.Method.Memory.Synchronize(0);
                 if (bytes > 0)
                 {

@@ -7,6 +7,7 @@ internal sealed class LeaksNothingRule() : ConformanceRule(
 {
     private const int Rounds = 40;
     private const int Forwards = 8;
+    private const int Tries = 3;
 
     /// <summary>What a process takes and gives back without anybody's fault.</summary>
     private const long Slack = 24L << 20;
@@ -16,14 +17,19 @@ internal sealed class LeaksNothingRule() : ConformanceRule(
         // Many rounds, so the smallest layer.
         foreach (MoeLayerShape shape in run.Shapes().OrderBy(shape => (long)shape.HiddenSize * shape.IntermediateSize * shape.ExpertCount).Take(1))
         {
-            // Code, caches and the allocator's own reserves come first.
+            // Code, caches and the allocator's own reserves come first. Others in the process may grow it too, but not each time.
             Exercise(run, shape, Rounds / 4);
-            long before = ResidentBytes();
-            Exercise(run, shape, Rounds);
-            long grown = ResidentBytes() - before;
-            if (grown > Slack)
+            long least = long.MaxValue;
+            for (int i = 0; i < Tries && least > Slack; i++)
             {
-                run.Fail($"at most {Slack >> 20} MiB more after {Rounds} layers with {Forwards} forwards each", $"{grown >> 20} MiB");
+                long before = ResidentBytes();
+                Exercise(run, shape, Rounds);
+                least = Math.Min(least, ResidentBytes() - before);
+            }
+
+            if (least > Slack)
+            {
+                run.Fail($"at most {Slack >> 20} MiB more after {Rounds} layers with {Forwards} forwards each", $"{least >> 20} MiB, each of {Tries} times");
             }
         }
     }
