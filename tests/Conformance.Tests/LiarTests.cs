@@ -2,6 +2,7 @@ using Moe.Plugins.Conformance.Tests.Liars;
 
 namespace Moe.Plugins.Conformance.Tests;
 
+[Collection(Alone.Name)]
 public sealed class LiarTests
 {
     public static TheoryData<Lie, string> Lies() => new()

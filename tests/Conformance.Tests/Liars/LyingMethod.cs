@@ -48,7 +48,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
                 _garbage = new byte[100];
                 break;
             case Lie.Leaks:
-                NativeMemory.Fill(NativeMemory.Alloc(200_000), 200_000, 1);
+                NativeMemory.Fill(NativeMemory.Alloc(1 << 20), 1 << 20, 1);
                 break;
         }
 
