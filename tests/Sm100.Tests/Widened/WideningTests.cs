@@ -44,6 +44,65 @@ public sealed unsafe class WideningTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Rows_are_widened_in_the_order_of_the_pairs_or_their_own(bool isSorted)
+    {
+        const int Tokens = 5;
+        const int TopK = 3;
+        const int Hidden = 288;
+        const int Stride = 512;
+        const int Pairs = 13;
+        using HostLibrary library = HostLibrary.CompileBlock(
+            "gather_mxfp8.cu",
+            """
+            #include "gather_mxfp8.cu"
+            extern "C" void gather(const u8* codes, const u8* scales, u16* out, const int* sorted_pairs, const int* pairs, int stride, int columns, int rows, int top_k)
+            {
+                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs}); });
+            }
+            """);
+        var gather = (delegate* unmanaged<byte*, byte*, ushort*, int*, int*, int, int, int, int, void>)library.Export("gather");
+        var random = new Random(3);
+        ushort[,] values = new ushort[Tokens, Hidden];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i / Hidden, i % Hidden] = Mxfp8Reference.ToBf16(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)));
+        }
+
+        (byte[] codes, byte[] scales) = Mxfp8Reference.Quantize(values, Stride, Mxfp8ScaleOrder.Linear);
+        int[] sorted = [.. Enumerable.Range(0, Tokens * TopK).Select(place => place * 7 % (Tokens * TopK))];
+        int count = isSorted ? Pairs : Tokens;
+        int pairs = Pairs;
+
+        // A row more, which nobody may touch: there are fewer pairs than places for them.
+        ushort[] output = new ushort[(count + 1) * Hidden];
+        Array.Fill(output, (ushort)0xFFFF);
+        fixed (byte* c = codes, s = scales)
+        {
+            fixed (ushort* o = output)
+            {
+                fixed (int* order = sorted)
+                {
+                    gather(c, s, o, isSorted ? order : null, isSorted ? &pairs : null, Stride, Hidden, isSorted ? Tokens * TopK : Tokens, TopK);
+                }
+            }
+        }
+
+        for (int place = 0; place < count; place++)
+        {
+            int token = isSorted ? sorted[place] / TopK : place;
+            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, Hidden).Select(column => Mxfp8Reference.FromBf16(values[token, column]))]);
+            for (int column = 0; column < Hidden; column++)
+            {
+                Assert.Equal(expected[column], Mxfp8Reference.FromBf16(output[(place * Hidden) + column]));
+            }
+        }
+
+        Assert.Equal(-1, output.AsSpan(count * Hidden).IndexOfAnyExcept((ushort)0xFFFF));
+    }
+
     [Fact]
     public void A_magnitude_in_BF16_has_the_scale_of_the_float32()
     {

@@ -123,6 +123,10 @@ inline u32 __shfl_xor_sync(u32, u32 v, int mask)
     return other;
 }
 
+inline void wait_for_previous_launch() {}
+inline void allow_next_launch() {}
+inline int load_coherent(const int* p) { return *p; }
+
 /// Shared addresses are offsets from here.
 inline char shared_memory[1 << 16];
 
@@ -204,7 +208,6 @@ void __syncthreads();
 void __syncwarp();
 void __threadfence();
 int atomicAdd(int*, int);
-int load_coherent(const int*);
 int4 load_coherent(const int4*);
 int load_acquire(const int*);
 int add_release(int*, int);
@@ -216,8 +219,6 @@ void copy_async(u32, const void*, int);
 void copy_async_commit();
 template <int>
 void copy_async_wait();
-void wait_for_previous_launch();
-void allow_next_launch();
 void fence_async_proxy_global();
 void mbarrier_wait(u32, u32);
 void mbarrier_arrive(u32);
