@@ -35,18 +35,20 @@ __device__ __forceinline__ void publish_magnitudes(uint4* largest, int pair0, in
     }
 }
 
+/// mxfp8_scale of two magnitudes in BF16, in the halves of a word. Infinity has the scale of the largest number, which leaves it infinite, and
+/// NaN, which nothing but NaN has for its largest, any.
+__device__ __forceinline__ u32 mxfp8_scales(u32 magnitudes)
+{
+    // What is added carries into the exponent above 1.75; eight less, and nothing below 0.
+    const u32 exponents = max_bf16x2(min_bf16x2(magnitudes, 0x7f617f61u) + 0x001f001fu, 0x04000400u) >> 7;
+    return (exponents & 0x00ff00ffu) - 0x00080008u;
+}
+
 /// Results of a pair of tokens, when all four warps have published: rounded, and widened again.
 __device__ __forceinline__ u32 round_mxfp8x2(float low, float high, const uint4& largest)
 {
-    const u32 most = max_bf16x2(max_bf16x2(largest.x, largest.y), max_bf16x2(largest.z, largest.w));
-    const u32 amax[2] = {most << 16, most & 0xffff0000u};
-    u32 scale[2];
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-    {
-        scale[i] = mxfp8_scale(amax[i] > 0x7f800000u ? 0 : amax[i]);  // only a block of nothing but NaN has none for its largest
-    }
-
-    const u32 codes = pack_e4m3(low * mxfp8_multiplier(scale[0]), high * mxfp8_multiplier(scale[1]));
-    return widen_e4m3x2(__byte_perm(codes, 0, 0x1404), scale[0] | scale[1] << 16);
+    // Multipliers as mxfp8_multiplier has them, but for scale byte 0: the codes are other than 0 then, and become so as they are widened.
+    const u32 scales = mxfp8_scales(max_bf16x2(max_bf16x2(largest.x, largest.y), max_bf16x2(largest.z, largest.w)));
+    const float first = __uint_as_float(0x7f000000u - (scales << 23)), second = __uint_as_float(0x7f000000u - (scales >> 16 << 23));
+    return widen_e4m3x2(__byte_perm(pack_e4m3(low * first, high * second), 0, 0x1404), scales);
 }

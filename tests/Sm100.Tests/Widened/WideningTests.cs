@@ -11,6 +11,7 @@ public sealed unsafe class WideningTests
         extern "C" u32 widen_of(u32 codes, u32 scales) { return widen_e4m3x2(codes, scales); }
         extern "C" u32 magnitudes_of(float low, float high) { return magnitudes_bf16x2(low, high); }
         extern "C" unsigned scale_of(unsigned amax) { return mxfp8_scale(amax); }
+        extern "C" u32 scales_of(u32 magnitudes) { return mxfp8_scales(magnitudes); }
         """;
 
     [Fact]
@@ -101,6 +102,21 @@ public sealed unsafe class WideningTests
         }
 
         Assert.Equal(-1, output.AsSpan(count * Hidden).IndexOfAnyExcept((ushort)0xFFFF));
+    }
+
+    [Fact]
+    public void Every_magnitude_has_the_rules_scale_in_either_half()
+    {
+        using HostLibrary library = HostLibrary.CompileBlock("mxfp8_round.cuh", Exports);
+        var scales = (delegate* unmanaged<uint, uint>)library.Export("scales_of");
+        var scale = (delegate* unmanaged<uint, uint>)library.Export("scale_of");
+        for (uint bits = 0; bits < 0x7F80; bits++)
+        {
+            uint other = 0x7F7F - bits;
+            Assert.Equal(scale(bits << 16) | (scale(other << 16) << 16), scales(bits | (other << 16)));
+        }
+
+        Assert.Equal(scale(0x7F7F0000), scales(0x7F80) & 0xFF);
     }
 
     [Fact]

@@ -195,6 +195,14 @@ inline u32 max_bf16x2(u32 a, u32 b)
     });
 }
 
+inline u32 min_bf16x2(u32 a, u32 b)
+{
+    return of_both(a, b, [](u32 x, u32 y) {
+        const bool is_x = std::isnan(from_bf16(y)) || from_bf16(x) < from_bf16(y);
+        return std::isnan(from_bf16(x)) && std::isnan(from_bf16(y)) ? 0x7fffu : is_x ? x : y;
+    });
+}
+
 // ---- what other parts of the sources call, and no test runs
 
 struct TensorMap

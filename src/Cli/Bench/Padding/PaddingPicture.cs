@@ -40,7 +40,7 @@ internal static class PaddingPicture
     {
         plot.Title($"{shape}, {result.Device}, {result.Day}");
         plot.XLabel("tokens");
-        plot.YLabel("% of a layer's time saved by not padding (labels: microseconds)");
+        plot.YLabel("% of the time saved (labels: microseconds)");
         int color = 0;
         foreach (IGrouping<string, PaddingRow> backend in rows.GroupBy(row => row.Backend))
         {
@@ -73,6 +73,7 @@ internal static class PaddingPicture
         for (int i = 0; i < rows.Length; i++)
         {
             var label = plot.Add.Text(rows[i].SavedMicroseconds!.Value.ToString("0.0", CultureInfo.InvariantCulture), tokens[i], shares[i]);
+            label.LabelOffsetX = 6;
             label.LabelOffsetY = -22;
             label.LabelFontColor = color;
         }
