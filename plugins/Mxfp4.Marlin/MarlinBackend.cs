@@ -4,7 +4,7 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Marlin;
 
 /// <summary>Runs layers with MXFP4 weights and BF16 activations on CUDA devices from compute capability 8.0 on.</summary>
-/// <remarks>Setting <c>Kernels</c>: one variant (<c>decode8x16</c>, <c>grouped128x192</c>, …) for every number of tokens; without it
+/// <remarks>Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, <c>mma64x128</c>, …) for every number of tokens; without it
 /// the fastest is chosen.</remarks>
 internal sealed class MarlinBackend : CudaBackend
 {

@@ -13,15 +13,11 @@ internal sealed class MarlinEngine
     {
         Library = library;
         using CudaContextScope scope = library.Context.MakeCurrent();
-        CudaDevice device = library.Context.Device;
         _routing = new LayerRouting(library, shape);
-        _products = new Mxfp4Products(
-            library, _routing.Kernels, shape, new Mxfp4Plan(device.Architecture, device.MaxSharedBytesPerBlock, shape, forced));
+        _products = new Mxfp4Products(library, _routing.Kernels, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape, forced));
     }
 
     public KernelLibrary Library { get; }
-
-    public Mxfp4Plan Plan => _products.Plan;
 
     /// <summary>Every source that the backend compiles for an architecture.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>

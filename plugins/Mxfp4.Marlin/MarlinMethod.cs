@@ -38,7 +38,7 @@ internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape sh
         Guard(() => Mxfp4Weights.Load(_engine.Value.Library, shape, source, progress, cancellationToken));
 
     public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) =>
-        Guard(() => new Mxfp4Workspace(_engine.Value.Library.Context, config, _engine.Value.Plan));
+        Guard(() => new Mxfp4Workspace(_engine.Value.Library.Context, config));
 
     public void Forward(MoeForwardArguments arguments)
     {

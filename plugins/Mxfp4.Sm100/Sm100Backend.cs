@@ -6,7 +6,7 @@ namespace Moe.Plugins.Sm100;
 /// <summary>Runs layers with MXFP4 weights and MXFP8 activations, from the caller's unpadded rows to the caller's unpadded rows.</summary>
 /// <remarks>
 /// Setting <c>Native</c>, false by default: whether compute capability 10.0 and 10.3 run the kernels on their block-scaled matrix
-/// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped128x192</c>, …) of the others for every number
+/// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, …) of the others for every number
 /// of tokens; without it the fastest is chosen.
 /// </remarks>
 internal sealed class Sm100Backend : CudaBackend

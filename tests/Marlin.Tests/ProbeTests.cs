@@ -38,7 +38,7 @@ public sealed class ProbeTests
 
         Assert.Null(report.Selected);
         Assert.Contains("'warp9'", report.ToString(), StringComparison.Ordinal);
-        Assert.Contains("grouped128x192", report.ToString(), StringComparison.Ordinal);
+        Assert.Contains("grouped144x192", report.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -24,7 +24,7 @@ internal sealed class WidenedFamily : IExpertFamily
         CudaDevice device = library.Context.Device;
         _routing = new LayerRouting(library, shape);
         _quantizer = new Mxfp8Quantizer(library);
-        var plan = new Mxfp4Plan(device.Architecture, device.MaxSharedBytesPerBlock, shape, forced, Mxfp4Activations.Mxfp8);
+        var plan = new Mxfp4Plan(device.Architecture, shape, forced, Mxfp4Activations.Mxfp8);
         _products = new Mxfp4Products(library, _routing.Kernels, shape, plan);
     }
 
@@ -35,7 +35,7 @@ internal sealed class WidenedFamily : IExpertFamily
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken);
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_library.Context, config, _products.Plan);
+    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_library.Context, config);
 
     public void Forward(in MoeForwardArguments arguments)
     {

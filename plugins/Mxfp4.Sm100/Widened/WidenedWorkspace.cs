@@ -9,11 +9,11 @@ internal sealed class WidenedWorkspace : IMoeWorkspace
     private readonly DeviceArray _codes;
     private readonly DeviceArray _scales;
 
-    public WidenedWorkspace(CudaContext context, MoeLayerConfig config, Mxfp4Plan plan)
+    public WidenedWorkspace(CudaContext context, MoeLayerConfig config)
     {
         Config = config;
         Columns = config.HiddenSize;
-        Products = new Mxfp4Workspace(context, config, plan);
+        Products = new Mxfp4Workspace(context, config);
         _codes = new DeviceArray(context, (long)config.MaxTokens * Columns);
         _scales = new DeviceArray(context, Mxfp8Layout.ScaleBytes(config.MaxTokens, Columns, Mxfp8ScaleOrder.Linear));
     }

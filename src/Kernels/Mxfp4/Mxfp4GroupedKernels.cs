@@ -2,7 +2,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The products for many tokens an expert on sm_90a: <c>mxfp4_prefill.cu</c>.</summary>
+/// <summary>The products on sm_90a: <c>mxfp4_prefill.cu</c>.</summary>
 internal sealed class Mxfp4GroupedKernels
 {
     /// <summary>Compute capability that the kernels are for, and no other: 9.0.</summary>
@@ -16,6 +16,7 @@ internal sealed class Mxfp4GroupedKernels
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
     private readonly Mxfp4GroupedTile _tile;
+    private readonly Mxfp4Variant _variant;
 
     public Mxfp4GroupedKernels(
         KernelLibrary library, RoutingKernels routing, IRowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations)
@@ -25,6 +26,7 @@ internal sealed class Mxfp4GroupedKernels
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
+        _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant);
         KernelUnit unit = _tile.Unit(activations);
         _product1 = library.Get(unit, $"moe_mxfp4_product1_n{variant.Tokens}", _tile.SharedBytes);
@@ -38,7 +40,7 @@ internal sealed class Mxfp4GroupedKernels
         CudaLaunchConfig launch = _routing.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
         var parameters = new Mxfp4GroupedParameters
         {
-            Weight = weights.GateUp.TileMap(_tile.Rows),
+            Weight = weights.GateUp.TileMap(_variant),
             Wide = workspace.Gathered.Wide,
             Narrow = workspace.Gathered.Narrow,
             Bias = weights.GateUp.Bias,
@@ -56,7 +58,7 @@ internal sealed class Mxfp4GroupedKernels
         };
         _product1.Launch(launch, stream, in parameters);
 
-        parameters.Weight = weights.Down.TileMap(_tile.Rows);
+        parameters.Weight = weights.Down.TileMap(_variant);
         parameters.Wide = workspace.ActRows.Wide;
         parameters.Narrow = workspace.ActRows.Narrow;
         parameters.Bias = 0;

@@ -4,21 +4,24 @@ namespace Moe.Plugins.Kernels;
 /// <param name="Tokens">The most tokens of the tile.</param>
 /// <param name="Rows">Weight rows of the tile.</param>
 /// <param name="Blocks">Thread blocks a multiprocessor.</param>
-/// <param name="Stages">Stages of 64 inputs.</param>
+/// <param name="Steps">Steps of 64 inputs that a stage holds.</param>
+/// <param name="Stages">Stages.</param>
 /// <param name="SharedBytes">Dynamic shared memory, <c>kSharedBytes</c> of the kernel.</param>
-internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int Stages, int SharedBytes)
+internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int Steps, int Stages, int SharedBytes)
 {
     /// <summary>Compute capability 9.0: shared memory of a multiprocessor, and what each block takes of it for the system.</summary>
     private const int MultiprocessorSharedBytes = 228 << 10;
     private const int SystemSharedBytes = 1 << 10;
-    private const int MaxStages = 16;
     private const int OutBytes = 4096;
     private const int TableBytes = 2 * (RoutingKernels.MaxExperts + 4) * sizeof(int);
     private const int AlignmentBytes = 1024;
     private const int BarrierBytes = 16;
 
+    /// <summary>What a warpgroup needs to round to MXFP8, <c>kLargest</c> of the kernel; beside the dynamic part.</summary>
+    private const int RoundingBytes = 512;
+
     /// <summary><c>kLoaderRegisters</c> of the kernel.</summary>
-    private const int LoaderRegisters = 24;
+    private const int LoaderRegisters = 40;
 
     private int Groups => Rows / 64;
 
@@ -31,6 +34,7 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
             $"MOE_TOKENS={Tokens}",
             $"MOE_ROWS={Rows}",
             $"MOE_BLOCKS={Blocks}",
+            $"MOE_STEPS={Steps}",
             $"MOE_STAGES={Stages}",
             $"MOE_GROUP_REGISTERS={Registers}",
             $"MOE_SHARED_BYTES={SharedBytes}",
@@ -52,12 +56,19 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
 
     public static Mxfp4GroupedTile Of(Mxfp4Variant variant)
     {
-        // Narrow tiles have registers for two blocks, of which one loads and stores while the other multiplies.
-        int blocks = variant is { Tokens: 64, Rows: 128 } ? 2 : 1;
-        int fixedBytes = (variant.Rows / 64 * OutBytes) + TableBytes + AlignmentBytes;
-        int stage = (variant.Tokens * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (variant.Rows / Mxfp4Layout.GroupRows * Mxfp4Layout.GroupBytes);
-        int room = (MultiprocessorSharedBytes / blocks) - SystemSharedBytes - fixedBytes;
-        int stages = Math.Min(MaxStages, room / (stage + BarrierBytes));
-        return new Mxfp4GroupedTile(variant.Tokens, variant.Rows, blocks, stages, fixedBytes + (stages * (stage + BarrierBytes)));
+        // Small tiles have registers for three blocks, of which some load and store while others multiply.
+        int blocks = IsSmall(variant) ? 3 : 1;
+        int steps = StepsOf(variant);
+        int groups = variant.Rows / 64;
+        int fixedBytes = (groups * OutBytes) + TableBytes + AlignmentBytes;
+        int stage = steps * ((variant.Tokens * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (variant.Rows / Mxfp4Layout.GroupRows * Mxfp4Layout.GroupBytes));
+        int room = (MultiprocessorSharedBytes / blocks) - SystemSharedBytes - (groups * RoundingBytes) - fixedBytes;
+        int stages = room / (stage + BarrierBytes);
+        return new Mxfp4GroupedTile(variant.Tokens, variant.Rows, blocks, steps, stages, fixedBytes + (stages * (stage + BarrierBytes)));
     }
+
+    /// <summary>Steps of a stage: two where one is little to wait for.</summary>
+    public static int StepsOf(Mxfp4Variant variant) => IsSmall(variant) ? 2 : 1;
+
+    private static bool IsSmall(Mxfp4Variant variant) => variant.Rows == 64;
 }

@@ -8,14 +8,9 @@ namespace Moe.Plugins.Kernels;
 /// </summary>
 public sealed class Mxfp4Matrix : IDisposable
 {
-    /// <summary>Tiles of the products for many tokens have a multiple of so many rows, up to four times that.</summary>
-    private const int TileUnit = 64;
-    private const int MaxTileUnits = 4;
-
     private readonly DeviceArray _groups;
     private readonly DeviceArray _factors;
-    private readonly CudaTensorMap[] _tileMaps = new CudaTensorMap[MaxTileUnits];
-    private readonly CudaTensorMap[] _pieceMaps = new CudaTensorMap[Mxfp4Plan.MaxSplits];
+    private readonly Dictionary<Mxfp4Variant, CudaTensorMap> _tileMaps = [];
     private DeviceArray? _bias;
 
     /// <summary>Allocates.</summary>
@@ -32,16 +27,11 @@ public sealed class Mxfp4Matrix : IDisposable
         IsGateUp = isGateUp;
         _groups = new DeviceArray(context, experts * Mxfp4Layout.ExpertBytes(rows, depth));
         _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
-        if (context.Device.Architecture.Major >= 9)
+        if (context.Device.Architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
         {
-            for (int units = 1; units <= MaxTileUnits; units++)
+            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
             {
-                _tileMaps[units - 1] = MakeMap(experts, 1, units * TileUnit / Mxfp4Layout.GroupRows);
-            }
-
-            for (int splits = 1; splits <= Mxfp4Plan.MaxSplits; splits++)
-            {
-                _pieceMaps[splits - 1] = MakeMap(experts, Mxfp4DecodeLayout.PieceSteps(depth, splits), 1);
+                _tileMaps[variant] = MakeMap(experts, Mxfp4GroupedTile.StepsOf(variant), variant.Rows);
             }
         }
     }
@@ -83,11 +73,8 @@ public sealed class Mxfp4Matrix : IDisposable
         _bias?.Dispose();
     }
 
-    /// <summary>One step of a tile's groups a box.</summary>
-    internal CudaTensorMap TileMap(int rows) => _tileMaps[(rows / TileUnit) - 1];
-
-    /// <summary>A piece's steps of one group a box, where the inner dimension is divided into so many parts.</summary>
-    internal CudaTensorMap PieceMap(int splits) => _pieceMaps[splits - 1];
+    /// <summary>How the copy engine finds one stage's groups of a tile.</summary>
+    internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
 
     internal void LoadBias(CudaContext context, in MoeTensorView bias)
     {
@@ -97,7 +84,7 @@ public sealed class Mxfp4Matrix : IDisposable
         }
     }
 
-    private CudaTensorMap MakeMap(int experts, int boxSteps, int boxGroups)
+    private CudaTensorMap MakeMap(int experts, int boxSteps, int boxRows)
     {
         ulong steps = (ulong)Mxfp4Layout.Steps(Depth);
         ulong group = steps * Mxfp4Layout.GroupBytes;
@@ -107,7 +94,7 @@ public sealed class Mxfp4Matrix : IDisposable
             Groups,
             [Mxfp4Layout.GroupBytes / sizeof(uint), steps, groups, (ulong)experts],
             [Mxfp4Layout.GroupBytes, group, groups * group],
-            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, (uint)boxGroups, 1],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, (uint)(boxRows / Mxfp4Layout.GroupRows), 1],
             CudaTensorMapSwizzle.None,
             CudaTensorMapL2Promotion.Bytes256);
     }

@@ -8,7 +8,6 @@ public sealed class Mxfp4Products
     /// <summary>Sizes must be multiples of this: a block of MXFP4.</summary>
     public const int SizeUnit = 32;
 
-    private readonly Dictionary<Mxfp4Variant, Mxfp4DecodeKernels> _decode = [];
     private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
     private readonly Mxfp4MmaKernels? _mma;
     private readonly Mxfp8Gather? _widening;
@@ -28,18 +27,14 @@ public sealed class Mxfp4Products
         IRowGather? gather = _widening;
         foreach (Mxfp4Variant variant in plan.Available)
         {
-            switch (variant.Kind)
+            if (variant.Kind == Mxfp4Kind.Grouped)
             {
-                case Mxfp4Kind.Decode:
-                    _decode[variant] = new Mxfp4DecodeKernels(library, routing, shape, variant.Tokens, plan.Activations);
-                    break;
-                case Mxfp4Kind.Grouped:
-                    gather ??= new RowGather(library, routing);
-                    _grouped[variant] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant, plan.Activations);
-                    break;
-                default:
-                    _mma = new Mxfp4MmaKernels(library, routing, shape, plan.Activations);
-                    break;
+                gather ??= new RowGather(library, routing);
+                _grouped[variant] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant, plan.Activations);
+            }
+            else
+            {
+                _mma = new Mxfp4MmaKernels(library, routing, shape, plan.Activations);
             }
         }
     }
@@ -52,13 +47,10 @@ public sealed class Mxfp4Products
     {
         yield return Mxfp4Loader.Unit;
         yield return Mxfp4MmaKernels.Unit(activations);
+        bool runsGrouped = architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber;
         foreach (Mxfp4Variant variant in Mxfp4Variant.All)
         {
-            if (variant.Kind == Mxfp4Kind.Decode && architecture.Major >= 9)
-            {
-                yield return Mxfp4DecodeKernels.Unit(variant.Tokens, activations);
-            }
-            else if (variant.Kind == Mxfp4Kind.Grouped && architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
+            if (variant.Kind == Mxfp4Kind.Grouped && runsGrouped)
             {
                 yield return Mxfp4GroupedTile.Of(variant).Unit(activations);
             }
@@ -68,7 +60,7 @@ public sealed class Mxfp4Products
         {
             yield return Mxfp8Gather.Unit;
         }
-        else if (architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
+        else if (runsGrouped)
         {
             yield return RowGather.Unit;
         }
@@ -95,8 +87,6 @@ public sealed class Mxfp4Products
 
         // These find a token's row by themselves, and read BF16. Whatever the router needed of its rows, it has read by then.
         ExpertRows wide = _widening?.Widen(rows, _shape, workspace.Routing.Rows, stream) ?? rows;
-        return variant.Kind == Mxfp4Kind.Decode
-            ? _decode[variant].Run(wide, weights, workspace, stream)
-            : _mma!.Run(wide, weights, workspace, stream);
+        return _mma!.Run(wide, weights, workspace, stream);
     }
 }

@@ -6,17 +6,13 @@ namespace Moe.Plugins.Kernels;
 /// <param name="Rows">Weight rows of a tile.</param>
 public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
 {
-    internal static readonly Mxfp4Variant Decode8 = new(Mxfp4Kind.Decode, 8, 16);
-    internal static readonly Mxfp4Variant Decode16 = new(Mxfp4Kind.Decode, 16, 16);
-    internal static readonly Mxfp4Variant Grouped64 = new(Mxfp4Kind.Grouped, 64, 128);
-    internal static readonly Mxfp4Variant Grouped64Tall = new(Mxfp4Kind.Grouped, 64, 256);
-    internal static readonly Mxfp4Variant Grouped128 = new(Mxfp4Kind.Grouped, 128, 192);
-    internal static readonly Mxfp4Variant Grouped256 = new(Mxfp4Kind.Grouped, 256, 128);
+    internal static readonly Mxfp4Variant Grouped32 = new(Mxfp4Kind.Grouped, 32, 64);
+    internal static readonly Mxfp4Variant Grouped80 = new(Mxfp4Kind.Grouped, 80, 256);
+    internal static readonly Mxfp4Variant Grouped144 = new(Mxfp4Kind.Grouped, 144, 192);
     internal static readonly Mxfp4Variant Mma64 = new(Mxfp4Kind.Mma, 64, 128);
 
     /// <summary>All there are.</summary>
-    public static IReadOnlyList<Mxfp4Variant> All { get; } =
-        [Decode8, Decode16, Grouped64, Grouped64Tall, Grouped128, Grouped256, Mma64];
+    public static IReadOnlyList<Mxfp4Variant> All { get; } = [Grouped32, Grouped80, Grouped144, Mma64];
 
     /// <summary>Reads a setting that forces a variant.</summary>
     /// <param name="setting">The setting's name.</param>
@@ -40,6 +36,6 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
         throw new MoeException(MoeReason.Configuration, $"{setting} is '{name}'; one of {string.Join(", ", All)} is expected.");
     }
 
-    /// <summary>As settings name it: kind, tokens, rows; <c>decode8x16</c>, <c>grouped128x192</c>.</summary>
+    /// <summary>As settings name it: kind, tokens, rows; <c>grouped32x64</c>, <c>mma64x128</c>.</summary>
     public override string ToString() => $"{Kind.ToString().ToLowerInvariant()}{Tokens}x{Rows}";
 }

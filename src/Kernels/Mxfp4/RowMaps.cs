@@ -6,12 +6,12 @@ namespace Moe.Plugins.Kernels;
 internal readonly struct RowMaps(nint address, int columns, int rows)
 {
     private const int WideBox = 64;
-    private const int NarrowBox = 16;
+    private const int NarrowBox = 8;
 
     /// <summary>64 rows a box.</summary>
     public CudaTensorMap Wide { get; } = Map(address, columns, rows, WideBox);
 
-    /// <summary>16 rows a box.</summary>
+    /// <summary>8 rows a box.</summary>
     public CudaTensorMap Narrow { get; } = Map(address, columns, rows, NarrowBox);
 
     private static CudaTensorMap Map(nint address, int columns, int rows, uint box) => CudaTensorMap.Tiled(

@@ -57,7 +57,7 @@ __device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int 
     int* prefix = offsets + kScheduleStride;
     for (int e = threadIdx.x; e <= experts; e += kThreads)
     {
-        offsets[e] = expert_offsets[e];
+        offsets[e] = load_coherent(expert_offsets + e);
     }
 
     __syncthreads();

@@ -1,13 +1,17 @@
-// Both products of an MXFP4 mixture-of-experts layer for many tokens an expert, on sm_90a.
+// Both products of an MXFP4 mixture-of-experts layer for any number of tokens an expert, on sm_90a.
 //
 // A tile is MOE_ROWS weight rows by up to MOE_TOKENS tokens of one expert. The weights are the rows of the warpgroup's matrix instruction: each
 // warpgroup reads 64 rows' codes from shared memory and widens them into the registers that the instruction takes as its first operand, one
 // step of 64 inputs ahead of the step that is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an expert's odd number of
-// tokens costs little. One thread fills the stages of a step each by the copy engine, weights and tokens alike: the first product reads rows
-// that gather.cu has brought into order.
+// tokens costs little. A stage holds one or two steps; one thread of each of four warps fills every fourth stage by the copy engine, weights
+// and tokens alike: the first product reads rows that were brought into order before. One thread alone would bind: waiting for a stage and
+// starting its copies takes it longer than few tokens take to multiply.
 //
-// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STAGES,
-// -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES. With -DMOE_MXFP8=1 the first product's results are rounded to MXFP8 (mxfp8_round.cuh).
+// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it.
+//
+// Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STEPS (of a
+// stage), -DMOE_STAGES, -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES. With -DMOE_MXFP8=1 the first product's results are rounded to MXFP8
+// (mxfp8_round.cuh).
 #include "grouped.cuh"
 #include "mbarrier.cuh"
 #include "mxfp4.cuh"
@@ -23,11 +27,12 @@
 
 namespace
 {
-constexpr int kRows = MOE_ROWS, kGroups = kRows / 64, kTokens = MOE_TOKENS, kBlocks = MOE_BLOCKS, kStages = MOE_STAGES;
-constexpr int kThreads = 128 * (kGroups + 1), kLoaderRegisters = 24, kGroupRegisters = MOE_GROUP_REGISTERS;
-constexpr int kTokenBytes = kTokens * kGroupDepth * 2, kWeightBytes = kRows / kGroupRows * kGroupBytes;
-constexpr int kWideBox = 64, kNarrowBox = 16;  // tokens that one copy brings
-constexpr int kOutBytes = 4096;                // a warpgroup's results on their way out
+constexpr int kRows = MOE_ROWS, kGroups = kRows / 64, kTokens = MOE_TOKENS, kBlocks = MOE_BLOCKS, kSteps = MOE_STEPS, kStages = MOE_STAGES;
+constexpr int kLoaders = 4, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40, kGroupRegisters = MOE_GROUP_REGISTERS;
+constexpr int kStepBytes = kTokens * kGroupDepth * 2, kTokenBytes = kSteps * kStepBytes;
+constexpr int kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes;
+constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;  // tokens that one copy brings; beyond so many narrow ones a wide one is used
+constexpr int kOutBytes = 4096;                                // a warpgroup's results on their way out
 constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
 constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kBarrierBase = kOffsetsBase + kScheduleBytes;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
@@ -35,16 +40,17 @@ constexpr bool kMxfp8 = MOE_MXFP8;
 constexpr int kLargest = mxfp8_pairs(kOutBytes / 64), kLargestBytes = kMxfp8 ? kGroups * kLargest * 16 : 0;
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 static_assert((kSharedBytes + kLargestBytes + 1024) * kBlocks <= 233472, "a multiprocessor has room for the blocks");
-static_assert(kTokens % kWideBox == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
+static_assert(kTokens % kWideBox <= kMostNarrow * kNarrowBox && kTokens % 16 == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
+static_assert(kSteps <= 2 && kStages >= kLoaders, "a loader is never further ahead of the readers than all stages");
 static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
               "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 }
 
 struct Mxfp4GroupedParameters
 {
-    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, 1, MOE_ROWS / 16, 1}
+    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, MOE_STEPS, MOE_ROWS / 16, 1}
     TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
-    TensorMap narrow;            // the same, box {64, 16}
+    TensorMap narrow;            // the same, box {64, 8}
     const float* bias;           // first product only: [experts, rows], or null
     const float* factor;         // [experts, rows], or null where all are 1
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
@@ -65,49 +71,116 @@ struct Ring
     int stage;
     u32 phase;
 
-    __device__ __forceinline__ void advance()
+    /// At most all stages on.
+    __device__ __forceinline__ void advance(int stages)
     {
-        stage++;
-        if (stage == kStages)
+        stage += stages;
+        if (stage >= kStages)
         {
-            stage = 0;
+            stage -= kStages;
             phase ^= 1;
         }
     }
+
+    /// Any number of stages on.
+    __device__ __forceinline__ void skip(int stages)
+    {
+        phase ^= stages / kStages & 1;
+        advance(stages % kStages);
+    }
 };
 
-/// One thread.
-__device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, u32 shared)
+__device__ __forceinline__ int stages_of(const Mxfp4GroupedParameters& p)
 {
-    const int steps = ceil_div(p.depth, kGroupDepth);
-    Ring ring = {0, 1};
+    return ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
+}
+
+/// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders.
+__device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, u32 shared, int loader)
+{
+    const int stages = stages_of(p);
+    Ring start = {0, 1};
+    int before = 0;
+    bool is_first_tile = true;
     Tile tile;
     while (schedule.next(tile, p.experts))
     {
         // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
-        const int narrow = ceil_div(tile.count % kWideBox, kNarrowBox), wide = tile.count / kWideBox + (narrow > 2);
-        const int bytes = kWeightBytes + (wide * kWideBox + (narrow > 2 ? 0 : narrow) * kNarrowBox) * kGroupDepth * 2;
-        for (int step = 0; step < steps; step++)
+        int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
+        if constexpr (kTokens >= kWideBox)
         {
-            const u32 full = shared + kBarrierBase + ring.stage * 8;
-            u32 tokens = shared + ring.stage * kTokenBytes;
-            mbarrier_wait(full + kStages * 8, ring.phase);
-            mbarrier_arrive_expect(full, bytes);
-            tma_load_4d(shared + kWeightBase + ring.stage * kWeightBytes, &p.weight, full, 0, step, tile.row0 / kGroupRows, tile.expert);
-            for (int box = 0; box < wide; box++)
-            {
-                tma_load_2d(tokens, &p.wide, full, step * kGroupDepth, tile.first + box * kWideBox);
-                tokens += kWideBox * kGroupDepth * 2;
-            }
-
-            for (int box = 0; box < narrow && narrow <= 2; box++)
-            {
-                tma_load_2d(tokens, &p.narrow, full, step * kGroupDepth, tile.first + wide * kWideBox + box * kNarrowBox);
-                tokens += kNarrowBox * kGroupDepth * 2;
-            }
-
-            ring.advance();
+            narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
+            wide = tile.count / kWideBox + (narrow > kMostNarrow);
+            narrow = narrow > kMostNarrow ? 0 : narrow;
         }
+
+        const int bytes = kWeightBytes + kSteps * (wide * kWideBox + narrow * kNarrowBox) * kGroupDepth * 2;
+        const int first = (loader - before) & (kLoaders - 1);
+        Ring ring = start;
+        ring.skip(first);
+        auto load_weights = [&](const Ring& at, int stage) {
+            const u32 full = shared + kBarrierBase + at.stage * 8;
+            mbarrier_wait(full + kStages * 8, at.phase);
+            mbarrier_arrive_expect(full, bytes);
+            tma_load_4d(shared + kWeightBase + at.stage * kWeightBytes, &p.weight, full, 0, stage * kSteps, tile.row0 / kGroupRows, tile.expert);
+        };
+        int early = 0;
+        if (is_first_tile)
+        {
+            early = min(stages, kStages);
+            Ring ahead = ring;
+#pragma unroll 1
+            for (int stage = first; stage < early; stage += kLoaders)
+            {
+                load_weights(ahead, stage);
+                ahead.advance(kLoaders);
+            }
+
+            wait_for_previous_launch();
+            allow_next_launch();
+            is_first_tile = false;
+        }
+
+#pragma unroll 1
+        for (int stage = first; stage < stages; stage += kLoaders)
+        {
+            if (stage >= early)
+            {
+                load_weights(ring, stage);
+            }
+
+            const u32 full = shared + kBarrierBase + ring.stage * 8;
+#pragma unroll
+            for (int step = 0; step < kSteps; step++)
+            {
+                const int depth = (stage * kSteps + step) * kGroupDepth;
+                u32 tokens = shared + ring.stage * kTokenBytes + step * kStepBytes;
+#pragma unroll 1
+                for (int box = 0; box < wide; box++)
+                {
+                    tma_load_2d(tokens, &p.wide, full, depth, tile.first + box * kWideBox);
+                    tokens += kWideBox * kGroupDepth * 2;
+                }
+
+#pragma unroll 1
+                for (int box = 0; box < narrow; box++)
+                {
+                    tma_load_2d(tokens, &p.narrow, full, depth, tile.first + wide * kWideBox + box * kNarrowBox);
+                    tokens += kNarrowBox * kGroupDepth * 2;
+                }
+            }
+
+            ring.advance(kLoaders);
+        }
+
+        start.skip(stages);
+        before += stages;
+    }
+
+    if (is_first_tile)
+    {
+        wait_for_previous_launch();
+        allow_next_launch();
     }
 }
 
@@ -148,17 +221,25 @@ __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u6
 }
 
 template <int kColumns>
-__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int steps)
+__device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages)
 {
-    const u32 barriers = shared + kBarrierBase, groups = shared + kWeightBase + (threadIdx.x / 32 - 4) * kGroupBytes;
+    const u32 barriers = shared + kBarrierBase, groups = shared + kWeightBase + threadIdx.x / 32 * kSteps * kGroupBytes;
+    const int steps = stages * kSteps;
     u32 even[4][4], odd[4][4];
-    auto widen = [&](u32(&a)[4][4]) {
-        mbarrier_wait(barriers + ring.stage * 8, ring.phase);
-        widen_step(a, groups + ring.stage * kWeightBytes);
+    auto widen = [&](u32(&a)[4][4], int step) {
+        if (step == 0)
+        {
+            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+        }
+
+        widen_step(a, groups + ring.stage * kWeightBytes + step * kGroupBytes);
     };
-    auto multiply = [&](const u32(&a)[4][4]) {
-        multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes));
-        ring.advance();
+    auto multiply = [&](const u32(&a)[4][4], int step) {
+        multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes + step * kStepBytes));
+        if (step == kSteps - 1)
+        {
+            ring.advance(1);
+        }
     };
     auto release = [&](int stage) {
         if (threadIdx.x % 32 == 0)
@@ -166,21 +247,25 @@ __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int
             mbarrier_arrive(barriers + (kStages + stage) * 8);
         }
     };
-    widen(even);
+    widen(even, 0);
     int step = 0;
 #pragma unroll 1
     for (; step + 1 < steps; step += 2)
     {
         const int first = ring.stage;
-        multiply(even);
+        multiply(even, 0);
         const int second = ring.stage;
-        widen(odd);
-        multiply(odd);
+        widen(odd, kSteps - 1);
+        multiply(odd, kSteps - 1);
         wgmma_wait<1>();
-        release(first);
+        if (kSteps == 1)
+        {
+            release(first);
+        }
+
         if (step + 2 < steps)
         {
-            widen(even);
+            widen(even, 0);
         }
 
         // None may be under way at the end of a round, or the compiler finds no registers for all the widths.
@@ -188,10 +273,10 @@ __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int
         release(second);
     }
 
-    if (step < steps)
+    if (kSteps == 1 && step < steps)
     {
         const int last = ring.stage;
-        multiply(even);
+        multiply(even, 0);
         wgmma_wait<0>();
         release(last);
     }
@@ -199,9 +284,9 @@ __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int
 
 template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
-                                             int steps)
+                                             int stages)
 {
-    accumulate<kColumns>(d, ring, shared_address(shared), steps);
+    accumulate<kColumns>(d, ring, shared_address(shared), stages);
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)
     {
@@ -218,10 +303,10 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
 template <bool kFirst>
 __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, char* shared)
 {
-    const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kGroupDepth);
+    const int group = threadIdx.x / 128, stages = stages_of(p);
     Ring ring = {0, 0};
     Tile tile;
-    constexpr int kUnit = kTokens == 64 ? 8 : 16;
+    constexpr int kUnit = kTokens <= 128 ? 8 : 16;
     while (schedule.next(tile, p.experts))
     {
         // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
@@ -238,7 +323,7 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
     case n:                                                                          \
         if constexpr (n * kUnit <= kTokens)                                          \
         {                                                                            \
-            compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, steps); \
+            compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, stages); \
         }                                                                            \
         break;
             MOE_COLUMNS(1)
@@ -283,16 +368,14 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
         mbarrier_fence_init();
     }
 
-    wait_for_previous_launch();
-    allow_next_launch();
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
     const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
-    if (threadIdx.x < 128)
+    if (threadIdx.x >= kGroups * 128)
     {
         registers_lower<kLoaderRegisters>();
-        if (threadIdx.x == 0)
+        if (threadIdx.x % 32 == 0)
         {
-            load_tiles(p, schedule, base);
+            load_tiles(p, schedule, base, threadIdx.x / 32 % 4);
         }
     }
     else

@@ -41,14 +41,6 @@ __device__ __forceinline__ int4 load_coherent(const int4* p)
     return v;
 }
 
-/// What an add_release elsewhere has published.
-__device__ __forceinline__ int load_acquire(const int* p)
-{
-    int v;
-    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
-    return v;
-}
-
 /// Adds, and publishes this thread's earlier writes, and those it has seen; returns the value before.
 __device__ __forceinline__ int add_release(int* p, int v)
 {

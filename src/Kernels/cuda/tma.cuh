@@ -44,9 +44,3 @@ __device__ __forceinline__ void bulk_load(u32 shared, const void* global, u32 by
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                  ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
 }
-
-/// What the copy engine reads next from global memory was written by ordinary stores, of this thread or seen by it.
-__device__ __forceinline__ void fence_async_proxy_global()
-{
-    asm volatile("fence.proxy.async.global;" ::: "memory");
-}

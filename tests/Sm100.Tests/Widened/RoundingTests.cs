@@ -47,35 +47,6 @@ public sealed unsafe class RoundingTests
         }
         """;
 
-    private const string Decode =
-        """
-        #define MOE_MXFP8 1
-        #define MOE_TOKENS 16
-        #include "mxfp4_decode.cu"
-        extern "C" void store_units(const float4* sums, u16* out, int blocks, int tokens)
-        {
-            run_block(128, [&] {
-                const int own = threadIdx.x / 32, lane = threadIdx.x % 32;
-                u16* act[kColumns][2];
-                for (int i = 0; i < kColumns * 2; i++)
-                {
-                    act[i / 2][i % 2] = out + min(i / 2 * 8 + lane % 4 * 2 + i % 2, tokens - 1) * blocks * 32 + lane / 4;
-                }
-
-                for (int block = 0; block < blocks; block++)
-                {
-                    float4 unit[kColumns];
-                    for (int c = 0; c < kColumns; c++)
-                    {
-                        unit[c] = sums[((block * 4 + own) * kColumns + c) * 32 + lane];
-                    }
-
-                    store_rounded(unit, [](float gate, float up) { return gate * up; }, act, (block * 4 + own) * 16, own, block, tokens);
-                }
-            });
-        }
-        """;
-
     [Theory]
     [InlineData(8, 5)]
     [InlineData(40, 37)]
@@ -151,42 +122,6 @@ public sealed unsafe class RoundingTests
                 }
 
                 AssertRounded(output.AsSpan((token * Stride) + first, 32), values, isStored: token < tokens);
-            }
-        }
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(9)]
-    [InlineData(16)]
-    public void Units_of_the_decode_product(int tokens)
-    {
-        const int Blocks = 9;
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_decode.cu", Decode);
-        var store = (delegate* unmanaged<float*, ushort*, int, int, void>)library.Export("store_units");
-        float[] sums = Values(tokens, Blocks * 4 * 2 * 32 * 4);
-        ushort[] output = Output(18, Blocks * 32);
-        fixed (float* d = sums)
-        {
-            fixed (ushort* o = output)
-            {
-                store(d, o, Blocks, tokens);
-            }
-        }
-
-        for (int token = 0; token < 18; token++)
-        {
-            for (int block = 0; block < Blocks; block++)
-            {
-                float[] values = new float[32];
-                for (int neuron = 0; neuron < 32 && token < tokens; neuron++)
-                {
-                    int unit = (block * 4) + (neuron / 8);
-                    int at = ((((unit * 2) + (token / 8)) * 32) + (neuron % 8 * 4) + (token % 8 / 2)) * 4;
-                    values[neuron] = sums[at + (token % 2)] * sums[at + 2 + (token % 2)];
-                }
-
-                AssertRounded(output.AsSpan((token * Blocks * 32) + (block * 32), 32), values, isStored: token < tokens);
             }
         }
     }
