@@ -86,8 +86,9 @@ internal sealed class HostLibrary : IDisposable
         Write(folder, "exports.cpp", exports);
         string output = Path.Combine(folder.FullName, "libexports.so");
 
-        // Lazy: parts that no test calls call what there is not.
-        string[] arguments = ["-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-Wl,-z,lazy", "-o", output, "exports.cpp"];
+        // Lazy: parts that no test calls call what there is not. Not unique: libraries of tests that run at once shall not share a thread block.
+        string[] arguments =
+            ["-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-fno-gnu-unique", "-Wl,-z,lazy", "-o", output, "exports.cpp"];
         using Process process = Process.Start(new ProcessStartInfo(Compiler, arguments) { WorkingDirectory = folder.FullName, RedirectStandardError = true })!;
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();

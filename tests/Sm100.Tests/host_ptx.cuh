@@ -1,5 +1,5 @@
 // Stands in for the kernels' ptx.cuh where a host compiler takes them: a thread block is as many threads of the host, and what a warp does
-// together they do through memory, in lockstep. Only what the results' way out of the accumulators needs is here; the rest is declared.
+// together they do through memory, in lockstep. What no test runs is declared alone.
 #pragma once
 #include <barrier>
 #include <cmath>
@@ -126,6 +126,7 @@ inline u32 __shfl_xor_sync(u32, u32 v, int mask)
 inline void wait_for_previous_launch() {}
 inline void allow_next_launch() {}
 inline int load_coherent(const int* p) { return *p; }
+inline uint4 load_readonly(const void* p) { uint4 v; std::memcpy(&v, p, 16); return v; }
 
 /// Shared addresses are offsets from here.
 inline char shared_memory[1 << 16];
