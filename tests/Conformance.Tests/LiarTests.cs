@@ -39,6 +39,7 @@ public sealed class LiarTests
         { Lie.IsNotDeterministic, "deterministic" },
         { Lie.SharesScratchBetweenWorkspaces, "states-at-once" },
         { Lie.AllocatesInForward, "allocates-nothing" },
+        { Lie.WaitsInForward, "waits-for-nothing" },
         { Lie.Leaks, "leaks-nothing" },
     };
 
