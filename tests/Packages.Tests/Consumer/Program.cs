@@ -12,7 +12,7 @@ MoeSelectionReport report = host.Explain(request);
 Console.WriteLine(report.Sentence);
 foreach (MoePluginStep step in host.Plugins.Single(plugin => plugin.Id == "Cpu").Steps)
 {
-    Console.WriteLine($"{step.Step}: {step.Outcome}");
+    Console.WriteLine($"{step.Step}: {step.Sentence}");
 }
 
 using MoeLayer layer = host.CreateLayer(request, weights.Source);
