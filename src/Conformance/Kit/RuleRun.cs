@@ -100,9 +100,11 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
 
     /// <summary>
     /// Fails unless a result is as near to the oracle's as the method promises. The choice of experts is the result's own, since ties may
-    /// go either way; their weights are the caller's or the oracle's, so that a router gone wrong cannot excuse the result.
+    /// go either way; their weights are the caller's or the oracle's, so that a router gone wrong cannot excuse the result. What is known of
+    /// a failure's cause is said of it.
     /// </summary>
-    public void RequireNumerics(LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null)
+    public void RequireNumerics(
+        LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null, Func<KnownMistake?>? diagnose = null)
     {
         OracleResult oracle = MoeOracle.Compute(
             layer.Config.Shape,
@@ -114,7 +116,10 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         double promised = layer.Method.Numerics.RelativeError;
         if (!(difference.RelativeError <= promised))
         {
-            Fail($"a relative error of at most {promised:0.0e0}{what}", $"{difference.RelativeError:0.0e0}, the largest difference {difference.MaxAbsError:0.0e0}");
+            string cause = diagnose?.Invoke() is { } mistake ? $": just what comes out where {mistake.Words}" : "";
+            Fail(
+                $"a relative error of at most {promised:0.0e0}{what}",
+                $"{difference.RelativeError:0.0e0}, the largest difference {difference.MaxAbsError:0.0e0}{cause}");
         }
     }
 
