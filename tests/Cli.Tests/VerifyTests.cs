@@ -35,10 +35,12 @@ public sealed class VerifyTests
         Assert.Contains($"moe verify {plugin} --rule unloads", result.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_plugin_that_lets_go_passes()
+    [Theory]
+    [InlineData("Good", "Good.dll")]
+    [InlineData("Good", "")]
+    public async Task A_plugin_that_lets_go_passes(params string[] path)
     {
-        Cli result = await Cli.Run("verify", Path.Combine(AppContext.BaseDirectory, "fixtures", "Good", "Good.dll"), "--rule", "unloads");
+        Cli result = await Cli.Run("verify", Path.Combine([AppContext.BaseDirectory, "fixtures", .. path]), "--rule", "unloads");
 
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("1 passed", result.Output, StringComparison.Ordinal);

@@ -92,9 +92,11 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
 
     public void Fail(string expected, string got)
     {
-        if (_failures.Count < MostFailures)
+        // What does not depend on the layer is found with each of them.
+        var failure = new ConformanceFailure(Where, expected, got);
+        if (_failures.Count < MostFailures && !_failures.Contains(failure))
         {
-            _failures.Add(new ConformanceFailure(Where, expected, got));
+            _failures.Add(failure);
         }
     }
 
@@ -143,5 +145,5 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         }
     }
 
-    private string Where => _shape is null ? "no layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
+    private string Where => _shape is null ? "without a layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
 }
