@@ -21,7 +21,7 @@ internal sealed class MarlinBackend : CudaBackend
     private readonly Mxfp4Variant? _forced;
 
     public MarlinBackend(IMoePluginContext context)
-        : base(context) => _forced = ReadVariant(context.Settings.GetValueOrDefault(KernelsSetting));
+        : base(context) => _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
 
     public override MoeProbeResult Probe(MoeProbeRequest request)
     {
@@ -70,24 +70,5 @@ internal sealed class MarlinBackend : CudaBackend
         }
 
         return RefuseRouting(shape) is string refusal ? (MoeReason.Shape, refusal) : null;
-    }
-
-    private static Mxfp4Variant? ReadVariant(string? name)
-    {
-        if (string.IsNullOrEmpty(name))
-        {
-            return null;
-        }
-
-        foreach (Mxfp4Variant variant in Mxfp4Variant.All)
-        {
-            if (string.Equals(variant.ToString(), name, StringComparison.OrdinalIgnoreCase))
-            {
-                return variant;
-            }
-        }
-
-        throw new MoeException(
-            MoeReason.Configuration, $"{KernelsSetting} is '{name}'; one of {string.Join(", ", Mxfp4Variant.All)} is expected.");
     }
 }

@@ -21,8 +21,11 @@ using var stream = (CudaStream)accelerator.CreateStream();
 // one of the CUDA runtime and all that is built on it, unless they are told of another. It must live as long as the host.
 var settings = new Dictionary<string, string> { ["Context"] = accelerator.NativePtr.ToString(CultureInfo.InvariantCulture) };
 var options = new MoeOptions { Device = $"cuda:{accelerator.DeviceId}" };
-options.Plugins["Mxfp4.Marlin"] = settings;
-options.Plugins["Bf16"] = settings;
+foreach (string backend in new[] { "Mxfp4.Marlin", "Mxfp4.Sm100", "Bf16" })
+{
+    options.Plugins[backend] = settings;
+}
+
 await using var host = MoeHost.Create(options);
 
 using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));

@@ -6,12 +6,23 @@ namespace Moe.Plugins.Sm100.Tests;
 
 public sealed class GoldenTests
 {
-    public static TheoryData<string> Files() =>
-        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Select(file => Path.GetFileName(file)).Order()];
+    public static TheoryData<string, string> Files()
+    {
+        var data = new TheoryData<string, string>();
+        foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Order())
+        {
+            foreach (string kernels in Sm100Host.EveryChoice.Select(row => row.Data))
+            {
+                data.Add(Path.GetFileName(file), kernels);
+            }
+        }
+
+        return data;
+    }
 
     [Theory]
     [MemberData(nameof(Files))]
-    public void A_golden_file_comes_out_as_expected(string file)
+    public void A_golden_file_comes_out_as_expected(string file, string kernels)
     {
         Sm100Host.RequireDevice();
         using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", file));
@@ -20,7 +31,7 @@ public sealed class GoldenTests
         Assert.True(checkpoint.TryGetView("input", out MoeTensorView input));
         Assert.True(checkpoint.TryGetView("expected.output", out MoeTensorView expected));
 
-        using MoeLayer layer = Sm100Host.CreateLayer(weights.Shape, weights.Source, input.Rows);
+        using MoeLayer layer = Sm100Host.CreateLayer(weights.Shape, weights.Source, input.Rows, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input);
 

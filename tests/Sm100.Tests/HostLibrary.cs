@@ -1,13 +1,17 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100.Tests;
 
-/// <summary>Device headers of plain arithmetic as a host compiler makes them: the device's code, run where there is no device.</summary>
+/// <summary>Device code as a host compiler makes it, run where there is no device.</summary>
 internal sealed class HostLibrary : IDisposable
 {
     private const string Compiler = "/usr/bin/g++";
+
+    /// <summary>The headers of instructions, which <c>host_ptx.cuh</c> stands in for.</summary>
+    private static readonly string[] InstructionHeaders = ["ptx.cuh", "types.cuh", "mbarrier.cuh", "tma.cuh"];
 
     private const string Prologue =
         """
@@ -28,24 +32,34 @@ internal sealed class HostLibrary : IDisposable
         _library = library;
     }
 
-    /// <summary>Compiles a header with functions that export what it has; skips the test where there is no compiler.</summary>
+    /// <summary>Compiles a header of plain arithmetic with functions that export what it has; skips the test where there is no compiler.</summary>
     public static HostLibrary Compile(string header, string exports)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Compiler), "needs g++ on Linux, which compiles the device's header for the host");
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("host-library");
-        KernelSource source = KernelSource.FromResources(header, typeof(HostLibrary).Assembly);
-        File.WriteAllText(Path.Combine(folder.FullName, header), source.Text);
-        File.WriteAllText(Path.Combine(folder.FullName, "exports.cpp"), $"{Prologue}#include \"{header}\"\n{exports}");
-        string output = Path.Combine(folder.FullName, "libexports.so");
-        var start = new ProcessStartInfo(Compiler, ["-std=c++17", "-O1", "-shared", "-fPIC", "-o", output, "exports.cpp"])
+        DirectoryInfo folder = MakeFolder();
+        Write(folder, header, Source(header).Text);
+        return Build(folder, $"{Prologue}#include \"{header}\"\n{exports}");
+    }
+
+    /// <summary>The same with a source of what a thread block does together, whose threads are the host's then.</summary>
+    public static HostLibrary CompileBlock(string file, string exports)
+    {
+        DirectoryInfo folder = MakeFolder();
+        KernelSource source = Source(file);
+        foreach (KernelHeader header in source.Headers)
         {
-            WorkingDirectory = folder.FullName, RedirectStandardError = true,
-        };
-        using Process process = Process.Start(start)!;
-        string errors = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, errors);
-        return new HostLibrary(folder, NativeLibrary.Load(output));
+            Write(folder, header.Name, header.Text);
+        }
+
+        foreach (string header in InstructionHeaders)
+        {
+            Write(folder, header, "#include \"host_ptx.cuh\"\n");
+        }
+
+        Write(folder, "host_ptx.cuh", Source("host_ptx.cuh").Text);
+
+        // Dynamic shared memory has no like in C++.
+        Write(folder, file, source.Text.Replace("extern __shared__ __align__(128) char shared[];", "char* shared = shared_memory;", StringComparison.Ordinal));
+        return Build(folder, exports);
     }
 
     public nint Export(string name) => NativeLibrary.GetExport(_library, name);
@@ -54,5 +68,30 @@ internal sealed class HostLibrary : IDisposable
     {
         NativeLibrary.Free(_library);
         _folder.Delete(recursive: true);
+    }
+
+    private static KernelSource Source(string file) =>
+        KernelSource.FromResources(file, typeof(HostLibrary).Assembly, typeof(KernelUnit).Assembly);
+
+    private static DirectoryInfo MakeFolder()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Compiler), "needs g++ on Linux, which compiles the device's code for the host");
+        return Directory.CreateTempSubdirectory("host-library");
+    }
+
+    private static void Write(DirectoryInfo folder, string file, string text) => File.WriteAllText(Path.Combine(folder.FullName, file), text);
+
+    private static HostLibrary Build(DirectoryInfo folder, string exports)
+    {
+        Write(folder, "exports.cpp", exports);
+        string output = Path.Combine(folder.FullName, "libexports.so");
+
+        // Lazy: parts that no test calls call what there is not.
+        string[] arguments = ["-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-Wl,-z,lazy", "-o", output, "exports.cpp"];
+        using Process process = Process.Start(new ProcessStartInfo(Compiler, arguments) { WorkingDirectory = folder.FullName, RedirectStandardError = true })!;
+        string errors = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, errors);
+        return new HostLibrary(folder, NativeLibrary.Load(output));
     }
 }

@@ -3,12 +3,12 @@ namespace Moe.Plugins.Sm100.Tests;
 public sealed class KernelCompilationTests
 {
     [Theory]
-    [InlineData("sm_80", "mxfp8_quantize")]
-    [InlineData("sm_89", "mxfp8_quantize_unaligned")]
-    [InlineData("sm_90a", "moe_combine")]
+    [InlineData("sm_80", "moe_mxfp4_mma_product1")]
+    [InlineData("sm_89", "moe_gather_mxfp8")]
+    [InlineData("sm_90a", "moe_mxfp4_product1_n128")]
     [InlineData("sm_100a", "moe_native_product1_n112")]
     [InlineData("sm_103a", "moe_native_load_scales")]
-    [InlineData("sm_120a", "mxfp8_quantize")]
+    [InlineData("sm_120a", "moe_mxfp4_decode_n8")]
     public void Every_kernel_compiles_without_a_spill(string architecture, string kernel)
     {
         var catalog = Assert.IsType<IMoeKernelCatalog>(Sm100Host.Shared.FindBackend(Sm100Host.Id), exactMatch: false);

@@ -45,9 +45,34 @@ public sealed class ProbeTests
         MoeCandidate asked = Sm100Host.Candidate(MoeLayerShape.GptOss20B);
         Assert.SkipUnless(asked.Device is not null && asked.Message.Contains("never run", StringComparison.Ordinal), "needs a device of compute capability 10.0 or 10.3");
 
-        MoeSelectionReport report = Sm100Host.With("false").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+        MoeCandidate unasked = Sm100Host.With("false").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B }).Selected!;
+
+        Assert.Contains("widened to BF16", unasked.Message, StringComparison.Ordinal);
+        Assert.Contains("never run on hardware", unasked.Message, StringComparison.Ordinal);
+        Assert.True(unasked.Score < asked.Score);
+    }
+
+    [Fact]
+    public void A_choice_of_kernels_that_there_is_not_is_an_error_that_names_the_others()
+    {
+        MoeSelectionReport report = Sm100Host.With("false", "warp9").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
 
         Assert.Null(report.Selected);
-        Assert.Contains("never run on hardware", report.ToString(), StringComparison.Ordinal);
+        Assert.Contains("Kernels is 'warp9'", report.ToString(), StringComparison.Ordinal);
+        Assert.Contains("grouped128x192", report.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Auto_prefers_BF16_activations_with_the_same_weights()
+    {
+        Sm100Host.RequireDevice();
+        var host = MoeHost.Create(new MoeOptions());
+
+        MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+
+        MoeCandidate own = report.Candidates.Single(candidate => candidate.Id == Sm100Host.Id);
+        MoeCandidate marlin = report.Candidates.Single(candidate => candidate.Id == "Mxfp4.Marlin");
+        Assert.Equal(marlin.Id, report.Selected?.Id);
+        Assert.True(own.Score < marlin.Score);
     }
 }

@@ -1,21 +1,34 @@
 using System.Collections.Concurrent;
+using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100.Tests;
 
-/// <summary>The hosts that the tests share, by the value of the setting <c>Native</c>, and what they say of the backend here.</summary>
+/// <summary>The hosts that the tests share, by the values of the settings <c>Native</c> and <c>Kernels</c>, and what they say of the backend here.</summary>
 internal static class Sm100Host
 {
     public const string Id = "Mxfp4.Sm100";
 
-    private static readonly ConcurrentDictionary<string, MoeHost> Hosts = new();
+    /// <summary>The kernels that the backend chooses itself.</summary>
+    public const string Auto = "auto";
+
+    private static readonly ConcurrentDictionary<(string Native, string Kernels), MoeHost> Hosts = new();
 
     /// <summary>One that runs whatever the device can: the tests are where somebody may see the native kernels run.</summary>
     public static MoeHost Shared => With("true");
 
-    public static MoeHost With(string native) => Hosts.GetOrAdd(native, static value =>
+    public static TheoryData<string> EveryChoice => [Auto, .. Mxfp4Variant.All.Select(variant => variant.ToString())];
+
+    /// <summary>A host; a choice of kernels is one among those that every device may have, which are not the native ones.</summary>
+    public static MoeHost With(string native, string kernels = Auto) => Hosts.GetOrAdd((native, kernels), static values =>
     {
         var options = new MoeOptions { Backend = Id };
-        options.Plugins[Id] = new Dictionary<string, string> { ["Native"] = value };
+        var settings = new Dictionary<string, string> { ["Native"] = values.Native };
+        if (values.Kernels != Auto)
+        {
+            settings["Kernels"] = values.Kernels;
+        }
+
+        options.Plugins[Id] = settings;
         return MoeHost.Create(options);
     });
 
@@ -27,9 +40,23 @@ internal static class Sm100Host
     public static void RequireDevice()
     {
         MoeCandidate candidate = Candidate(MoeLayerShape.GptOss20B);
-        Assert.SkipUnless(candidate.Device is not null, $"needs a CUDA device that it has products for: {candidate.Message}");
+        Assert.SkipUnless(candidate.Device is not null, $"needs a CUDA device: {candidate.Message}");
     }
 
-    public static MoeLayer CreateLayer(MoeLayerShape shape, MoeWeightSource source, int maxTokens) =>
-        Shared.CreateLayer(new MoeLayerRequest { Shape = shape, Options = new MoeLayerOptions { MaxTokens = maxTokens } }, source);
+    /// <summary>Makes a layer; skips the test where the device cannot run the kernels that are asked for.</summary>
+    public static MoeLayer CreateLayer(
+        MoeLayerShape shape, MoeWeightSource source, int maxTokens, string kernels = Auto, IMoeDispatcher? dispatcher = null)
+    {
+        try
+        {
+            MoeHost host = With(kernels == Auto ? "true" : "false", kernels);
+            var options = new MoeLayerOptions { MaxTokens = maxTokens, Dispatcher = dispatcher };
+            return host.CreateLayer(new MoeLayerRequest { Shape = shape, Options = options }, source);
+        }
+        catch (MoeException exception) when (exception.Reason == MoeReason.Configuration)
+        {
+            Assert.Skip(exception.Message);
+            throw;
+        }
+    }
 }

@@ -49,13 +49,7 @@ internal sealed class NativeFamily : IExpertFamily
         using CudaContextScope scope = _library.Context.MakeCurrent();
         NativeTile tile = NativeTile.For(arguments.Input.Rows * _shape.TopK, _shape.ExpertCount);
         RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, tile.Tokens);
-        var rows = new MoeTensorView(
-            batch.Rows.Address,
-            arguments.Input.Device,
-            MoeElementType.BFloat16,
-            batch.Rows.Tokens,
-            _shape.HiddenSize,
-            batch.Rows.Stride * sizeof(ushort));
+        MoeTensorView rows = Mxfp8Quantizer.View(batch.Rows, _shape.HiddenSize, arguments.Input.Device);
         _quantizer.Enqueue(rows, workspace.Input.Codes, workspace.Input.Scales, workspace.Input.Columns, Mxfp8ScaleOrder.Linear, arguments.Stream);
         _products[tile].Run(weights, workspace, arguments.Stream);
         _routing.End(arguments, batch, workspace.Partial, new PartialLayout(1, IsBf16: true), weights.Down.Bias);

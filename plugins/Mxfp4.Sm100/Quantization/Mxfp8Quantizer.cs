@@ -76,6 +76,10 @@ public sealed class Mxfp8Quantizer
         (isAligned ? _aligned : _unaligned).Launch(launch, stream, in parameters);
     }
 
+    /// <summary>The rows that the experts read, as the tensor that they are.</summary>
+    internal static MoeTensorView View(in ExpertRows rows, int hidden, MoeDevice device) =>
+        new(rows.Address, device, MoeElementType.BFloat16, rows.Tokens, hidden, rows.Stride * sizeof(ushort));
+
     private static void Check(in MoeTensorView input, nint codes, int paddedHidden)
     {
         if (input.ElementType != MoeElementType.BFloat16 || input.Device.Kind != MoeDeviceKind.Cuda || input.Planes != 1)

@@ -26,6 +26,7 @@ internal static class BenchCommand
             BenchOptions.Plot,
             BenchOptions.Peers,
             CommandOptions.Plugins,
+            PaddingCommand.Create(console),
             CompareCommand.Create(console),
             PlotCommand.Create(console),
             ReadmeCommand.Create(console),

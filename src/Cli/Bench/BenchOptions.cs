@@ -7,18 +7,9 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options that only `moe bench` has.</summary>
 internal static class BenchOptions
 {
-    public static Option<string[]> Backends { get; } = new("--backend")
-    {
-        Description = "Id of a backend; may be given several times. Default: all that run on the device.",
-        HelpName = "NAME",
-    };
+    public static Option<string[]> Backends { get; } = BackendsOr("all that run on the device");
 
-    public static Option<MoeLayerShape[]> Shapes { get; } = new("--shape")
-    {
-        Description = $"Layer of random weights; may be given several times: {LayerShapeText.Syntax}. Default: gpt-oss-20b.",
-        HelpName = "SHAPE",
-        CustomParser = result => [.. result.Tokens.Select(token => ParseShape(result, token.Value)).OfType<MoeLayerShape>()],
-    };
+    public static Option<MoeLayerShape[]> Shapes { get; } = ShapesOr("gpt-oss-20b");
 
     public static Option<MoeWeightFormat?> Weights { get; } = new("--weights")
     {
@@ -27,12 +18,7 @@ internal static class BenchOptions
         CustomParser = ParseWeights,
     };
 
-    public static Option<int[]> Tokens { get; } = new("--tokens")
-    {
-        Description = "Tokens of a forward: 1,2,4 and so on. Default: 1 to 128 in powers of two.",
-        HelpName = "LIST",
-        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseTokens(result, text))],
-    };
+    public static Option<int[]> Tokens { get; } = TokensOr("1 to 128 in powers of two");
 
     public static Option<string?> Routing { get; } = new("--routing")
     {
@@ -67,6 +53,32 @@ internal static class BenchOptions
     {
         Description = "Others' figures to draw beside, such as bench/peers/h100-2026-11-23.json.",
         HelpName = "FILE",
+    };
+
+    /// <summary>The backends to measure.</summary>
+    /// <param name="defaults">Which these are if none is named, in words.</param>
+    public static Option<string[]> BackendsOr(string defaults) => new("--backend")
+    {
+        Description = $"Id of a backend; may be given several times. Default: {defaults}.",
+        HelpName = "NAME",
+    };
+
+    /// <summary>The layers to measure.</summary>
+    /// <param name="defaults">Which these are if none is named, in words.</param>
+    public static Option<MoeLayerShape[]> ShapesOr(string defaults) => new("--shape")
+    {
+        Description = $"Layer of random weights; may be given several times: {LayerShapeText.Syntax}. Default: {defaults}.",
+        HelpName = "SHAPE",
+        CustomParser = result => [.. result.Tokens.Select(token => ParseShape(result, token.Value)).OfType<MoeLayerShape>()],
+    };
+
+    /// <summary>The sizes of batches to measure.</summary>
+    /// <param name="defaults">Which these are if none is named, in words.</param>
+    public static Option<int[]> TokensOr(string defaults) => new("--tokens")
+    {
+        Description = $"Tokens of a forward: 1,2,4 and so on. Default: {defaults}.",
+        HelpName = "LIST",
+        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseTokens(result, text))],
     };
 
     private static MoeLayerShape? ParseShape(ArgumentResult result, string text)

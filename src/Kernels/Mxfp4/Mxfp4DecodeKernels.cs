@@ -12,19 +12,20 @@ internal sealed class Mxfp4DecodeKernels
     private readonly CudaFunction _kernel;
     private readonly int _multiprocessors;
 
-    public Mxfp4DecodeKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape, int tokens)
+    public Mxfp4DecodeKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape, int tokens, Mxfp4Activations activations)
     {
         CudaDevice device = library.Context.Device;
         _routing = routing;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = device.MultiprocessorCount;
-        _layout = Mxfp4DecodeLayout.For(tokens, shape, device.MaxSharedBytesPerBlock)
+        _layout = Mxfp4DecodeLayout.For(tokens, shape, device.MaxSharedBytesPerBlock, activations)
             ?? throw new InvalidOperationException("The plan chose kernels that do not fit.");
-        _kernel = library.Get(Unit(tokens), $"moe_mxfp4_decode_n{tokens}", _layout.SharedBytes);
+        _kernel = library.Get(Unit(tokens, activations), $"moe_mxfp4_decode_n{tokens}", _layout.SharedBytes);
     }
 
-    public static KernelUnit Unit(int tokens) => new("mxfp4_decode.cu", $"MOE_TOKENS={tokens}");
+    public static KernelUnit Unit(int tokens, Mxfp4Activations activations) =>
+        new("mxfp4_decode.cu", [$"MOE_TOKENS={tokens}", .. Mxfp4Macros.Of(activations)]);
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {

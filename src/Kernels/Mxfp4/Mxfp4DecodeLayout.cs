@@ -23,9 +23,13 @@ internal sealed record Mxfp4DecodeLayout(int Slots, int SlotBytes, int TokenByte
     private const int Sums = 4;
     private const int SumBytes = 512;
 
+    /// <summary>What the kernel declares itself to round to MXFP8: 16 pairs of tokens of 16 bytes, twice.</summary>
+    private const int RoundingBytes = 512;
+
     /// <summary>The layout, or null where the tokens of a shape leave too little of the device's shared memory.</summary>
-    public static Mxfp4DecodeLayout? For(int tokens, MoeLayerShape shape, int sharedBytes)
+    public static Mxfp4DecodeLayout? For(int tokens, MoeLayerShape shape, int sharedBytes, Mxfp4Activations activations)
     {
+        sharedBytes -= activations == Mxfp4Activations.Mxfp8 ? RoundingBytes : 0;
         int steps = Mxfp4Layout.Steps(Math.Max(shape.HiddenSize, shape.IntermediateSize));
         int slot = Aligned(PieceSteps(steps) * Mxfp4Layout.GroupBytes);
         int token = (steps * Mxfp4Layout.GroupDepth * sizeof(ushort)) + 16;

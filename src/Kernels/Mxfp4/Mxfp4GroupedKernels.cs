@@ -9,7 +9,7 @@ internal sealed class Mxfp4GroupedKernels
     public const int ArchitectureNumber = 90;
 
     private readonly RoutingKernels _routing;
-    private readonly RowGather _gather;
+    private readonly IRowGather _gather;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
@@ -17,7 +17,8 @@ internal sealed class Mxfp4GroupedKernels
     private readonly int _multiprocessors;
     private readonly Mxfp4GroupedTile _tile;
 
-    public Mxfp4GroupedKernels(KernelLibrary library, RoutingKernels routing, RowGather gather, MoeLayerShape shape, Mxfp4Variant variant)
+    public Mxfp4GroupedKernels(
+        KernelLibrary library, RoutingKernels routing, IRowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations)
     {
         _routing = routing;
         _gather = gather;
@@ -25,8 +26,9 @@ internal sealed class Mxfp4GroupedKernels
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _tile = Mxfp4GroupedTile.Of(variant);
-        _product1 = library.Get(_tile.Unit, $"moe_mxfp4_product1_n{variant.Tokens}", _tile.SharedBytes);
-        _product2 = library.Get(_tile.Unit, $"moe_mxfp4_product2_n{variant.Tokens}", _tile.SharedBytes);
+        KernelUnit unit = _tile.Unit(activations);
+        _product1 = library.Get(unit, $"moe_mxfp4_product1_n{variant.Tokens}", _tile.SharedBytes);
+        _product2 = library.Get(unit, $"moe_mxfp4_product2_n{variant.Tokens}", _tile.SharedBytes);
     }
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)

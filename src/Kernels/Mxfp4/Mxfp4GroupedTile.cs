@@ -25,14 +25,17 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary>Threads of a block: a warpgroup for 64 rows each, and one that loads.</summary>
     public int Threads => 128 * (Groups + 1);
 
-    public KernelUnit Unit => new(
+    public KernelUnit Unit(Mxfp4Activations activations) => new(
         "mxfp4_prefill.cu",
-        $"MOE_TOKENS={Tokens}",
-        $"MOE_ROWS={Rows}",
-        $"MOE_BLOCKS={Blocks}",
-        $"MOE_STAGES={Stages}",
-        $"MOE_GROUP_REGISTERS={Registers}",
-        $"MOE_SHARED_BYTES={SharedBytes}");
+        [
+            $"MOE_TOKENS={Tokens}",
+            $"MOE_ROWS={Rows}",
+            $"MOE_BLOCKS={Blocks}",
+            $"MOE_STAGES={Stages}",
+            $"MOE_GROUP_REGISTERS={Registers}",
+            $"MOE_SHARED_BYTES={SharedBytes}",
+            .. Mxfp4Macros.Of(activations),
+        ]);
 
     /// <summary>
     /// What a multiplying thread may raise its registers to, in steps of 8: a launch takes an even share of the multiprocessor's 65,536 for

@@ -16,17 +16,18 @@ internal sealed class Mxfp4MmaKernels
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public Mxfp4MmaKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    public Mxfp4MmaKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape, Mxfp4Activations activations)
     {
         _routing = routing;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _product1 = library.Get(Unit, "moe_mxfp4_mma_product1", SharedBytes);
-        _product2 = library.Get(Unit, "moe_mxfp4_mma_product2", SharedBytes);
+        KernelUnit unit = Unit(activations);
+        _product1 = library.Get(unit, "moe_mxfp4_mma_product1", SharedBytes);
+        _product2 = library.Get(unit, "moe_mxfp4_mma_product2", SharedBytes);
     }
 
-    public static KernelUnit Unit { get; } = new("mxfp4_mma.cu");
+    public static KernelUnit Unit(Mxfp4Activations activations) => new("mxfp4_mma.cu", Mxfp4Macros.Of(activations));
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {

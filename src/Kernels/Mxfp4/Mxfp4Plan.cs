@@ -18,13 +18,16 @@ public sealed class Mxfp4Plan
     /// <param name="sharedBytes">The most shared memory that a block of it may have.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
+    /// <param name="activations">What activations are rounded to.</param>
     /// <exception cref="MoeException">The device cannot run the forced one.</exception>
-    public Mxfp4Plan(CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape, Mxfp4Variant? forced = null)
+    public Mxfp4Plan(CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape, Mxfp4Variant? forced = null,
+        Mxfp4Activations activations = Mxfp4Activations.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(shape);
         _shape = shape;
         _forced = forced;
-        _available = [.. Mxfp4Variant.All.Where(variant => Runs(variant, architecture, sharedBytes, shape))];
+        Activations = activations;
+        _available = [.. Mxfp4Variant.All.Where(variant => Runs(variant, architecture, sharedBytes, shape, activations))];
         if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
         {
             throw new MoeException(
@@ -32,6 +35,9 @@ public sealed class Mxfp4Plan
                 $"The kernels {wanted} were asked for, which cannot run hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} on {architecture}.");
         }
     }
+
+    /// <summary>What activations are rounded to.</summary>
+    public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
     public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant forced ? [forced] : _available;
@@ -79,9 +85,10 @@ public sealed class Mxfp4Plan
 
     private bool IsAvailable(Mxfp4Variant variant) => Array.IndexOf(_available, variant) >= 0;
 
-    private static bool Runs(Mxfp4Variant variant, CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape) => variant.Kind switch
+    private static bool Runs(
+        Mxfp4Variant variant, CudaArchitecture architecture, int sharedBytes, MoeLayerShape shape, Mxfp4Activations activations) => variant.Kind switch
     {
-        Mxfp4Kind.Decode => architecture.Major >= 9 && Mxfp4DecodeLayout.For(variant.Tokens, shape, sharedBytes) is not null,
+        Mxfp4Kind.Decode => architecture.Major >= 9 && Mxfp4DecodeLayout.For(variant.Tokens, shape, sharedBytes, activations) is not null,
         Mxfp4Kind.Grouped => architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber,
         _ => true,
     };

@@ -2,7 +2,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Both products of all experts with MXFP4 weights and BF16 activations, on any device from compute capability 8.0 on.</summary>
+/// <summary>Both products of all experts with MXFP4 weights on BF16 tensor cores, on any device from compute capability 8.0 on.</summary>
 public sealed class Mxfp4Products
 {
     /// <summary>Sizes must be multiples of this: a block of MXFP4.</summary>
@@ -11,6 +11,8 @@ public sealed class Mxfp4Products
     private readonly Dictionary<Mxfp4Variant, Mxfp4DecodeKernels> _decode = [];
     private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
     private readonly Mxfp4MmaKernels? _mma;
+    private readonly Mxfp8Gather? _widening;
+    private readonly MoeLayerShape _shape;
 
     /// <summary>Gets the kernels that the plan may choose.</summary>
     /// <param name="library">The backend's kernels; its context must be current.</param>
@@ -21,20 +23,22 @@ public sealed class Mxfp4Products
     {
         ArgumentNullException.ThrowIfNull(plan);
         Plan = plan;
-        RowGather? gather = null;
+        _shape = shape;
+        _widening = plan.Activations == Mxfp4Activations.Mxfp8 ? new Mxfp8Gather(library, routing) : null;
+        IRowGather? gather = _widening;
         foreach (Mxfp4Variant variant in plan.Available)
         {
             switch (variant.Kind)
             {
                 case Mxfp4Kind.Decode:
-                    _decode[variant] = new Mxfp4DecodeKernels(library, routing, shape, variant.Tokens);
+                    _decode[variant] = new Mxfp4DecodeKernels(library, routing, shape, variant.Tokens, plan.Activations);
                     break;
                 case Mxfp4Kind.Grouped:
                     gather ??= new RowGather(library, routing);
-                    _grouped[variant] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant);
+                    _grouped[variant] = new Mxfp4GroupedKernels(library, routing, gather, shape, variant, plan.Activations);
                     break;
                 default:
-                    _mma = new Mxfp4MmaKernels(library, routing, shape);
+                    _mma = new Mxfp4MmaKernels(library, routing, shape, plan.Activations);
                     break;
             }
         }
@@ -43,24 +47,28 @@ public sealed class Mxfp4Products
     /// <summary>Which kernels run what.</summary>
     public Mxfp4Plan Plan { get; }
 
-    /// <summary>Every source for an architecture.</summary>
-    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture)
+    /// <summary>Every source for an architecture and kind of activations.</summary>
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
     {
         yield return Mxfp4Loader.Unit;
-        yield return Mxfp4MmaKernels.Unit;
+        yield return Mxfp4MmaKernels.Unit(activations);
         foreach (Mxfp4Variant variant in Mxfp4Variant.All)
         {
             if (variant.Kind == Mxfp4Kind.Decode && architecture.Major >= 9)
             {
-                yield return Mxfp4DecodeKernels.Unit(variant.Tokens);
+                yield return Mxfp4DecodeKernels.Unit(variant.Tokens, activations);
             }
             else if (variant.Kind == Mxfp4Kind.Grouped && architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
             {
-                yield return Mxfp4GroupedTile.Of(variant).Unit;
+                yield return Mxfp4GroupedTile.Of(variant).Unit(activations);
             }
         }
 
-        if (architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
+        if (activations == Mxfp4Activations.Mxfp8)
+        {
+            yield return Mxfp8Gather.Unit;
+        }
+        else if (architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
         {
             yield return RowGather.Unit;
         }
@@ -70,17 +78,25 @@ public sealed class Mxfp4Products
     public int BlockRows(int tokens) => Plan.Choose(tokens).Tokens;
 
     /// <summary>Enqueues both products.</summary>
+    /// <param name="rows">The activations, of the kind that the plan says; MXFP8 ones in another buffer than the workspace's rows.</param>
+    /// <param name="weights">The weights.</param>
+    /// <param name="workspace">The buffers. The rows of its routing are overwritten with MXFP8 activations.</param>
+    /// <param name="stream">The stream.</param>
     /// <returns>How the partial results lie in <see cref="Mxfp4Workspace.Partial"/>.</returns>
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
         ArgumentNullException.ThrowIfNull(weights);
         ArgumentNullException.ThrowIfNull(workspace);
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);
-        return variant.Kind switch
+        if (variant.Kind == Mxfp4Kind.Grouped)
         {
-            Mxfp4Kind.Decode => _decode[variant].Run(rows, weights, workspace, stream),
-            Mxfp4Kind.Grouped => _grouped[variant].Run(rows, weights, workspace, stream),
-            _ => _mma!.Run(rows, weights, workspace, stream),
-        };
+            return _grouped[variant].Run(rows, weights, workspace, stream);
+        }
+
+        // These find a token's row by themselves, and read BF16. Whatever the router needed of its rows, it has read by then.
+        ExpertRows wide = _widening?.Widen(rows, _shape, workspace.Routing.Rows, stream) ?? rows;
+        return variant.Kind == Mxfp4Kind.Decode
+            ? _decode[variant].Run(wide, weights, workspace, stream)
+            : _mma!.Run(wide, weights, workspace, stream);
     }
 }

@@ -18,6 +18,28 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     public static IReadOnlyList<Mxfp4Variant> All { get; } =
         [Decode8, Decode16, Grouped64, Grouped64Tall, Grouped128, Grouped256, Mma64];
 
+    /// <summary>Reads a setting that forces a variant.</summary>
+    /// <param name="setting">The setting's name.</param>
+    /// <param name="name">Its value: a variant's name; null or empty to choose.</param>
+    /// <exception cref="MoeException">There is no such variant.</exception>
+    public static Mxfp4Variant? Read(string setting, string? name)
+    {
+        if (string.IsNullOrEmpty(name))
+        {
+            return null;
+        }
+
+        foreach (Mxfp4Variant variant in All)
+        {
+            if (string.Equals(variant.ToString(), name, StringComparison.OrdinalIgnoreCase))
+            {
+                return variant;
+            }
+        }
+
+        throw new MoeException(MoeReason.Configuration, $"{setting} is '{name}'; one of {string.Join(", ", All)} is expected.");
+    }
+
     /// <summary>As settings name it: kind, tokens, rows; <c>decode8x16</c>, <c>grouped128x192</c>.</summary>
     public override string ToString() => $"{Kind.ToString().ToLowerInvariant()}{Tokens}x{Rows}";
 }

@@ -3,7 +3,7 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>Brings token rows into the order of the sorted pairs: <c>gather.cu</c>.</summary>
-public sealed class RowGather
+public sealed class RowGather : IRowGather
 {
     private const int Threads = 256;
     private const int RowsPerBlock = Threads / 32;
@@ -25,12 +25,7 @@ public sealed class RowGather
     /// <summary>The source of the kernel.</summary>
     public static KernelUnit Unit { get; } = new("gather.cu");
 
-    /// <summary>Enqueues the copies.</summary>
-    /// <param name="rows">The rows.</param>
-    /// <param name="shape">The layer's shape: hidden size columns, top-k pairs a row.</param>
-    /// <param name="routing">The sorted pairs.</param>
-    /// <param name="target">[sorted pairs, hidden] BF16.</param>
-    /// <param name="stream">The stream.</param>
+    /// <inheritdoc/>
     public void Run(in ExpertRows rows, MoeLayerShape shape, RoutingBuffers routing, nint target, nint stream)
     {
         ArgumentNullException.ThrowIfNull(shape);

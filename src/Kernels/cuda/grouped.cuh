@@ -1,6 +1,6 @@
 // What the products for many tokens an expert have in common: a thread block's walk through its tiles, and the ways out of the accumulators.
 #pragma once
-#include "ptx.cuh"
+#include "mxfp8_round.cuh"
 
 constexpr int kMaxExperts = 512;
 
@@ -106,10 +106,12 @@ struct Activation
 };
 
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
-/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory.
-template <int kColumns, int kOutBytes>
+/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory. With kMxfp8 act is rounded so, and `largest` is shared memory
+/// of the warpgroup for kOutBytes / 64 tokens (mxfp8_pairs).
+template <int kColumns, int kOutBytes, bool kMxfp8 = false>
 __device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group,
-                                          const float* bias, const float* factor, int intermediate, u16* out, i64 out_stride)
+                                          const float* bias, const float* factor, int intermediate, u16* out, i64 out_stride,
+                                          uint4* largest = nullptr)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4;
@@ -130,6 +132,29 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
 #pragma unroll
     for (int part = 0; part < kColumns; part += kPart)
     {
+        if constexpr (kMxfp8)
+        {
+            // Nobody still reads what was published before: that is behind the barrier before the last rows left.
+#pragma unroll
+            for (int token = part; token < min(part + kPart, kColumns); token += 32)
+            {
+                u32 magnitudes[4] = {};
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                {
+                    const int at = token / 2 + i * 4;
+                    if (at < kColumns / 2)
+                    {
+                        d[at] = activation(d[at] + b.x, d[at + 2] + b.y);
+                        d[at + 1] = activation(d[at + 1] + b.x, d[at + 3] + b.y);
+                        magnitudes[i] = magnitudes_bf16x2(d[at], d[at + 1]);
+                    }
+                }
+
+                publish_magnitudes(largest, (token - part) / 2, warp, magnitudes);
+            }
+        }
+
         named_barrier(kGroupBarrier + group, 128);
 #pragma unroll
         for (int token = part; token < min(part + kPart, kColumns); token += 32)
@@ -139,7 +164,14 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
             for (int i = 0; i < 4; i++)
             {
                 const int at = min(token / 2 + i * 4, kColumns / 2 - 4);
-                packed[i] = pack_bf16(activation(d[at] + b.x, d[at + 2] + b.y), activation(d[at + 1] + b.x, d[at + 3] + b.y));
+                if constexpr (kMxfp8)
+                {
+                    packed[i] = round_mxfp8x2(d[at], d[at + 1], largest[(token - part) / 2 + i * 4 + lane % 4]);
+                }
+                else
+                {
+                    packed[i] = pack_bf16(activation(d[at] + b.x, d[at + 2] + b.y), activation(d[at + 1] + b.x, d[at + 3] + b.y));
+                }
             }
 
             store_matrix_transposed_x4(shared_address(staged) + (token - part + lane) * 64 + ((warp ^ (lane / 2 % 4)) * 16), packed[0],

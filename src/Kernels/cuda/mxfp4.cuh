@@ -19,14 +19,6 @@ constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBy
 /// The four bits of a code in a BF16 number: sign, two exponent bits, one mantissa bit; in both halves of a word.
 constexpr u32 kCodeMask = 0x81c081c0u;
 
-/// a · b for two pairs of BF16; subnormal numbers count.
-__device__ __forceinline__ u32 multiply_bf16x2(u32 a, u32 b)
-{
-    u32 product;
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));
-    return product;
-}
-
 /// What a lane needs of a word's scales: the factor, twice.
 __device__ __forceinline__ u32 scale_factor(u32 scales, int index)
 {

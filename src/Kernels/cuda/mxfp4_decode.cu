@@ -9,10 +9,16 @@
 // warp an eighth of the inner dimension; four warps sum their parts in a fixed order and do what comes after, every fourth unit each. So many,
 // because a unit's weights take about a microsecond to come, which is the time of some four hundred instructions of one warp.
 //
-// Compiled with -DMOE_TOKENS: 8 or 16, the most tokens of a row block, which names the entry point. sm_90 and newer.
+// Compiled with -DMOE_TOKENS: 8 or 16, the most tokens of a row block, which names the entry point. sm_90 and newer. With -DMOE_MXFP8=1 the
+// first product's results are rounded to MXFP8 (mxfp8_round.cuh): a block of it is four groups, one of each summing warp.
 #include "mbarrier.cuh"
 #include "mxfp4.cuh"
+#include "mxfp8_round.cuh"
 #include "tma.cuh"
+
+#ifndef MOE_MXFP8
+#define MOE_MXFP8 0
+#endif
 
 #define MOE_JOIN(a, n) a##_n##n
 #define MOE_EXPAND(a, n) MOE_JOIN(a, n)
@@ -22,6 +28,7 @@ namespace
 constexpr int kTokens = MOE_TOKENS, kColumns = kTokens / 8, kParts = 8, kSets = 2, kWarps = kParts * kSets, kSums = 4;
 constexpr int kTokenWarp = kWarps + kSums, kThreads = (kTokenWarp + 2) * 32;  // the last warp streams weights
 constexpr int kMaxSlots = 16, kShares = 4;
+constexpr bool kMxfp8 = MOE_MXFP8;
 // Shared memory: barriers and share numbers, then sums, then tokens, then the ring.
 constexpr int kFull = 0, kEmpty = kFull + kMaxSlots * 8, kSumFull = kEmpty + kMaxSlots * 8, kSumEmpty = kSumFull + kSums * 8;
 constexpr int kTokensFull = kSumEmpty + kSums * 8, kTokensEmpty = kTokensFull + 8, kShareFull = kTokensEmpty + 8;
@@ -84,8 +91,10 @@ struct Unit
 
     __device__ __forceinline__ Unit(const Work& work, int share, int shares)
     {
-        const int index = (int)((i64)work.units * share / shares), a_block = work.groups * work.splits, rest = index % a_block;
-        left = (int)((i64)work.units * (share + 1) / shares) - index;
+        // Rounded results leave in blocks of four groups, which are in one share then.
+        const int step = kMxfp8 && work.product == 0 ? kSums : 1;
+        const int index = (int)((i64)(work.units / step) * share / shares) * step, a_block = work.groups * work.splits, rest = index % a_block;
+        left = (int)((i64)(work.units / step) * (share + 1) / shares) * step - index;
         row_block = index / a_block;
         group = rest / work.splits;
         split = rest % work.splits;
@@ -373,6 +382,44 @@ __device__ __forceinline__ void multiply(const Mxfp4DecodeParameters& p, char* s
     }
 }
 
+/// Act of a unit, rounded together with those of the three other summing warps: sums are those of gates and ups.
+template <typename TActivation>
+__device__ __forceinline__ void store_rounded(const float4 (&sums)[kColumns], const TActivation& activation, u16* const (&act)[kColumns][2],
+                                              int row, int own, int turn, int tokens)
+{
+    // Two by turns: a warp that publishes anew has passed the barrier that all passed after they had read what was there two times before.
+    constexpr int kBarrier = 1;
+    __shared__ uint4 shared[2][mxfp8_pairs(kTokens)];
+    uint4* largest = shared[turn % 2];
+    float values[kColumns][2];
+    u32 magnitudes[4] = {};
+#pragma unroll
+    for (int c = 0; c < kColumns; c++)
+    {
+        values[c][0] = activation(sums[c].x, sums[c].z);
+        values[c][1] = activation(sums[c].y, sums[c].w);
+        magnitudes[c] = magnitudes_bf16x2(values[c][0], values[c][1]);
+    }
+
+    publish_magnitudes(largest, 0, own, magnitudes);
+    named_barrier(kBarrier, kSums * 32);
+    const int t = threadIdx.x % 4;
+#pragma unroll
+    for (int c = 0; c < kColumns; c++)
+    {
+        const u32 rounded = round_mxfp8x2(values[c][0], values[c][1], largest[c * 4 + t]);
+        if (c * 8 + 2 * t < tokens)
+        {
+            act[c][0][row / 2] = (u16)rounded;
+        }
+
+        if (c * 8 + 2 * t + 1 < tokens)
+        {
+            act[c][1][row / 2] = (u16)(rounded >> 16);
+        }
+    }
+}
+
 /// Four warps: each sums the parts of every fourth unit, then bias and SwiGLU, or the partial results of the second product.
 __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* shared, u32 base, int own)
 {
@@ -380,7 +427,7 @@ __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* sha
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, shares = gridDim.x, row_blocks = load_coherent(p.row_block_count);
     const float4* parts = (const float4*)(shared + kSumBase + own * kSumBytes) + lane;
     Ring share_ring = {0, 0};
-    int turn = 0;
+    int turn = 0, rounded = 0;
     u32 parity = 0;
     for (int ticket = next_share(base, share_ring); ticket < 2 * shares; ticket = next_share(base, share_ring))
     {
@@ -456,6 +503,17 @@ __device__ __forceinline__ void finish(const Mxfp4DecodeParameters& p, char* sha
             if (lane == 0)
             {
                 mbarrier_arrive(base + kSumEmpty + own * 8);
+            }
+
+            if (kMxfp8 && is_first)
+            {
+                auto activation = [&](float first, float second) {
+                    const float gate = fminf(first * factor.x + bias.x, p.limit);
+                    const float up = fminf(fmaxf(second * factor.y + bias.y, -p.limit), p.limit);
+                    return (up + p.up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-p.alpha * gate));
+                };
+                store_rounded(sums, activation, act, row, own, rounded++, block.z);
+                continue;
             }
 
 #pragma unroll

@@ -3,14 +3,21 @@
 // A tile is 128 weight rows by up to 64 tokens of one expert; each of eight warps widens 16 rows in registers and multiplies them with all
 // of the tokens. Weights and gathered token rows come through four stages of 64 inputs.
 //
-// Blocks of 256 threads; kSharedBytes of dynamic shared memory; any number of blocks.
+// Blocks of 256 threads; kSharedBytes of dynamic shared memory; any number of blocks. With -DMOE_MXFP8=1 the first product's results are rounded
+// to MXFP8 (mxfp8_round.cuh).
 #include "mxfp4.cuh"
+#include "mxfp8_round.cuh"
+
+#ifndef MOE_MXFP8
+#define MOE_MXFP8 0
+#endif
 
 namespace
 {
 constexpr int kWarps = 8, kThreads = kWarps * 32, kTokens = 64, kColumns = kTokens / 8, kStages = 4;
 constexpr int kTokenStride = kGroupDepth * 2 + 16, kWeightBytes = kWarps * kGroupBytes, kStageBytes = kWeightBytes + kTokens * kTokenStride;
 constexpr int kSharedBytes = kStages * kStageBytes;
+constexpr bool kMxfp8 = MOE_MXFP8;
 static_assert(kSharedBytes == 54272, "what the host asks for");
 }
 
@@ -34,6 +41,49 @@ struct Mxfp4MmaParameters
 
 namespace
 {
+/// Stores act rounded to MXFP8: gates and ups of pairs of tokens of this lane's neuron. Four warps have a block of 32 neurons.
+template <typename TActivation>
+__device__ __forceinline__ void store_rounded(const float (&sums)[kColumns][4], const TActivation& activation, u16* out, i64 out_stride, int tokens)
+{
+    constexpr int kSets = kWarps / 4, kFirstBarrier = 1;
+    __shared__ uint4 shared[kSets][mxfp8_pairs(kTokens)];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, set = warp / 4;
+    float act[kColumns][2];
+#pragma unroll
+    for (int c0 = 0; c0 < kColumns; c0 += 4)
+    {
+        u32 magnitudes[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            const int c = c0 + i;
+            act[c][0] = activation(sums[c][0], sums[c][2]);
+            act[c][1] = activation(sums[c][1], sums[c][3]);
+            magnitudes[i] = magnitudes_bf16x2(act[c][0], act[c][1]);
+        }
+
+        publish_magnitudes(shared[set], c0 * 4, warp % 4, magnitudes);
+    }
+
+    // Before this is written again all warps pass the barriers of the next tile's steps.
+    named_barrier(kFirstBarrier + set, 128);
+#pragma unroll
+    for (int c = 0; c < kColumns; c++)
+    {
+        const int token = c * 8 + lane % 4 * 2;
+        const u32 rounded = round_mxfp8x2(act[c][0], act[c][1], shared[set][c * 4 + lane % 4]);
+        if (token < tokens)
+        {
+            out[token * out_stride] = (u16)rounded;
+        }
+
+        if (token + 1 < tokens)
+        {
+            out[(token + 1) * out_stride] = (u16)(rounded >> 16);
+        }
+    }
+}
+
 template <bool kFirst>
 __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
 {
@@ -128,30 +178,42 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
         const i64 weight_row = (i64)block.x * p.rows;
         const float2 factor = p.factor == nullptr ? make_float2(1, 1) : make_float2(p.factor[weight_row + low], p.factor[weight_row + high]);
         const float2 bias = kFirst && p.bias != nullptr ? *(const float2*)(p.bias + weight_row + low) : make_float2(0, 0);
-#pragma unroll
-        for (int c = 0; c < kColumns; c++)
+        if constexpr (kFirst && kMxfp8)
+        {
+            auto activation = [&](float first, float second) {
+                const float gate = fminf(first * factor.x + bias.x, p.limit);
+                const float up = fminf(fmaxf(second * factor.y + bias.y, -p.limit), p.limit);
+                return (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
+            };
+            store_rounded(sums, activation, p.out + block.y * p.out_stride + low / 2, p.out_stride, block.z);
+        }
+        else
         {
 #pragma unroll
-            for (int i = 0; i < 2; i++)
+            for (int c = 0; c < kColumns; c++)
             {
-                const int token = c * 8 + 2 * t + i;
-                if (token >= block.z)
+#pragma unroll
+                for (int i = 0; i < 2; i++)
                 {
-                    continue;
-                }
+                    const int token = c * 8 + 2 * t + i;
+                    if (token >= block.z)
+                    {
+                        continue;
+                    }
 
-                const float first = sums[c][i] * factor.x, second = sums[c][i + 2] * factor.y;
-                if (kFirst)
-                {
-                    const float gate = fminf(first + bias.x, p.limit), up = fminf(fmaxf(second + bias.y, -p.limit), p.limit);
-                    const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
-                    p.out[(i64)(block.y + token) * p.out_stride + low / 2] = float_to_bf16(act);
-                }
-                else
-                {
-                    u16* out = p.out + (i64)load_coherent(p.sorted_pairs + block.y + token) * p.out_stride;
-                    out[low] = float_to_bf16(first);
-                    out[high] = float_to_bf16(second);
+                    const float first = sums[c][i] * factor.x, second = sums[c][i + 2] * factor.y;
+                    if (kFirst)
+                    {
+                        const float gate = fminf(first + bias.x, p.limit), up = fminf(fmaxf(second + bias.y, -p.limit), p.limit);
+                        const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
+                        p.out[(i64)(block.y + token) * p.out_stride + low / 2] = float_to_bf16(act);
+                    }
+                    else
+                    {
+                        u16* out = p.out + (i64)load_coherent(p.sorted_pairs + block.y + token) * p.out_stride;
+                        out[low] = float_to_bf16(first);
+                        out[high] = float_to_bf16(second);
+                    }
                 }
             }
         }

@@ -7,12 +7,16 @@
 // that gather.cu has brought into order.
 //
 // Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STAGES,
-// -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES.
+// -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES. With -DMOE_MXFP8=1 the first product's results are rounded to MXFP8 (mxfp8_round.cuh).
 #include "grouped.cuh"
 #include "mbarrier.cuh"
 #include "mxfp4.cuh"
 #include "tma.cuh"
 #include "wgmma.cuh"
+
+#ifndef MOE_MXFP8
+#define MOE_MXFP8 0
+#endif
 
 #define MOE_JOIN(a, n) a##_n##n
 #define MOE_EXPAND(a, n) MOE_JOIN(a, n)
@@ -27,7 +31,10 @@ constexpr int kOutBytes = 4096;                // a warpgroup's results on their
 constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
 constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kBarrierBase = kOffsetsBase + kScheduleBytes;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
+constexpr bool kMxfp8 = MOE_MXFP8;
+constexpr int kLargest = mxfp8_pairs(kOutBytes / 64), kLargestBytes = kMxfp8 ? kGroups * kLargest * 16 : 0;
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+static_assert((kSharedBytes + kLargestBytes + 1024) * kBlocks <= 233472, "a multiprocessor has room for the blocks");
 static_assert(kTokens % kWideBox == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
 static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
               "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
@@ -102,6 +109,13 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             ring.advance();
         }
     }
+}
+
+/// A warpgroup's part of what the rounding needs: one array for all widths of a tile.
+__device__ __forceinline__ uint4* largest_of(int group)
+{
+    __shared__ uint4 largest[kGroups][kLargest];
+    return largest[group];
 }
 
 /// A step's 64 rows as the matrix instruction takes them.
@@ -192,7 +206,8 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
     if constexpr (kFirst)
     {
         const Activation activation = {p.alpha, p.limit, p.up_bias};
-        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, p.bias, p.factor, p.rows / 2, p.out, p.out_stride);
+        store_act<kColumns, kOutBytes, kMxfp8>(activation, tile, d, staged, group, p.bias, p.factor, p.rows / 2, p.out, p.out_stride,
+                                               kMxfp8 ? largest_of(group) : nullptr);
     }
     else
     {

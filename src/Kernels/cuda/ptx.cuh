@@ -136,6 +136,32 @@ __device__ __forceinline__ void allow_next_launch()
 #endif
 }
 
+// ---- pairs of BF16
+
+/// a · b for two pairs of BF16; subnormal numbers count.
+__device__ __forceinline__ u32 multiply_bf16x2(u32 a, u32 b)
+{
+    u32 product;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));
+    return product;
+}
+
+/// The larger of two pairs of BF16; of a number and NaN the number.
+__device__ __forceinline__ u32 max_bf16x2(u32 a, u32 b)
+{
+    u32 v;
+    asm("max.bf16x2 %0, %1, %2;" : "=r"(v) : "r"(a), "r"(b));
+    return v;
+}
+
+/// The smaller of two pairs of BF16; of a number and NaN the number.
+__device__ __forceinline__ u32 min_bf16x2(u32 a, u32 b)
+{
+    u32 v;
+    asm("min.bf16x2 %0, %1, %2;" : "=r"(v) : "r"(a), "r"(b));
+    return v;
+}
+
 // ---- matrix product of a warp
 
 /// c += a · b for a 16 × 16, b 16 × 8 (BF16), c 16 × 8 (float32). With g = lane / 4, t = lane % 4: a0 and a2 are of row g, a1 and a3 of

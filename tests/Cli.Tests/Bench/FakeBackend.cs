@@ -18,6 +18,15 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
 
     public bool IsFull { get; init; }
 
+    /// <summary>What it rounds the hidden size to; above 1 it takes and writes unpadded rows all the same.</summary>
+    public int Alignment { get; init; } = 1;
+
+    /// <summary>Rows of another width than the model's give another result.</summary>
+    public bool MindsPadding { get; init; }
+
+    /// <summary>Copies of rows so far.</summary>
+    public int Copies { get; set; }
+
     public Func<MoeWeightFormat, int> Score { get; init; } = _ => 1;
 
     /// <summary>The device's condition each time that it is asked; the last one stays.</summary>

@@ -1,9 +1,13 @@
 namespace Moe.Plugins.Cli.Tests;
 
-/// <summary>A device of 200 GB/s read, 100 GB/s copied and 1 TFLOP/s, on which every recording takes 800, 801, 802 … microseconds.</summary>
+/// <summary>
+/// A device of 200 GB/s read, 100 GB/s copied and 1 TFLOP/s, on which every recording takes 800, 801, 802 … microseconds, and 10 for each copy
+/// of rows.
+/// </summary>
 internal sealed class FakeInstruments(FakeBackend backend) : IMoeInstruments
 {
     public const double FirstTime = 800;
+    public const double CopyTime = 10;
     public const double ReadGigabytesPerSecond = 200;
     public const double Teraflops = 1;
 
@@ -32,8 +36,9 @@ internal sealed class FakeInstruments(FakeBackend backend) : IMoeInstruments
         public double Replay()
         {
             backend.Replay = _replays;
+            int copies = backend.Copies;
             enqueue(0);
-            return FirstTime + _replays++;
+            return FirstTime + _replays++ + ((backend.Copies - copies) * CopyTime);
         }
 
         public void Dispose()

@@ -12,7 +12,11 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     public MoeDevice Device => backend.Device;
 
-    public int RoundUpHiddenSize(int hiddenSize) => hiddenSize;
+    public bool SupportsSkipForwardPadding => backend.Alignment > 1;
+
+    public bool HasUnpaddedOutput => backend.Alignment > 1;
+
+    public int RoundUpHiddenSize(int hiddenSize) => (hiddenSize + backend.Alignment - 1) / backend.Alignment * backend.Alignment;
 
     public int RoundUpIntermediateSize(int intermediateSize) => intermediateSize;
 
@@ -25,7 +29,9 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
     public void Forward(MoeForwardArguments arguments)
     {
         var block = (Block)arguments.Weights;
-        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, OnHost(arguments.Input));
+        MoeTensorView input = arguments.Input.FirstColumns(block.Config.Shape.HiddenSize);
+        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, OnHost(input));
+        bool isWide = backend.MindsPadding && arguments.Output.Columns > input.Columns;
         for (int token = 0; token < arguments.Input.Rows; token++)
         {
             bool isOff = token == arguments.Input.Rows - 1 && backend.Replay >= backend.FirstWrongReplay;
@@ -34,6 +40,7 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
             for (int i = 0; i < values.Length; i++)
             {
                 output[i] = BFloat16.FromSingle((float)(values[i] * (isOff ? backend.LastTokenFactor : 1)));
+                output[i] ^= (ushort)(isWide ? 1 : 0);
             }
 
             var ids = new Span<int>((void*)arguments.TopKIds.RowAddress(token), arguments.TopKIds.Columns);
@@ -56,8 +63,14 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream) => CopyIn(hostDestination, source, byteCount, stream);
 
-    public void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream) =>
-        throw new NotSupportedException("Nothing is padded here.");
+    public void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
+    {
+        backend.Copies++;
+        for (int row = 0; row < rows; row++)
+        {
+            CopyIn((nint)(destination + (row * destinationStride)), (nint)(source + (row * sourceStride)), rowBytes, stream);
+        }
+    }
 
     public void Zero(nint address, long byteCount, nint stream) => NativeMemory.Clear((void*)address, (nuint)byteCount);
 

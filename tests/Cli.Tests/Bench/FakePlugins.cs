@@ -67,3 +67,21 @@ public sealed class FadingPlugin : IMoePlugin
 {
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { RateLeft = 0.9 };
 }
+
+/// <summary>Pads, but takes and writes unpadded rows.</summary>
+public sealed class PaddingPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Alignment = 128 };
+}
+
+/// <summary>The same, with another result where the host pads.</summary>
+public sealed class MindingPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Alignment = 128, MindsPadding = true };
+}
+
+/// <summary>Pads, and is off by a twentieth.</summary>
+public sealed class WrongPaddingPlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Alignment = 128, LastTokenFactor = 1.2 };
+}

@@ -9,11 +9,14 @@ public sealed class ReadmeTests : IDisposable
     {
         string[] results = Files("bench/results");
         Assert.NotEmpty(results);
-        string expected = PerformanceText.Write([.. results.Select(file => ResultFile.Load(file, Repository.Root))], [.. Files("bench/peers").Select(PeerFigures.Load)]);
+        string expected = PerformanceText.Write(
+            [.. results.Select(file => ResultFile.Load(file, Repository.Root))],
+            [.. Files("bench/peers").Select(PeerFigures.Load)],
+            [.. Files("bench/padding").Select(file => PaddingFile.Load(file, Repository.Root))]);
         string readme = ReadmeSection.Read(Path.Combine(Repository.Root, "README.md"));
         Assert.True(
             expected == readme,
-            "README.md's performance section is not what its command generates: moe bench readme bench/results/*.json --peers bench/peers/*.json");
+            "README.md's performance section is not what its command generates: moe bench readme bench/results/*.json --peers bench/peers/*.json --padding bench/padding/*.json");
     }
 
     [Fact]
@@ -75,5 +78,7 @@ public sealed class ReadmeTests : IDisposable
     private static void Write(string path, string text) => File.WriteAllText(path, text);
 
     private static string[] Files(string folder) =>
-        [.. Directory.GetFiles(Path.Combine(Repository.Root, folder), "*.json").Order(StringComparer.Ordinal)];
+        Directory.Exists(Path.Combine(Repository.Root, folder))
+            ? [.. Directory.GetFiles(Path.Combine(Repository.Root, folder), "*.json").Order(StringComparer.Ordinal)]
+            : [];
 }

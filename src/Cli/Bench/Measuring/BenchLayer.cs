@@ -33,8 +33,15 @@ internal sealed class BenchLayer : IDisposable
     private readonly DeviceBuffer _weights;
 
     /// <summary>Loads the copies and makes the buffers.</summary>
+    /// <param name="host">Who makes the layer.</param>
+    /// <param name="target">On which backend and device.</param>
+    /// <param name="source">Weights and tokens.</param>
+    /// <param name="settings">How many tokens.</param>
+    /// <param name="dispatcher">Whose widths the layer has to satisfy; null for none.</param>
+    /// <param name="cancellationToken">Ends the loading early.</param>
     /// <exception cref="MoeException">The device is out of memory or failed.</exception>
-    public BenchLayer(MoeHost host, BenchTarget target, BenchSource source, BenchSettings settings, CancellationToken cancellationToken)
+    public BenchLayer(
+        MoeHost host, BenchTarget target, BenchSource source, BenchSettings settings, IMoeDispatcher? dispatcher, CancellationToken cancellationToken)
     {
         _target = target;
         MoeLayerShape shape = target.Shape;
@@ -49,7 +56,7 @@ internal sealed class BenchLayer : IDisposable
                         Shape = shape,
                         Backend = target.Backend,
                         Device = target.Device,
-                        Options = new MoeLayerOptions { MaxTokens = most },
+                        Options = new MoeLayerOptions { MaxTokens = most, Dispatcher = dispatcher },
                     },
                     source.Weights,
                     progress: null,
@@ -76,6 +83,9 @@ internal sealed class BenchLayer : IDisposable
             throw;
         }
     }
+
+    /// <summary>The sizes that the layer really has.</summary>
+    public MoeLayerConfig Config => _layers[0].Config;
 
     public long WeightBytes => _layers[0].WeightByteCount;
 

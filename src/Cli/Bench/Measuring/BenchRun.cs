@@ -6,7 +6,7 @@ namespace Moe.Plugins.Cli;
 internal sealed class BenchRun
 {
     /// <summary>Multiplications in float64 that checking one row may cost.</summary>
-    private const double MultiplicationBudget = 1e9;
+    internal const double MultiplicationBudget = 1e9;
 
     /// <summary>Change of the ceilings over a run that is worth telling.</summary>
     private const double NotableDrift = 0.05;
@@ -42,11 +42,11 @@ internal sealed class BenchRun
         _progress.Begin("ceilings", 1);
         using (IMoeInstruments instruments = first.Instruments.CreateInstruments(first.Device))
         {
-            Require(instruments.ReadCondition());
+            FitDevice.Require(instruments.ReadCondition());
             MoeCeilings ceilings = instruments.MeasureCeilings(_cancellationToken);
 
             // Once more: a device that idles does not say what holds it back under load.
-            MoeDeviceCondition condition = Require(instruments.ReadCondition());
+            MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
             _floor = BenchFloor.Of(ceilings, first.Device);
             Result = result = Begin(condition, ceilings, first.Device);
         }
@@ -116,14 +116,14 @@ internal sealed class BenchRun
         try
         {
             _progress.Begin($"{name}: loading", 1);
-            using var layer = new BenchLayer(_host, target, source, _settings, _cancellationToken);
+            using var layer = new BenchLayer(_host, target, source, _settings, dispatcher: null, _cancellationToken);
             using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
             _progress.Begin(name, _settings.Tokens.Count);
             foreach (int tokens in _settings.Tokens)
             {
                 _cancellationToken.ThrowIfCancellationRequested();
                 BenchRow row = MeasureRow(target, source, layer, instruments, tokens, result.Notes);
-                MoeDeviceCondition condition = Require(instruments.ReadCondition());
+                MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
                 result.Rows.Add(row with { Throttle = condition.Throttle });
                 Save(result);
                 _progress.Step();
@@ -210,11 +210,4 @@ internal sealed class BenchRun
 
         return sum * tokens / ids.Rows;
     }
-
-    private static MoeDeviceCondition Require(MoeDeviceCondition condition) => !condition.IsUnfitForMeasuring
-        ? condition
-        : throw new CommandException(
-            ExitCode.Throttled,
-            $"{condition.Name} is held back ({condition.Throttle}): its figures would mean nothing, so they are not measured. "
-            + "Rows that were written before are of a device that was not.");
 }

@@ -25,7 +25,7 @@ internal sealed record PeerFigures
     public BenchFloor Floor => new(CopyGbps, Bf16Tflops);
 
     /// <exception cref="MoeException">The file is not there, or is none.</exception>
-    public static PeerFigures Load(string path) => BenchResult.LoadJson<PeerFigures>(path, "a file of peers' figures");
+    public static PeerFigures Load(string path) => BenchJson.Load<PeerFigures>(path, "a file of peers' figures");
 
     /// <summary>Whether the figures are of such a device.</summary>
     public bool IsOf(string device) => Device.Split(' ').All(word => device.Contains(word, StringComparison.OrdinalIgnoreCase));

@@ -6,8 +6,11 @@ namespace Moe.Plugins.Cli;
 /// <summary>Results as Markdown.</summary>
 internal static class PerformanceText
 {
-    /// <summary>Writes a readme's section: for each device, shape and format of weights a table, with the best of the peers beside it.</summary>
-    public static string Write(IReadOnlyList<ResultFile> results, IReadOnlyList<PeerFigures> peers)
+    /// <summary>
+    /// Writes a readme's section: for each device, shape and format of weights a table, with the best of the peers beside it, then what not
+    /// padding is worth.
+    /// </summary>
+    public static string Write(IReadOnlyList<ResultFile> results, IReadOnlyList<PeerFigures> peers, IReadOnlyList<PaddingFile> paddings)
     {
         var text = new StringBuilder();
         foreach ((BenchResult result, string? picture) in results)
@@ -24,6 +27,11 @@ internal static class PerformanceText
             {
                 AddTable(text, rows.Key.Shape, rows.Key.Weights, [.. rows], known);
             }
+        }
+
+        foreach (PaddingFile padding in paddings)
+        {
+            PaddingText.Write(text, padding);
         }
 
         return text.Replace("\r", "").ToString();

@@ -28,9 +28,15 @@ internal static class ReadmeCommand
         HelpName = "FILE",
     };
 
+    private static readonly Option<string[]> Paddings = new("--padding")
+    {
+        Description = "What `moe bench padding --json` wrote, shown behind the results; may be given several times.",
+        HelpName = "FILE",
+    };
+
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("readme", Description) { Results, Readme, Peers };
+        var command = new Command("readme", Description) { Results, Readme, Peers, Paddings };
         command.SetAction(result => Execute(result, console));
         return command;
     }
@@ -41,7 +47,8 @@ internal static class ReadmeCommand
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         ResultFile[] results = [.. result.GetRequiredValue(Results).Select(file => ResultFile.Load(file, folder))];
         PeerFigures[] peers = [.. (result.GetValue(Peers) ?? []).Select(PeerFigures.Load)];
-        ReadmeSection.Replace(path, PerformanceText.Write(results, peers));
+        PaddingFile[] paddings = [.. (result.GetValue(Paddings) ?? []).Select(file => PaddingFile.Load(file, folder))];
+        ReadmeSection.Replace(path, PerformanceText.Write(results, peers, paddings));
         console.Out.WriteLine($"{path}: {HumanText.Count(results.Sum(measured => measured.Result.Rows.Count), "row")}");
         return ExitCode.Ok;
     }

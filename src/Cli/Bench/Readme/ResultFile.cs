@@ -9,11 +9,12 @@ internal sealed record ResultFile(BenchResult Result, string? Picture)
     /// <param name="path">The JSON file.</param>
     /// <param name="folder">The readme's folder, which the picture's path is relative to.</param>
     /// <exception cref="MoeException">The file is not there, or is no result.</exception>
-    public static ResultFile Load(string path, string folder)
+    public static ResultFile Load(string path, string folder) => new(BenchResult.Load(path), PictureBeside(path, folder));
+
+    /// <summary>Path of the picture beside a result, as a readme writes it; null where there is none.</summary>
+    public static string? PictureBeside(string path, string folder)
     {
         string picture = Path.ChangeExtension(path, ".png");
-        return new ResultFile(
-            BenchResult.Load(path),
-            File.Exists(picture) ? Path.GetRelativePath(folder, picture).Replace('\\', '/') : null);
+        return File.Exists(picture) ? Path.GetRelativePath(folder, picture).Replace('\\', '/') : null;
     }
 }

@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace Moe.Plugins.Cli;
@@ -7,14 +5,6 @@ namespace Moe.Plugins.Cli;
 /// <summary>What one run of `moe bench` measured on one device: the JSON file that it writes and that the other commands read.</summary>
 internal sealed record BenchResult
 {
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        WriteIndented = true,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        RespectNullableAnnotations = true,
-    };
-
     /// <summary>When the run began, ISO 8601 in UTC.</summary>
     public required string Date { get; init; }
 
@@ -65,39 +55,9 @@ internal sealed record BenchResult
 
     /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
     /// <exception cref="MoeException">It is not there, or is none.</exception>
-    public static BenchResult Load(string path) => LoadJson<BenchResult>(path, "a result of `moe bench --json`");
-
-    /// <summary>Reads a JSON file.</summary>
-    /// <exception cref="MoeException">It is not there, or is not <paramref name="what"/>.</exception>
-    public static T LoadJson<T>(string path, string what)
-    {
-        try
-        {
-            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Json) ?? throw new JsonException("it holds nothing");
-        }
-        catch (JsonException exception)
-        {
-            throw new MoeException(MoeReason.Configuration, $"'{path}' is not {what}: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
-        }
-    }
+    public static BenchResult Load(string path) => BenchJson.Load<BenchResult>(path, "a result of `moe bench --json`");
 
     /// <summary>Writes the file anew: whoever reads it, or kills this program, finds whole rows.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>
-    public void Save(string path)
-    {
-        try
-        {
-            string fresh = $"{path}.new";
-            File.WriteAllText(fresh, JsonSerializer.Serialize(this, Json) + Environment.NewLine);
-            File.Move(fresh, path, overwrite: true);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
-        }
-    }
+    public void Save(string path) => BenchJson.Save(path, this);
 }

@@ -15,12 +15,14 @@ __device__ __forceinline__ u32 pack_e4m3(float low, float high)
 #endif
 }
 
-/// The larger of two pairs of BF16; of a number and NaN the number.
-__device__ __forceinline__ u32 max_bf16x2(u32 a, u32 b)
+/// Two E4M3 codes, each in the upper byte of a half, times 2^(scale − 127) as BF16, scales being two bytes in the halves of a word: exact but
+/// for what BF16 has no number for, below 2^−133 and above its largest. NaN stays NaN.
+__device__ __forceinline__ u32 widen_e4m3x2(u32 codes, u32 scales)
 {
-    u32 v;
-    asm("max.bf16x2 %0, %1, %2;" : "=r"(v) : "r"(a), "r"(b));
-    return v;
+    // Exponent and mantissa bits, where BF16 has its lowest, are the magnitude · 2^−120, subnormal included. A scale byte is BF16's exponent.
+    const u32 magnitudes = codes >> 4 & 0x07f007f0u, nan = (magnitudes + 0x00100010u & 0x08000800u) >> 11;
+    const u32 values = multiply_bf16x2(codes & 0x80008000u | magnitudes, 0x7b807b80u);
+    return multiply_bf16x2(values, scales << 7) | nan * 0x7fc0u;
 }
 
 /// Where the scale byte of row and block of 32 lies in tiles of 128 rows by 4 blocks, the order that the block-scaled matrix

@@ -1,0 +1,81 @@
+using System.Globalization;
+using ScottPlot;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>A result as a picture: for each shape the share of a layer's time that is saved, over tokens.</summary>
+internal static class PaddingPicture
+{
+    private const int PanelWidth = 900;
+    private const int PanelHeight = 600;
+
+    /// <summary>Colours that people with any colour vision tell apart (Okabe, Ito, "Color Universal Design", 2008).</summary>
+    private static readonly Color[] Colors = [.. new[] { "#0072B2", "#D55E00", "#009E73", "#CC79A7" }.Select(hex => new Color(hex))];
+
+    /// <summary>Draws the rows that are right.</summary>
+    /// <exception cref="MoeException">The file cannot be written.</exception>
+    public static void Save(string path, PaddingResult result)
+    {
+        PaddingRow[] rows = [.. result.Rows.Where(row => row.Right)];
+        string[] shapes = [.. rows.Select(row => row.Shape).Distinct()];
+        var picture = new Multiplot();
+        picture.AddPlots(shapes.Length);
+        picture.Layout = new ScottPlot.MultiplotLayouts.Columns();
+        for (int i = 0; i < shapes.Length; i++)
+        {
+            Draw(picture.GetPlot(i), result, shapes[i], [.. rows.Where(row => row.Shape == shapes[i]).OrderBy(row => row.Tokens)]);
+        }
+
+        try
+        {
+            picture.SavePng(path, PanelWidth * shapes.Length, PanelHeight);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
+        }
+    }
+
+    private static void Draw(Plot plot, PaddingResult result, string shape, PaddingRow[] rows)
+    {
+        plot.Title($"{shape}, {result.Device}, {result.Day}");
+        plot.XLabel("tokens");
+        plot.YLabel("% of the time saved (labels: microseconds)");
+        int color = 0;
+        foreach (IGrouping<string, PaddingRow> backend in rows.GroupBy(row => row.Backend))
+        {
+            DrawLine(plot, backend.Key, [.. backend], Colors[color++ % Colors.Length]);
+        }
+
+        var ticks = new ScottPlot.TickGenerators.NumericManual();
+        foreach (int count in rows.Select(row => row.Tokens).Distinct())
+        {
+            ticks.AddMajor(Math.Log10(count), count.ToString(CultureInfo.InvariantCulture));
+        }
+
+        plot.Axes.Bottom.TickGenerator = ticks;
+        plot.Add.HorizontalLine(0, 1, ScottPlot.Colors.Black);
+        plot.ShowLegend();
+        plot.Axes.AutoScale();
+    }
+
+    private static void DrawLine(Plot plot, string name, PaddingRow[] rows, Color color)
+    {
+        double[] tokens = [.. rows.Select(row => Math.Log10(row.Tokens))];
+        double[] shares = [.. rows.Select(row => 100 * row.SavedShare!.Value)];
+        double[] spreads = [.. rows.Select(row => 100 * row.SavedSpread!.Value / row.Padded.Microseconds!.Value)];
+        var line = plot.Add.Scatter(tokens, shares);
+        line.LegendText = name;
+        line.Color = color;
+        line.LineWidth = 3;
+        line.MarkerSize = 8;
+        plot.Add.ErrorBar(tokens, shares, spreads).Color = color;
+        for (int i = 0; i < rows.Length; i++)
+        {
+            var label = plot.Add.Text(rows[i].SavedMicroseconds!.Value.ToString("0.0", CultureInfo.InvariantCulture), tokens[i], shares[i]);
+            label.LabelOffsetX = 6;
+            label.LabelOffsetY = -22;
+            label.LabelFontColor = color;
+        }
+    }
+}

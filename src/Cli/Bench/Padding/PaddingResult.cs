@@ -1,0 +1,34 @@
+using System.Text.Json.Serialization;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What one run of `moe bench padding` measured on one device: the JSON file that it writes.</summary>
+internal sealed record PaddingResult
+{
+    /// <summary>When the run began, ISO 8601 in UTC.</summary>
+    public required string Date { get; init; }
+
+    /// <summary>The device's own name.</summary>
+    public required string Device { get; init; }
+
+    public string? Driver { get; init; }
+
+    public required int Seed { get; init; }
+
+    /// <summary>Version of this program.</summary>
+    public required string Version { get; init; }
+
+    public List<PaddingRow> Rows { get; init; } = [];
+
+    /// <summary>The date without the time.</summary>
+    [JsonIgnore]
+    public string Day => Date.Split('T')[0];
+
+    /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
+    /// <exception cref="MoeException">It is not there, or is none.</exception>
+    public static PaddingResult Load(string path) => BenchJson.Load<PaddingResult>(path, "a result of `moe bench padding --json`");
+
+    /// <summary>Writes the file anew.</summary>
+    /// <exception cref="MoeException">It cannot be written.</exception>
+    public void Save(string path) => BenchJson.Save(path, this);
+}
