@@ -53,4 +53,17 @@ public sealed class ProbeTests
         Assert.Null(report.Selected);
         Assert.Contains("77", report.ToString(), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task A_context_that_is_no_address_is_refused_and_named()
+    {
+        var options = new MoeOptions { Backend = Bf16Host.Id, Probe = MoeProbeMode.InProcess };
+        options.Plugins[Bf16Host.Id] = new Dictionary<string, string> { ["Context"] = "0x7f00" };
+        await using MoeHost host = MoeHost.Create(options);
+
+        MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+
+        Assert.Null(report.Selected);
+        Assert.Contains("setting Context is '0x7f00'", report.ToString(), StringComparison.Ordinal);
+    }
 }

@@ -39,6 +39,7 @@ public sealed class LiarTests
         { Lie.IsNotDeterministic, "deterministic" },
         { Lie.SharesScratchBetweenWorkspaces, "states-at-once" },
         { Lie.AllocatesInForward, "allocates-nothing" },
+        { Lie.WaitsInForward, "waits-for-nothing" },
         { Lie.Leaks, "leaks-nothing" },
     };
 
@@ -59,6 +60,23 @@ public sealed class LiarTests
         Assert.NotEqual("", failure.Expected);
         Assert.NotEqual("", failure.Got);
         Assert.EndsWith($"--rule {ruleId} --seed 1", result.Command, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(Lie.SwapsNibbles, "the high nibble of each byte is taken for the earlier input")]
+    [InlineData(Lie.UsesOneScaleForARow, "the first scale of a row is used for all of its blocks")]
+    [InlineData(Lie.SwapsGateAndUp, "gate and up are taken for each other")]
+    [InlineData(Lie.DropsTheGateUpBias, "the biases of the first product are left out")]
+    [InlineData(Lie.DropsTheDownBias, "the biases of the second product are left out")]
+    public void A_common_mistake_is_named_where_the_result_is_just_what_comes_of_it(Lie lie, string words)
+    {
+        Assert.EndsWith($": just what comes out where {words}", Check(lie, "numerics").Failures[0].Got, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void No_mistake_is_named_where_none_explains_the_result()
+    {
+        Assert.DoesNotContain("just what", Check(Lie.IsInaccurate, "numerics").Failures[0].Got, StringComparison.Ordinal);
     }
 
     [Fact]

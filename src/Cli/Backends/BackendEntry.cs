@@ -50,7 +50,7 @@ internal sealed record BackendEntry
 
     public void WriteText(IAnsiConsole console, bool explain)
     {
-        console.MarkupInterpolated($"[bold]{Candidate.Id}[/] {Candidate.Version}  ");
+        console.MarkupInterpolated($"[bold]{Candidate.Id}[/]{(Candidate.Version.Length == 0 ? "" : $" {Candidate.Version}")}  ");
         if (Candidate.IsEligible)
         {
             console.MarkupLineInterpolated($"[green]runs it[/] on {Candidate.Device?.ToString()} ({Candidate.DeviceName}), score {Candidate.Score}");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
@@ -30,6 +31,7 @@ internal static class BackendsCommand
         Write(result, console, BackendsReport.Create(host, shape));
         if (result.GetValue(CommandOptions.Watch) is int seconds)
         {
+            console.Error.WriteLine($"Looking every {seconds} s for what changed; Ctrl+C ends it.");
             await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds), result.GetValue(CommandOptions.Json), ct);
         }
 

@@ -10,7 +10,7 @@ internal static class PluginsCommand
 
     private static readonly Option<string?> LockFile = new("--lock")
     {
-        Description = "The host's lock file. Default: Moe__LockFile, or moe.plugins.lock.json beside the program.",
+        Description = "The lock file of the host that shall trust it: moe.plugins.lock.json beside your program. Default: Moe__LockFile, or that of moe itself.",
         HelpName = "FILE",
     };
 

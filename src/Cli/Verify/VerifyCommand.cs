@@ -15,7 +15,7 @@ internal static class VerifyCommand
 
     private static readonly Argument<string> Target = new("PLUGIN.dll|NAME")
     {
-        Description = "A plugin's DLL, in the folder of its name, or the id of a backend in the plugins folder.",
+        Description = "A plugin's DLL, in the folder of its name, or that folder, or the id of a backend in the plugins folder.",
     };
 
     private static readonly Option<string[]> Rules = new("--rule") { Description = "Check this rule alone; may be given several times.", HelpName = "NAME" };

@@ -13,6 +13,12 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
     /// <exception cref="CommandException">There is no such file, or it does not lie where a plugin does.</exception>
     public static VerifyTarget Parse(string text, ParseResult result)
     {
+        // A path to a plugin's folder means the DLL of its name. A bare name is an id, whatever lies in the current folder.
+        if (text.AsSpan().ContainsAny(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar) && Directory.Exists(text))
+        {
+            text = Path.Combine(text, Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(text))) + ".dll");
+        }
+
         if (!text.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))
         {
             return new VerifyTarget(text, text, () => HostFactory.Create(result));
@@ -26,7 +32,7 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
 
         string name = Path.GetFileNameWithoutExtension(path);
         string folder = Path.GetDirectoryName(path)!;
-        if (!Path.GetFileName(folder).Equals(name, StringComparison.OrdinalIgnoreCase) )
+        if (!Path.GetFileName(folder).Equals(name, StringComparison.OrdinalIgnoreCase))
         {
             throw new CommandException(
                 ExitCode.BadInput, $"'{text}' lies in the folder '{Path.GetFileName(folder)}'; a plugin lies in a folder of its own name, {name}/{name}.dll.");

@@ -26,6 +26,7 @@ public static class ConformanceSuite
         new DeterministicRule(),
         new StatesAtOnceRule(),
         new AllocatesNothingRule(),
+        new WaitsForNothingRule(),
         new LeaksNothingRule(),
         new GraphReplaysRule(),
     ];

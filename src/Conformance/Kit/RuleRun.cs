@@ -92,17 +92,21 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
 
     public void Fail(string expected, string got)
     {
-        if (_failures.Count < MostFailures)
+        // What does not depend on the layer is found with each of them.
+        var failure = new ConformanceFailure(Where, expected, got);
+        if (_failures.Count < MostFailures && !_failures.Contains(failure))
         {
-            _failures.Add(new ConformanceFailure(Where, expected, got));
+            _failures.Add(failure);
         }
     }
 
     /// <summary>
     /// Fails unless a result is as near to the oracle's as the method promises. The choice of experts is the result's own, since ties may
-    /// go either way; their weights are the caller's or the oracle's, so that a router gone wrong cannot excuse the result.
+    /// go either way; their weights are the caller's or the oracle's, so that a router gone wrong cannot excuse the result. What is known of
+    /// a failure's cause is said of it.
     /// </summary>
-    public void RequireNumerics(LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null)
+    public void RequireNumerics(
+        LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null, Func<KnownMistake?>? diagnose = null)
     {
         OracleResult oracle = MoeOracle.Compute(
             layer.Config.Shape,
@@ -114,7 +118,10 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         double promised = layer.Method.Numerics.RelativeError;
         if (!(difference.RelativeError <= promised))
         {
-            Fail($"a relative error of at most {promised:0.0e0}{what}", $"{difference.RelativeError:0.0e0}, the largest difference {difference.MaxAbsError:0.0e0}");
+            string cause = diagnose?.Invoke() is { } mistake ? $": just what comes out where {mistake.Words}" : "";
+            Fail(
+                $"a relative error of at most {promised:0.0e0}{what}",
+                $"{difference.RelativeError:0.0e0}, the largest difference {difference.MaxAbsError:0.0e0}{cause}");
         }
     }
 
@@ -138,5 +145,5 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         }
     }
 
-    private string Where => _shape is null ? "no layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
+    private string Where => _shape is null ? "without a layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
 }

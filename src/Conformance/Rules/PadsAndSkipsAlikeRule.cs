@@ -30,7 +30,7 @@ internal sealed class PadsAndSkipsAlikeRule() : ConformanceRule(
 
         if (!applies && run.Reason.Length == 0)
         {
-            run.NotSupported("the method neither skips padding nor pads these layers, so there is one way only");
+            run.NotSupported("the method skips no padding, or none of these layers is padded: there is one way only");
         }
     }
 

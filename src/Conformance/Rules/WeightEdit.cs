@@ -57,5 +57,44 @@ internal static unsafe class WeightEdit
         }
     }
 
+    /// <summary>Each byte's two codes change places.</summary>
+    public static void SwapNibbles(MoeTensorView codes)
+    {
+        foreach (ref byte code in Bytes(codes))
+        {
+            code = (byte)((code << 4) | (code >> 4));
+        }
+    }
+
+    /// <summary>Each row's first scale in all of its blocks.</summary>
+    public static void RepeatFirstScale(MoeTensorView scales)
+    {
+        Span<byte> bytes = Bytes(scales);
+        for (int row = 0; row < bytes.Length; row += scales.Columns)
+        {
+            bytes.Slice(row, scales.Columns).Fill(bytes[row]);
+        }
+    }
+
+    /// <summary>Outputs 2i and 2i + 1 change places, with their scales and biases.</summary>
+    public static void SwapRowPairs(MoeExpertMatrix matrix)
+    {
+        SwapPairs(matrix.Values, (int)matrix.Values.RowStride);
+        SwapPairs(matrix.Scales, (int)matrix.Scales.RowStride);
+        SwapPairs(matrix.Bias, matrix.Bias.ElementType.ByteSize());
+    }
+
+    private static void SwapPairs(MoeTensorView view, int size)
+    {
+        Span<byte> bytes = Bytes(view);
+        byte[] first = new byte[size];
+        for (int at = 0; at < bytes.Length; at += 2 * size)
+        {
+            bytes.Slice(at, size).CopyTo(first);
+            bytes.Slice(at + size, size).CopyTo(bytes[at..]);
+            first.CopyTo(bytes[(at + size)..]);
+        }
+    }
+
     private static Span<byte> Bytes(MoeTensorView view) => new((void*)view.Address, checked((int)(view.Planes * view.PlaneStride)));
 }

@@ -40,6 +40,13 @@ internal sealed class LiveLayers(DeviceLosses losses, ILogger logger)
             if (!_isClosed)
             {
                 _layers.Add(layer, report);
+
+                // Its device may have been lost while it was made.
+                if (losses.Find(layer.Device) is string sentence)
+                {
+                    layer.Fail(new MoeException(MoeReason.ContextLost, sentence));
+                }
+
                 return;
             }
         }
@@ -52,7 +59,7 @@ internal sealed class LiveLayers(DeviceLosses losses, ILogger logger)
     public void Lose(MoeDevice device, MoeException exception)
     {
         losses.Add(device, exception.Message);
-        var failure = new MoeException(MoeReason.ContextLost, DeviceLosses.Sentence(device, exception.Message), exception);
+        var failure = new MoeException(MoeReason.ContextLost, losses.Find(device)!, exception);
         HostLog.DeviceLost(logger, failure.Message);
         foreach (MoeLayer layer in Snapshot(layer => layer.Device == device))
         {

@@ -273,8 +273,9 @@ public sealed class MoeLayer : IDisposable
     {
         if (exception.Reason == MoeReason.ContextLost)
         {
-            Fail(exception);
+            // The host tells all layers of the device the same; the first failure counts.
             DeviceLost?.Invoke(this, exception);
+            Fail(exception);
         }
     }
 

@@ -34,6 +34,9 @@ internal sealed class PluginContent
     /// <summary>SHA-256 over the paths and hashes of all files.</summary>
     public string Hash { get; }
 
+    /// <summary>Enough of <see cref="Hash"/> for people to tell two versions apart.</summary>
+    public string ShortHash => Hash[..12];
+
     /// <summary>Reads a folder.</summary>
     /// <exception cref="MoeException">It cannot be read, holds a link, a device or a pipe, or more than a plugin may.</exception>
     public static PluginContent Read(string folder)

@@ -49,7 +49,7 @@ internal sealed class PluginPipeline
     {
         _trust.CheckPlace(file);
         record.Source = PluginContent.Read(file.Folder);
-        return $"It holds {record.Source.Files.Count} files, {record.Source.ByteCount} bytes, {record.Source.Hash[..12]}.";
+        return $"It holds {record.Source.Files.Count} files, {record.Source.ByteCount} bytes, {record.Source.ShortHash}.";
     }
 
     private static string Inspect(PluginRecord record, PluginFile file, Action<string> checkId)

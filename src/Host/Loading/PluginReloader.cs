@@ -100,9 +100,13 @@ internal sealed class PluginReloader(
                 MoeReloadOutcome.Replaced,
                 next,
                 old is null || old.HasEnded
-                    ? $"{next.Id} {next.Version} is active now."
-                    : $"{next.Id} {next.Version} runs new layers; {old.Version} goes with its last layer.");
+                    ? $"{next.Id} {Build(next)} is active now."
+                    : $"{next.Id} {Build(next)} runs new layers; {Build(old)} goes with its last layer.");
     }
+
+    // While a plugin is worked on, its version stays; the hash is the one that moe backends --explain shows.
+    private static string Build(PluginRecord plugin) =>
+        plugin.Source is { } content ? $"{plugin.Version} ({content.ShortHash})" : plugin.Version;
 
     private void CheckId(string id, PluginRecord? old)
     {

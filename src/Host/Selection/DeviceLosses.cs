@@ -14,19 +14,21 @@ internal sealed class DeviceLosses
 
     public void Add(MoeDevice device, string because) => _lost.TryAdd(device, because);
 
+    /// <summary>What to tell people of a device; null where it is not lost.</summary>
+    public string? Find(MoeDevice device) => _lost.TryGetValue(device, out string? because) ? Sentence(device, because) : null;
+
     /// <summary>The candidate, refused if its device is lost.</summary>
     public MoeCandidate Judge(MoeCandidate candidate) =>
-        candidate is { IsEligible: true, Device: { } device } && _lost.TryGetValue(device, out string? because)
+        candidate is { IsEligible: true, Device: { } device } && Find(device) is { } sentence
             ? candidate with
             {
                 State = MoeCandidateState.Rejected,
                 Reason = MoeReason.ContextLost,
-                Message = Sentence(device, because),
+                Message = sentence,
                 Score = null,
             }
             : candidate;
 
-    /// <summary>What to tell people.</summary>
-    public static string Sentence(MoeDevice device, string because) =>
+    private static string Sentence(MoeDevice device, string because) =>
         $"The context of {device} is lost, and with it every layer on it; only a restart of the process recovers it. {because}";
 }

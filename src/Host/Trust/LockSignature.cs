@@ -37,6 +37,11 @@ internal static class LockSignature
     private static ECDsa Read(string key)
     {
         string path = Path.GetFullPath(key, AppContext.BaseDirectory);
+        if (!File.Exists(path))
+        {
+            throw new MoeException(MoeReason.Trust, $"{path}, which {MoeOptions.SectionName}:{nameof(MoeOptions.TrustKeys)} names, is not there.");
+        }
+
         WriteAccess.CheckWay(RealPath.Of(path));
         string pem = System.Text.Encoding.UTF8.GetString(PluginLock.ReadBytes(path, MaxByteCount));
         var result = ECDsa.Create();

@@ -36,5 +36,6 @@ public enum Lie
     IsNotDeterministic,
     SharesScratchBetweenWorkspaces,
     AllocatesInForward,
+    WaitsInForward,
     Leaks,
 }

@@ -6,6 +6,7 @@ namespace Moe.Plugins.Conformance.Tests.Liars;
 internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQuantMethod
 {
     private readonly float[]? _shared = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
+    private readonly HostMemory _memory = new();
     private int _calls;
     private byte[] _garbage = [];
 
@@ -15,7 +16,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
     public MoeNumerics Numerics { get; } = new() { RelativeError = 5e-3, Description = "float32", IsDeterministic = true };
 
-    public IMoeMemory Memory { get; } = new HostMemory();
+    public IMoeMemory Memory => _memory;
 
     public int RoundUpHiddenSize(int hiddenSize) => lie switch
     {
@@ -34,6 +35,27 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
     public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new LyingWorkspace(config, _shared);
 
     public void Forward(MoeForwardArguments arguments)
+    {
+        if (lie == Lie.WaitsInForward)
+        {
+            Memory.Synchronize(arguments.Stream);
+        }
+
+        if (arguments.Stream == 0)
+        {
+            Run(arguments);
+        }
+        else
+        {
+            Enqueue(arguments);
+        }
+    }
+
+    public void Dispose() => GC.KeepAlive(_garbage);
+
+    private void Enqueue(MoeForwardArguments arguments) => _memory.Enqueue(arguments.Stream, () => Run(arguments));
+
+    private void Run(MoeForwardArguments arguments)
     {
         var weights = (LyingWeights)arguments.Weights;
         var workspace = (LyingWorkspace)arguments.Workspace;
@@ -60,8 +82,6 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
         workspace.Forwards += tokens > 0 ? 1 : 0;
     }
-
-    public void Dispose() => GC.KeepAlive(_garbage);
 
     private static int Aligned(int size) => (size + 127) / 128 * 128;
 

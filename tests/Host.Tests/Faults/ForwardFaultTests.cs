@@ -29,8 +29,9 @@ public sealed class ForwardFaultTests
 
         MoePluginException lost = Assert.Throws<MoePluginException>(() => Fail(first));
         Assert.Equal(MoeReason.ContextLost, lost.Reason);
-        Assert.Same(lost, first.Failure);
-        Assert.Contains("only a restart of the process recovers it", second.Failure!.Message, StringComparison.Ordinal);
+        Assert.Same(lost, first.Failure!.InnerException);
+        Assert.Contains("only a restart of the process recovers it", first.Failure.Message, StringComparison.Ordinal);
+        Assert.Equal(first.Failure.Message, second.Failure!.Message);
 
         // No backend is called any more: one row would have done no harm.
         MoeException again = Assert.Throws<MoeException>(() => WorkingFolder.Run(second));

@@ -7,7 +7,7 @@ internal sealed unsafe class HostMemory : IMoeMemory, IDisposable
 {
     private readonly Dictionary<nint, long> _blocks = [];
 
-    public MoeDevice Device => MoeDevice.Cpu;
+    public MoeDevice Device { get; init; } = MoeDevice.Cpu;
 
     public int BlockCount => _blocks.Count;
 

@@ -17,6 +17,9 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
     /// <summary>Runs inside of a forward.</summary>
     public Action? DuringForward { get; init; }
 
+    /// <summary>Runs while the weights are made.</summary>
+    public Action? DuringWeights { get; init; }
+
     public MoeNumerics Numerics { get; } = new() { RelativeError = 0, Description = "doubles" };
 
     public IMoeMemory Memory => memory;
@@ -32,6 +35,7 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
         CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        DuringWeights?.Invoke();
         return Fails is null ? new Block(memory, 1000) : throw Fails;
     }
 

@@ -1,0 +1,104 @@
+using System.IO.Compression;
+using System.Reflection.PortableExecutable;
+using System.Xml.Linq;
+
+namespace Moe.Plugins.Packages.Tests;
+
+/// <summary>What is in the packages.</summary>
+public sealed class ContentTests(PackedPackages packages)
+{
+    private static readonly string[] Libraries =
+    [
+        "Moe.Plugins.Abstractions", "Moe.Plugins.Checkpoints", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit", "Moe.Plugins.Cuda",
+        "Moe.Plugins.Host", "Moe.Plugins.Kernels",
+    ];
+
+    private static readonly string[] Others = ["Moe.Plugins.Cli", "Moe.Plugins.Templates"];
+
+    public static TheoryData<string> LibraryIds => [.. Libraries];
+
+    public static TheoryData<string> Ids => [.. Libraries, .. Others];
+
+    [Fact]
+    public void One_command_packs_these_and_nothing_else()
+    {
+        IEnumerable<string> ids = Directory.GetFiles(packages.Folder).Select(file => Nuspec(file).Element("id")!.Value);
+
+        Assert.Equal(Libraries.Concat(Others).Order(StringComparer.Ordinal), ids.Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void A_package_says_what_it_is(string id)
+    {
+        string file = packages.PackageFile(id);
+        using ZipArchive zip = ZipFile.OpenRead(file);
+        Dictionary<string, string> said = Nuspec(file).Elements().ToDictionary(element => element.Name.LocalName, element => element.Value);
+
+        Assert.True(zip.GetEntry(said["readme"])!.Length > 1000);
+        Assert.True(zip.GetEntry(said["icon"])!.Length > 100);
+        Assert.Equal("MIT", said["license"]);
+        Assert.True(said["description"].Length > 40, said["description"]);
+        Assert.NotEqual("", said["tags"]);
+    }
+
+    [Theory]
+    [MemberData(nameof(LibraryIds))]
+    public void A_library_comes_with_its_documentation_and_symbols(string id)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(packages.PackageFile(id));
+        string library = Assert.Single(zip.Entries, entry => entry.FullName.StartsWith("lib/", StringComparison.Ordinal) && entry.Name.EndsWith(".dll", StringComparison.Ordinal)).FullName;
+        Assert.Equal($"lib/net10.0/{id}.dll", library);
+
+        using Stream documentation = zip.GetEntry(Path.ChangeExtension(library, ".xml"))!.Open();
+        Assert.NotEmpty(XDocument.Load(documentation).Descendants("summary"));
+
+        // Symbols are in the library itself, and no package of symbols has to be found for them.
+        using var image = new PEReader(Read(zip.GetEntry(library)!));
+        DebugDirectoryEntryType[] kinds = [.. image.ReadDebugDirectory().Select(entry => entry.Type)];
+        Assert.Contains(DebugDirectoryEntryType.EmbeddedPortablePdb, kinds);
+        Assert.Contains(DebugDirectoryEntryType.Reproducible, kinds);
+    }
+
+    [Fact]
+    public async Task What_is_packed_again_is_the_same_package()
+    {
+        string again = Path.Combine(await packages.MakeFolderAsync("again"), "packages");
+
+        await PackedPackages.PackAsync(Path.Combine("src", "Host"), again);
+
+        byte[] first = await File.ReadAllBytesAsync(packages.PackageFile("Moe.Plugins.Host"), TestContext.Current.CancellationToken);
+        byte[] second = await File.ReadAllBytesAsync(Assert.Single(Directory.GetFiles(again)), TestContext.Current.CancellationToken);
+        Assert.True(
+            first.AsSpan().SequenceEqual(second),
+            "the packages differ in their bytes; an SDK before 10.0.400 may write the time of packing into them");
+    }
+
+    [Fact]
+    public void The_tool_carries_the_backends_and_one_sample()
+    {
+        using ZipArchive zip = ZipFile.OpenRead(packages.PackageFile("Moe.Plugins.Cli"));
+        string[] files = [.. zip.Entries.Select(entry => entry.FullName)];
+
+        Assert.All(["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"], id => Assert.Contains($"tools/net10.0/any/plugins/{id}/{id}.dll", files));
+        Assert.Single(files, file => file.EndsWith(".safetensors", StringComparison.Ordinal));
+    }
+
+    private static MemoryStream Read(ZipArchiveEntry entry)
+    {
+        var bytes = new MemoryStream();
+        using Stream stream = entry.Open();
+        stream.CopyTo(bytes);
+        bytes.Position = 0;
+        return bytes;
+    }
+
+    // Without the namespace, which says nothing here and differs between versions of the format.
+    private static XElement Nuspec(string file)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(file);
+        using Stream stream = zip.Entries.Single(entry => entry.Name.EndsWith(".nuspec", StringComparison.Ordinal)).Open();
+        XElement metadata = XDocument.Load(stream).Root!.Elements().Single();
+        return new XElement("metadata", metadata.Elements().Select(element => new XElement(element.Name.LocalName, element.Value)));
+    }
+}
