@@ -22,7 +22,12 @@ public sealed class ReloadTests
         await using MoeHost host = folder.Drop.Load();
         using MoeLayer old = WorkingFolder.CreateLayer(host);
         using var stop = new CancellationTokenSource();
-        Task<int> forwards = Task.Run(() => RunUntil(old, stop.Token), TestContext.Current.CancellationToken);
+        using var begun = new ManualResetEventSlim();
+
+        // A thread of its own: the pool's may all be busy with other tests.
+        Task<int> forwards = Task.Factory.StartNew(
+            () => RunUntil(old, begun, stop.Token), TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        begun.Wait(TestContext.Current.CancellationToken);
 
         for (int version = 2; version <= 4; version++)
         {
@@ -193,11 +198,12 @@ public sealed class ReloadTests
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static int RunUntil(MoeLayer layer, CancellationToken stop)
+    private static int RunUntil(MoeLayer layer, ManualResetEventSlim begun, CancellationToken stop)
     {
         int count = 0;
         while (!stop.IsCancellationRequested)
         {
+            begun.Set();
             Assert.Equal(1, WorkingFolder.Run(layer));
             count++;
         }
