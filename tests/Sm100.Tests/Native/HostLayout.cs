@@ -1,3 +1,5 @@
+using Moe.Plugins.Tests;
+
 namespace Moe.Plugins.Sm100.Tests;
 
 /// <summary><c>native_layout.cuh</c>, compiled for the host.</summary>

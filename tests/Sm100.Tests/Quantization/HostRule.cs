@@ -1,3 +1,5 @@
+using Moe.Plugins.Tests;
+
 namespace Moe.Plugins.Sm100.Tests;
 
 /// <summary><c>mxfp8_rule.cuh</c>, compiled for the host.</summary>

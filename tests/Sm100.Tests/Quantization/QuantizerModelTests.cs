@@ -1,3 +1,5 @@
+using Moe.Plugins.Tests;
+
 namespace Moe.Plugins.Sm100.Tests;
 
 /// <summary>The kernel's own code on threads of the host against the reference, bit for bit: what can be said of it without a device.</summary>

@@ -1,17 +1,20 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Sm100.Tests;
+namespace Moe.Plugins.Tests;
 
 /// <summary>Device code as a host compiler makes it, run where there is no device.</summary>
-internal sealed class HostLibrary : IDisposable
+internal sealed partial class HostLibrary : IDisposable
 {
     private const string Compiler = "/usr/bin/g++";
 
     /// <summary>The headers of instructions, which <c>host_ptx.cuh</c> stands in for.</summary>
-    private static readonly string[] InstructionHeaders = ["ptx.cuh", "types.cuh", "mbarrier.cuh", "tma.cuh"];
+    private static readonly string[] InstructionHeaders = ["ptx.cuh", "types.cuh", "mbarrier.cuh", "tma.cuh", "wgmma.cuh"];
+
+    private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh"];
 
     private const string Prologue =
         """
@@ -55,10 +58,13 @@ internal sealed class HostLibrary : IDisposable
             Write(folder, header, "#include \"host_ptx.cuh\"\n");
         }
 
-        Write(folder, "host_ptx.cuh", Source("host_ptx.cuh").Text);
+        foreach (string header in ModelHeaders)
+        {
+            Write(folder, header, Source(header).Text);
+        }
 
         // Dynamic shared memory has no like in C++.
-        Write(folder, file, source.Text.Replace("extern __shared__ __align__(128) char shared[];", "char* shared = shared_memory;", StringComparison.Ordinal));
+        Write(folder, file, DynamicShared().Replace(source.Text, "char* $1 = shared_memory;"));
         return Build(folder, exports);
     }
 
@@ -69,6 +75,9 @@ internal sealed class HostLibrary : IDisposable
         NativeLibrary.Free(_library);
         _folder.Delete(recursive: true);
     }
+
+    [GeneratedRegex(@"extern __shared__ (?:__align__\(\d+\) )?char (\w+)\[\];")]
+    private static partial Regex DynamicShared();
 
     private static KernelSource Source(string file) =>
         KernelSource.FromResources(file, typeof(HostLibrary).Assembly, typeof(KernelUnit).Assembly);

@@ -1,0 +1,180 @@
+using System.Text;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Kernels.Tests;
+
+/// <summary>The MXFP4 products' own code, on a model of a thread block with its barriers, copies and matrix instructions, against float64.</summary>
+public sealed unsafe class Mxfp4ProductTests
+{
+    private const int Experts = 4;
+    private const int Hidden = 160;
+    private const int Intermediate = 736;
+    private const float Alpha = 1.702f;
+    private const float Limit = 7;
+    private const ushort Untouched = 0x7FFF;
+
+    private const string Grouped =
+        """
+        extern "C" void run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
+                            const int* sorted, int weight_rows, int depth, int experts, int columns)
+        {
+            const i64 steps = ceil_div(depth, kGroupDepth), count = weight_rows / kGroupRows, row = depth * 2;
+            Mxfp4GroupedParameters p = {};
+            p.weight = {groups, {136, steps, count, experts}, {kGroupBytes, steps * kGroupBytes, count * steps * kGroupBytes}, {136, kSteps, kRows / 16, 1}, 4, 4, 0};
+            p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
+            p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};
+            p.bias = bias, p.factor = factor, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
+            p.rows = weight_rows, p.depth = depth, p.experts = experts, p.alpha = 1.702f, p.limit = 7, p.up_bias = 1;
+            gridDim = {2, 1};
+            for (int b = 0; b < gridDim.x; b++)
+            {
+                run_block(kThreads, [=] {
+                    blockIdx = {b, 0};
+                    is_second ? MOE_EXPAND(moe_mxfp4_product2, MOE_TOKENS)(p) : MOE_EXPAND(moe_mxfp4_product1, MOE_TOKENS)(p);
+                });
+            }
+        }
+        """;
+
+    private const string Mma =
+        """
+        extern "C" void run(int is_second, u8* groups, const float* factor, const float* bias, u16* rows, int pairs, u16* out, const int* offsets,
+                            const int* sorted, int weight_rows, int depth, int experts, int columns)
+        {
+            std::vector<int4> blocks;
+            for (int e = 0; e < experts; e++)
+            {
+                for (int first = offsets[e]; first < offsets[e + 1]; first += kTokens)
+                {
+                    blocks.push_back({e, first, min(kTokens, offsets[e + 1] - first), 0});
+                }
+            }
+
+            const int count = (int)blocks.size();
+            std::vector<int> in_order(pairs);
+            for (int i = 0; i < pairs; i++)
+            {
+                in_order[i] = i;
+            }
+
+            // The first product finds rows by itself: here they are in order already.
+            const Mxfp4MmaParameters p = {groups, factor, bias, rows, out, is_second ? sorted : in_order.data(), blocks.data(), &count, depth, columns,
+                                          weight_rows, depth, 1, 1.702f, 7, 1};
+            gridDim = {2, 1};
+            for (int b = 0; b < gridDim.x; b++)
+            {
+                run_block(kThreads, [=] {
+                    blockIdx = {b, 0};
+                    is_second ? moe_mxfp4_mma_product2(p) : moe_mxfp4_mma_product1(p);
+                });
+            }
+        }
+        """;
+
+    public static TheoryData<string> Products() => [.. Units().Select(unit => unit.ToString())];
+
+    [Theory]
+    [MemberData(nameof(Products))]
+    public void Every_tile_of_every_expert_is_the_products(string unit)
+    {
+        KernelUnit chosen = Assert.Single(Units(), candidate => candidate.ToString() == unit);
+        int tileTokens = chosen.Defines.Where(define => define.StartsWith("MOE_TOKENS=", StringComparison.Ordinal))
+            .Select(define => int.Parse(define.AsSpan(11), provider: null)).SingleOrDefault(64);
+
+        // None, few, a tile and a bit more than fills the next ones, and one.
+        int[] counts = [0, 5, tileTokens + 11, 1];
+        using HostLibrary library = Compile(chosen);
+        Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125), counts, isSecond: false);
+        Run(library, PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119), counts, isSecond: true);
+    }
+
+    private static IEnumerable<KernelUnit> Units() => Mxfp4Products
+        .Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16)
+        .Where(unit => unit.File is "mxfp4_prefill.cu" or "mxfp4_mma.cu");
+
+    private static HostLibrary Compile(KernelUnit unit)
+    {
+        var text = new StringBuilder();
+        foreach (string define in unit.Defines)
+        {
+            text.AppendLine($"#define {define.Replace('=', ' ')}");
+        }
+
+        text.AppendLine($"#include \"{unit.File}\"").Append(unit.File == "mxfp4_mma.cu" ? Mma : Grouped);
+        return HostLibrary.CompileBlock(unit.File, text.ToString());
+    }
+
+    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond)
+    {
+        int pairs = counts.Sum();
+        int columns = isSecond ? matrix.Rows : matrix.Rows / 2;
+        var random = new Random(pairs);
+        int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
+        int[] sorted = [.. Enumerable.Range(0, pairs)];
+        random.Shuffle(sorted);
+        ushort[] input = [.. Enumerable.Range(0, pairs * matrix.Depth).Select(_ => ToBf16((float)(random.NextDouble() - 0.5)))];
+        float[] bias = [.. Enumerable.Range(0, Experts * matrix.Rows).Select(_ => (float)random.NextDouble())];
+
+        // A row before and one behind what may be written.
+        ushort[] output = new ushort[(pairs + 2) * columns];
+        Array.Fill(output, Untouched);
+
+        var run = (delegate* unmanaged<int, byte*, float*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, void>)library.Export("run");
+        bool hasFactors = matrix.Factors.Any(factor => factor != 1);
+        fixed (byte* groups = matrix.Groups)
+        {
+            fixed (float* factors = matrix.Factors, b = bias)
+            {
+                fixed (ushort* x = input, y = output)
+                {
+                    fixed (int* first = offsets, order = sorted)
+                    {
+                        run(
+                            isSecond ? 1 : 0, groups, hasFactors ? factors : null, isSecond ? null : b, x, pairs, y + columns, first, order,
+                            matrix.Rows, matrix.Depth, Experts, columns);
+                    }
+                }
+            }
+        }
+
+        Assert.Equal(-1, output.AsSpan(0, columns).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, output.AsSpan((pairs + 1) * columns).IndexOfAnyExcept(Untouched));
+        double[] row = new double[matrix.Depth];
+        for (int place = 0; place < pairs; place++)
+        {
+            int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
+            for (int i = 0; i < row.Length; i++)
+            {
+                row[i] = FromBf16(input[(place * matrix.Depth) + i]);
+            }
+
+            ReadOnlySpan<ushort> actual = output.AsSpan(((isSecond ? sorted[place] : place) + 1) * columns, columns);
+            for (int column = 0; column < columns; column++)
+            {
+                double expected = isSecond
+                    ? matrix.Multiply(expert, column, row)
+                    : Activate(
+                        matrix.Multiply(expert, 2 * column, row) + bias[(expert * matrix.Rows) + (2 * column)],
+                        matrix.Multiply(expert, (2 * column) + 1, row) + bias[(expert * matrix.Rows) + (2 * column) + 1]);
+                Assert.True(
+                    Math.Abs(FromBf16(actual[column]) - expected) <= (Math.Abs(expected) / 256) + 1e-3,
+                    $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {FromBf16(actual[column])}, expected {expected}");
+            }
+        }
+    }
+
+    private static double Activate(double gate, double up)
+    {
+        gate = Math.Min(gate, Limit);
+        return (Math.Clamp(up, -Limit, Limit) + 1) * gate / (1 + Math.Exp(-Alpha * gate));
+    }
+
+    private static ushort ToBf16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    private static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+}

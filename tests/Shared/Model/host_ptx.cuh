@@ -1,0 +1,322 @@
+// Stands in for the kernels' instructions where a host compiler takes them: each thread of a block is a context of one thread of the host, which
+// goes on where another waits, in an order that is random and always the same. What a warp does together they do through memory, in lockstep.
+// What no test runs is declared alone.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <vector>
+#include <ucontext.h>
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __grid_constant__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __align__(n)
+
+struct uint2 { u32 x, y; };
+struct uint4 { u32 x, y, z, w; };
+struct int4 { int x, y, z, w; };
+struct float2 { float x, y; };
+struct float4 { float x, y, z, w; };
+struct dim { int x, y; };
+
+inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
+inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+inline u32 __float_as_uint(float v) { u32 bits; std::memcpy(&bits, &v, 4); return bits; }
+inline float __uint_as_float(u32 bits) { float v; std::memcpy(&v, &bits, 4); return v; }
+inline float __expf(float v) { return std::exp(v); }
+inline float __fdividef(float a, float b) { return a / b; }
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a < b ? b : a; }
+inline u32 max(u32 a, u32 b) { return a < b ? b : a; }
+inline u32 __funnelshift_l(u32 low, u32 high, int by) { return (u32)(((u64)high << 32 | low) << by >> 32); }
+inline u32 __funnelshift_r(u32 low, u32 high, int by) { return (u32)(((u64)high << 32 | low) >> by); }
+
+template <typename T>
+inline T ceil_div(T a, T b)
+{
+    return (a + b - 1) / b;
+}
+
+inline u32 __byte_perm(u32 low, u32 high, u32 selector)
+{
+    const u64 bytes = low | (u64)high << 32;
+    u32 result = 0;
+    for (int i = 0; i < 4; i++)
+    {
+        result |= (u32)(bytes >> (selector >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+    }
+
+    return result;
+}
+
+// ---- a thread block
+
+inline dim threadIdx, blockIdx;
+inline dim gridDim = {1, 1};
+
+/// Shared addresses are offsets from here.
+inline char shared_memory[232448];
+
+/// Shows whether anything has happened since the threads were last asked.
+inline u64 progress;
+
+struct Meeting
+{
+    int expected, arrived = 0;
+    u32 count = 0;
+
+    explicit Meeting(int threads) : expected(threads) {}
+    void arrive_and_wait();
+};
+
+struct Warp
+{
+    Meeting barrier{32};
+    u32 words[32];
+    u32 operands[32][6];
+    u16* rows[32];
+};
+
+struct Fiber
+{
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+    bool is_done = false;
+};
+
+struct Block
+{
+    explicit Block(int threads) : all(threads), warps(threads / 32), named(16, Meeting(128)), fibers(threads) {}
+
+    Meeting all;
+    std::vector<Warp> warps;
+    std::vector<Meeting> named;
+    std::vector<Fiber> fibers;
+    std::function<void()> body;
+    std::vector<std::function<void()>> copies;  // under way
+    ucontext_t scheduler;
+};
+
+inline Block* block;
+
+/// Lets others go on.
+inline void yield()
+{
+    swapcontext(&block->fibers[threadIdx.x].context, &block->scheduler);
+}
+
+inline void Meeting::arrive_and_wait()
+{
+    const u32 own = count;
+    if (++arrived == expected)
+    {
+        arrived = 0;
+        count++;
+        progress++;
+    }
+
+    while (count == own)
+    {
+        yield();
+    }
+}
+
+inline void run_fiber()
+{
+    block->body();
+    block->fibers[threadIdx.x].is_done = true;
+    progress++;
+    yield();
+}
+
+/// Runs a function on each thread of a block, whose named barriers are of 128 threads. Shared memory begins as bytes that are NaN in any format.
+/// Where all wait for ever, says so and leaves them.
+template <typename TBody>
+void run_block(int threads, const TBody& body)
+{
+    constexpr int kStackBytes = 1 << 17;
+    std::memset(shared_memory, 0xff, sizeof(shared_memory));
+    Block here(threads);
+    block = &here;
+    here.body = body;
+    std::vector<int> order(threads);
+    for (int i = 0; i < threads; i++)
+    {
+        order[i] = i;
+        Fiber& fiber = here.fibers[i];
+        getcontext(&fiber.context);
+        fiber.stack.reset(new char[kStackBytes]);
+        fiber.context.uc_stack.ss_sp = fiber.stack.get();
+        fiber.context.uc_stack.ss_size = kStackBytes;
+        makecontext(&fiber.context, run_fiber, 0);
+    }
+
+    // Some warps are several times as slow as others.
+    std::minstd_rand random(threads + blockIdx.x);
+    std::vector<u32> pace(threads / 32);
+    for (u32& one : pace)
+    {
+        one = 1 + random() % 8;
+    }
+
+    for (int idle = 0, running = threads; running > 0 && idle < 4;)
+    {
+        const u64 before = progress;
+        for (size_t i = 0; i < here.copies.size(); i++)
+        {
+            if (random() % 2 == 0 || idle > 0)
+            {
+                here.copies[i]();
+                here.copies.erase(here.copies.begin() + i--);
+            }
+        }
+
+        std::shuffle(order.begin(), order.end(), random);
+        running = 0;
+        for (int i : order)
+        {
+            if (!here.fibers[i].is_done && (idle > 0 || random() % 8 < pace[i / 32]))
+            {
+                threadIdx.x = i;
+                swapcontext(&here.scheduler, &here.fibers[i].context);
+            }
+
+            running += !here.fibers[i].is_done;
+        }
+
+        idle = progress == before ? idle + 1 : 0;
+        if (idle == 4)
+        {
+            std::fprintf(stderr, "%d of %d threads of a block wait for ever\n", running, threads);
+        }
+    }
+}
+
+inline void named_barrier(int id, int)
+{
+    block->named[id].arrive_and_wait();
+}
+
+inline void __syncthreads()
+{
+    block->all.arrive_and_wait();
+}
+
+inline void __syncwarp()
+{
+    block->warps[threadIdx.x / 32].barrier.arrive_and_wait();
+}
+
+/// What the lane `from` has for v.
+inline u32 of_lane(u32 v, int from)
+{
+    Warp& warp = block->warps[threadIdx.x / 32];
+    warp.words[threadIdx.x % 32] = v;
+    warp.barrier.arrive_and_wait();
+    const u32 other = warp.words[from];
+    warp.barrier.arrive_and_wait();
+    return other;
+}
+
+inline u32 __shfl_sync(u32, u32 v, int lane) { return of_lane(v, lane); }
+inline u32 __shfl_xor_sync(u32, u32 v, int mask) { return of_lane(v, threadIdx.x % 32 ^ mask); }
+inline u32 __shfl_up_sync(u32, u32 v, int by) { return of_lane(v, max(threadIdx.x % 32 - by, 0)); }
+
+inline u32 __reduce_max_sync(u32 mask, u32 v)
+{
+    for (int i = 1; i < 32; i *= 2)
+    {
+        v = max(v, __shfl_xor_sync(mask, v, i));
+    }
+
+    return v;
+}
+
+inline void wait_for_previous_launch() {}
+inline void allow_next_launch() {}
+inline int load_coherent(const int* p) { return *p; }
+inline uint4 load_readonly(const void* p) { uint4 v; std::memcpy(&v, p, 16); return v; }
+
+inline int4 load_coherent(const int4* p) { return *p; }
+
+inline u32 shared_address(const void* p)
+{
+    return (u32)((const char*)p - shared_memory);
+}
+
+// ---- BF16
+
+inline u32 to_bf16(float v)
+{
+    const u32 bits = __float_as_uint(v);
+    return std::isnan(v) ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+inline float from_bf16(u32 bits)
+{
+    return __uint_as_float(bits << 16);
+}
+
+inline u32 pack_bf16(float low, float high)
+{
+    return to_bf16(low) | to_bf16(high) << 16;
+}
+
+inline u16 float_to_bf16(float v)
+{
+    return (u16)to_bf16(v);
+}
+
+template <typename TOperation>
+inline u32 of_both(u32 a, u32 b, const TOperation& operation)
+{
+    return operation(a & 0xffff, b & 0xffff) | operation(a >> 16, b >> 16) << 16;
+}
+
+inline u32 multiply_bf16x2(u32 a, u32 b)
+{
+    return of_both(a, b, [](u32 x, u32 y) { return to_bf16(from_bf16(x) * from_bf16(y)); });
+}
+
+/// PTX ISA, max.bf16x2: of a number and NaN the number.
+inline u32 max_bf16x2(u32 a, u32 b)
+{
+    return of_both(a, b, [](u32 x, u32 y) {
+        const bool is_x = std::isnan(from_bf16(y)) || from_bf16(x) > from_bf16(y);
+        return std::isnan(from_bf16(x)) && std::isnan(from_bf16(y)) ? 0x7fffu : is_x ? x : y;
+    });
+}
+
+inline u32 min_bf16x2(u32 a, u32 b)
+{
+    return of_both(a, b, [](u32 x, u32 y) {
+        const bool is_x = std::isnan(from_bf16(y)) || from_bf16(x) < from_bf16(y);
+        return std::isnan(from_bf16(x)) && std::isnan(from_bf16(y)) ? 0x7fffu : is_x ? x : y;
+    });
+}
+
+// ---- what other parts of the sources call, and no test runs
+
+void __threadfence();
+int atomicAdd(int*, int);
+int add_release(int*, int);
+
+#include "host_copies.cuh"
+#include "host_matrix.cuh"
