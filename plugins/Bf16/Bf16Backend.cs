@@ -29,7 +29,7 @@ internal sealed class Bf16Backend(IMoePluginContext context) : CudaBackend(conte
         }
 
         bool isNative = request.Shape.WeightFormat == MoeWeightFormat.BFloat16;
-        string kernels = device!.Architecture.Number == WgmmaProducts.ArchitectureNumber
+        string kernels = WgmmaProducts.RunOn(device!.Architecture)
             ? "tuned for this device"
             : $"compiled for {device.Architecture}, on which they have not been timed";
         return MoeProbeResult.Supported(

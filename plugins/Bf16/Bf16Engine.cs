@@ -18,7 +18,7 @@ internal sealed class Bf16Engine
         using CudaContextScope scope = library.Context.MakeCurrent();
         _routing = new LayerRouting(library, shape);
         _decode = new DecodeProducts(library, _routing.Kernels, shape);
-        _prefill = library.Context.Device.Architecture.Number == WgmmaProducts.ArchitectureNumber
+        _prefill = WgmmaProducts.RunOn(library.Context.Device)
             ? new WgmmaProducts(library, _routing.Kernels, shape)
             : new MmaProducts(library, _routing.Kernels, shape);
     }
@@ -33,7 +33,7 @@ internal sealed class Bf16Engine
         CudaInstruments.Unit,
         CudaMoeMemory.Unit,
         .. DecodeVariant.For(DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
-        architecture.Number == WgmmaProducts.ArchitectureNumber ? WgmmaProducts.Unit : MmaProducts.Unit,
+        .. WgmmaProducts.RunOn(architecture) ? WgmmaProducts.Units : [MmaProducts.Unit],
     ];
 
     /// <summary>Enqueues one batch.</summary>

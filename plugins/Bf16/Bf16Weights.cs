@@ -11,6 +11,11 @@ internal sealed class Bf16Weights : IMoeWeights
         Router = source.RouterWeight.IsEmpty ? null : new RouterTensors(context, source, shape);
         GateUp = new Bf16Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
         Down = new Bf16Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
+        if (WgmmaProducts.RunOn(context.Device))
+        {
+            GateUpTiles = WgmmaTiles.OfGateUp(GateUp, shape.ExpertCount);
+            DownTiles = WgmmaTiles.OfDown(Down, shape.ExpertCount);
+        }
     }
 
     /// <summary>Null where the checkpoint has none: the caller routes.</summary>
@@ -19,6 +24,12 @@ internal sealed class Bf16Weights : IMoeWeights
     public Bf16Matrix GateUp { get; }
 
     public Bf16Matrix Down { get; }
+
+    /// <summary>Where <see cref="WgmmaProducts"/> run.</summary>
+    public CudaTensorMap GateUpTiles { get; }
+
+    /// <summary>Where <see cref="WgmmaProducts"/> run.</summary>
+    public CudaTensorMap DownTiles { get; }
 
     public long ByteCount => (Router?.ByteCount ?? 0) + GateUp.ByteCount + Down.ByteCount;
 

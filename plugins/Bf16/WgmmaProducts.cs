@@ -6,19 +6,12 @@ namespace Moe.Plugins.Bf16;
 /// <summary>The products for many tokens an expert on sm_90a: <c>prefill.cu</c>.</summary>
 internal sealed class WgmmaProducts : IExpertProducts
 {
-    /// <summary>Compute capability that the kernels are for, and no other: 9.0.</summary>
-    public const int ArchitectureNumber = 90;
-
     /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>
-    private const int SharedBytes = 205904;
+    private const int SharedBytes = 201808;
     private const int Threads = 512;
 
-    /// <summary>Boxes of a copy, in elements: 64 inputs are the 128 bytes of a swizzled row, 192 weight rows a tile, 32 tokens.</summary>
-    private const int DepthBox = 64;
-    private const int RowBox = 192;
-    private const int TokenBox = 32;
-
     private readonly RoutingKernels _routing;
+    private readonly RowGather _gather;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
@@ -28,6 +21,7 @@ internal sealed class WgmmaProducts : IExpertProducts
     public WgmmaProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
     {
         _routing = routing;
+        _gather = new RowGather(library, routing);
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
@@ -35,29 +29,36 @@ internal sealed class WgmmaProducts : IExpertProducts
         _product2 = library.Get(Unit, "moe_bf16_prefill_product2", SharedBytes);
     }
 
-    public static KernelUnit Unit { get; } = new("prefill.cu");
+    /// <summary>Every source.</summary>
+    public static IEnumerable<KernelUnit> Units => [Unit, RowGather.Unit];
+
+    private static KernelUnit Unit { get; } = new("prefill.cu");
+
+    /// <summary>Whether the kernels are for an architecture: 9.0, and no other.</summary>
+    public static bool RunOn(CudaArchitecture architecture) => architecture is { Major: 9, Minor: 0 };
+
+    /// <summary>Whether they are for a device.</summary>
+    public static bool RunOn(CudaDevice device) => RunOn(device.Architecture);
 
     // The kernels make their own tiles from the experts' offsets.
-    public int BlockRows(int tokens) => RowBox;
+    public int BlockRows(int tokens) => WgmmaTiles.Rows;
 
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
+        // The partial results of the second product take the gathered rows' place, which nobody reads any more by then.
+        _gather.Run(rows, _shape, workspace.Routing, workspace.Partial, stream);
         CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, SharedBytes);
-        CudaTensorMap act = ActMap(workspace);
         var parameters = new GroupedParameters
         {
-            Weight = GateUpMap(weights.GateUp),
-            Act = act,
-            X = rows.Address,
+            Weight = weights.GateUpTiles,
+            Tokens = workspace.GatheredRows,
             Bias = weights.GateUp.Bias,
             Out = workspace.Act,
             ExpertOffsets = workspace.Routing.ExpertOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
-            XStride = rows.Stride,
             OutStride = _shape.IntermediateSize,
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,
-            TopK = _shape.TopK,
             Experts = _shape.ExpertCount,
             Alpha = _activation.Alpha,
             Limit = _activation.Limit,
@@ -65,51 +66,14 @@ internal sealed class WgmmaProducts : IExpertProducts
         };
         _product1.Launch(launch, stream, in parameters);
 
-        parameters.Weight = DownMap(weights.Down);
-        parameters.X = 0;
+        parameters.Weight = weights.DownTiles;
+        parameters.Tokens = workspace.ActRows;
         parameters.Bias = 0;
         parameters.Out = workspace.Partial;
-        parameters.XStride = 0;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Inputs;
         _product2.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: true);
     }
-
-    /// <summary>
-    /// [experts, rows, inputs] seen as [experts, rows / 16, gate or up, 8, inputs]: the copy parts gates from ups, so that both of a
-    /// neuron come out in one thread.
-    /// </summary>
-    private CudaTensorMap GateUpMap(Bf16Matrix matrix)
-    {
-        ulong row = (ulong)matrix.Inputs * sizeof(ushort);
-        return CudaTensorMap.Tiled(
-            CudaTensorMapDataType.BFloat16,
-            matrix.Weight,
-            [(ulong)matrix.Inputs, 8, 2, (ulong)matrix.Rows / 16, (ulong)_shape.ExpertCount],
-            [2 * row, row, 16 * row, (ulong)matrix.Rows * row],
-            [DepthBox, 8, 2, RowBox / 16, 1],
-            CudaTensorMapSwizzle.Swizzle128B);
-    }
-
-    private CudaTensorMap DownMap(Bf16Matrix matrix)
-    {
-        ulong row = (ulong)matrix.Inputs * sizeof(ushort);
-        return CudaTensorMap.Tiled(
-            CudaTensorMapDataType.BFloat16,
-            matrix.Weight,
-            [(ulong)matrix.Inputs, (ulong)matrix.Rows, (ulong)_shape.ExpertCount],
-            [row, (ulong)matrix.Rows * row],
-            [DepthBox, RowBox, 1],
-            CudaTensorMapSwizzle.Swizzle128B);
-    }
-
-    private CudaTensorMap ActMap(Bf16Workspace workspace) => CudaTensorMap.Tiled(
-        CudaTensorMapDataType.BFloat16,
-        workspace.Act,
-        [(ulong)_shape.IntermediateSize, (ulong)workspace.MaxPairs],
-        [(ulong)_shape.IntermediateSize * sizeof(ushort)],
-        [DepthBox, TokenBox],
-        CudaTensorMapSwizzle.Swizzle128B);
 }

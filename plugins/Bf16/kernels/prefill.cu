@@ -2,10 +2,10 @@
 //
 // A tile is 192 weight rows (2880 = 15 × 192) by up to 256 tokens of one expert: the weights are the rows of the warpgroup's matrix
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
-// warpgroups compute 64 rows each, a fourth fills three shared-memory stages of 64 values of the inner dimension: weights by the copy
-// engine, tokens by 16-byte copies of gathered rows (first product) or by the copy engine (second). Thread blocks stay and take every
-// gridDim.x-th tile; tiles of one expert are neighbours and those of one weight stripe next to each other, so that what they share
-// comes from L2.
+// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
+// engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
+// launch before, so the first stages' weights are fetched before waiting for it. Thread blocks stay and take every gridDim.x-th tile; tiles of
+// one expert are neighbours and those of one weight stripe next to each other, so that what they share comes from L2.
 //
 // Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
 #include "grouped.cuh"
@@ -18,34 +18,28 @@ namespace
 constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kStages = 3, kThreads = 128 * (kGroups + 1);
 constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
-constexpr int kTokenBox = 32;                       // tokens a copy of the second product brings
-constexpr int kOutBytes = 8192;                     // a warpgroup's results on their way out
-constexpr int kOutBase = kStages * kStageBytes, kTableBase = kOutBase + kGroups * kOutBytes;
-constexpr int kOffsetsBase = kTableBase + 2 * kTokens * 8;
+constexpr int kTokenBox = 32;    // tokens that one copy brings
+constexpr int kOutBytes = 8192;  // a warpgroup's results on their way out
+constexpr int kOutBase = kStages * kStageBytes, kOffsetsBase = kOutBase + kGroups * kOutBytes;
 constexpr int kBarrierBase = kOffsetsBase + kScheduleBytes;
 constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
-static_assert(kSharedBytes <= 232448, "what a block may have");
-
-constexpr int kLoaderBarrier = 1;  // a named barrier; the groups use those from kGroupBarrier on
+static_assert(kSharedBytes == 201808 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 }
 
 struct GroupedParameters
 {
-    TensorMap weight;            // first: {depth, 8, 2, intermediate / 8, experts}, see below; second: {depth, rows, experts}
-    TensorMap act;               // second only: {depth, pairs}, box {64, 32}
-    const u16* x;                // first only: BF16 [tokens, x_stride], rows 16-byte aligned
+    TensorMap weight;            // first: {depth, 8, 2, intermediate / 8, experts}, box {64, 8, 2, 12, 1}: gates and ups apart;
+                                 // second: {depth, rows, experts}, box {64, 192, 1}
+    TensorMap tokens;            // BF16 {depth, pairs}: rows in sorted order, box {64, 32}
     const float* bias;           // first only: [experts, rows], or null
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
     const int* expert_offsets;   // [experts + 1]
-    const int* sorted_pairs;     // [pairs], a pair is token · top_k + k
-    i64 x_stride;                // elements, a multiple of 8
+    const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
     i64 out_stride;              // elements, a multiple of 8
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
     int depth;                   // inner dimension, a multiple of 8
-    int top_k;
     int experts;                 // at most 512
     float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
-    int reserved;
 };
 
 namespace
@@ -67,18 +61,13 @@ struct Ring
 };
 
 template <int kColumns>
-__device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, int group, int steps, bool fence)
+__device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, int group, int steps)
 {
     const u32 barriers = stages + kBarrierBase;
 #pragma unroll 1
     for (int step = 0; step < steps; step++)
     {
         mbarrier_wait(barriers + ring.stage * 8, ring.phase);
-        if (fence)
-        {
-            fence_async_proxy();
-        }
-
         const u32 stage = stages + ring.stage * kStageBytes;
         const u64 a = wgmma_descriptor(stage + group * 64 * kDepth * 2), b = wgmma_descriptor(stage + kWeightBytes);
         wgmma_fence();
@@ -108,79 +97,69 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
     }
 }
 
+/// One thread.
 template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, char* shared, u32 stages)
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, u32 stages)
 {
-    const int thread = threadIdx.x;
     const int steps = ceil_div(p.depth, kDepth);
     const u32 barriers = stages + kBarrierBase;
     Ring ring = {0, 1};
+    bool is_first_tile = true;
     Tile tile;
-    if constexpr (kFirst)
+    while (schedule.next(tile, p.experts))
     {
-        const int chunk = thread % 8, row = thread / 8;
-        const u32 swizzled = stages + kWeightBytes + row * 128 + ((chunk ^ (row % 8)) * 16);
-        int table = 0;
-        while (schedule.next(tile, p.experts))
-        {
-            // Two tables, for the slowest thread may still read the one of the tile before.
-            u64* rows = (u64*)(shared + kTableBase) + table * kTokens;
-            table ^= 1;
-#pragma unroll 1  // here and below: this warpgroup has 32 registers
-            for (int i = thread; i < kTokens; i += 128)
+        const int boxes = ceil_div(tile.count, kTokenBox);
+        auto load_weights = [&](const Ring& at, int step) {
+            const u32 full = barriers + at.stage * 8, to = stages + at.stage * kStageBytes;
+            mbarrier_wait(full + kStages * 8, at.phase);
+            mbarrier_arrive_expect(full, kWeightBytes + boxes * kTokenBox * kDepth * 2);
+            if constexpr (kFirst)
             {
-                const int pair = p.sorted_pairs[tile.first + min(i, tile.count - 1)];
-                rows[i] = (u64)(p.x + (i64)(pair / p.top_k) * p.x_stride);
+                tma_load_5d(to, &p.weight, full, step * kDepth, 0, 0, tile.row0 / 16, tile.expert);
             }
-
-            named_barrier(kLoaderBarrier, 128);
-            const int rounds = ceil_div(tile.count, 16);
-#pragma unroll 1
-            for (int step = 0; step < steps; step++)
+            else
             {
-                const u32 full = barriers + ring.stage * 8;
-                mbarrier_wait(full + kStages * 8, ring.phase);
-                if (thread == 0)
-                {
-                    mbarrier_arrive_expect(full, kWeightBytes);
-                    tma_load_5d(stages + ring.stage * kStageBytes, &p.weight, full, step * kDepth, 0, 0, tile.row0 / 16, tile.expert);
-                }
-
-                const u32 to = swizzled + ring.stage * kStageBytes;
-                const int k = step * kDepth + chunk * 8, bytes = k < p.depth ? 16 : 0;
-#pragma unroll 4
-                for (int i = 0; i < rounds; i++)
-                {
-                    copy_async(to + i * 16 * 128, (const void*)(rows[i * 16 + row] + (u32)(2 * k)), bytes);
-                }
-
-                mbarrier_arrive_copy_async(full);
-                ring.advance();
-            }
-        }
-
-        copy_async_commit();
-        copy_async_wait<0>();
-    }
-    else if (thread == 0)
-    {
-        while (schedule.next(tile, p.experts))
-        {
-            const int boxes = ceil_div(tile.count, kTokenBox);
-            for (int step = 0; step < steps; step++)
-            {
-                const u32 full = barriers + ring.stage * 8, to = stages + ring.stage * kStageBytes;
-                mbarrier_wait(full + kStages * 8, ring.phase);
-                mbarrier_arrive_expect(full, kWeightBytes + boxes * kTokenBox * kDepth * 2);
                 tma_load_3d(to, &p.weight, full, step * kDepth, tile.row0, tile.expert);
-                for (int i = 0; i < boxes; i++)
-                {
-                    tma_load_2d(to + kWeightBytes + i * kTokenBox * kDepth * 2, &p.act, full, step * kDepth, tile.first + i * kTokenBox);
-                }
-
-                ring.advance();
             }
+        };
+        int early = 0;
+        if (is_first_tile)
+        {
+            early = min(steps, kStages);
+            Ring ahead = ring;
+            for (int step = 0; step < early; step++)
+            {
+                load_weights(ahead, step);
+                ahead.advance();
+            }
+
+            wait_for_previous_launch();
+            allow_next_launch();
+            is_first_tile = false;
         }
+
+#pragma unroll 1
+        for (int step = 0; step < steps; step++)
+        {
+            if (step >= early)
+            {
+                load_weights(ring, step);
+            }
+
+            const u32 full = barriers + ring.stage * 8, to = stages + ring.stage * kStageBytes + kWeightBytes;
+            for (int i = 0; i < boxes; i++)
+            {
+                tma_load_2d(to + i * kTokenBox * kDepth * 2, &p.tokens, full, step * kDepth, tile.first + i * kTokenBox);
+            }
+
+            ring.advance();
+        }
+    }
+
+    if (is_first_tile)
+    {
+        wait_for_previous_launch();
+        allow_next_launch();
     }
 }
 
@@ -196,7 +175,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
         d[i] = 0;
     }
 
-    accumulate<kColumns>(d, ring, stages, group, steps, kFirst);
+    accumulate<kColumns>(d, ring, stages, group, steps);
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)
     {
@@ -221,7 +200,7 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedu
         {
 #define MOE_COLUMNS(n)                                                                      \
     case n / 16:                                                                            \
-        compute_tile<kFirst, n>(p, tile, ring, shared, stages, group, steps);         \
+        compute_tile<kFirst, n>(p, tile, ring, shared, stages, group, steps);               \
         break;
             MOE_COLUMNS(16)
             MOE_COLUMNS(32)
@@ -254,23 +233,25 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
+        tma_prefetch_map(&p.tokens);
         for (int i = 0; i < kStages; i++)
         {
-            mbarrier_init(barriers + i * 8, kFirst ? 129 : 1);
+            mbarrier_init(barriers + i * 8, 1);
             mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
         }
 
         mbarrier_fence_init();
     }
 
-    wait_for_previous_launch();
-    allow_next_launch();
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
     const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();
-        load_tiles<kFirst>(p, schedule, shared, stages);
+        if (threadIdx.x == 0)
+        {
+            load_tiles<kFirst>(p, schedule, stages);
+        }
     }
     else
     {

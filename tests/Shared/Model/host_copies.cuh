@@ -48,10 +48,13 @@ inline void mbarrier_arrive_expect(u32 barrier, u32 bytes)
 
 inline void mbarrier_wait(u32 barrier, u32 parity)
 {
-    while ((arrivals[barrier / 8].phase & 1) == parity)
+    int& waits_for = block->fibers[threadIdx.x].waits_for;
+    for (waits_for = barrier; (arrivals[barrier / 8].phase & 1) == parity;)
     {
         yield();
     }
+
+    waits_for = -1;
 }
 
 // ---- copies
@@ -60,10 +63,12 @@ inline void mbarrier_wait(u32 barrier, u32 parity)
 struct TensorMap
 {
     char* address;
-    i64 sizes[4], strides[3];
-    int box[4];
+    i64 sizes[5], strides[4];
+    int box[5];
     int rank, element, is_swizzled;
 };
+
+typedef std::array<int, 5> Coordinates;
 
 inline void tma_prefetch_map(const TensorMap*) {}
 
@@ -72,36 +77,27 @@ inline u32 swizzled_128b(u32 address)
     return address ^ (address >> 7 & 7) << 4;
 }
 
-inline void copy_box(u32 shared, const TensorMap* map, u32 barrier, const std::array<int, 4>& at)
+inline void copy_box(u32 shared, const TensorMap& map, u32 barrier, const Coordinates& first)
 {
-    int boxes[4] = {1, 1, 1, 1};
-    for (int d = 0; d < map->rank; d++)
-    {
-        boxes[d] = map->box[d];
-    }
-
     u32 to = shared;
-    for (int w = 0; w < boxes[3]; w++)
+    Coordinates within = {};
+    while (within[map.rank - 1] < map.box[map.rank - 1])
     {
-        for (int z = 0; z < boxes[2]; z++)
+        const char* from = map.address;
+        bool is_inside = true;
+        for (int d = 0; d < map.rank; d++)
         {
-            for (int y = 0; y < boxes[1]; y++)
-            {
-                for (int x = 0; x < boxes[0]; x++, to += map->element)
-                {
-                    const i64 place[4] = {at[0] + x, at[1] + y, at[2] + z, at[3] + w};
-                    const char* from = map->address + place[0] * map->element;
-                    bool is_inside = true;
-                    for (int d = 0; d < map->rank; d++)
-                    {
-                        is_inside &= place[d] >= 0 && place[d] < map->sizes[d];
-                        from += d > 0 ? place[d] * map->strides[d - 1] : 0;
-                    }
+            const i64 place = (i64)first[d] + within[d];
+            is_inside &= place >= 0 && place < map.sizes[d];
+            from += place * (d == 0 ? map.element : map.strides[d - 1]);
+        }
 
-                    char* target = shared_memory + (map->is_swizzled ? swizzled_128b(to) : to);
-                    is_inside ? (void)std::memcpy(target, from, map->element) : (void)std::memset(target, 0, map->element);
-                }
-            }
+        char* target = shared_memory + (map.is_swizzled ? swizzled_128b(to) : to);
+        is_inside ? (void)std::memcpy(target, from, map.element) : (void)std::memset(target, 0, map.element);
+        to += map.element;
+        for (int d = 0; ++within[d] == map.box[d] && d + 1 < map.rank; d++)
+        {
+            within[d] = 0;
         }
     }
 
@@ -109,19 +105,29 @@ inline void copy_box(u32 shared, const TensorMap* map, u32 barrier, const std::a
     settle(arrivals[barrier / 8]);
 }
 
-inline void tma_load(u32 shared, const TensorMap* map, u32 barrier, const std::array<int, 4>& at)
+inline void tma_load(u32 shared, const TensorMap* map, u32 barrier, const Coordinates& at)
 {
-    block->copies.push_back([=, copy = *map] { copy_box(shared, &copy, barrier, at); });
+    block->copies.push_back([=, copy = *map] { copy_box(shared, copy, barrier, at); });
 }
 
 inline void tma_load_2d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1)
 {
-    tma_load(shared, map, barrier, {c0, c1, 0, 0});
+    tma_load(shared, map, barrier, {c0, c1});
+}
+
+inline void tma_load_3d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2)
+{
+    tma_load(shared, map, barrier, {c0, c1, c2});
 }
 
 inline void tma_load_4d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2, int c3)
 {
     tma_load(shared, map, barrier, {c0, c1, c2, c3});
+}
+
+inline void tma_load_5d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2, int c3, int c4)
+{
+    tma_load(shared, map, barrier, {c0, c1, c2, c3, c4});
 }
 
 inline void copy_async(u32 shared, const void* global, int bytes)

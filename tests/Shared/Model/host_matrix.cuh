@@ -61,7 +61,7 @@ inline void mma_bf16(float (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 
     warp.barrier.arrive_and_wait();
 }
 
-// ---- a warpgroup's (PTX ISA 9.7.15), with the first operand in registers
+// ---- a warpgroup's (PTX ISA 9.7.15)
 
 inline u64 wgmma_descriptor(u32 shared) { return shared >> 4; }
 inline void wgmma_fence() {}
@@ -76,6 +76,12 @@ inline void registers_raise() {}
 template <int>
 inline void registers_lower() {}
 
+/// A value of an operand in shared memory: rows of 128 bytes, swizzled.
+inline float shared_operand(u64 descriptor, int row, int k)
+{
+    return from_bf16(*(const u16*)(shared_memory + swizzled_128b((u32)descriptor * 16 + row * 128 + k * 2)));
+}
+
 template <int kColumns>
 inline void wgmma_bf16(float* d, const u32 (&rows)[4], u64 columns)
 {
@@ -88,10 +94,26 @@ inline void wgmma_bf16(float* d, const u32 (&rows)[4], u64 columns)
         const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
         for (int k = 0; k < 16; k++)
         {
-            const u16 b = *(const u16*)(shared_memory + swizzled_128b((u32)columns * 16 + column * 128 + k * 2));
-            d[i] += first_operand(warp, lane, i % 4 >= 2, k) * from_bf16(b);
+            d[i] += first_operand(warp, lane, i % 4 >= 2, k) * shared_operand(columns, column, k);
         }
     }
 
     warp.barrier.arrive_and_wait();
+}
+
+template <int kColumns>
+inline void wgmma_bf16(float* d, u64 rows, u64 columns)
+{
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
+    for (int i = 0; i < kColumns / 2; i++)
+    {
+        const int row = warp * 16 + lane / 4 + (i % 4 >= 2) * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 16; k++)
+        {
+            d[i] += shared_operand(rows, row, k) * shared_operand(columns, column, k);
+        }
+    }
+
+    // The lanes of a warp do this together: none goes on to release what another still reads.
+    block->warps[threadIdx.x / 32].barrier.arrive_and_wait();
 }

@@ -99,6 +99,7 @@ struct Fiber
     ucontext_t context;
     std::unique_ptr<char[]> stack;
     bool is_done = false;
+    int waits_for = -1;  // a barrier's address in shared memory; −1: others of its warp, group or block
 };
 
 struct Block
@@ -204,7 +205,13 @@ void run_block(int threads, const TBody& body)
         idle = progress == before ? idle + 1 : 0;
         if (idle == 4)
         {
-            std::fprintf(stderr, "%d of %d threads of a block wait for ever\n", running, threads);
+            for (int i = 0; i < threads; i++)
+            {
+                if (!here.fibers[i].is_done && (i == 0 || here.fibers[i].waits_for != here.fibers[i - 1].waits_for))
+                {
+                    std::fprintf(stderr, "of %d threads of a block %d wait for ever, thread %d for %d\n", threads, running, i, here.fibers[i].waits_for);
+                }
+            }
         }
     }
 }

@@ -1,0 +1,114 @@
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Bf16.Tests;
+
+/// <summary>The code of the products for many tokens, on a model of a thread block with its barriers, copies and matrix instructions, against float64.</summary>
+public sealed unsafe class PrefillModelTests
+{
+    private const int Experts = 4;
+    private const float Alpha = 1.702f;
+    private const float Limit = 7;
+    private const ushort Untouched = 0x7FFF;
+
+    private const string Exports =
+        """
+        #include "prefill.cu"
+        extern "C" void run(int is_second, char* weights, const float* bias, char* tokens, int pairs, u16* out, const int* offsets, const int* sorted,
+                            int rows, int depth, int experts, int columns)
+        {
+            const i64 row = depth * 2;
+            GroupedParameters p = {};
+            p.weight = is_second ? TensorMap{weights, {depth, rows, experts}, {row, rows * row}, {64, kRows, 1}, 3, 2, 1}
+                                 : TensorMap{weights, {depth, 8, 2, rows / 16, experts}, {2 * row, row, 16 * row, rows * row}, {64, 8, 2, kRows / 16, 1}, 5, 2, 1};
+            p.tokens = {tokens, {depth, pairs}, {row}, {64, kTokenBox}, 2, 2, 1};
+            p.bias = bias, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
+            p.rows = rows, p.depth = depth, p.experts = experts, p.alpha = 1.702f, p.limit = 7, p.up_bias = 1;
+            gridDim = {2, 1};
+            for (int b = 0; b < gridDim.x; b++)
+            {
+                run_block(kThreads, [=] {
+                    blockIdx = {b, 0};
+                    is_second ? moe_bf16_prefill_product2(p) : moe_bf16_prefill_product1(p);
+                });
+            }
+        }
+        """;
+
+    /// <summary>Sizes that are multiples of 8 and of nothing larger; none, few, more than a tile's 256, and one token.</summary>
+    [Theory]
+    [InlineData(false, 208, 136)]
+    [InlineData(true, 200, 328)]
+    public void Every_tile_of_every_expert_is_the_products(bool isSecond, int rows, int depth)
+    {
+        int[] counts = [0, 5, 259, 1];
+        int pairs = counts.Sum();
+        int columns = isSecond ? rows : rows / 2;
+        var random = new Random(rows);
+        int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
+        int[] sorted = [.. Enumerable.Range(0, pairs)];
+        random.Shuffle(sorted);
+        ushort[] weights = [.. Enumerable.Range(0, Experts * rows * depth).Select(_ => ToBf16((random.NextDouble() - 0.5) / 2))];
+        ushort[] input = [.. Enumerable.Range(0, pairs * depth).Select(_ => ToBf16(random.NextDouble() - 0.5))];
+        float[] bias = [.. Enumerable.Range(0, Experts * rows).Select(_ => (float)random.NextDouble())];
+
+        // A row before and one behind what may be written.
+        ushort[] output = new ushort[(pairs + 2) * columns];
+        Array.Fill(output, Untouched);
+        using (HostLibrary library = HostLibrary.CompileBlock("prefill.cu", Exports))
+        {
+            var run = (delegate* unmanaged<int, ushort*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, void>)library.Export("run");
+            fixed (ushort* w = weights, x = input, y = output)
+            {
+                fixed (float* b = bias)
+                {
+                    fixed (int* first = offsets, order = sorted)
+                    {
+                        run(isSecond ? 1 : 0, w, isSecond ? null : b, x, pairs, y + columns, first, order, rows, depth, Experts, columns);
+                    }
+                }
+            }
+        }
+
+        Assert.Equal(-1, output.AsSpan(0, columns).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, output.AsSpan((pairs + 1) * columns).IndexOfAnyExcept(Untouched));
+        double[] weightValues = [.. weights.Select(FromBf16)];
+        double[] inputValues = [.. input.Select(FromBf16)];
+        for (int place = 0; place < pairs; place++)
+        {
+            int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
+            double Multiply(int row)
+            {
+                double sum = isSecond ? 0 : bias[(expert * rows) + row];
+                for (int i = 0; i < depth; i++)
+                {
+                    sum += weightValues[(((expert * rows) + row) * depth) + i] * inputValues[(place * depth) + i];
+                }
+
+                return sum;
+            }
+
+            for (int column = 0; column < columns; column++)
+            {
+                double expected = isSecond ? Multiply(column) : Activate(Multiply(2 * column), Multiply((2 * column) + 1));
+                double actual = FromBf16(output[(((isSecond ? sorted[place] : place) + 1) * columns) + column]);
+                Assert.True(
+                    Math.Abs(actual - expected) <= (Math.Abs(expected) / 256) + 1e-4,
+                    $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {actual}, expected {expected}");
+            }
+        }
+    }
+
+    private static double Activate(double gate, double up)
+    {
+        gate = Math.Min(gate, Limit);
+        return (Math.Clamp(up, -Limit, Limit) + 1) * gate / (1 + Math.Exp(-Alpha * gate));
+    }
+
+    private static ushort ToBf16(double value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits((float)value);
+        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    private static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+}
