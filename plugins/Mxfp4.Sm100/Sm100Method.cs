@@ -21,8 +21,9 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, Func<KernelLibrar
 
     public MoeNumerics Numerics { get; } = new()
     {
-        // Of the rounding itself, on activations with outliers: measured in float64, 3.2e-2 to 5.4e-2 on the golden files.
-        RelativeError = 6e-2,
+        // Of the rounding itself: two times up to 2^-4 of a value, which the sums of a large layer average and those of a small one may not.
+        // In float64, 3.2e-2 to 5.4e-2 on the golden files, 8.9e-2 with one block of 32 neurons and five tokens.
+        RelativeError = 0.125,
         Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums",
         IsDeterministic = true,
     };

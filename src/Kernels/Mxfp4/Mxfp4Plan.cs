@@ -48,7 +48,8 @@ public sealed class Mxfp4Plan
         double pairsAnExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : pairsAnExpert < 14 ? Mxfp4Variant.Grouped32
-            : pairsAnExpert < 70 ? Mxfp4Variant.Grouped80
+            : pairsAnExpert < 48 ? Mxfp4Variant.Grouped80
+            : pairsAnExpert < 96 ? Mxfp4Variant.Grouped96
             : Mxfp4Variant.Grouped144;
     }
 }

@@ -8,11 +8,12 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
 {
     internal static readonly Mxfp4Variant Grouped32 = new(Mxfp4Kind.Grouped, 32, 64);
     internal static readonly Mxfp4Variant Grouped80 = new(Mxfp4Kind.Grouped, 80, 256);
+    internal static readonly Mxfp4Variant Grouped96 = new(Mxfp4Kind.Grouped, 96, 192);
     internal static readonly Mxfp4Variant Grouped144 = new(Mxfp4Kind.Grouped, 144, 192);
     internal static readonly Mxfp4Variant Mma64 = new(Mxfp4Kind.Mma, 64, 128);
 
     /// <summary>All there are.</summary>
-    public static IReadOnlyList<Mxfp4Variant> All { get; } = [Grouped32, Grouped80, Grouped144, Mma64];
+    public static IReadOnlyList<Mxfp4Variant> All { get; } = [Grouped32, Grouped80, Grouped96, Grouped144, Mma64];
 
     /// <summary>Reads a setting that forces a variant.</summary>
     /// <param name="setting">The setting's name.</param>
