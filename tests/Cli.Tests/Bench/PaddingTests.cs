@@ -90,7 +90,7 @@ public sealed class PaddingTests : IDisposable
         PaddingRow wrong = Row(2, 0, 0) with { Right = false, SavedMicroseconds = null };
         var result = new PaddingResult { Date = "2026-11-23T10:00:00Z", Device = "NVIDIA H100", Seed = 1, Version = "0.1.0", Rows = [right, wrong, Row(4, 80, 78)] };
         result.Save(json);
-        PaddingPicture.Save(_folder.File("p.png"), result);
+        Assert.Equal(ExitCode.Ok, (await Cli.Run("bench", "plot", json, "--png", _folder.File("p.png"))).ExitCode);
         Results.Of(Results.Row(1, 40)).Save(_folder.File("r.json"));
         string readme = _folder.File("README.md");
         await File.WriteAllTextAsync(readme, $"{ReadmeSection.Begin}\n{ReadmeSection.End}\n", TestContext.Current.CancellationToken);

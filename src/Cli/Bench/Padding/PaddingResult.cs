@@ -24,6 +24,9 @@ internal sealed record PaddingResult
     [JsonIgnore]
     public string Day => Date.Split('T')[0];
 
+    /// <summary>Whether a file is rather this than a result of `moe bench`: it has no ceilings.</summary>
+    public static bool IsIn(string path) => BenchJson.Lacks(path, "copy_gbps");
+
     /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
     /// <exception cref="MoeException">It is not there, or is none.</exception>
     public static PaddingResult Load(string path) => BenchJson.Load<PaddingResult>(path, "a result of `moe bench padding --json`");

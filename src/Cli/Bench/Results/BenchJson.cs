@@ -32,6 +32,10 @@ internal static class BenchJson
         }
     }
 
+    /// <summary>Whether a file is an object without such a property.</summary>
+    /// <exception cref="MoeException">It is not there, or is no object.</exception>
+    public static bool Lacks(string path, string property) => !Load<Dictionary<string, JsonElement>>(path, "a result of `moe bench --json`").ContainsKey(property);
+
     /// <summary>Writes a file anew: whoever reads it, or kills this program, finds it whole.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>
     public static void Save<T>(string path, T value)
