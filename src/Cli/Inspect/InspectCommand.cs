@@ -3,7 +3,7 @@ using Moe.Plugins.Checkpoints;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>`moe inspect`: the mixture-of-experts layers of a checkpoint, and what each backend's padding of them costs.</summary>
+/// <summary>`moe inspect`: the mixture-of-experts layers of a checkpoint, and what each backend pads them to.</summary>
 internal static class InspectCommand
 {
     private static readonly Argument<string> Path = new("FILE|FOLDER")
@@ -13,7 +13,7 @@ internal static class InspectCommand
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("inspect", "List a checkpoint's layers, and what each backend pads them to and at what cost.")
+        var command = new Command("inspect", "List a checkpoint's layers, what each backend pads them to, and how many bytes a layer of those sizes has: a backend may know how not to store them.")
         {
             Path,
             CommandOptions.Plugins,

@@ -74,7 +74,7 @@ internal sealed class InspectReport
 
     private static Table Costs(LayerGroup group)
     {
-        Table table = new Table().Border(TableBorder.None).AddColumns("  backend", "hidden", "intermediate", "bytes a layer", "for padding");
+        Table table = new Table().Border(TableBorder.None).AddColumns("  backend", "hidden", "intermediate", "bytes at those sizes", "more than the model's");
         foreach (PaddingCost cost in group.Costs)
         {
             string[] cells = cost.Refusal is string refusal
