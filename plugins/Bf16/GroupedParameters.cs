@@ -4,7 +4,7 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Bf16;
 
 /// <summary><c>GroupedParameters</c> of <c>prefill.cu</c>, which says what each field is. Its size is a multiple of its alignment, 64.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 320)]
+[StructLayout(LayoutKind.Sequential, Size = 384)]
 internal struct GroupedParameters
 {
     public CudaTensorMap Weight;
@@ -13,6 +13,7 @@ internal struct GroupedParameters
     public nint Out;
     public nint ExpertOffsets;
     public nint SortedPairs;
+    public nint Tickets;
     public long OutStride;
     public int Rows;
     public int Depth;

@@ -7,7 +7,7 @@ namespace Moe.Plugins.Bf16;
 internal sealed class WgmmaProducts : IExpertProducts
 {
     /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>
-    private const int SharedBytes = 201808;
+    private const int SharedBytes = 205264;
     private const int Threads = 512;
 
     private readonly RoutingKernels _routing;
@@ -56,6 +56,7 @@ internal sealed class WgmmaProducts : IExpertProducts
             Out = workspace.Act,
             ExpertOffsets = workspace.Routing.ExpertOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
+            Tickets = workspace.Routing.TileTickets,
             OutStride = _shape.IntermediateSize,
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,

@@ -18,6 +18,8 @@ public sealed unsafe class PrefillModelTests
         {
             const i64 row = depth * 2;
             GroupedParameters p = {};
+            int tickets[2] = {};
+            p.tickets = tickets;
             p.weight = is_second ? TensorMap{weights, {depth, rows, experts}, {row, rows * row}, {64, kRows, 1}, 3, 2, 1}
                                  : TensorMap{weights, {depth, 8, 2, rows / 16, experts}, {2 * row, row, 16 * row, rows * row}, {64, 8, 2, kRows / 16, 1}, 5, 2, 1};
             p.tokens = {tokens, {depth, pairs}, {row}, {64, kTokenBox}, 2, 2, 1};

@@ -21,6 +21,8 @@ public sealed unsafe class Mxfp4ProductTests
         {
             const i64 steps = ceil_div(depth, kGroupDepth), count = weight_rows / kGroupRows, row = depth * 2;
             Mxfp4GroupedParameters p = {};
+            int tickets[2] = {};
+            p.tickets = tickets;
             p.weight = {groups, {136, steps, count, experts}, {kGroupBytes, steps * kGroupBytes, count * steps * kGroupBytes}, {136, kSteps, kRows / 16, 1}, 4, 4, 0};
             p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
             p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};

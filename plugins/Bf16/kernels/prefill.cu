@@ -4,8 +4,8 @@
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
 // warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
 // engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
-// launch before, so the first stages' weights are fetched before waiting for it. Thread blocks stay and take every gridDim.x-th tile; tiles of
-// one expert are neighbours and those of one weight stripe next to each other, so that what they share comes from L2.
+// launch before, so the first stages' weights are fetched before waiting for it. Thread blocks stay; after its first tile a block draws the next
+// one's number (TileNumbers in grouped.cuh).
 //
 // Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
 #include "grouped.cuh"
@@ -21,9 +21,11 @@ constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kT
 constexpr int kTokenBox = 32;    // tokens that one copy brings
 constexpr int kOutBytes = 8192;  // a warpgroup's results on their way out
 constexpr int kOutBase = kStages * kStageBytes, kOffsetsBase = kOutBase + kGroups * kOutBytes;
-constexpr int kBarrierBase = kOffsetsBase + kScheduleBytes;
-constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
-static_assert(kSharedBytes == 201808 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+constexpr int kPairsBase = kOffsetsBase + kScheduleBytes, kBarrierBase = kPairsBase + kGroups * kTokens * 4;
+constexpr int kNumbersBase = kBarrierBase + 2 * kStages * 8;
+constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
+static_assert(kStages + 1 < kNumberSlots, "no thread is further behind");
+static_assert(kSharedBytes == 205264 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 }
 
 struct GroupedParameters
@@ -35,6 +37,7 @@ struct GroupedParameters
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
+    int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
     i64 out_stride;              // elements, a multiple of 8
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
     int depth;                   // inner dimension, a multiple of 8
@@ -99,14 +102,14 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
 
 /// One thread.
 template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, u32 stages)
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, u32 stages)
 {
     const int steps = ceil_div(p.depth, kDepth);
     const u32 barriers = stages + kBarrierBase;
     Ring ring = {0, 1};
     bool is_first_tile = true;
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
         const int boxes = ceil_div(tile.count, kTokenBox);
         auto load_weights = [&](const Ring& at, int step) {
@@ -138,6 +141,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
             is_first_tile = false;
         }
 
+        const int drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
 #pragma unroll 1
         for (int step = 0; step < steps; step++)
         {
@@ -154,6 +158,8 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
 
             ring.advance();
         }
+
+        numbers.hand_out(drawn);
     }
 
     if (is_first_tile)
@@ -167,6 +173,17 @@ template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages,
                                              int group, int steps)
 {
+    float2 bias;
+    int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
+    if constexpr (kFirst)
+    {
+        bias = act_bias(tile, group, p.bias, p.rows / 2);
+    }
+    else
+    {
+        fetch_pairs(tile, p.sorted_pairs, pairs);
+    }
+
     // Zeroed rather than overwritten by the first product: else the compiler carries the registers of all widths from tile to tile.
     float d[kColumns / 2];
 #pragma unroll
@@ -180,21 +197,21 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     if constexpr (kFirst)
     {
         const Activation activation = {p.alpha, p.limit, p.up_bias};
-        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, p.bias, nullptr, p.rows / 2, p.out, p.out_stride);
+        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride);
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, nullptr, p.rows, p.sorted_pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, nullptr, p.rows, pairs, p.out, p.out_stride);
     }
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule<kRows> schedule, char* shared, u32 stages)
+__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, char* shared, u32 stages)
 {
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kDepth);
     Ring ring = {0, 0};
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
         switch (ceil_div(tile.count, 16))
         {
@@ -230,6 +247,7 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
     char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
     const u32 stages = shared_address(shared), barriers = stages + kBarrierBase;
     int* offsets = (int*)(shared + kOffsetsBase);
+    const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
@@ -240,23 +258,24 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
             mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
         }
 
+        numbers.init();
         mbarrier_fence_init();
     }
 
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();
         if (threadIdx.x == 0)
         {
-            load_tiles<kFirst>(p, schedule, stages);
+            load_tiles<kFirst>(p, schedule, numbers, stages);
         }
     }
     else
     {
         registers_raise<kGroupRegisters>();
-        compute_tiles<kFirst>(p, schedule, shared, stages);
+        compute_tiles<kFirst>(p, schedule, numbers, shared, stages);
     }
 }
 }

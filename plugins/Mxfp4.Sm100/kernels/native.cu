@@ -128,7 +128,7 @@ __device__ __forceinline__ void load_tiles(const NativeParameters& p, Schedule<P
     const int layout_steps = p.padded_depth / kStepDepth, layout_stripes = p.padded_rows / P::kRows;
     Ring<P::kStages> ring(1);
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number += gridDim.x)
     {
         const int columns = columns_of(tile);
         int rows[4];
@@ -180,7 +180,7 @@ __device__ __forceinline__ void load_token_scales(const NativeParameters& p, Sch
     const int lane = threadIdx.x % 32, steps = ceil_div(p.depth, kStepDepth), stride = p.padded_depth / kMxBlock;
     Ring<P::kStages> ring(1);
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number += gridDim.x)
     {
         // Two steps at once, and the next two on their way meanwhile: the padded depth is a multiple of 256.
         const uint2* from[kScaleWords];
@@ -229,7 +229,7 @@ __device__ __forceinline__ void multiply_tiles(const NativeParameters& p, Schedu
     Ring<P::kStages> ring(0);
     Ring<2> sets(1);
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number += gridDim.x)
     {
         const u32 d = tensor + sets.stage * P::kHalves * kTokens, instruction = block_scaled_instruction(columns_of(tile), 0);
         mbarrier_wait(shared + P::emptied(sets.stage), sets.phase);
@@ -358,7 +358,7 @@ __device__ __forceinline__ void store_tiles(const NativeParameters& p, Schedule<
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
     Ring<2> sets(0);
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number += gridDim.x)
     {
         mbarrier_wait(shared + P::filled(sets.stage), sets.phase);
         tensor_fence_after();
@@ -427,7 +427,7 @@ __device__ __forceinline__ void product(const NativeParameters& p)
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, table);
     tensor_fence_after();
     const u32 tensor = *(const u32*)(aligned + P::kTensorBase);
-    const Schedule<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), (int)blockIdx.x, 0};
+    const Schedule<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), 0};
     if (warp == 0)
     {
         load_tiles<kFirst>(p, schedule, shared);

@@ -15,4 +15,5 @@ internal struct GatherMxfp8Parameters
     public int Rows;
     public int TopK;
     public nint Pairs;
+    public nint Tickets;
 }

@@ -10,6 +10,7 @@ internal struct GatherParameters
     public nint Out;
     public nint SortedPairs;
     public nint ExpertOffsets;
+    public nint Tickets;
     public long XStride;
     public int Columns;
     public int TopK;

@@ -15,6 +15,7 @@ internal struct Mxfp4GroupedParameters
     public nint Out;
     public nint ExpertOffsets;
     public nint SortedPairs;
+    public nint Tickets;
     public long OutStride;
     public int Rows;
     public int Depth;

@@ -14,6 +14,10 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     private const int SystemSharedBytes = 1 << 10;
     private const int OutBytes = 4096;
     private const int TableBytes = 2 * (RoutingKernels.MaxExperts + 4) * sizeof(int);
+
+    /// <summary><c>kNumberBytes</c> of <c>grouped.cuh</c>.</summary>
+    private const int NumberBytes = 384;
+
     private const int AlignmentBytes = 1024;
     private const int BarrierBytes = 16;
 
@@ -60,7 +64,7 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         int blocks = IsSmall(variant) ? 3 : 1;
         int steps = StepsOf(variant);
         int groups = variant.Rows / 64;
-        int fixedBytes = (groups * OutBytes) + TableBytes + AlignmentBytes;
+        int fixedBytes = (groups * (OutBytes + (variant.Tokens * sizeof(int)))) + TableBytes + NumberBytes + AlignmentBytes;
         int stage = steps * ((variant.Tokens * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (variant.Rows / Mxfp4Layout.GroupRows * Mxfp4Layout.GroupBytes));
         int room = (MultiprocessorSharedBytes / blocks) - SystemSharedBytes - (groups * RoundingBytes) - fixedBytes;
         int stages = room / (stage + BarrierBytes);

@@ -27,6 +27,7 @@ internal sealed class Mxfp8Gather : IRowGather
         GatherMxfp8Parameters parameters = Common(rows, shape, rows.Tokens * shape.TopK, target);
         parameters.SortedPairs = routing.SortedPairs;
         parameters.Pairs = routing.ExpertOffsets + (shape.ExpertCount * sizeof(int));
+        parameters.Tickets = routing.TileTickets;
         Launch(parameters, stream);
     }
 

@@ -36,6 +36,7 @@ public sealed class RowGather : IRowGather
             Out = target,
             SortedPairs = routing.SortedPairs,
             ExpertOffsets = routing.ExpertOffsets,
+            Tickets = routing.TileTickets,
             XStride = rows.Stride,
             Columns = shape.HiddenSize,
             TopK = shape.TopK,

@@ -9,6 +9,7 @@ public sealed class RoutingBuffers : IDisposable
     private readonly DeviceArray _ids;
     private readonly DeviceArray _weights;
     private readonly DeviceArray _tickets;
+    private readonly DeviceArray _tileTickets;
     private readonly DeviceArray _offsets;
     private readonly DeviceArray _pairs;
     private readonly DeviceArray _blocks;
@@ -27,6 +28,7 @@ public sealed class RoutingBuffers : IDisposable
         _ids = new DeviceArray(context, pairs * sizeof(int));
         _weights = new DeviceArray(context, pairs * sizeof(float));
         _tickets = new DeviceArray(context, (config.MaxTokens + 1L) * sizeof(int));
+        _tileTickets = new DeviceArray(context, 2 * sizeof(int));
         _offsets = new DeviceArray(context, (shape.ExpertCount + 1L) * sizeof(int));
         _pairs = new DeviceArray(context, pairs * sizeof(int));
         _blocks = new DeviceArray(context, (shape.ExpertCount + pairs) * 4 * sizeof(int));
@@ -54,6 +56,9 @@ public sealed class RoutingBuffers : IDisposable
     /// <summary>[experts + pairs] of (expert, first position, rows, 0).</summary>
     public nint RowBlocks => _blocks.Address;
 
+    /// <summary>[2] int32: tiles drawn by the first product and by the second; the gather clears them.</summary>
+    public nint TileTickets => _tileTickets.Address;
+
     /// <summary>[1] int32.</summary>
     public nint RowBlockCount => _blockCount.Address;
 
@@ -62,8 +67,8 @@ public sealed class RoutingBuffers : IDisposable
 
     /// <summary>Bytes on the device.</summary>
     public long ByteCount =>
-        _partialLogits.ByteCount + _ids.ByteCount + _weights.ByteCount + _tickets.ByteCount + _offsets.ByteCount + _pairs.ByteCount
-        + _blocks.ByteCount + _blockCount.ByteCount + _rows.ByteCount;
+        _partialLogits.ByteCount + _ids.ByteCount + _weights.ByteCount + _tickets.ByteCount + _tileTickets.ByteCount + _offsets.ByteCount
+        + _pairs.ByteCount + _blocks.ByteCount + _blockCount.ByteCount + _rows.ByteCount;
 
     internal nint PartialLogits => _partialLogits.Address;
 
@@ -86,6 +91,7 @@ public sealed class RoutingBuffers : IDisposable
         _ids.Dispose();
         _weights.Dispose();
         _tickets.Dispose();
+        _tileTickets.Dispose();
         _offsets.Dispose();
         _pairs.Dispose();
         _blocks.Dispose();

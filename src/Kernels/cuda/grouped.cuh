@@ -1,5 +1,6 @@
 // What the products for many tokens an expert have in common: a thread block's walk through its tiles, and the ways out of the accumulators.
 #pragma once
+#include "mbarrier.cuh"
 #include "mxfp8_round.cuh"
 
 constexpr int kMaxExperts = 512;
@@ -16,28 +17,29 @@ struct Tile
     int expert, row0, first, count;
 };
 
-/// Walks a block's tiles, every gridDim.x-th: tiles of one expert are neighbours and those of one weight stripe next to each other, so that
+/// Finds tiles by their numbers, in rising order: tiles of one expert are neighbours and those of one weight stripe next to each other, so that
 /// what they share comes from L2. An expert's tokens are divided evenly into as few tiles as hold them.
 template <int kRows>
 struct Schedule
 {
     const int* offsets;  // the schedule's table, in shared memory
-    int stripes, tile, expert;
+    int stripes, expert;
 
-    __device__ __forceinline__ bool next(Tile& t, int experts)
+    /// Whether there is such a tile.
+    __device__ __forceinline__ bool find(Tile& t, int number, int experts)
     {
         const int* prefix = offsets + kScheduleStride;
-        if (tile >= prefix[experts] * stripes)
+        if (number >= prefix[experts] * stripes)
         {
             return false;
         }
 
-        while (tile >= prefix[expert + 1] * stripes)
+        while (number >= prefix[expert + 1] * stripes)
         {
             expert++;
         }
 
-        const int tiles = prefix[expert + 1] - prefix[expert], local = tile - prefix[expert] * stripes;
+        const int tiles = prefix[expert + 1] - prefix[expert], local = number - prefix[expert] * stripes;
         const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
         // All but the last share fit a tile, and they never cover all rows: no tile is empty.
         const int share = ceil_div(ceil_div(rows, tiles), 16) * 16, part = local % tiles * share;
@@ -45,8 +47,48 @@ struct Schedule
         t.row0 = local / tiles * kRows;
         t.first = begin + part;
         t.count = min(share, rows - part);
-        tile += gridDim.x;
         return true;
+    }
+};
+
+/// Slots of a block's tile numbers: more than any thread of the block is behind another, in tiles.
+constexpr int kNumberSlots = 32, kNumberBytes = kNumberSlots * (8 + 4);
+
+/// The numbers of a block's tiles after its first, which is the block's own: drawn from a counter of all blocks, as blocks that get their weights
+/// sooner take more, by one thread of each block, which hands them to the others.
+struct TileNumbers
+{
+    u32 barriers;   // kNumberSlots of one arrival, in shared memory
+    int* numbers;   // as many, behind them
+    int taken;      // by this thread
+
+    static __device__ __forceinline__ TileNumbers at(char* shared)
+    {
+        return {shared_address(shared), (int*)(shared + kNumberSlots * 8), 0};
+    }
+
+    /// One thread, before any other uses them.
+    __device__ __forceinline__ void init() const
+    {
+        for (int i = 0; i < kNumberSlots; i++)
+        {
+            mbarrier_init(barriers + i * 8, 1);
+        }
+    }
+
+    /// One thread of the block, before it takes the number itself.
+    __device__ __forceinline__ void hand_out(int number) const
+    {
+        numbers[taken % kNumberSlots] = number;
+        mbarrier_arrive(barriers + taken % kNumberSlots * 8);
+    }
+
+    __device__ __forceinline__ int take()
+    {
+        const int slot = taken % kNumberSlots;
+        mbarrier_wait(barriers + slot * 8, taken / kNumberSlots & 1);
+        taken++;
+        return ((volatile int*)numbers)[slot];
     }
 };
 
@@ -105,18 +147,33 @@ struct Activation
     }
 };
 
+/// What store_act adds: the biases of this thread's gate and up. Read before a tile is multiplied, it waits for no memory afterwards.
+__device__ __forceinline__ float2 act_bias(const Tile& tile, int group, const float* bias, int intermediate)
+{
+    const int mine = tile.row0 / 2 + group * 32 + threadIdx.x % 128 / 32 * 8 + threadIdx.x % 32 / 4;
+    return bias != nullptr && mine < intermediate ? *(const float2*)(bias + (i64)tile.expert * 2 * intermediate + 2 * mine) : make_float2(0, 0);
+}
+
+/// Fetches what store_pairs needs of a tile's pairs into shared memory of the warpgroup.
+__device__ __forceinline__ void fetch_pairs(const Tile& tile, const int* sorted_pairs, const int* pairs)
+{
+    for (int i = threadIdx.x % 128; i < tile.count; i += 128)
+    {
+        copy_async_word(shared_address(pairs + i), sorted_pairs + tile.first + i);
+    }
+}
+
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
 /// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory. With kMxfp8 act is rounded so, and `largest` is shared memory
 /// of the warpgroup for kOutBytes / 64 tokens (mxfp8_pairs).
 template <int kColumns, int kOutBytes, bool kMxfp8 = false>
 __device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group,
-                                          const float* bias, const float* factor, int intermediate, u16* out, i64 out_stride,
+                                          const float2& b, const float* factor, int intermediate, u16* out, i64 out_stride,
                                           uint4* largest = nullptr)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4;
     const i64 row = (i64)tile.expert * 2 * intermediate + 2 * mine;
-    const float2 b = bias != nullptr && mine < intermediate ? *(const float2*)(bias + row) : make_float2(0, 0);
     if (factor != nullptr && mine < intermediate)
     {
         const float2 f = *(const float2*)(factor + row);
@@ -190,10 +247,10 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
     }
 }
 
-/// 64 columns of the pairs' results, of a warpgroup's 64 rows.
+/// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
 template <int kColumns, int kOutBytes>
 __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group,
-                                            const float* factor, int hidden, const int* sorted_pairs, u16* out, i64 out_stride)
+                                            const float* factor, int hidden, const int* pairs, u16* out, i64 out_stride)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int column0 = tile.row0 + group * 64, chunk = thread % 8, mine = column0 + warp * 16 + lane / 4;
@@ -209,6 +266,7 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
     }
 
     constexpr int kPart = kOutBytes / 128;
+    copy_async_wait_all();
 #pragma unroll
     for (int part = 0; part < kColumns; part += kPart)
     {
@@ -227,9 +285,11 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
         {
             for (int token = thread / 8; token < min(kPart, tile.count - part); token += 16)
             {
-                const i64 pair = sorted_pairs[tile.first + part + token];
-                *(uint4*)(out + pair * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
+                *(uint4*)(out + (i64)pairs[part + token] * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
             }
         }
     }
+
+    // The next tile's pairs come only when these are no longer needed.
+    named_barrier(kGroupBarrier + group, 128);
 }

@@ -7,7 +7,8 @@
 // and tokens alike: the first product reads rows that were brought into order before. One thread alone would bind: waiting for a stage and
 // starting its copies takes it longer than few tokens take to multiply.
 //
-// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it.
+// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it. After its first tile a
+// block draws the next one's number (TileNumbers in grouped.cuh).
 //
 // Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STEPS (of a
 // stage), -DMOE_STAGES, -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES. With -DMOE_MXFP8=1 the first product's results are rounded to MXFP8
@@ -34,14 +35,16 @@ constexpr int kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes;
 constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;  // tokens that one copy brings; beyond so many narrow ones a wide one is used
 constexpr int kOutBytes = 4096;                                // a warpgroup's results on their way out
 constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
-constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kBarrierBase = kOffsetsBase + kScheduleBytes;
-constexpr int kSharedBytes = kBarrierBase + 2 * kStages * 8 + 1024;  // 1024: to align the stages
+constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPairsBase = kOffsetsBase + kScheduleBytes;
+constexpr int kBarrierBase = kPairsBase + kGroups * kTokens * 4, kNumbersBase = kBarrierBase + 2 * kStages * 8;
+constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
+constexpr bool kReadOnce = kTokens <= 80;                      // few experts have two tiles of tokens then, and L2 is kept for the rest
 constexpr bool kMxfp8 = MOE_MXFP8;
 constexpr int kLargest = mxfp8_pairs(kOutBytes / 64), kLargestBytes = kMxfp8 ? kGroups * kLargest * 16 : 0;
 static_assert(kSharedBytes == MOE_SHARED_BYTES && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 static_assert((kSharedBytes + kLargestBytes + 1024) * kBlocks <= 233472, "a multiprocessor has room for the blocks");
 static_assert(kTokens % kWideBox <= kMostNarrow * kNarrowBox && kTokens % 16 == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
-static_assert(kSteps <= 2 && kStages >= kLoaders, "a loader is never further ahead of the readers than all stages");
+static_assert(kSteps <= 2 && kStages >= kLoaders && kStages + kLoaders < kNumberSlots, "a loader is never further ahead of the readers than all stages");
 static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
               "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 }
@@ -56,12 +59,12 @@ struct Mxfp4GroupedParameters
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
+    int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
     i64 out_stride;              // elements, a multiple of 8
     int rows;                    // first: 2 · intermediate; second: hidden; a multiple of 16
     int depth;                   // inner dimension, a multiple of 32
     int experts;                 // at most 512
     float alpha, limit, up_bias; // as Activation (grouped.cuh)
-    int reserved[2];
 };
 
 namespace
@@ -95,15 +98,18 @@ __device__ __forceinline__ int stages_of(const Mxfp4GroupedParameters& p)
     return ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
 }
 
-/// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders.
-__device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, u32 shared, int loader)
+/// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
+/// tiles.
+template <bool kFirst>
+__device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, u32 shared, int loader)
 {
     const int stages = stages_of(p);
+    [[maybe_unused]] const u64 policy = policy_evict_first();
     Ring start = {0, 1};
     int before = 0;
     bool is_first_tile = true;
     Tile tile;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
         // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
         int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
@@ -122,9 +128,18 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             const u32 full = shared + kBarrierBase + at.stage * 8;
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, bytes);
-            tma_load_4d(shared + kWeightBase + at.stage * kWeightBytes, &p.weight, full, 0, stage * kSteps, tile.row0 / kGroupRows, tile.expert);
+            const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
+            const int step = stage * kSteps, group = tile.row0 / kGroupRows;
+            if constexpr (kReadOnce)
+            {
+                tma_load_4d(to, &p.weight, full, 0, step, group, tile.expert, policy);
+            }
+            else
+            {
+                tma_load_4d(to, &p.weight, full, 0, step, group, tile.expert);
+            }
         };
-        int early = 0;
+        int early = 0, drawn = 0;
         if (is_first_tile)
         {
             early = min(stages, kStages);
@@ -139,6 +154,11 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             wait_for_previous_launch();
             allow_next_launch();
             is_first_tile = false;
+        }
+
+        if (loader == 0)
+        {
+            drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
         }
 
 #pragma unroll 1
@@ -175,6 +195,10 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
 
         start.skip(stages);
         before += stages;
+        if (loader == 0)
+        {
+            numbers.hand_out(drawn);
+        }
     }
 
     if (is_first_tile)
@@ -286,28 +310,39 @@ template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
                                              int stages)
 {
+    float2 bias;
+    int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
+    if constexpr (kFirst)
+    {
+        bias = act_bias(tile, group, p.bias, p.rows / 2);
+    }
+    else
+    {
+        fetch_pairs(tile, p.sorted_pairs, pairs);
+    }
+
     accumulate<kColumns>(d, ring, shared_address(shared), stages);
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)
     {
         const Activation activation = {p.alpha, p.limit, p.up_bias};
-        store_act<kColumns, kOutBytes, kMxfp8>(activation, tile, d, staged, group, p.bias, p.factor, p.rows / 2, p.out, p.out_stride,
+        store_act<kColumns, kOutBytes, kMxfp8>(activation, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
                                                kMxfp8 ? largest_of(group) : nullptr);
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, p.factor, p.rows, p.sorted_pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, p.factor, p.rows, pairs, p.out, p.out_stride);
     }
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, char* shared)
+__device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, char* shared)
 {
     const int group = threadIdx.x / 128, stages = stages_of(p);
     Ring ring = {0, 0};
     Tile tile;
     constexpr int kUnit = kTokens <= 128 ? 8 : 16;
-    while (schedule.next(tile, p.experts))
+    for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
         // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
         float d[kTokens / 2];
@@ -354,6 +389,7 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
     char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
     const u32 base = shared_address(shared), barriers = base + kBarrierBase;
     int* offsets = (int*)(shared + kOffsetsBase);
+    const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
     if (threadIdx.x == 0)
     {
         tma_prefetch_map(&p.weight);
@@ -365,23 +401,24 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
             mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
         }
 
+        numbers.init();
         mbarrier_fence_init();
     }
 
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), (int)blockIdx.x, 0};
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 0};
     if (threadIdx.x >= kGroups * 128)
     {
         registers_lower<kLoaderRegisters>();
         if (threadIdx.x % 32 == 0)
         {
-            load_tiles(p, schedule, base, threadIdx.x / 32 % 4);
+            load_tiles<kFirst>(p, schedule, numbers, base, threadIdx.x / 32 % 4);
         }
     }
     else
     {
         registers_raise<kGroupRegisters>();
-        compute_tiles<kFirst>(p, schedule, shared);
+        compute_tiles<kFirst>(p, schedule, numbers, shared);
     }
 }
 }

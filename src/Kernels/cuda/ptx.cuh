@@ -92,6 +92,12 @@ __device__ __forceinline__ void copy_async(u32 shared, const void* global, int b
                  ::"r"(shared), "l"(global), "r"(bytes), "l"(policy) : "memory");
 }
 
+/// Copies 4 bytes.
+__device__ __forceinline__ void copy_async_word(u32 shared, const void* global)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared), "l"(global) : "memory");
+}
+
 __device__ __forceinline__ void copy_async_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");
@@ -108,6 +114,12 @@ __device__ __forceinline__ void copy_async_wait()
 __device__ __forceinline__ void fence_async_proxy()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+/// Waits for all copies of this thread.
+__device__ __forceinline__ void copy_async_wait_all()
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
 // ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order

@@ -32,6 +32,13 @@ __device__ __forceinline__ void tma_load_4d(u32 shared, const TensorMap* map, u3
                  ::"r"(shared), "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
 }
 
+/// The same with an L2 eviction policy.
+__device__ __forceinline__ void tma_load_4d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2, int c3, u64 policy)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4, %5, %6}], [%2], %7;"
+                 ::"r"(shared), "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "l"(policy) : "memory");
+}
+
 __device__ __forceinline__ void tma_load_5d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2, int c3, int c4)
 {
     asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6, %7}], [%2];"

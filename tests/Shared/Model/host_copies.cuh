@@ -136,6 +136,28 @@ inline void copy_async(u32 shared, const void* global, int bytes)
     std::memcpy(shared_memory + shared, global, bytes);
 }
 
+inline void copy_async_word(u32 shared, const void* global)
+{
+    block->fibers[threadIdx.x].copies.push_back([=] { std::memcpy(shared_memory + shared, global, 4); });
+}
+
+inline void copy_async_wait_all()
+{
+    for (const auto& copy : block->fibers[threadIdx.x].copies)
+    {
+        copy();
+    }
+
+    block->fibers[threadIdx.x].copies.clear();
+}
+
+inline u64 policy_evict_first() { return 0; }
+
+inline void tma_load_4d(u32 shared, const TensorMap* map, u32 barrier, int c0, int c1, int c2, int c3, u64)
+{
+    tma_load_4d(shared, map, barrier, c0, c1, c2, c3);
+}
+
 inline void copy_async_commit() {}
 
 template <int>

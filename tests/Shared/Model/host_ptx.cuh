@@ -99,6 +99,7 @@ struct Fiber
     ucontext_t context;
     std::unique_ptr<char[]> stack;
     bool is_done = false;
+    std::vector<std::function<void()>> copies;  // asked for by this thread, until it waits for them
     int waits_for = -1;  // a barrier's address in shared memory; −1: others of its warp, group or block
 };
 
@@ -319,10 +320,16 @@ inline u32 min_bf16x2(u32 a, u32 b)
     });
 }
 
+/// A block runs alone.
+inline int atomicAdd(int* to, int v)
+{
+    *to += v;
+    return *to - v;
+}
+
 // ---- what other parts of the sources call, and no test runs
 
 void __threadfence();
-int atomicAdd(int*, int);
 int add_release(int*, int);
 
 #include "host_copies.cuh"

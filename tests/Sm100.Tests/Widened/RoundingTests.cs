@@ -22,7 +22,7 @@ public sealed unsafe class RoundingTests
                 float d[kColumns / 2];
                 std::memcpy(d, sums + threadIdx.x * (kColumns / 2), sizeof(d));
                 const Tile tile = {0, row0, 1, count};
-                store_act<kColumns, kOutBytes, true>(Activation{1.702f, 7, 1}, tile, d, shared_memory, 0, bias, factor, intermediate, out, intermediate, largest);
+                store_act<kColumns, kOutBytes, true>(Activation{1.702f, 7, 1}, tile, d, shared_memory, 0, act_bias(tile, 0, bias, intermediate), factor, intermediate, out, intermediate, largest);
             });
         }
         extern "C" float act_of(float gate, float up) { return Activation{1.702f, 7, 1}(gate, up); }
