@@ -5,7 +5,7 @@ namespace Moe.Plugins.Bf16;
 /// <summary>Both products of all experts, from the caller's rows to partial results that the combine sums.</summary>
 internal interface IExpertProducts
 {
-    /// <summary>Rows of a row block that the sort is to make for so many tokens.</summary>
+    /// <summary>Rows of a row block that the sort is to make for so many tokens; 0 for none.</summary>
     int BlockRows(int tokens);
 
     /// <summary>Enqueues both products.</summary>

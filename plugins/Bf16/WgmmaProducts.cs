@@ -41,7 +41,7 @@ internal sealed class WgmmaProducts : IExpertProducts
     public static bool RunOn(CudaDevice device) => RunOn(device.Architecture);
 
     // The kernels make their own tiles from the experts' offsets.
-    public int BlockRows(int tokens) => WgmmaTiles.Rows;
+    public int BlockRows(int tokens) => 0;
 
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
@@ -69,12 +69,12 @@ internal sealed class WgmmaProducts : IExpertProducts
 
         parameters.Weight = weights.DownTiles;
         parameters.Tokens = workspace.ActRows;
-        parameters.Bias = 0;
+        parameters.Bias = weights.Down.Bias;
         parameters.Out = workspace.Partial;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Inputs;
         _product2.Launch(launch, stream, in parameters);
-        return new PartialLayout(1, IsBf16: true);
+        return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
 }

@@ -65,7 +65,7 @@ public sealed unsafe class PrefillModelTests
                 {
                     fixed (int* first = offsets, order = sorted)
                     {
-                        run(isSecond ? 1 : 0, w, isSecond ? null : b, x, pairs, y + columns, first, order, rows, depth, Experts, columns);
+                        run(isSecond ? 1 : 0, w, b, x, pairs, y + columns, first, order, rows, depth, Experts, columns);
                     }
                 }
             }
@@ -80,7 +80,7 @@ public sealed unsafe class PrefillModelTests
             int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
             double Multiply(int row)
             {
-                double sum = isSecond ? 0 : bias[(expert * rows) + row];
+                double sum = bias[(expert * rows) + row];
                 for (int i = 0; i < depth; i++)
                 {
                     sum += weightValues[(((expert * rows) + row) * depth) + i] * inputValues[(place * depth) + i];

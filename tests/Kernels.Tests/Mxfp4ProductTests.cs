@@ -87,8 +87,11 @@ public sealed unsafe class Mxfp4ProductTests
         // None, few, a tile and a bit more than fills the next ones, and one.
         int[] counts = [0, 5, tileTokens + 11, 1];
         using HostLibrary library = Compile(chosen);
-        Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125), counts, isSecond: false);
-        Run(library, PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119), counts, isSecond: true);
+        Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125), counts, isSecond: false, hasBias: true);
+
+        // The bias of the warp matrix kernels' second product is the combine's.
+        bool isGrouped = chosen.File == "mxfp4_prefill.cu";
+        Run(library, PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119), counts, isSecond: true, hasBias: isGrouped);
     }
 
     private static IEnumerable<KernelUnit> Units() => Mxfp4Products
@@ -107,7 +110,7 @@ public sealed unsafe class Mxfp4ProductTests
         return HostLibrary.CompileBlock(unit.File, text.ToString());
     }
 
-    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond)
+    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias)
     {
         int pairs = counts.Sum();
         int columns = isSecond ? matrix.Rows : matrix.Rows / 2;
@@ -133,7 +136,7 @@ public sealed unsafe class Mxfp4ProductTests
                     fixed (int* first = offsets, order = sorted)
                     {
                         run(
-                            isSecond ? 1 : 0, groups, hasFactors ? factors : null, isSecond ? null : b, x, pairs, y + columns, first, order,
+                            isSecond ? 1 : 0, groups, hasFactors ? factors : null, hasBias ? b : null, x, pairs, y + columns, first, order,
                             matrix.Rows, matrix.Depth, Experts, columns);
                     }
                 }
@@ -155,7 +158,7 @@ public sealed unsafe class Mxfp4ProductTests
             for (int column = 0; column < columns; column++)
             {
                 double expected = isSecond
-                    ? matrix.Multiply(expert, column, row)
+                    ? matrix.Multiply(expert, column, row) + (hasBias ? bias[(expert * matrix.Rows) + column] : 0)
                     : Activate(
                         matrix.Multiply(expert, 2 * column, row) + bias[(expert * matrix.Rows) + (2 * column)],
                         matrix.Multiply(expert, (2 * column) + 1, row) + bias[(expert * matrix.Rows) + (2 * column) + 1]);

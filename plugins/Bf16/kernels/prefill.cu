@@ -33,8 +33,8 @@ struct GroupedParameters
     TensorMap weight;            // first: {depth, 8, 2, intermediate / 8, experts}, box {64, 8, 2, 12, 1}: gates and ups apart;
                                  // second: {depth, rows, experts}, box {64, 192, 1}
     TensorMap tokens;            // BF16 {depth, pairs}: rows in sorted order, box {64, 32}
-    const float* bias;           // first only: [experts, rows], or null
-    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
+    const float* bias;           // [experts, rows], or null
+    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
     int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
@@ -181,6 +181,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     }
     else
     {
+        bias = pair_bias(tile, group, p.bias, p.rows);
         fetch_pairs(tile, p.sorted_pairs, pairs);
     }
 
@@ -201,7 +202,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, nullptr, p.rows, pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, nullptr, p.rows, pairs, p.out, p.out_stride);
     }
 }
 

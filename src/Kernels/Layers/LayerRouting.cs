@@ -8,13 +8,13 @@ namespace Moe.Plugins.Kernels;
 public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
 {
     /// <summary>The kernels.</summary>
-    public RoutingKernels Kernels { get; } = new(library, shape.ExpertCount);
+    public RoutingKernels Kernels { get; } = new(library);
 
     /// <summary>Enqueues the router, or takes the caller's choice, and sorts by expert.</summary>
     /// <param name="arguments">The forward's arguments; at least one token.</param>
     /// <param name="router">The layer's router; null where the caller must route.</param>
     /// <param name="buffers">The workspace's buffers.</param>
-    /// <param name="blockRows">Rows of a row block that the products want.</param>
+    /// <param name="blockRows">Rows of a row block that the products want; 0 for none.</param>
     /// <exception cref="MoeException">The layer has no router, and the caller hands in no choice.</exception>
     public RoutedBatch Begin(in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, int blockRows)
     {
@@ -43,11 +43,12 @@ public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
                 Partial = partial,
                 Ids = batch.Ids,
                 Weights = batch.Weights,
-                Bias = bias,
+                Bias = layout.HasBias ? 0 : bias,
                 Out = output.Address,
                 PartialStride = shape.HiddenSize,
                 SplitStride = (long)tokens * shape.TopK * shape.HiddenSize,
                 OutStride = output.RowStride / output.ElementType.ByteSize(),
+                Tokens = tokens,
                 Hidden = shape.HiddenSize,
                 TopK = shape.TopK,
                 Splits = layout.Splits,
@@ -55,7 +56,6 @@ public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
                 PartialIsBf16 = layout.IsBf16 ? 1 : 0,
                 OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0,
             },
-            tokens,
             arguments.Stream);
     }
 

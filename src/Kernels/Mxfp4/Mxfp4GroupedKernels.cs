@@ -62,13 +62,13 @@ internal sealed class Mxfp4GroupedKernels
         parameters.Weight = weights.Down.TileMap(_variant);
         parameters.Wide = workspace.ActRows.Wide;
         parameters.Narrow = workspace.ActRows.Narrow;
-        parameters.Bias = 0;
+        parameters.Bias = weights.Down.Bias;
         parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.Partial;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Depth;
         _product2.Launch(launch, stream, in parameters);
-        return new PartialLayout(1, IsBf16: true);
+        return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
 }

@@ -66,8 +66,8 @@ public sealed class Mxfp4Products
         }
     }
 
-    /// <summary>Rows of a row block that the sort is to make for so many tokens.</summary>
-    public int BlockRows(int tokens) => Plan.Choose(tokens).Tokens;
+    /// <summary>Rows of a row block that the sort is to make for so many tokens; 0 where the kernels make their own tiles.</summary>
+    public int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
 
     /// <summary>Enqueues both products.</summary>
     /// <param name="rows">The activations, of the kind that the plan says; MXFP8 ones in another buffer than the workspace's rows.</param>

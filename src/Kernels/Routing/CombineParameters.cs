@@ -30,6 +30,9 @@ public struct CombineParameters
     /// <summary>Elements from one output row to the next.</summary>
     public long OutStride;
 
+    /// <summary>Rows of the output.</summary>
+    public int Tokens;
+
     /// <summary>Columns, a multiple of 8.</summary>
     public int Hidden;
 

@@ -74,7 +74,7 @@ public sealed class RoutingBuffers : IDisposable
 
     internal nint Tickets => _tickets.Address;
 
-    /// <summary>Where the sort writes, in blocks of so many rows.</summary>
+    /// <summary>Where the sort writes, with blocks of so many rows; 0 for none.</summary>
     public SortTarget Target(int blockRows) => new()
     {
         ExpertOffsets = ExpertOffsets,

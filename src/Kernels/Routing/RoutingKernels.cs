@@ -12,12 +12,12 @@ public sealed class RoutingKernels
     public const int MaxTopK = 32;
 
     /// <summary>Up to so many pairs the router's last block sorts them itself, which saves a launch.</summary>
-    private const int MaxPairsInRouter = 2048;
+    private const int MaxPairsInRouter = 512;
 
     private const int RouterThreads = 256;
     private const int SortThreads = 1024;
     private const int CombineThreads = 128;
-    private const int CombineColumns = 512;
+    private const int CombineColumns = 8;
 
     private readonly CudaFunction _router8;
     private readonly CudaFunction _router32;
@@ -29,8 +29,7 @@ public sealed class RoutingKernels
 
     /// <summary>Gets the kernels.</summary>
     /// <param name="library">The backend's kernels.</param>
-    /// <param name="experts">The experts of the layers they will be used for, at most <see cref="MaxExperts"/>.</param>
-    public RoutingKernels(KernelLibrary library, int experts)
+    public RoutingKernels(KernelLibrary library)
     {
         ArgumentNullException.ThrowIfNull(library);
         CudaDevice device = library.Context.Device;
@@ -38,7 +37,7 @@ public sealed class RoutingKernels
         _hasDependentLaunch = device.Architecture.Major >= 9;
         _router8 = library.Get(Units[0], "moe_router_8");
         _router32 = library.Get(Units[0], "moe_router_32");
-        _sort = library.Get(Units[1], "moe_sort", SortShared(experts));
+        _sort = library.Get(Units[1], "moe_sort");
         _combine = library.Get(Units[2], "moe_combine");
         _rows = library.Get(Units[3], "moe_rows_to_bf16");
     }
@@ -85,7 +84,7 @@ public sealed class RoutingKernels
     /// <param name="buffers">Where intermediate results go.</param>
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
-    /// <param name="blockRows">Rows of a row block.</param>
+    /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
     /// <param name="stream">The stream.</param>
     public void Route(
         nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
@@ -116,7 +115,7 @@ public sealed class RoutingKernels
             Scoring = (int)shape.RouterScoring,
             Sort = sorts ? 1 : 0,
         };
-        int shared = Math.Max(512 * grid.TokenTile, ((8 * shape.ExpertCount) + 64) * sizeof(int));
+        int shared = Math.Max(512 * grid.TokenTile, sorts ? ((8 * shape.ExpertCount) + 64 + pairs) * sizeof(int) : 0);
         CudaFunction router8or32 = grid.TokenTile == 8 ? _router8 : _router32;
         router8or32.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
         if (!sorts)
@@ -130,13 +129,13 @@ public sealed class RoutingKernels
     {
         ArgumentNullException.ThrowIfNull(buffers);
         var parameters = new SortParameters { Ids = ids, Target = buffers.Target(blockRows), Pairs = pairs, Experts = experts };
-        _sort.Launch(Launch(1, SortThreads, SortShared(experts)), stream, in parameters);
+        _sort.Launch(Launch(experts, SortThreads), stream, in parameters);
     }
 
     /// <summary>The weighted sum of each token's partial results.</summary>
-    public void Combine(in CombineParameters parameters, int tokens, nint stream) =>
-        _combine.Launch(
-            Launch(new CudaDim3((parameters.Hidden + CombineColumns - 1) / CombineColumns, tokens, 1), CombineThreads), stream, in parameters);
-
-    private static int SortShared(int experts) => ((32 * experts) + 64) * sizeof(int);
+    public void Combine(in CombineParameters parameters, nint stream)
+    {
+        long pieces = (long)parameters.Tokens * (parameters.Hidden / CombineColumns);
+        _combine.Launch(Launch(checked((int)((pieces + CombineThreads - 1) / CombineThreads)), CombineThreads), stream, in parameters);
+    }
 }

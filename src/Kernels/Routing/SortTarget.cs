@@ -18,6 +18,6 @@ public struct SortTarget
     /// <summary>[1] int32.</summary>
     public nint RowBlockCount;
 
-    /// <summary>The most rows of a row block.</summary>
+    /// <summary>The most rows of a row block; 0 to make none.</summary>
     public int BlockRows;
 }

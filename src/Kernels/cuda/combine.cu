@@ -1,5 +1,5 @@
-// y = Σ over k of weight_k · (Σ over splits of partial_k + bias of its expert), for each token. Blocks of 128 threads, 4 columns a thread:
-// grid (ceil(hidden / 512), tokens).
+// y = Σ over k of weight_k · (Σ over splits of partial_k + bias of its expert), for each token. A thread makes 8 columns of a token; blocks of 128
+// threads, ceil(tokens · hidden / 8 / 128) of them.
 #include "ptx.cuh"
 
 struct CombineParameters
@@ -9,9 +9,10 @@ struct CombineParameters
     const float* weights;  // [tokens, top_k]
     const float* bias;     // [experts, hidden], or null
     void* out;             // [tokens, out_stride], BF16, or float32 if out_is_float
-    i64 partial_stride;    // elements, a multiple of 4
-    i64 split_stride;      // elements between splits, a multiple of 4
+    i64 partial_stride;    // elements, a multiple of 8
+    i64 split_stride;      // elements between splits, a multiple of 8
     i64 out_stride;        // elements, any
+    int tokens;
     int hidden;            // a multiple of 8
     int top_k;
     int splits;
@@ -20,41 +21,65 @@ struct CombineParameters
     int out_is_float;
 };
 
-__device__ __forceinline__ float4 load_partial(const CombineParameters& p, i64 at)
+namespace
 {
-    if (!p.partial_is_bf16)
+constexpr int kColumns = 8, kAtOnce = 4;  // choices whose loads are under way together
+
+/// 8 values.
+template <typename T>
+struct Values;
+
+template <>
+struct Values<float>
+{
+    float4 low, high;
+
+    __device__ __forceinline__ void add_to(float (&sum)[kColumns], float weight) const
     {
-        return *(const float4*)((const float*)p.partial + at);
+        const float v[kColumns] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int c = 0; c < kColumns; c++)
+        {
+            sum[c] += weight * v[c];
+        }
     }
+};
 
-    const uint2 packed = *(const uint2*)((const u16*)p.partial + at);
-    return make_float4(__uint_as_float(packed.x << 16), __uint_as_float(packed.x & 0xffff0000u),
-                       __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u));
-}
-
-extern "C" __global__ void __launch_bounds__(128, 4) moe_combine(const __grid_constant__ CombineParameters p)
+template <>
+struct Values<u16>
 {
-    const int column = (blockIdx.x * 128 + threadIdx.x) * 4;
-    const i64 token = blockIdx.y;
-    const bool inside = column < p.hidden;
-    float4 sum = make_float4(0, 0, 0, 0);
-    for (int k0 = 0; k0 < p.top_k; k0 += 4)
+    uint4 packed;
+
+    __device__ __forceinline__ void add_to(float (&sum)[kColumns], float weight) const
+    {
+        const u32 words[kColumns / 2] = {packed.x, packed.y, packed.z, packed.w};
+#pragma unroll
+        for (int c = 0; c < kColumns / 2; c++)
+        {
+            sum[2 * c] += weight * __uint_as_float(words[c] << 16);
+            sum[2 * c + 1] += weight * __uint_as_float(words[c] & 0xffff0000u);
+        }
+    }
+};
+
+template <typename T>
+__device__ __forceinline__ void combine(const CombineParameters& p, i64 token, int column, float (&sum)[kColumns])
+{
+    for (int k0 = 0; k0 < p.top_k; k0 += kAtOnce)
     {
         // Ids and weights are older than the launch before this one, so they and the biases may be read before its end.
-        float weight[4];
-        float4 y[4];
-        bool used[4];
-        if (inside)
-        {
+        float weight[kAtOnce];
+        bool counts[kAtOnce];
 #pragma unroll
-            for (int i = 0; i < 4; i++)
+        for (int i = 0; i < kAtOnce; i++)
+        {
+            const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
+            const int expert = p.ids[pair];
+            counts[i] = k0 + i < p.top_k && (u32)expert < (u32)p.experts;
+            weight[i] = p.weights[pair];
+            if (counts[i] && p.bias != nullptr)
             {
-                const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
-                const int expert = p.ids[pair];
-                const bool counts = k0 + i < p.top_k && (u32)expert < (u32)p.experts;
-                weight[i] = counts ? p.weights[pair] : 0.0f;
-                y[i] = counts && p.bias != nullptr ? *(const float4*)(p.bias + (i64)expert * p.hidden + column) : make_float4(0, 0, 0, 0);
-                used[i] = counts;
+                ((const Values<float>*)(p.bias + (i64)expert * p.hidden + column))->add_to(sum, weight[i]);
             }
         }
 
@@ -64,54 +89,48 @@ extern "C" __global__ void __launch_bounds__(128, 4) moe_combine(const __grid_co
             allow_next_launch();
         }
 
-        if (inside)
+        // Loads without branches, so that all of them are under way together.
+        for (int s = 0; s < p.splits; s++)
         {
-            // Loads without branches, two splits at a time, so that all of them are under way together.
-            for (int s = 0; s < p.splits; s += 2)
+            Values<T> v[kAtOnce];
+#pragma unroll
+            for (int i = 0; i < kAtOnce; i++)
             {
-                float4 v[2][4];
-#pragma unroll
-                for (int h = 0; h < 2; h++)
-                {
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                    {
-                        const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
-                        v[h][i] = load_partial(p, min(s + h, p.splits - 1) * p.split_stride + pair * p.partial_stride + column);
-                    }
-                }
-
-#pragma unroll
-                for (int h = 0; h < 2; h++)
-                {
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                    {
-                        if (used[i] && s + h < p.splits)
-                        {
-                            y[i].x += v[h][i].x;
-                            y[i].y += v[h][i].y;
-                            y[i].z += v[h][i].z;
-                            y[i].w += v[h][i].w;
-                        }
-                    }
-                }
+                const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
+                v[i] = *(const Values<T>*)((const T*)p.partial + s * p.split_stride + pair * p.partial_stride + column);
             }
 
 #pragma unroll
-            for (int i = 0; i < 4; i++)
+            for (int i = 0; i < kAtOnce; i++)
             {
-                sum.x += weight[i] * y[i].x;
-                sum.y += weight[i] * y[i].y;
-                sum.z += weight[i] * y[i].z;
-                sum.w += weight[i] * y[i].w;
+                if (counts[i])
+                {
+                    v[i].add_to(sum, weight[i]);
+                }
             }
         }
     }
+}
+}
 
-    if (!inside)
+extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+{
+    const int pieces = p.hidden / kColumns;
+    const i64 piece = (i64)blockIdx.x * 128 + threadIdx.x, token = piece / pieces;
+    const int column = (int)(piece % pieces) * kColumns;
+    if (token >= p.tokens)
     {
         return;
+    }
+
+    float sum[kColumns] = {};
+    if (p.partial_is_bf16)
+    {
+        combine<u16>(p, token, column, sum);
+    }
+    else
+    {
+        combine<float>(p, token, column, sum);
     }
 
     // The caller's rows may begin anywhere, so wide stores only where this one is aligned.
@@ -120,30 +139,31 @@ extern "C" __global__ void __launch_bounds__(128, 4) moe_combine(const __grid_co
         float* out = (float*)p.out + token * p.out_stride + column;
         if ((u64)out % 16 == 0)
         {
-            *(float4*)out = sum;
+            ((float4*)out)[0] = make_float4(sum[0], sum[1], sum[2], sum[3]);
+            ((float4*)out)[1] = make_float4(sum[4], sum[5], sum[6], sum[7]);
+            return;
         }
-        else
+
+#pragma unroll
+        for (int c = 0; c < kColumns; c++)
         {
-            out[0] = sum.x;
-            out[1] = sum.y;
-            out[2] = sum.z;
-            out[3] = sum.w;
+            out[c] = sum[c];
         }
     }
     else
     {
         u16* out = (u16*)p.out + token * p.out_stride + column;
-        const uint2 packed = make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w));
-        if ((u64)out % 8 == 0)
+        const u32 packed[kColumns / 2] = {pack_bf16(sum[0], sum[1]), pack_bf16(sum[2], sum[3]), pack_bf16(sum[4], sum[5]), pack_bf16(sum[6], sum[7])};
+        if ((u64)out % 16 == 0)
         {
-            *(uint2*)out = packed;
+            *(uint4*)out = make_uint4(packed[0], packed[1], packed[2], packed[3]);
+            return;
         }
-        else
+
+#pragma unroll
+        for (int c = 0; c < kColumns; c++)
         {
-            out[0] = (u16)packed.x;
-            out[1] = (u16)(packed.x >> 16);
-            out[2] = (u16)packed.y;
-            out[3] = (u16)(packed.y >> 16);
+            out[c] = (u16)(packed[c / 2] >> 16 * (c % 2));
         }
     }
 }

@@ -154,6 +154,19 @@ __device__ __forceinline__ float2 act_bias(const Tile& tile, int group, const fl
     return bias != nullptr && mine < intermediate ? *(const float2*)(bias + (i64)tile.expert * 2 * intermediate + 2 * mine) : make_float2(0, 0);
 }
 
+/// What store_pairs adds: the biases of this thread's two rows.
+__device__ __forceinline__ float2 pair_bias(const Tile& tile, int group, const float* bias, int hidden)
+{
+    const int mine = tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
+    if (bias == nullptr || mine >= hidden)
+    {
+        return make_float2(0, 0);
+    }
+
+    const float* b = bias + (i64)tile.expert * hidden + mine;
+    return make_float2(b[0], b[mine + 8 < hidden ? 8 : 0]);
+}
+
 /// Fetches what store_pairs needs of a tile's pairs into shared memory of the warpgroup.
 __device__ __forceinline__ void fetch_pairs(const Tile& tile, const int* sorted_pairs, const int* pairs)
 {
@@ -249,7 +262,7 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
 
 /// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
 template <int kColumns, int kOutBytes>
-__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group,
+__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group, const float2& b,
                                             const float* factor, int hidden, const int* pairs, u16* out, i64 out_stride)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
@@ -263,6 +276,12 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
         {
             d[i] *= i % 4 < 2 ? low : high;
         }
+    }
+
+#pragma unroll
+    for (int i = 0; i < kColumns / 2; i++)
+    {
+        d[i] += i % 4 < 2 ? b.x : b.y;
     }
 
     constexpr int kPart = kOutBytes / 128;

@@ -54,9 +54,9 @@ struct Mxfp4GroupedParameters
     TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, MOE_STEPS, MOE_ROWS / 16, 1}
     TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
     TensorMap narrow;            // the same, box {64, 8}
-    const float* bias;           // first product only: [experts, rows], or null
+    const float* bias;           // [experts, rows], or null
     const float* factor;         // [experts, rows], or null where all are 1
-    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
+    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
     int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
@@ -318,6 +318,7 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
     }
     else
     {
+        bias = pair_bias(tile, group, p.bias, p.rows);
         fetch_pairs(tile, p.sorted_pairs, pairs);
     }
 
@@ -331,7 +332,7 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, p.factor, p.rows, pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out, p.out_stride);
     }
 }
 

@@ -1,7 +1,7 @@
 // The router: logits = x · Wᵀ + b in float32, the top k of them (of equal logits the lowest expert id), their weights; for few tokens the
 // last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of 8 · kTiles tokens and
 // 16 · expert_warps experts over the s-th part of the inner dimension; the last block of a token tile to finish does the rest.
-// Dynamic shared memory: the larger of 4096 · kTiles bytes and (8 · experts + 64) · 4 bytes if it sorts.
+// Dynamic shared memory: the larger of 4096 · kTiles bytes and (8 · experts + 64 + tokens · top_k) · 4 bytes if it sorts.
 #include "sort.cuh"
 
 struct RouterParameters
@@ -48,32 +48,40 @@ __device__ __forceinline__ float warp_sum(float v)
     return v;
 }
 
-/// One warp, one token: lane l holds the logits of experts l, l + 32, … l + 32 · (kSlots − 1). Returns lane k's choice.
-template <int kSlots>
-__device__ __forceinline__ int choose_experts(const RouterParameters& p, int token, int parts)
+/// One warp, kTokens tokens, 8 apart: lane l gets the logits of experts l, l + 32, … l + 32 · (kSlots − 1) as keys.
+template <int kSlots, int kTokens>
+__device__ __forceinline__ void sum_logits(const RouterParameters& p, int token, int parts, u32 (&keys)[kTokens][kSlots])
 {
     const int lane = threadIdx.x % 32;
-    float logits[kSlots];
+    float logits[kTokens][kSlots];
     const i64 part_stride = (i64)p.tokens * p.experts;
-    constexpr int kBatch = kSlots <= 4 ? 4 : 1;
+    constexpr int kBatch = kTokens > 1 ? 2 : kSlots <= 4 ? 4 : 1;
 #pragma unroll
-    for (int j = 0; j < kSlots; j++)
+    for (int n = 0; n < kTokens; n++)
     {
-        logits[j] = p.bias != nullptr ? p.bias[min(j * 32 + lane, p.experts - 1)] : 0.0f;
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            logits[n][j] = p.bias != nullptr ? p.bias[min(j * 32 + lane, p.experts - 1)] : 0.0f;
+        }
     }
 
     // Loads without branches, so that all of them are under way together.
     for (int s = 0; s < parts; s += kBatch)
     {
-        float v[kBatch][kSlots];
+        float v[kBatch][kTokens][kSlots];
 #pragma unroll
         for (int i = 0; i < kBatch; i++)
         {
 #pragma unroll
-            for (int j = 0; j < kSlots; j++)
+            for (int n = 0; n < kTokens; n++)
             {
-                v[i][j] = load_coherent(p.partial_logits + min(s + i, parts - 1) * part_stride + (i64)token * p.experts
-                                        + min(j * 32 + lane, p.experts - 1));
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    v[i][n][j] = load_coherent(p.partial_logits + min(s + i, parts - 1) * part_stride
+                                               + (i64)min(token + n * 8, p.tokens - 1) * p.experts + min(j * 32 + lane, p.experts - 1));
+                }
             }
         }
 
@@ -81,20 +89,34 @@ __device__ __forceinline__ int choose_experts(const RouterParameters& p, int tok
         for (int i = 0; i < kBatch; i++)
         {
 #pragma unroll
-            for (int j = 0; j < kSlots; j++)
+            for (int n = 0; n < kTokens; n++)
             {
-                logits[j] += s + i < parts ? v[i][j] : 0.0f;
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    logits[n][j] += s + i < parts ? v[i][n][j] : 0.0f;
+                }
             }
         }
     }
 
-    u32 keys[kSlots];  // 0 stands for none: only one NaN pattern has that key
+    // 0 stands for none: only one NaN pattern has that key.
 #pragma unroll
-    for (int j = 0; j < kSlots; j++)
+    for (int n = 0; n < kTokens; n++)
     {
-        keys[j] = j * 32 + lane < p.experts ? max(order_key(logits[j]), 1u) : 0;
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            keys[n][j] = j * 32 + lane < p.experts ? max(order_key(logits[n][j]), 1u) : 0;
+        }
     }
+}
 
+/// One warp, one token, whose keys are used up. Returns lane k's choice.
+template <int kSlots>
+__device__ __forceinline__ int choose_experts(const RouterParameters& p, int token, u32 (&keys)[kSlots])
+{
+    const int lane = threadIdx.x % 32;
     float largest = 0.0f, denominator = 0.0f;
     if (p.scoring != 0)
     {
@@ -163,13 +185,42 @@ __device__ __forceinline__ int choose_experts(const RouterParameters& p, int tok
         weight /= warp_sum(weight);
     }
 
-    if (lane < p.top_k)
+    if (lane < p.top_k && token < p.tokens)
     {
         p.ids[(i64)token * p.top_k + lane] = my_id;
         p.weights[(i64)token * p.top_k + lane] = weight;
     }
 
     return my_id;
+}
+
+/// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `few_ids` gets the choices, unless
+/// it is null.
+template <int kSlots, int kTiles, int kAtOnce>
+__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, int first, int parts, int* few_ids)
+{
+    const int lane = threadIdx.x % 32;
+#pragma unroll 1
+    for (int base = 0; base < kTiles; base += kAtOnce)
+    {
+        const int token = first + base * 8;
+        if (token >= p.tokens)
+        {
+            return;
+        }
+
+        u32 keys[kAtOnce][kSlots];
+        sum_logits<kSlots, kAtOnce>(p, token, parts, keys);
+#pragma unroll
+        for (int n = 0; n < kAtOnce; n++)
+        {
+            const int id = choose_experts<kSlots>(p, token + n * 8, keys[n]);
+            if (few_ids != nullptr && lane < p.top_k && token + n * 8 < p.tokens)
+            {
+                few_ids[(token + n * 8) * p.top_k + lane] = id;
+            }
+        }
+    }
 }
 
 /// Whether this block is the last of `blocks` to come here; what the others wrote before can then be seen.
@@ -224,6 +275,7 @@ __device__ __forceinline__ void route(const RouterParameters& p)
     float sums[kTiles][4] = {};
     while (slice < all_slices)
     {
+        uint4 columns[kSteps][kTiles];
 #pragma unroll
         for (int i = 0; i < kSteps; i++)
         {
@@ -233,8 +285,17 @@ __device__ __forceinline__ void route(const RouterParameters& p)
             for (int j = 0; j < kTiles; j++)
             {
                 const int token = token0 + j * 8 + g;
-                const uint4 column = valid && token < p.tokens ? *(const uint4*)(p.x + token * p.x_stride + k) : zero;
-                mma_bf16_k32(sums[j], rows[i][0], rows[i][1], column);
+                columns[i][j] = valid && token < p.tokens ? *(const uint4*)(p.x + token * p.x_stride + k) : zero;
+            }
+        }
+
+#pragma unroll
+        for (int i = 0; i < kSteps; i++)
+        {
+#pragma unroll
+            for (int j = 0; j < kTiles; j++)
+            {
+                mma_bf16_k32(sums[j], rows[i][0], rows[i][1], columns[i][j]);
             }
         }
 
@@ -306,15 +367,17 @@ __device__ __forceinline__ void route(const RouterParameters& p)
     }
 
     __syncthreads();
-    for (int token = token0 + warp; token < min(p.tokens, token0 + 8 * kTiles); token += 8)
+    if (p.experts <= 32)
     {
-        const int id = p.experts <= 32    ? choose_experts<1>(p, token, gridDim.z)
-                       : p.experts <= 128 ? choose_experts<4>(p, token, gridDim.z)
-                                          : choose_experts<16>(p, token, gridDim.z);
-        if (few && lane < p.top_k)
-        {
-            few_ids[token * p.top_k + lane] = id;
-        }
+        choose_for_tokens<1, kTiles, kTiles>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
+    }
+    else if (p.experts <= 128)
+    {
+        choose_for_tokens<4, kTiles, (kTiles > 1 ? 2 : 1)>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
+    }
+    else
+    {
+        choose_for_tokens<16, kTiles, 1>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
     }
 
     if (p.sort == 0)

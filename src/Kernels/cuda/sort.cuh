@@ -7,9 +7,9 @@ struct SortTarget
 {
     int* expert_offsets;  // [experts + 1]: first sorted position of each expert
     int* sorted_pairs;    // [pairs]: pairs in order of expert, then of pair
-    int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows; may be null
+    int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows
     int* row_block_count; // [1]
-    int block_rows;
+    int block_rows;       // 0: none are made
 };
 
 /// Exclusive prefix sums of a and b over the block's threads; totals in the last two arguments. `scratch` holds 2 × 32 ints.
@@ -52,14 +52,20 @@ __device__ __forceinline__ void block_scan_pair(int& a, int& b, int& total_a, in
     b = before_b + sum_b - b;
 }
 
-/// Sorts `pairs` ids; ids outside of 0 … experts − 1 are left out. `counts` is shared memory of (kThreads / 32) × experts + 64 ints.
+/// Sorts `pairs` ids; ids outside of 0 … experts − 1 are left out. `counts` is shared memory of (kThreads / 32) × experts + 64 + pairs ints.
 /// At most 2 × kThreads experts.
 template <int kThreads>
-__device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int experts, const SortTarget& target, int* counts)
+__device__ __forceinline__ void sort_pairs(const int* global_ids, int pairs, int experts, const SortTarget& target, int* counts)
 {
     constexpr int kWarps = kThreads / 32;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int* scratch = counts + kWarps * experts;
+    int* ids = scratch + 64;
+    for (int i = threadIdx.x; i < pairs; i += kThreads)
+    {
+        ids[i] = load_coherent(global_ids + i);
+    }
+
     for (int i = threadIdx.x; i < kWarps * experts; i += kThreads)
     {
         counts[i] = 0;
@@ -73,7 +79,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
     for (int base = begin; base < end; base += 32)
     {
         const int pair = base + lane;
-        int id = pair < end ? load_coherent(ids + pair) : -1;
+        int id = pair < end ? ids[pair] : -1;
         id = (u32)id < (u32)experts ? id : -1;
         const u32 same = __match_any_sync(~0u, id);
         if (id >= 0 && lane == __ffs(same) - 1)
@@ -121,7 +127,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
             }
 
             target.expert_offsets[expert] = offset;
-            if (target.row_blocks != nullptr)
+            if (height > 0)
             {
                 for (int b = 0; b < blocks[i]; b++)
                 {
@@ -137,7 +143,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
     if (threadIdx.x == 0)
     {
         target.expert_offsets[experts] = all;
-        if (target.row_blocks != nullptr)
+        if (height > 0)
         {
             *target.row_block_count = all_blocks;
         }
@@ -147,7 +153,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
     for (int base = begin; base < end; base += 32)
     {
         const int pair = base + lane;
-        int id = pair < end ? load_coherent(ids + pair) : -1;
+        int id = pair < end ? ids[pair] : -1;
         id = (u32)id < (u32)experts ? id : -1;
         const u32 same = __match_any_sync(~0u, id);
         const int rank = __popc(same & ((1u << lane) - 1));
@@ -206,7 +212,7 @@ __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, int ex
         target.sorted_pairs[less + rank] = lane;
     }
 
-    if (target.row_blocks == nullptr)
+    if (target.block_rows == 0)
     {
         return;
     }

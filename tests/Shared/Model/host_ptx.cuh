@@ -68,7 +68,7 @@ inline u32 __byte_perm(u32 low, u32 high, u32 selector)
 
 // ---- a thread block
 
-inline dim threadIdx, blockIdx;
+inline dim threadIdx, blockIdx, blockDim;
 inline dim gridDim = {1, 1};
 
 /// Shared addresses are offsets from here.
@@ -157,6 +157,7 @@ void run_block(int threads, const TBody& body)
     std::memset(shared_memory, 0xff, sizeof(shared_memory));
     Block here(threads);
     block = &here;
+    blockDim = {threads, 1};
     here.body = body;
     std::vector<int> order(threads);
     for (int i = 0; i < threads; i++)
@@ -255,6 +256,31 @@ inline u32 __reduce_max_sync(u32 mask, u32 v)
     }
 
     return v;
+}
+
+inline u32 __reduce_add_sync(u32 mask, u32 v)
+{
+    for (int i = 1; i < 32; i *= 2)
+    {
+        v += __shfl_xor_sync(mask, v, i);
+    }
+
+    return v;
+}
+
+inline u32 __ballot_sync(u32 mask, bool v) { return __reduce_add_sync(mask, (u32)v << threadIdx.x % 32); }
+inline int __popc(u32 v) { return __builtin_popcount(v); }
+inline int __ffs(int v) { return __builtin_ffs(v); }
+
+inline u32 __match_any_sync(u32 mask, int v)
+{
+    u32 same = 0;
+    for (int i = 0; i < 32; i++)
+    {
+        same |= (u32)((int)of_lane(v, i) == v) << i;
+    }
+
+    return same;
 }
 
 inline void wait_for_previous_launch() {}

@@ -1,0 +1,109 @@
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Kernels.Tests;
+
+/// <summary>The sorts' own code, on a model of a thread block, against a stable sort of the host.</summary>
+public sealed unsafe class SortTests
+{
+    private const int Untouched = -7;
+
+    private const string Launch =
+        """
+        #include "sort.cu"
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
+        {
+            const SortParameters p = {ids, {offsets, sorted, blocks, count, block_rows}, pairs, experts};
+            for (int e = 0; e < experts; e++)
+            {
+                run_block(1024, [=] {
+                    blockIdx = {e, 0};
+                    moe_sort(p);
+                });
+            }
+        }
+        """;
+
+    private const string InBlock =
+        """
+        #include "sort.cuh"
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
+        {
+            run_block(256, [=] { sort_pairs<256>(ids, pairs, experts, {offsets, sorted, blocks, count, block_rows}, (int*)shared_memory); });
+        }
+        """;
+
+    private const string Few =
+        """
+        #include "sort.cuh"
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
+        {
+            int all[32];
+            for (int i = 0; i < 32; i++)
+            {
+                all[i] = i < pairs ? ids[i] : 0x7fffffff;
+            }
+
+            run_block(256, [=] { sort_few_pairs(all, pairs, experts, {offsets, sorted, blocks, count, block_rows}); });
+        }
+        """;
+
+    public static TheoryData<string, int, int, int> Cases => new()
+    {
+        { "launch", 1, 3, 0 },
+        { "launch", 4100, 5, 32 },
+        { "launch", 9000, 3, 0 },
+        { "launch", 700, 20, 8 },
+        { "block", 33, 1, 32 },
+        { "block", 512, 40, 8 },
+        { "block", 500, 32, 0 },
+        { "few", 32, 8, 4 },
+        { "few", 5, 300, 0 },
+    };
+
+    /// <summary>Ids outside of the experts' are left out, but that the router makes none; and some experts get no pairs.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Pairs_are_in_the_order_of_their_expert_and_then_their_own(string kind, int pairs, int experts, int blockRows)
+    {
+        var random = new Random(pairs);
+        int[] ids = [.. Enumerable.Range(0, pairs).Select(i => i % 17 == 3 && kind != "few" ? random.Next(2) == 0 ? -1 : experts : random.Next(experts) / 2 * 2)];
+        int[] expected = [.. Enumerable.Range(0, pairs).Where(i => ids[i] >= 0 && ids[i] < experts).OrderBy(i => ids[i])];
+        int[] offsets = new int[experts + 2];
+        int[] sorted = new int[pairs + 1];
+        int[] blocks = new int[4 * (pairs + experts + 1)];
+        int count = Untouched;
+        Array.Fill(offsets, Untouched);
+        Array.Fill(sorted, Untouched);
+        Array.Fill(blocks, Untouched);
+        (string file, string text) = kind switch
+        {
+            "launch" => ("sort.cu", Launch),
+            "block" => ("sort.cuh", InBlock),
+            _ => ("sort.cuh", Few),
+        };
+        using (HostLibrary library = HostLibrary.CompileBlock(file, text))
+        {
+            var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int, void>)library.Export("run");
+            fixed (int* i = ids, o = offsets, s = sorted, b = blocks)
+            {
+                run(i, pairs, experts, o, s, b, &count, blockRows);
+            }
+        }
+
+        Assert.Equal(expected, sorted[..expected.Length]);
+        Assert.All(sorted[expected.Length..], value => Assert.Equal(Untouched, value));
+        Assert.Equal([.. Enumerable.Range(0, experts + 1).Select(e => expected.Count(i => ids[i] < e)), Untouched], offsets);
+        var wanted = new List<int>();
+        for (int e = 0; e < experts && blockRows > 0; e++)
+        {
+            for (int first = offsets[e]; first < offsets[e + 1]; first += blockRows)
+            {
+                wanted.AddRange([e, first, Math.Min(blockRows, offsets[e + 1] - first), 0]);
+            }
+        }
+
+        Assert.Equal(wanted, blocks[..wanted.Count]);
+        Assert.All(blocks[wanted.Count..], value => Assert.Equal(Untouched, value));
+        Assert.Equal(blockRows > 0 ? wanted.Count / 4 : Untouched, count);
+    }
+}
