@@ -6,6 +6,7 @@ namespace Moe.Plugins.Bf16;
 /// <summary>The device buffers of one stream's forwards.</summary>
 internal sealed class Bf16Workspace : IMoeWorkspace
 {
+    private readonly DeviceArray? _gathered;
     private readonly DeviceArray _act;
     private readonly DeviceArray _partial;
 
@@ -20,7 +21,8 @@ internal sealed class Bf16Workspace : IMoeWorkspace
         if (WgmmaProducts.RunOn(context.Device))
         {
             using CudaContextScope scope = context.MakeCurrent();
-            GatheredRows = WgmmaTiles.OfTokens(Partial, shape.HiddenSize, MaxPairs);
+            _gathered = new DeviceArray(context, (long)MaxPairs * shape.HiddenSize * sizeof(ushort));
+            GatheredRows = WgmmaTiles.OfTokens(Gathered, shape.HiddenSize, MaxPairs);
             ActRows = WgmmaTiles.OfTokens(Act, shape.IntermediateSize, MaxPairs);
         }
     }
@@ -34,11 +36,14 @@ internal sealed class Bf16Workspace : IMoeWorkspace
     /// <summary>[sorted pairs, intermediate] BF16.</summary>
     public nint Act => _act.Address;
 
-    /// <summary>
-    /// [splits, pairs, hidden] float32 for few tokens, [pairs, hidden] BF16 for many; before that, for many, [sorted pairs, hidden] BF16: the
-    /// gathered rows.
-    /// </summary>
+    /// <summary>[splits, pairs, hidden] float32 for few tokens, [pairs, hidden] BF16 for many.</summary>
     public nint Partial => _partial.Address;
+
+    /// <summary>
+    /// [sorted pairs, hidden] BF16, where <see cref="WgmmaProducts"/> run. Not the partial results' memory, which the second product writes while the
+    /// first still reads this.
+    /// </summary>
+    public nint Gathered => _gathered?.Address ?? 0;
 
     /// <summary>The gathered rows, where <see cref="WgmmaProducts"/> run.</summary>
     public CudaTensorMap GatheredRows { get; }
@@ -46,11 +51,12 @@ internal sealed class Bf16Workspace : IMoeWorkspace
     /// <summary>The rows of <see cref="Act"/>, where <see cref="WgmmaProducts"/> run.</summary>
     public CudaTensorMap ActRows { get; }
 
-    public long ByteCount => Routing.ByteCount + _act.ByteCount + _partial.ByteCount;
+    public long ByteCount => Routing.ByteCount + _act.ByteCount + _partial.ByteCount + (_gathered?.ByteCount ?? 0);
 
     public void Dispose()
     {
         Routing.Dispose();
+        _gathered?.Dispose();
         _act.Dispose();
         _partial.Dispose();
     }

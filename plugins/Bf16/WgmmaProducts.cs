@@ -45,8 +45,7 @@ internal sealed class WgmmaProducts : IExpertProducts
 
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
-        // The partial results of the second product take the gathered rows' place, which nobody reads any more by then.
-        _gather.Run(rows, _shape, workspace.Routing, workspace.Partial, stream);
+        _gather.Run(rows, _shape, workspace.Routing, workspace.Gathered, stream);
         CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, SharedBytes);
         var parameters = new GroupedParameters
         {

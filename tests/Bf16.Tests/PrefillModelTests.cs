@@ -13,13 +13,19 @@ public sealed unsafe class PrefillModelTests
     private const string Exports =
         """
         #include "prefill.cu"
-        extern "C" void run(int is_second, char* weights, const float* bias, char* tokens, int pairs, u16* out, const int* offsets, const int* sorted,
+        extern "C" int run(int is_second, char* weights, const float* bias, char* tokens, int pairs, u16* out, const int* offsets, const int* sorted,
                             int rows, int depth, int experts, int columns)
         {
             const i64 row = depth * 2;
             GroupedParameters p = {};
-            int tickets[2] = {};
-            p.tickets = tickets;
+            std::vector<int> tickets(2 + experts), stored(experts);
+            for (int e = 0; e < experts; e++)
+            {
+                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : rows, kRows) * kGroups;
+                tickets[2 + e] = is_second ? stored[e] : 0;
+            }
+
+            p.tickets = tickets.data();
             p.weight = is_second ? TensorMap{weights, {depth, rows, experts}, {row, rows * row}, {64, kRows, 1}, 3, 2, 1}
                                  : TensorMap{weights, {depth, 8, 2, rows / 16, experts}, {2 * row, row, 16 * row, rows * row}, {64, 8, 2, kRows / 16, 1}, 5, 2, 1};
             p.tokens = {tokens, {depth, pairs}, {row}, {64, kTokenBox}, 2, 2, 1};
@@ -33,6 +39,8 @@ public sealed unsafe class PrefillModelTests
                     is_second ? moe_bf16_prefill_product2(p) : moe_bf16_prefill_product1(p);
                 });
             }
+
+            return std::equal(stored.begin(), stored.end(), tickets.begin() + 2);
         }
         """;
 
@@ -58,14 +66,15 @@ public sealed unsafe class PrefillModelTests
         Array.Fill(output, Untouched);
         using (HostLibrary library = HostLibrary.CompileBlock("prefill.cu", Exports))
         {
-            var run = (delegate* unmanaged<int, ushort*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, void>)library.Export("run");
+            var run = (delegate* unmanaged<int, ushort*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, int>)library.Export("run");
             fixed (ushort* w = weights, x = input, y = output)
             {
                 fixed (float* b = bias)
                 {
                     fixed (int* first = offsets, order = sorted)
                     {
-                        run(isSecond ? 1 : 0, w, b, x, pairs, y + columns, first, order, rows, depth, Experts, columns);
+                        int isAllStored = run(isSecond ? 1 : 0, w, b, x, pairs, y + columns, first, order, rows, depth, Experts, columns);
+                        Assert.Equal(1, isAllStored);
                     }
                 }
             }

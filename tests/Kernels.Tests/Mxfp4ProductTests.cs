@@ -16,17 +16,24 @@ public sealed unsafe class Mxfp4ProductTests
 
     private const string Grouped =
         """
-        extern "C" void run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
-                            const int* sorted, int weight_rows, int depth, int experts, int columns)
+        extern "C" int run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
+                            const int* sorted, int weight_rows, int depth, int experts, int columns, int parts)
         {
             const i64 steps = ceil_div(depth, kGroupDepth), count = weight_rows / kGroupRows, row = depth * 2;
             Mxfp4GroupedParameters p = {};
-            int tickets[2] = {};
-            p.tickets = tickets;
+            std::vector<int> tickets(2 + experts), stored(experts);
+            for (int e = 0; e < experts; e++)
+            {
+                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : weight_rows, kRows) * kGroups;
+                tickets[2 + e] = is_second ? stored[e] : 0;
+            }
+
+            p.tickets = tickets.data();
             p.weight = {groups, {136, steps, count, experts}, {kGroupBytes, steps * kGroupBytes, count * steps * kGroupBytes}, {136, kSteps, kRows / 16, 1}, 4, 4, 0};
             p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
             p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};
             p.bias = bias, p.factor = factor, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
+            p.parts = parts, p.part_stride = (i64)pairs * columns;
             p.rows = weight_rows, p.depth = depth, p.experts = experts, p.alpha = 1.702f, p.limit = 7, p.up_bias = 1;
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
@@ -36,13 +43,15 @@ public sealed unsafe class Mxfp4ProductTests
                     is_second ? MOE_EXPAND(moe_mxfp4_product2, MOE_TOKENS)(p) : MOE_EXPAND(moe_mxfp4_product1, MOE_TOKENS)(p);
                 });
             }
+
+            return std::equal(stored.begin(), stored.end(), tickets.begin() + 2);
         }
         """;
 
     private const string Mma =
         """
-        extern "C" void run(int is_second, u8* groups, const float* factor, const float* bias, u16* rows, int pairs, u16* out, const int* offsets,
-                            const int* sorted, int weight_rows, int depth, int experts, int columns)
+        extern "C" int run(int is_second, u8* groups, const float* factor, const float* bias, u16* rows, int pairs, u16* out, const int* offsets,
+                            const int* sorted, int weight_rows, int depth, int experts, int columns, int)
         {
             std::vector<int4> blocks;
             for (int e = 0; e < experts; e++)
@@ -71,6 +80,8 @@ public sealed unsafe class Mxfp4ProductTests
                     is_second ? moe_mxfp4_mma_product2(p) : moe_mxfp4_mma_product1(p);
                 });
             }
+
+            return 1;
         }
         """;
 
@@ -91,7 +102,12 @@ public sealed unsafe class Mxfp4ProductTests
 
         // The bias of the warp matrix kernels' second product is the combine's.
         bool isGrouped = chosen.File == "mxfp4_prefill.cu";
-        Run(library, PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119), counts, isSecond: true, hasBias: isGrouped);
+        var down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
+        Run(library, down, counts, isSecond: true, hasBias: isGrouped);
+        if (isGrouped)
+        {
+            Run(library, down, counts, isSecond: true, hasBias: true, parts: 4);
+        }
     }
 
     private static IEnumerable<KernelUnit> Units() => Mxfp4Products
@@ -110,7 +126,7 @@ public sealed unsafe class Mxfp4ProductTests
         return HostLibrary.CompileBlock(unit.File, text.ToString());
     }
 
-    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias)
+    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias, int parts = 1)
     {
         int pairs = counts.Sum();
         int columns = isSecond ? matrix.Rows : matrix.Rows / 2;
@@ -122,10 +138,11 @@ public sealed unsafe class Mxfp4ProductTests
         float[] bias = [.. Enumerable.Range(0, Experts * matrix.Rows).Select(_ => (float)random.NextDouble())];
 
         // A row before and one behind what may be written.
-        ushort[] output = new ushort[(pairs + 2) * columns];
+        int rows = parts * pairs;
+        ushort[] output = new ushort[(rows + 2) * columns];
         Array.Fill(output, Untouched);
 
-        var run = (delegate* unmanaged<int, byte*, float*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, void>)library.Export("run");
+        var run = (delegate* unmanaged<int, byte*, float*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, int, int>)library.Export("run");
         bool hasFactors = matrix.Factors.Any(factor => factor != 1);
         fixed (byte* groups = matrix.Groups)
         {
@@ -135,16 +152,17 @@ public sealed unsafe class Mxfp4ProductTests
                 {
                     fixed (int* first = offsets, order = sorted)
                     {
-                        run(
+                        int isAllStored = run(
                             isSecond ? 1 : 0, groups, hasFactors ? factors : null, hasBias ? b : null, x, pairs, y + columns, first, order,
-                            matrix.Rows, matrix.Depth, Experts, columns);
+                            matrix.Rows, matrix.Depth, Experts, columns, parts);
+                        Assert.Equal(1, isAllStored);
                     }
                 }
             }
         }
 
         Assert.Equal(-1, output.AsSpan(0, columns).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, output.AsSpan((pairs + 1) * columns).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, output.AsSpan((rows + 1) * columns).IndexOfAnyExcept(Untouched));
         double[] row = new double[matrix.Depth];
         for (int place = 0; place < pairs; place++)
         {
@@ -154,7 +172,7 @@ public sealed unsafe class Mxfp4ProductTests
                 row[i] = FromBf16(input[(place * matrix.Depth) + i]);
             }
 
-            ReadOnlySpan<ushort> actual = output.AsSpan(((isSecond ? sorted[place] : place) + 1) * columns, columns);
+            int target = isSecond ? sorted[place] : place;
             for (int column = 0; column < columns; column++)
             {
                 double expected = isSecond
@@ -162,9 +180,10 @@ public sealed unsafe class Mxfp4ProductTests
                     : Activate(
                         matrix.Multiply(expert, 2 * column, row) + bias[(expert * matrix.Rows) + (2 * column)],
                         matrix.Multiply(expert, (2 * column) + 1, row) + bias[(expert * matrix.Rows) + (2 * column) + 1]);
+                double[] sums = [.. Enumerable.Range(0, parts).Select(part => FromBf16(output[(((part * pairs) + target + 1) * columns) + column]))];
                 Assert.True(
-                    Math.Abs(FromBf16(actual[column]) - expected) <= (Math.Abs(expected) / 256) + 1e-3,
-                    $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {FromBf16(actual[column])}, expected {expected}");
+                    Math.Abs(sums.Sum() - expected) <= (sums.Sum(Math.Abs) / 256) + 1e-3,
+                    $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {sums.Sum()}, expected {expected}");
             }
         }
     }

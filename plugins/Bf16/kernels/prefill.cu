@@ -4,7 +4,8 @@
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
 // warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
 // engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
-// launch before, so the first stages' weights are fetched before waiting for it. Thread blocks stay; after its first tile a block draws the next
+// launch before, so the first stages' weights are fetched before waiting for it. The second product waits for no launch but for the experts that it
+// comes to (Readiness in grouped.cuh). Thread blocks stay; after its first tile a block draws the next
 // one's number (TileNumbers in grouped.cuh).
 //
 // Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
@@ -37,7 +38,7 @@ struct GroupedParameters
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
-    int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
+    int* tickets;                // [2 + experts]: tiles drawn by the first product and by the second; Readiness; 0 before (gather.cu)
     i64 out_stride;              // elements, a multiple of 8
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
     int depth;                   // inner dimension, a multiple of 8
@@ -108,6 +109,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
     const u32 barriers = stages + kBarrierBase;
     Ring ring = {0, 1};
     bool is_first_tile = true;
+    [[maybe_unused]] int ready = -1;
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
@@ -136,9 +138,19 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
                 ahead.advance();
             }
 
-            wait_for_previous_launch();
+            if (kFirst)
+            {
+                wait_for_previous_launch();
+            }
+
             allow_next_launch();
             is_first_tile = false;
+        }
+
+        if (!kFirst && tile.expert != ready)
+        {
+            ready = tile.expert;
+            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows) * kGroups);
         }
 
         const int drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
@@ -162,11 +174,9 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
         numbers.hand_out(drawn);
     }
 
-    if (is_first_tile)
-    {
-        wait_for_previous_launch();
-        allow_next_launch();
-    }
+    // The second product too: whoever waits for it shall have waited for the first.
+    wait_for_previous_launch();
+    allow_next_launch();
 }
 
 template <bool kFirst, int kColumns>
@@ -199,6 +209,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     {
         const Activation activation = {p.alpha, p.limit, p.up_bias};
         store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride);
+        Readiness{p.tickets + 2}.add(tile.expert, group);
     }
     else
     {
@@ -264,7 +275,7 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
     }
 
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 0};
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();

@@ -427,7 +427,7 @@ __device__ __forceinline__ void product(const NativeParameters& p)
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, table);
     tensor_fence_after();
     const u32 tensor = *(const u32*)(aligned + P::kTensorBase);
-    const Schedule<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), 0};
+    const Schedule<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), 1, 0};
     if (warp == 0)
     {
         load_tiles<kFirst>(p, schedule, shared);

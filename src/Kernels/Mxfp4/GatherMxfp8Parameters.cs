@@ -16,4 +16,5 @@ internal struct GatherMxfp8Parameters
     public int TopK;
     public nint Pairs;
     public nint Tickets;
+    public int Experts;
 }

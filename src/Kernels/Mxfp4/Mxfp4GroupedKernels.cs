@@ -8,6 +8,12 @@ internal sealed class Mxfp4GroupedKernels
     /// <summary>Compute capability that the kernels are for, and no other: 9.0.</summary>
     public const int ArchitectureNumber = 90;
 
+    /// <summary>
+    /// Parts of the second product's inner dimension that few pairs may be divided into, so that all multiprocessors have a tile.
+    /// </summary>
+    private const int MostParts = 2;
+    private const int MostPairsInParts = 64;
+
     private readonly RoutingKernels _routing;
     private readonly IRowGather _gather;
     private readonly MoeLayerShape _shape;
@@ -33,10 +39,12 @@ internal sealed class Mxfp4GroupedKernels
         _product2 = library.Get(unit, $"moe_mxfp4_product2_n{variant.Tokens}", _tile.SharedBytes);
     }
 
+    /// <summary>The most rows of partial results, up to so many pairs.</summary>
+    public static long MaxPartialRows(long maxPairs) => Math.Max(maxPairs, MostParts * Math.Min(maxPairs, MostPairsInParts));
+
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
-        // The partial results of the second product take the gathered rows' place, which nobody reads any more by then.
-        _gather.Run(rows, _shape, workspace.Routing, workspace.Partial, stream);
+        _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
         CudaLaunchConfig launch = _routing.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
         var parameters = new Mxfp4GroupedParameters
         {
@@ -66,9 +74,26 @@ internal sealed class Mxfp4GroupedKernels
         parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.Partial;
         parameters.OutStride = _shape.HiddenSize;
+        int pairs = rows.Tokens * _shape.TopK;
+        parameters.Parts = Parts(pairs, weights.Down);
+        parameters.PartStride = (long)pairs * _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Depth;
         _product2.Launch(launch, stream, in parameters);
-        return new PartialLayout(1, IsBf16: true, HasBias: true);
+        return new PartialLayout(parameters.Parts, IsBf16: true, HasBias: true);
+    }
+
+    private int Parts(int pairs, Mxfp4Matrix down)
+    {
+        if (pairs > MostPairsInParts)
+        {
+            return 1;
+        }
+
+        // In two parts, tiles may end evenly where whole ones don't: what counts is rounds of all blocks, of half the length then.
+        double experts = _shape.ExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), pairs));
+        double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
+        bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
+        return hasTwoStages && Math.Ceiling(2 * rounds) / 2 < Math.Ceiling(rounds) ? MostParts : 1;
     }
 }

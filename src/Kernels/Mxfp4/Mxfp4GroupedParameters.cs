@@ -17,6 +17,8 @@ internal struct Mxfp4GroupedParameters
     public nint SortedPairs;
     public nint Tickets;
     public long OutStride;
+    public long PartStride;
+    public int Parts;
     public int Rows;
     public int Depth;
     public int Experts;

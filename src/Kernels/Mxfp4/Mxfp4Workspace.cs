@@ -5,6 +5,7 @@ namespace Moe.Plugins.Kernels;
 /// <summary>The device buffers of one stream's forwards through <see cref="Mxfp4Products"/>.</summary>
 public sealed class Mxfp4Workspace : IMoeWorkspace
 {
+    private readonly DeviceArray? _gathered;
     private readonly DeviceArray _act;
     private readonly DeviceArray _partial;
 
@@ -20,11 +21,12 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
         int pairs = checked(config.MaxTokens * shape.TopK);
         Routing = new RoutingBuffers(context, config);
         _act = new DeviceArray(context, (long)pairs * shape.IntermediateSize * sizeof(ushort));
-        _partial = new DeviceArray(context, (long)pairs * shape.HiddenSize * sizeof(ushort));
+        _partial = new DeviceArray(context, Mxfp4GroupedKernels.MaxPartialRows(pairs) * shape.HiddenSize * sizeof(ushort));
         using CudaContextScope scope = context.MakeCurrent();
-        if (context.Device.Architecture.Major >= 9)
+        if (context.Device.Architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
         {
-            Gathered = new RowMaps(Partial, shape.HiddenSize, pairs);
+            _gathered = new DeviceArray(context, (long)pairs * shape.HiddenSize * sizeof(ushort));
+            Gathered = new RowMaps(GatheredRows, shape.HiddenSize, pairs);
             ActRows = new RowMaps(Act, shape.IntermediateSize, pairs);
         }
     }
@@ -33,16 +35,19 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
     public MoeLayerConfig Config { get; }
 
     /// <inheritdoc/>
-    public long ByteCount => Routing.ByteCount + _act.ByteCount + _partial.ByteCount;
+    public long ByteCount => Routing.ByteCount + _act.ByteCount + _partial.ByteCount + (_gathered?.ByteCount ?? 0);
 
     /// <summary>The routing's buffers.</summary>
     public RoutingBuffers Routing { get; }
 
-    /// <summary>[pairs, hidden] BF16; before that, [sorted pairs, hidden] BF16: the gathered rows.</summary>
+    /// <summary>[parts, pairs, hidden] BF16.</summary>
     public nint Partial => _partial.Address;
 
     /// <summary>[sorted pairs, intermediate] BF16.</summary>
     internal nint Act => _act.Address;
+
+    /// <summary>[sorted pairs, hidden] BF16. Not the partial results' memory, which the second product writes while the first still reads this.</summary>
+    internal nint GatheredRows => _gathered?.Address ?? 0;
 
     internal RowMaps Gathered { get; }
 
@@ -52,6 +57,7 @@ public sealed class Mxfp4Workspace : IMoeWorkspace
     public void Dispose()
     {
         Routing.Dispose();
+        _gathered?.Dispose();
         _act.Dispose();
         _partial.Dispose();
     }

@@ -28,6 +28,7 @@ internal sealed class Mxfp8Gather : IRowGather
         parameters.SortedPairs = routing.SortedPairs;
         parameters.Pairs = routing.ExpertOffsets + (shape.ExpertCount * sizeof(int));
         parameters.Tickets = routing.TileTickets;
+        parameters.Experts = shape.ExpertCount;
         Launch(parameters, stream);
     }
 

@@ -19,7 +19,7 @@ internal readonly record struct RouterGrid(int TokenTile, int ExpertWarps, int X
         int warps = tile == 8 ? 1 : (int)Math.Min(8, System.Numerics.BitOperations.RoundUpToPowerOf2((uint)groups));
         int x = (tokens + tile - 1) / tile;
         int y = (experts + (ExpertsPerWarp * warps) - 1) / (ExpertsPerWarp * warps);
-        return new RouterGrid(tile, warps, x, y, Math.Clamp(multiprocessors / (x * y), 1, tile == 8 ? 4 : 8));
+        return new RouterGrid(tile, warps, x, y, tile == 8 ? Math.Clamp(multiprocessors / (x * y), 1, 4) : Math.Clamp(2 * multiprocessors / (x * y), 1, 8));
     }
 
     /// <summary>The most that Z × tokens can be, up to so many tokens: what sizes the buffer of partial logits.</summary>

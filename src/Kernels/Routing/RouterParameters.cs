@@ -23,4 +23,8 @@ internal struct RouterParameters
     public int ExpertWarps;
     public int Scoring;
     public int Sort;
+    public int Parts;
+    public int AheadPace;
+    public nint Ahead;
+    public long AheadBytes;
 }

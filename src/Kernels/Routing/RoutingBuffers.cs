@@ -28,7 +28,7 @@ public sealed class RoutingBuffers : IDisposable
         _ids = new DeviceArray(context, pairs * sizeof(int));
         _weights = new DeviceArray(context, pairs * sizeof(float));
         _tickets = new DeviceArray(context, (config.MaxTokens + 1L) * sizeof(int));
-        _tileTickets = new DeviceArray(context, 2 * sizeof(int));
+        _tileTickets = new DeviceArray(context, (2L + shape.ExpertCount) * sizeof(int));
         _offsets = new DeviceArray(context, (shape.ExpertCount + 1L) * sizeof(int));
         _pairs = new DeviceArray(context, pairs * sizeof(int));
         _blocks = new DeviceArray(context, (shape.ExpertCount + pairs) * 4 * sizeof(int));
@@ -56,7 +56,10 @@ public sealed class RoutingBuffers : IDisposable
     /// <summary>[experts + pairs] of (expert, first position, rows, 0).</summary>
     public nint RowBlocks => _blocks.Address;
 
-    /// <summary>[2] int32: tiles drawn by the first product and by the second; the gather clears them.</summary>
+    /// <summary>
+    /// [2 + experts] int32: tiles drawn by the first product and by the second, and how much of each expert the first has finished; the gather
+    /// clears them.
+    /// </summary>
     public nint TileTickets => _tileTickets.Address;
 
     /// <summary>[1] int32.</summary>

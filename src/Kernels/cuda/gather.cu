@@ -1,5 +1,5 @@
-// Brings the rows of x into the order of the sorted pairs, so that the copy engine can fetch a tile's rows as a rectangle, and clears the counters
-// that the products draw their tiles from.
+// Brings the rows of x into the order of the sorted pairs, so that the copy engine can fetch a tile's rows as a rectangle, and clears the products'
+// counters.
 #include "ptx.cuh"
 
 struct GatherParameters
@@ -8,7 +8,7 @@ struct GatherParameters
     u16* out;                 // BF16 [sorted pairs, columns]
     const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
     const int* expert_offsets;
-    int* tickets;             // [2]
+    int* tickets;             // [2 + experts]
     i64 x_stride;             // elements
     int columns;              // a multiple of 8
     int top_k;
@@ -21,9 +21,9 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather(const __grid_consta
 {
     wait_for_previous_launch();
     allow_next_launch();
-    if (blockIdx.x == 0 && threadIdx.x < 2)
+    for (int i = threadIdx.x; blockIdx.x == 0 && i < 2 + p.experts; i += 256)
     {
-        p.tickets[threadIdx.x] = 0;
+        p.tickets[i] = 0;
     }
 
     const int lane = threadIdx.x % 32, pairs = load_coherent(p.expert_offsets + p.experts), pieces = p.columns / 8;

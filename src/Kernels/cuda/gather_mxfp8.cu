@@ -13,7 +13,8 @@ struct GatherMxfp8Parameters
     int rows;                 // tokens, or tokens · top_k: as many pairs as there are at most
     int top_k;
     const int* pairs;         // how many of them there are, on the device; used with sorted_pairs
-    int* tickets;             // [2], cleared as in gather.cu; used with sorted_pairs
+    int* tickets;             // [2 + experts], cleared as in gather.cu; used with sorted_pairs
+    int experts;
 };
 
 /// A warp a row; blocks of 256 threads, any number of them.
@@ -22,9 +23,9 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_mxfp8(const __grid_
     constexpr int kAtOnce = 6;
     wait_for_previous_launch();
     allow_next_launch();
-    if (p.sorted_pairs != nullptr && blockIdx.x == 0 && threadIdx.x < 2)
+    for (int i = threadIdx.x; p.sorted_pairs != nullptr && blockIdx.x == 0 && i < 2 + p.experts; i += 256)
     {
-        p.tickets[threadIdx.x] = 0;
+        p.tickets[i] = 0;
     }
 
     const int lane = threadIdx.x % 32, pieces = p.columns / 8, rows = p.sorted_pairs == nullptr ? p.rows : load_coherent(p.pairs);

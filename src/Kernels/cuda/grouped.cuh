@@ -11,10 +11,10 @@ constexpr int kScheduleStride = kMaxExperts + 4, kScheduleBytes = 2 * kScheduleS
 /// Named barriers of the storing warpgroups: this and the next ones.
 constexpr int kGroupBarrier = 2;
 
-/// A tile: which expert, which weight rows, which of the expert's sorted pairs.
+/// A tile: which expert, which weight rows, which of the expert's sorted pairs, which part of the inner dimension.
 struct Tile
 {
-    int expert, row0, first, count;
+    int expert, row0, first, count, part;
 };
 
 /// Finds tiles by their numbers, in rising order: tiles of one expert are neighbours and those of one weight stripe next to each other, so that
@@ -23,28 +23,37 @@ template <int kRows>
 struct Schedule
 {
     const int* offsets;  // the schedule's table, in shared memory
-    int stripes, expert;
+    int stripes, parts;  // of the weight rows, of the inner dimension
+    int expert;          // the last tile's
+
+    /// Tiles of an expert's tokens.
+    __device__ __forceinline__ int token_tiles(int e) const
+    {
+        return offsets[kScheduleStride + e + 1] - offsets[kScheduleStride + e];
+    }
 
     /// Whether there is such a tile.
     __device__ __forceinline__ bool find(Tile& t, int number, int experts)
     {
         const int* prefix = offsets + kScheduleStride;
-        if (number >= prefix[experts] * stripes)
+        const int units = stripes * parts;
+        if (number >= prefix[experts] * units)
         {
             return false;
         }
 
-        while (number >= prefix[expert + 1] * stripes)
+        while (number >= prefix[expert + 1] * units)
         {
             expert++;
         }
 
-        const int tiles = prefix[expert + 1] - prefix[expert], local = number - prefix[expert] * stripes;
+        const int tiles = prefix[expert + 1] - prefix[expert], local = number - prefix[expert] * units;
         const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
         // All but the last share fit a tile, and they never cover all rows: no tile is empty.
         const int share = ceil_div(ceil_div(rows, tiles), 16) * 16, part = local % tiles * share;
         t.expert = expert;
-        t.row0 = local / tiles * kRows;
+        t.row0 = local / tiles / parts * kRows;
+        t.part = local / tiles % parts;
         t.first = begin + part;
         t.count = min(share, rows - part);
         return true;
@@ -133,6 +142,34 @@ __device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int 
 
     __syncthreads();
 }
+
+/// The first product's results of one expert after the other are finished while others are still being made, and the second product begins with the
+/// experts that are: a counter for each, of the warpgroups that have stored their part of a tile.
+struct Readiness
+{
+    int* counters;  // [experts], 0 before the first product
+
+    /// All threads of a warpgroup, once they have stored their part.
+    __device__ __forceinline__ void add(int expert, int group) const
+    {
+        fence_async_proxy_global();
+        named_barrier(kGroupBarrier + group, 128);
+        if (threadIdx.x % 128 == 0)
+        {
+            add_release(counters + expert, 1);
+        }
+    }
+
+    /// One thread of the second product: until the expert's `parts` have been stored.
+    __device__ __forceinline__ void wait(int expert, int parts) const
+    {
+        while (load_acquire(counters + expert) < parts)
+        {
+        }
+
+        fence_async_proxy_global();
+    }
+};
 
 /// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit).
 struct Activation

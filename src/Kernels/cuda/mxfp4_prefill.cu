@@ -7,7 +7,9 @@
 // and tokens alike: the first product reads rows that were brought into order before. One thread alone would bind: waiting for a stage and
 // starting its copies takes it longer than few tokens take to multiply.
 //
-// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it. After its first tile a
+// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it. The second product waits for
+// no launch but for the experts that it comes to (Readiness in grouped.cuh): its first tiles are multiplied while the first product's last ones are.
+// After its first tile a
 // block draws the next one's number (TileNumbers in grouped.cuh).
 //
 // Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STEPS (of a
@@ -56,11 +58,13 @@ struct Mxfp4GroupedParameters
     TensorMap narrow;            // the same, box {64, 8}
     const float* bias;           // [experts, rows], or null
     const float* factor;         // [experts, rows], or null where all are 1
-    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
+    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [parts, pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
-    int* tickets;                // [2]: tiles drawn by the first product and by the second, 0 before (gather.cu)
+    int* tickets;                // [2 + experts]: tiles drawn by the first product and by the second; Readiness; 0 before (gather.cu)
     i64 out_stride;              // elements, a multiple of 8
+    i64 part_stride;             // second only: elements
+    int parts;                   // second only: of the inner dimension, each a tile of its own; at most as many as a tile has stages
     int rows;                    // first: 2 · intermediate; second: hidden; a multiple of 16
     int depth;                   // inner dimension, a multiple of 32
     int experts;                 // at most 512
@@ -93,24 +97,41 @@ struct Ring
     }
 };
 
-__device__ __forceinline__ int stages_of(const Mxfp4GroupedParameters& p)
+/// The stages of a tile.
+struct Stages
 {
-    return ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
-}
+    int first, count;
+
+    template <bool kFirst>
+    static __device__ __forceinline__ Stages of(const Mxfp4GroupedParameters& p, const Tile& tile)
+    {
+        const int all = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
+        if constexpr (kFirst)
+        {
+            return {0, all};
+        }
+
+        // As even as they can be: no part is empty where there are no more parts than stages.
+        const int first = all * tile.part / p.parts;
+        return {first, all * (tile.part + 1) / p.parts - first};
+    }
+};
 
 /// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
 /// tiles.
 template <bool kFirst>
 __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, u32 shared, int loader)
 {
-    const int stages = stages_of(p);
     [[maybe_unused]] const u64 policy = policy_evict_first();
     Ring start = {0, 1};
     int before = 0;
     bool is_first_tile = true;
+    [[maybe_unused]] int ready = -1;
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
+        const Stages own = Stages::of<kFirst>(p, tile);
+        const int stages = own.count;
         // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
         int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
         if constexpr (kTokens >= kWideBox)
@@ -129,7 +150,7 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, bytes);
             const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
-            const int step = stage * kSteps, group = tile.row0 / kGroupRows;
+            const int step = (own.first + stage) * kSteps, group = tile.row0 / kGroupRows;
             if constexpr (kReadOnce)
             {
                 tma_load_4d(to, &p.weight, full, 0, step, group, tile.expert, policy);
@@ -151,9 +172,19 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
                 ahead.advance(kLoaders);
             }
 
-            wait_for_previous_launch();
+            if (kFirst)
+            {
+                wait_for_previous_launch();
+            }
+
             allow_next_launch();
             is_first_tile = false;
+        }
+
+        if (!kFirst && tile.expert != ready)
+        {
+            ready = tile.expert;
+            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows) * kGroups);
         }
 
         if (loader == 0)
@@ -173,7 +204,7 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
 #pragma unroll
             for (int step = 0; step < kSteps; step++)
             {
-                const int depth = (stage * kSteps + step) * kGroupDepth;
+                const int depth = ((own.first + stage) * kSteps + step) * kGroupDepth;
                 u32 tokens = shared + ring.stage * kTokenBytes + step * kStepBytes;
 #pragma unroll 1
                 for (int box = 0; box < wide; box++)
@@ -201,11 +232,9 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
         }
     }
 
-    if (is_first_tile)
-    {
-        wait_for_previous_launch();
-        allow_next_launch();
-    }
+    // The second product too: whoever waits for it shall have waited for the first.
+    wait_for_previous_launch();
+    allow_next_launch();
 }
 
 /// A warpgroup's part of what the rounding needs: one array for all widths of a tile.
@@ -318,7 +347,7 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
     }
     else
     {
-        bias = pair_bias(tile, group, p.bias, p.rows);
+        bias = pair_bias(tile, group, tile.part == 0 ? p.bias : nullptr, p.rows);
         fetch_pairs(tile, p.sorted_pairs, pairs);
     }
 
@@ -329,22 +358,24 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
         const Activation activation = {p.alpha, p.limit, p.up_bias};
         store_act<kColumns, kOutBytes, kMxfp8>(activation, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
                                                kMxfp8 ? largest_of(group) : nullptr);
+        Readiness{p.tickets + 2}.add(tile.expert, group);
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out + tile.part * p.part_stride, p.out_stride);
     }
 }
 
 template <bool kFirst>
 __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, char* shared)
 {
-    const int group = threadIdx.x / 128, stages = stages_of(p);
+    const int group = threadIdx.x / 128;
     Ring ring = {0, 0};
     Tile tile;
     constexpr int kUnit = kTokens <= 128 ? 8 : 16;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
+        const int stages = Stages::of<kFirst>(p, tile).count;
         // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
         float d[kTokens / 2];
 #pragma unroll
@@ -407,7 +438,7 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
     }
 
     prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 0};
+    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), kFirst ? 1 : p.parts, 0};
     if (threadIdx.x >= kGroups * 128)
     {
         registers_lower<kLoaderRegisters>();

@@ -49,6 +49,14 @@ __device__ __forceinline__ int add_release(int* p, int v)
     return before;
 }
 
+/// What was written before an add_release of another thread can be seen after this has seen its sum.
+__device__ __forceinline__ int load_acquire(const int* p)
+{
+    int v;
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
 __device__ __forceinline__ u32 load_shared_word(u32 address)
 {
     u32 v;
@@ -120,6 +128,20 @@ __device__ __forceinline__ void fence_async_proxy()
 __device__ __forceinline__ void copy_async_wait_all()
 {
     asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
+/// Fetches a stretch into L2 alone: 16-byte aligned, a multiple of 16. Nothing before sm_90.
+__device__ __forceinline__ void prefetch_bulk(const void* global, u32 bytes)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
+#endif
+}
+
+/// The copy engine reads next what ordinary stores have written to global memory, or will do so after another thread's release. sm_90 and newer.
+__device__ __forceinline__ void fence_async_proxy_global()
+{
+    asm volatile("fence.proxy.async.global;" ::: "memory");
 }
 
 // ---- programmatic dependent launch: nothing before sm_90, where launches are simply in order

@@ -61,7 +61,7 @@ public sealed unsafe class WideningTests
             #include "gather_mxfp8.cu"
             extern "C" void gather(const u8* codes, const u8* scales, u16* out, const int* sorted_pairs, const int* pairs, int stride, int columns, int rows, int top_k, int* tickets)
             {
-                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs, tickets}); });
+                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs, tickets, 1}); });
             }
             """);
         var gather = (delegate* unmanaged<byte*, byte*, ushort*, int*, int*, int, int, int, int, int*, void>)library.Export("gather");
@@ -76,7 +76,7 @@ public sealed unsafe class WideningTests
         int[] sorted = [.. Enumerable.Range(0, Tokens * TopK).Select(place => place * 7 % (Tokens * TopK))];
         int count = isSorted ? Pairs : Tokens;
         int pairs = Pairs;
-        int* tickets = stackalloc int[] { 7, 9 };
+        int* tickets = stackalloc int[] { 7, 8, 9, 6 };
 
         // A row more, which nobody may touch: there are fewer pairs than places for them.
         ushort[] output = new ushort[(count + 1) * Hidden];
@@ -103,7 +103,7 @@ public sealed unsafe class WideningTests
         }
 
         Assert.Equal(-1, output.AsSpan(count * Hidden).IndexOfAnyExcept((ushort)0xFFFF));
-        Assert.Equal(isSorted ? (0, 0) : (7, 9), (tickets[0], tickets[1]));
+        Assert.Equal(isSorted ? (0, 0, 0, 6) : (7, 8, 9, 6), (tickets[0], tickets[1], tickets[2], tickets[3]));
     }
 
     [Fact]
