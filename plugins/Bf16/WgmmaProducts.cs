@@ -7,7 +7,7 @@ namespace Moe.Plugins.Bf16;
 internal sealed class WgmmaProducts : IExpertProducts
 {
     /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>
-    private const int SharedBytes = 205264;
+    private const int SharedBytes = 205520;
     private const int Threads = 512;
 
     private readonly RoutingKernels _routing;

@@ -21,7 +21,7 @@ public sealed unsafe class PrefillModelTests
             std::vector<int> tickets(2 + experts), stored(experts);
             for (int e = 0; e < experts; e++)
             {
-                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : rows, kRows) * kGroups;
+                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : rows, kRows);
                 tickets[2 + e] = is_second ? stored[e] : 0;
             }
 

@@ -26,7 +26,7 @@ constexpr int kPairsBase = kOffsetsBase + kScheduleBytes, kBarrierBase = kPairsB
 constexpr int kNumbersBase = kBarrierBase + 2 * kStages * 8;
 constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
 static_assert(kStages + 1 < kNumberSlots, "no thread is further behind");
-static_assert(kSharedBytes == 205264 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+static_assert(kSharedBytes == 205520 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 }
 
 struct GroupedParameters
@@ -110,6 +110,14 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
     Ring ring = {0, 1};
     bool is_first_tile = true;
     [[maybe_unused]] int ready = -1;
+    int last = -1, stored = 0;
+    auto announce = [&](int expert) {
+        if (kFirst && expert >= 0)
+        {
+            numbers.wait_stored(stored++);
+            Readiness{p.tickets + 2}.add(expert);
+        }
+    };
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
@@ -150,7 +158,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
         if (!kFirst && tile.expert != ready)
         {
             ready = tile.expert;
-            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows) * kGroups);
+            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows));
         }
 
         const int drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
@@ -172,7 +180,13 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
         }
 
         numbers.hand_out(drawn);
+
+        // The tile before has been stored by now, or soon will be.
+        announce(last);
+        last = tile.expert;
     }
+
+    announce(last);
 
     // The second product too: whoever waits for it shall have waited for the first.
     wait_for_previous_launch();
@@ -209,7 +223,6 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     {
         const Activation activation = {p.alpha, p.limit, p.up_bias};
         store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride);
-        Readiness{p.tickets + 2}.add(tile.expert, group);
     }
     else
     {
@@ -249,6 +262,11 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedu
             MOE_COLUMNS(256)
 #undef MOE_COLUMNS
         }
+
+        if (kFirst)
+        {
+            numbers.arrive_stored();
+        }
     }
 }
 
@@ -270,7 +288,7 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
             mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
         }
 
-        numbers.init();
+        numbers.init(kGroups * 4);
         mbarrier_fence_init();
     }
 

@@ -16,7 +16,7 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     private const int TableBytes = 2 * (RoutingKernels.MaxExperts + 4) * sizeof(int);
 
     /// <summary><c>kNumberBytes</c> of <c>grouped.cuh</c>.</summary>
-    private const int NumberBytes = 384;
+    private const int NumberBytes = 640;
 
     private const int AlignmentBytes = 1024;
     private const int BarrierBytes = 16;

@@ -61,28 +61,45 @@ struct Schedule
 };
 
 /// Slots of a block's tile numbers: more than any thread of the block is behind another, in tiles.
-constexpr int kNumberSlots = 32, kNumberBytes = kNumberSlots * (8 + 4);
+constexpr int kNumberSlots = 32, kNumberBytes = kNumberSlots * (8 + 8 + 4);
 
 /// The numbers of a block's tiles after its first, which is the block's own: drawn from a counter of all blocks, as blocks that get their weights
-/// sooner take more, by one thread of each block, which hands them to the others.
+/// sooner take more, by one thread of each block, which hands them to the others. And which of the tiles have been stored.
 struct TileNumbers
 {
-    u32 barriers;   // kNumberSlots of one arrival, in shared memory
+    u32 barriers;   // kNumberSlots of one arrival and as many of a storing warp's each, in shared memory
     int* numbers;   // as many, behind them
     int taken;      // by this thread
 
     static __device__ __forceinline__ TileNumbers at(char* shared)
     {
-        return {shared_address(shared), (int*)(shared + kNumberSlots * 8), 0};
+        return {shared_address(shared), (int*)(shared + kNumberSlots * 16), 0};
     }
 
     /// One thread, before any other uses them.
-    __device__ __forceinline__ void init() const
+    __device__ __forceinline__ void init(int storing_warps) const
     {
         for (int i = 0; i < kNumberSlots; i++)
         {
             mbarrier_init(barriers + i * 8, 1);
+            mbarrier_init(barriers + (kNumberSlots + i) * 8, storing_warps);
         }
+    }
+
+    /// A warp, once it has stored its part of the tile whose number it took last.
+    __device__ __forceinline__ void arrive_stored() const
+    {
+        __syncwarp();
+        if (threadIdx.x % 32 == 0)
+        {
+            mbarrier_arrive(barriers + (kNumberSlots + taken % kNumberSlots) * 8);
+        }
+    }
+
+    /// Until all warps have stored their parts of a tile: the block's own is 0.
+    __device__ __forceinline__ void wait_stored(int tile) const
+    {
+        mbarrier_wait(barriers + (kNumberSlots + tile % kNumberSlots) * 8, tile / kNumberSlots & 1);
     }
 
     /// One thread of the block, before it takes the number itself.
@@ -144,26 +161,22 @@ __device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int 
 }
 
 /// The first product's results of one expert after the other are finished while others are still being made, and the second product begins with the
-/// experts that are: a counter for each, of the warpgroups that have stored their part of a tile.
+/// experts that are: a counter for each, of the tiles that have been stored.
 struct Readiness
 {
     int* counters;  // [experts], 0 before the first product
 
-    /// All threads of a warpgroup, once they have stored their part.
-    __device__ __forceinline__ void add(int expert, int group) const
+    /// A thread that has waited for a tile to be stored. It takes a microsecond, so none that multiplies.
+    __device__ __forceinline__ void add(int expert) const
     {
         fence_async_proxy_global();
-        named_barrier(kGroupBarrier + group, 128);
-        if (threadIdx.x % 128 == 0)
-        {
-            add_release(counters + expert, 1);
-        }
+        add_release(counters + expert, 1);
     }
 
-    /// One thread of the second product: until the expert's `parts` have been stored.
-    __device__ __forceinline__ void wait(int expert, int parts) const
+    /// One thread of the second product: until the expert's `tiles` have been stored.
+    __device__ __forceinline__ void wait(int expert, int tiles) const
     {
-        while (load_acquire(counters + expert) < parts)
+        while (load_acquire(counters + expert) < tiles)
         {
         }
 

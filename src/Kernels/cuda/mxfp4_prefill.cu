@@ -127,6 +127,14 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
     int before = 0;
     bool is_first_tile = true;
     [[maybe_unused]] int ready = -1;
+    int last = -1, stored = 0;
+    auto announce = [&](int expert) {
+        if (kFirst && loader == kLoaders - 1 && expert >= 0)
+        {
+            numbers.wait_stored(stored++);
+            Readiness{p.tickets + 2}.add(expert);
+        }
+    };
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
@@ -184,7 +192,7 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
         if (!kFirst && tile.expert != ready)
         {
             ready = tile.expert;
-            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows) * kGroups);
+            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows));
         }
 
         if (loader == 0)
@@ -230,7 +238,13 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
         {
             numbers.hand_out(drawn);
         }
+
+        // The tile before has been stored by now, or soon will be.
+        announce(last);
+        last = tile.expert;
     }
+
+    announce(last);
 
     // The second product too: whoever waits for it shall have waited for the first.
     wait_for_previous_launch();
@@ -358,7 +372,6 @@ __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, co
         const Activation activation = {p.alpha, p.limit, p.up_bias};
         store_act<kColumns, kOutBytes, kMxfp8>(activation, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
                                                kMxfp8 ? largest_of(group) : nullptr);
-        Readiness{p.tickets + 2}.add(tile.expert, group);
     }
     else
     {
@@ -411,6 +424,11 @@ __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, S
             MOE_COLUMNS(16)
 #undef MOE_COLUMNS
         }
+
+        if (kFirst)
+        {
+            numbers.arrive_stored();
+        }
     }
 }
 
@@ -433,7 +451,7 @@ __device__ __forceinline__ void grouped_product(const Mxfp4GroupedParameters& p)
             mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
         }
 
-        numbers.init();
+        numbers.init(kGroups * 4);
         mbarrier_fence_init();
     }
 
