@@ -49,7 +49,7 @@ internal sealed class Bf16Engine
         var workspace = (Bf16Workspace)arguments.Workspace;
         using CudaContextScope scope = Library.Context.MakeCurrent();
         IExpertProducts products = ForwardPlan.IsPrefill(tokens, _shape) ? _prefill : _decode;
-        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, products.BlockRows(tokens), weights.GateUp.Range);
+        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, products.BlockRows(tokens));
         PartialLayout partial = products.Run(batch.Rows, weights, workspace, arguments.Stream);
         _routing.End(arguments, batch, workspace.Partial, partial, weights.Down.Bias);
     }

@@ -15,9 +15,6 @@ internal sealed class Bf16Matrix(CudaContext context, int experts, int rows, int
 
     public nint Weight => _weight.Address;
 
-    /// <summary>The weights, in the order in which products read them.</summary>
-    public PrefetchRange Range => new(Weight, _weight.ByteCount);
-
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
     public nint Bias => _bias?.Address ?? 0;
 

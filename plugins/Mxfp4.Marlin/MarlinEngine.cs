@@ -35,7 +35,7 @@ internal sealed class MarlinEngine
         var weights = (Mxfp4Weights)arguments.Weights;
         var workspace = (Mxfp4Workspace)arguments.Workspace;
         using CudaContextScope scope = Library.Context.MakeCurrent();
-        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, _products.BlockRows(tokens), weights.GateUp.Range);
+        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Routing, _products.BlockRows(tokens));
         PartialLayout partial = _products.Run(batch.Rows, weights, workspace, arguments.Stream);
         _routing.End(arguments, batch, workspace.Partial, partial, weights.Down.Bias);
     }

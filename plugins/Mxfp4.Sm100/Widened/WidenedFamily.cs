@@ -42,7 +42,7 @@ internal sealed class WidenedFamily : IExpertFamily
         var weights = (Mxfp4Weights)arguments.Weights;
         var workspace = (WidenedWorkspace)arguments.Workspace;
         using CudaContextScope scope = _library.Context.MakeCurrent();
-        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Products.Routing, _products.BlockRows(arguments.Input.Rows), weights.GateUp.Range);
+        RoutedBatch batch = _routing.Begin(arguments, weights.Router, workspace.Products.Routing, _products.BlockRows(arguments.Input.Rows));
         _quantizer.Enqueue(
             Mxfp8Quantizer.View(batch.Rows, _shape.HiddenSize, arguments.Input.Device),
             workspace.Codes,

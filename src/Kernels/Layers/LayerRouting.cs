@@ -15,16 +15,15 @@ public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
     /// <param name="router">The layer's router; null where the caller must route.</param>
     /// <param name="buffers">The workspace's buffers.</param>
     /// <param name="blockRows">Rows of a row block that the products want; 0 for none.</param>
-    /// <param name="ahead">What the products read first; default for nothing.</param>
     /// <exception cref="MoeException">The layer has no router, and the caller hands in no choice.</exception>
-    public RoutedBatch Begin(in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, int blockRows, PrefetchRange ahead = default)
+    public RoutedBatch Begin(in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, int blockRows)
     {
         ArgumentNullException.ThrowIfNull(buffers);
         (nint x, long stride) = Kernels.Rows(arguments.RouterInput, buffers, arguments.Stream);
         ExpertRows rows = RoutingKernels.ReadsInPlace(arguments.Input)
             ? new ExpertRows(arguments.Input.Address, arguments.Input.RowStride / sizeof(ushort), arguments.Input.Rows)
             : new ExpertRows(x, stride, arguments.Input.Rows);
-        (nint ids, nint weights) = Route(arguments, router, buffers, x, stride, blockRows, ahead);
+        (nint ids, nint weights) = Route(arguments, router, buffers, x, stride, blockRows);
         return new RoutedBatch(rows, ids, weights);
     }
 
@@ -66,7 +65,7 @@ public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
         CudaMemory.Copy2D(target, targetStride, source, sourceStride, like.RowBytes, like.Rows, stream);
 
     private (nint Ids, nint Weights) Route(
-        in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, nint x, long stride, int blockRows, PrefetchRange ahead)
+        in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, nint x, long stride, int blockRows)
     {
         MoeTensorView ids = arguments.TopKIds;
         MoeTensorView topKWeights = arguments.TopKWeights;
@@ -89,7 +88,7 @@ public sealed class LayerRouting(KernelLibrary library, MoeLayerShape shape)
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        Kernels.Route(x, stride, arguments.Input.Rows, router, shape, buffers, idAddress, weightAddress, blockRows, ahead, arguments.Stream);
+        Kernels.Route(x, stride, arguments.Input.Rows, router, shape, buffers, idAddress, weightAddress, blockRows, arguments.Stream);
         if (!inPlace && !ids.IsEmpty)
         {
             Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);

@@ -48,9 +48,6 @@ public sealed class Mxfp4Matrix : IDisposable
     /// <summary>The groups' device address.</summary>
     public nint Groups => _groups.Address;
 
-    /// <summary>The groups, in the order in which products read them.</summary>
-    public PrefetchRange Range => new(Groups, _groups.ByteCount);
-
     /// <summary>[experts, rows] float32: the rows' own factors; 0 where all are 1.</summary>
     public nint Factors => HasFactors ? _factors.Address : 0;
 

@@ -23,8 +23,4 @@ internal struct RouterParameters
     public int ExpertWarps;
     public int Scoring;
     public int Sort;
-    public int Parts;
-    public int AheadPace;
-    public nint Ahead;
-    public long AheadBytes;
 }

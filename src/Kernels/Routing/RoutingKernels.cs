@@ -19,10 +19,6 @@ public sealed class RoutingKernels
     private const int CombineThreads = 128;
     private const int CombineColumns = 8;
 
-    private static readonly int AheadBlocks = int.Parse(Environment.GetEnvironmentVariable("AH_BLOCKS") ?? "128");
-    private static readonly long AheadBytes = long.Parse(Environment.GetEnvironmentVariable("AH_MB") ?? "10") << 20;
-    private static readonly int AheadPace = int.Parse(Environment.GetEnvironmentVariable("AH_PACE") ?? "1300");
-
     private readonly CudaFunction _router8;
     private readonly CudaFunction _router32;
     private readonly CudaFunction _sort;
@@ -89,10 +85,9 @@ public sealed class RoutingKernels
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
     /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
-    /// <param name="ahead">What the experts' products read first; default for nothing.</param>
     /// <param name="stream">The stream.</param>
     public void Route(
-        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, PrefetchRange ahead, nint stream)
+        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
     {
         ArgumentNullException.ThrowIfNull(router);
         ArgumentNullException.ThrowIfNull(shape);
@@ -119,23 +114,10 @@ public sealed class RoutingKernels
             ExpertWarps = grid.ExpertWarps,
             Scoring = (int)shape.RouterScoring,
             Sort = sorts ? 1 : 0,
-            Parts = grid.Z,
         };
-        int layers = 0;
-
-        // With fewer pairs than experts, most of it would be fetched for nothing.
-        if (_hasDependentLaunch && pairs >= shape.ExpertCount && ahead.ByteCount > 0)
-        {
-            int blocks = grid.X * grid.Y;
-            layers = Math.Max(1, AheadBlocks / blocks);
-            parameters.Ahead = ahead.Address;
-            parameters.AheadBytes = Math.Min(ahead.ByteCount, AheadBytes) / 16 * 16;
-            parameters.AheadPace = AheadPace;
-        }
-
         int shared = Math.Max(512 * grid.TokenTile, sorts ? ((8 * shape.ExpertCount) + 64 + pairs) * sizeof(int) : 0);
         CudaFunction router8or32 = grid.TokenTile == 8 ? _router8 : _router32;
-        router8or32.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z + layers), RouterThreads, shared), stream, in parameters);
+        router8or32.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
         if (!sorts)
         {
             Sort(ids, pairs, shape.ExpertCount, buffers, blockRows, stream);

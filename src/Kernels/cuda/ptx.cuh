@@ -130,14 +130,6 @@ __device__ __forceinline__ void copy_async_wait_all()
     asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-/// Fetches a stretch into L2 alone: 16-byte aligned, a multiple of 16. Nothing before sm_90.
-__device__ __forceinline__ void prefetch_bulk(const void* global, u32 bytes)
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
-#endif
-}
-
 /// The copy engine reads next what ordinary stores have written to global memory, or will do so after another thread's release. sm_90 and newer.
 __device__ __forceinline__ void fence_async_proxy_global()
 {

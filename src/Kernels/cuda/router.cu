@@ -1,8 +1,6 @@
 // The router: logits = x · Wᵀ + b in float32, the top k of them (of equal logits the lowest expert id), their weights; for few tokens the
 // last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of 8 · kTiles tokens and
 // 16 · expert_warps experts over the s-th part of the inner dimension; the last block of a token tile to finish does the rest.
-// The blocks from `parts` on along z are others: while few tokens' router leaves memory idle, they fetch into L2 what the experts' products will
-// read first.
 // Dynamic shared memory: the larger of 4096 · kTiles bytes and (8 · experts + 64 + tokens · top_k) · 4 bytes if it sorts.
 #include "sort.cuh"
 
@@ -11,7 +9,7 @@ struct RouterParameters
     const u16* x;           // BF16 [tokens, x_stride]; rows 16-byte aligned
     const u16* weight;      // BF16 [terms, experts, hidden]: float32 weights travel as a sum of three BF16 terms
     const float* bias;      // [experts], or null
-    float* partial_logits;  // [parts, tokens, experts]
+    float* partial_logits;  // [gridDim.z, tokens, experts]
     int* ids;               // [tokens, top_k]
     float* weights;         // [tokens, top_k]
     int* tickets;           // [gridDim.x + 1], zero before the first launch; each launch leaves zeros
@@ -25,10 +23,6 @@ struct RouterParameters
     int expert_warps;       // 1, 2, 4 or 8 warps side by side along the experts; the others split the inner dimension
     int scoring;            // 0 softmax over the chosen, 1 softmax over all, 2 softmax over all and renormalised
     int sort;
-    int parts;              // of the inner dimension
-    int ahead_pace;         // clock cycles from one piece of a block to its next
-    const char* ahead;      // what is fetched, 16-byte aligned; used where gridDim.z is more than parts
-    i64 ahead_bytes;        // a multiple of 16
 };
 
 /// Orders floats as unsigned integers.
@@ -249,43 +243,16 @@ __device__ __forceinline__ bool is_last_block(int* ticket, int blocks)
     return last;
 }
 
-/// Pieces come at a pace that leaves the router's own loads their way. Waits for no launch: nothing that a layer runs writes there.
-__device__ __forceinline__ void fetch_ahead(const RouterParameters& p)
-{
-    constexpr int kPiece = 16384;
-    const int layer = gridDim.x * gridDim.y, own = (blockIdx.z - p.parts) * layer + blockIdx.y * gridDim.x + blockIdx.x;
-    const i64 stride = (i64)(gridDim.z - p.parts) * layer * kPiece, begin = clock64();
-    int piece = 0;
-    for (i64 at = (i64)own * kPiece; at < p.ahead_bytes; at += stride, piece++)
-    {
-        while (clock64() - begin < (i64)piece * p.ahead_pace)
-        {
-        }
-
-        prefetch_bulk(p.ahead + at, (u32)(p.ahead_bytes - at < kPiece ? p.ahead_bytes - at : kPiece));
-    }
-}
-
 /// kSteps: slices of 32 inner values whose weights a warp holds at once; the first are loaded before the launch before this one is done.
 template <int kTiles, int kSteps>
 __device__ __forceinline__ void route(const RouterParameters& p)
 {
     extern __shared__ float4 shared[];
-    if (blockIdx.z >= p.parts)
-    {
-        if (threadIdx.x == 0)
-        {
-            fetch_ahead(p);
-        }
-
-        return;
-    }
-
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
     const int inner_warps = 8 / p.expert_warps, expert_warp = warp % p.expert_warps, inner_warp = warp / p.expert_warps;
     const int expert = (blockIdx.y * p.expert_warps + expert_warp) * 16 + g, token0 = blockIdx.x * (8 * kTiles);
     const int slices = ceil_div(p.hidden, 32), all_slices = slices * p.terms;
-    const int step = p.parts * inner_warps;
+    const int step = gridDim.z * inner_warps;
     int slice = blockIdx.z * inner_warps + inner_warp;
     const uint4 zero = make_uint4(0, 0, 0, 0);
 
@@ -386,7 +353,7 @@ __device__ __forceinline__ void route(const RouterParameters& p)
         }
     }
 
-    if (!is_last_block(p.tickets + blockIdx.x, gridDim.y * p.parts))
+    if (!is_last_block(p.tickets + blockIdx.x, gridDim.y * gridDim.z))
     {
         return;
     }
@@ -402,15 +369,15 @@ __device__ __forceinline__ void route(const RouterParameters& p)
     __syncthreads();
     if (p.experts <= 32)
     {
-        choose_for_tokens<1, kTiles, kTiles>(p, token0 + warp, p.parts, few ? few_ids : nullptr);
+        choose_for_tokens<1, kTiles, kTiles>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
     }
     else if (p.experts <= 128)
     {
-        choose_for_tokens<4, kTiles, (kTiles > 1 ? 2 : 1)>(p, token0 + warp, p.parts, few ? few_ids : nullptr);
+        choose_for_tokens<4, kTiles, (kTiles > 1 ? 2 : 1)>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
     }
     else
     {
-        choose_for_tokens<16, kTiles, 1>(p, token0 + warp, p.parts, few ? few_ids : nullptr);
+        choose_for_tokens<16, kTiles, 1>(p, token0 + warp, gridDim.z, few ? few_ids : nullptr);
     }
 
     if (p.sort == 0)
