@@ -1,0 +1,118 @@
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Kernels.Tests;
+
+/// <summary>The weighted sum's own code, on a model of a thread block, against float64.</summary>
+public sealed unsafe class CombineTests
+{
+    private const int Tokens = 7;
+    private const int Hidden = 136;
+    private const int Experts = 6;
+
+    private const string Exports =
+        """
+        #include "combine.cu"
+        extern "C" void run(const void* partial, const int* ids, const float* weights, const float* bias, void* out, int tokens, int hidden, int top_k,
+                            int splits, int experts, int is_bf16, int is_float, int out_stride)
+        {
+            const i64 split = (i64)tokens * top_k * hidden;
+            const CombineParameters p = {partial, ids, weights, bias, out, hidden, split, out_stride, tokens, hidden, top_k, splits, experts, is_bf16, is_float};
+            for (int b = 0; b < ceil_div(tokens * hidden / 8, 128); b++)
+            {
+                run_block(128, [=] {
+                    blockIdx = {b, 0};
+                    moe_combine(p);
+                });
+            }
+        }
+        """;
+
+    /// <summary>
+    /// Partial results in BF16 and float32, in parts, with the bias and without, more choices than are summed at once, rows of the output that
+    /// begin on any element.
+    /// </summary>
+    [Theory]
+    [InlineData(1, true, false, 4, false, Hidden)]
+    [InlineData(2, true, false, 4, false, Hidden + 8)]
+    [InlineData(1, true, true, 6, true, Hidden + 3)]
+    [InlineData(5, false, true, 4, false, Hidden + 1)]
+    [InlineData(1, false, true, 1, true, Hidden)]
+    public void Each_token_gets_its_experts_rows(int splits, bool isBf16, bool hasBias, int topK, bool isFloat, int stride)
+    {
+        int pairs = Tokens * topK;
+        var random = new Random(stride + topK);
+        float[] values = [.. Enumerable.Range(0, splits * pairs * Hidden).Select(_ => FromBf16(ToBf16((float)(random.NextDouble() - 0.5))))];
+        float[] weights = [.. Enumerable.Range(0, pairs).Select(_ => (float)random.NextDouble())];
+        float[] bias = [.. Enumerable.Range(0, Experts * Hidden).Select(_ => (float)random.NextDouble())];
+
+        // What an id that is no expert's has, nobody may add.
+        int[] ids = [.. Enumerable.Range(0, pairs).Select(i => i % 9 == 4 ? (i % 2 == 0 ? -1 : Experts) : random.Next(Experts))];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = ids[i / Hidden % pairs] is >= 0 and < Experts ? values[i] : float.NaN;
+        }
+
+        ushort[] rounded = [.. values.Select(ToBf16)];
+        byte[] output = new byte[((Tokens * stride) + Hidden) * (isFloat ? sizeof(float) : sizeof(ushort))];
+        Array.Fill(output, (byte)0xFE);
+        using (HostLibrary library = HostLibrary.CompileBlock("combine.cu", Exports))
+        {
+            var run = (delegate* unmanaged<void*, int*, float*, float*, void*, int, int, int, int, int, int, int, int, void>)library.Export("run");
+            fixed (float* v = values, w = weights, b = bias)
+            {
+                fixed (ushort* r = rounded)
+                {
+                    fixed (int* id = ids)
+                    {
+                        fixed (byte* o = output)
+                        {
+                            run(
+                                isBf16 ? r : v, id, w, hasBias ? b : null, o, Tokens, Hidden, topK, splits, Experts, isBf16 ? 1 : 0, isFloat ? 1 : 0, stride);
+                        }
+                    }
+                }
+            }
+        }
+
+        for (int token = 0; token < Tokens; token++)
+        {
+            for (int column = 0; column < stride; column++)
+            {
+                int at = (token * stride) + column;
+                if (column >= Hidden)
+                {
+                    int size = isFloat ? sizeof(float) : sizeof(ushort);
+                    Assert.All(output[(at * size)..((at + 1) * size)], value => Assert.Equal(0xFE, value));
+                    continue;
+                }
+
+                double expected = 0;
+                for (int k = 0; k < topK; k++)
+                {
+                    int pair = (token * topK) + k;
+                    if (ids[pair] is >= 0 and < Experts)
+                    {
+                        double row = hasBias ? bias[(ids[pair] * Hidden) + column] : 0;
+                        for (int s = 0; s < splits; s++)
+                        {
+                            row += values[(((s * pairs) + pair) * Hidden) + column];
+                        }
+
+                        expected += weights[pair] * row;
+                    }
+                }
+
+                double actual = isFloat ? BitConverter.ToSingle(output, at * sizeof(float)) : FromBf16(BitConverter.ToUInt16(output, at * sizeof(ushort)));
+                Assert.Equal(expected, actual, isFloat ? 1e-5 : (Math.Abs(expected) / 256) + 1e-5);
+            }
+        }
+    }
+
+    private static ushort ToBf16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return float.IsNaN(value) ? (ushort)0x7FFF : (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    private static float FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+}
