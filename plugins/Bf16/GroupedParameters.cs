@@ -13,7 +13,7 @@ internal struct GroupedParameters
     public nint Out;
     public nint ExpertOffsets;
     public nint SortedPairs;
-    public nint Tickets;
+    public nint Counters;
     public long OutStride;
     public int Rows;
     public int Depth;

@@ -55,7 +55,7 @@ internal sealed class WgmmaProducts : IExpertProducts
             Out = workspace.Act,
             ExpertOffsets = workspace.Routing.ExpertOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
-            Tickets = workspace.Routing.TileTickets,
+            Counters = workspace.Routing.ProductCounters,
             OutStride = _shape.IntermediateSize,
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,

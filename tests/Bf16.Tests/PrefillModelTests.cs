@@ -6,8 +6,6 @@ namespace Moe.Plugins.Bf16.Tests;
 public sealed unsafe class PrefillModelTests
 {
     private const int Experts = 4;
-    private const float Alpha = 1.702f;
-    private const float Limit = 7;
     private const ushort Untouched = 0x7FFF;
 
     private const string Exports =
@@ -18,14 +16,8 @@ public sealed unsafe class PrefillModelTests
         {
             const i64 row = depth * 2;
             GroupedParameters p = {};
-            std::vector<int> tickets(2 + experts), stored(experts);
-            for (int e = 0; e < experts; e++)
-            {
-                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : rows, kRows);
-                tickets[2 + e] = is_second ? stored[e] : 0;
-            }
-
-            p.tickets = tickets.data();
+            HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? 2 * depth : rows, kRows), is_second);
+            p.counters = {counters.words.data()};
             p.weight = is_second ? TensorMap{weights, {depth, rows, experts}, {row, rows * row}, {64, kRows, 1}, 3, 2, 1}
                                  : TensorMap{weights, {depth, 8, 2, rows / 16, experts}, {2 * row, row, 16 * row, rows * row}, {64, 8, 2, kRows / 16, 1}, 5, 2, 1};
             p.tokens = {tokens, {depth, pairs}, {row}, {64, kTokenBox}, 2, 2, 1};
@@ -40,7 +32,7 @@ public sealed unsafe class PrefillModelTests
                 });
             }
 
-            return std::equal(stored.begin(), stored.end(), tickets.begin() + 2);
+            return counters.is_all_stored();
         }
         """;
 
@@ -57,8 +49,8 @@ public sealed unsafe class PrefillModelTests
         int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
         int[] sorted = [.. Enumerable.Range(0, pairs)];
         random.Shuffle(sorted);
-        ushort[] weights = [.. Enumerable.Range(0, Experts * rows * depth).Select(_ => ToBf16((random.NextDouble() - 0.5) / 2))];
-        ushort[] input = [.. Enumerable.Range(0, pairs * depth).Select(_ => ToBf16(random.NextDouble() - 0.5))];
+        ushort[] weights = [.. Enumerable.Range(0, Experts * rows * depth).Select(_ => BFloat16.FromDouble((random.NextDouble() - 0.5) / 2))];
+        ushort[] input = [.. Enumerable.Range(0, pairs * depth).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
         float[] bias = [.. Enumerable.Range(0, Experts * rows).Select(_ => (float)random.NextDouble())];
 
         // A row before and one behind what may be written.
@@ -82,8 +74,8 @@ public sealed unsafe class PrefillModelTests
 
         Assert.Equal(-1, output.AsSpan(0, columns).IndexOfAnyExcept(Untouched));
         Assert.Equal(-1, output.AsSpan((pairs + 1) * columns).IndexOfAnyExcept(Untouched));
-        double[] weightValues = [.. weights.Select(FromBf16)];
-        double[] inputValues = [.. input.Select(FromBf16)];
+        double[] weightValues = [.. weights.Select(bits => (double)BFloat16.ToSingle(bits))];
+        double[] inputValues = [.. input.Select(bits => (double)BFloat16.ToSingle(bits))];
         for (int place = 0; place < pairs; place++)
         {
             int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
@@ -100,26 +92,12 @@ public sealed unsafe class PrefillModelTests
 
             for (int column = 0; column < columns; column++)
             {
-                double expected = isSecond ? Multiply(column) : Activate(Multiply(2 * column), Multiply((2 * column) + 1));
-                double actual = FromBf16(output[(((isSecond ? sorted[place] : place) + 1) * columns) + column]);
+                double expected = isSecond ? Multiply(column) : ReferenceSwiGlu.Of(Multiply(2 * column), Multiply((2 * column) + 1));
+                double actual = BFloat16.ToSingle(output[(((isSecond ? sorted[place] : place) + 1) * columns) + column]);
                 Assert.True(
                     Math.Abs(actual - expected) <= (Math.Abs(expected) / 256) + 1e-4,
                     $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {actual}, expected {expected}");
             }
         }
     }
-
-    private static double Activate(double gate, double up)
-    {
-        gate = Math.Min(gate, Limit);
-        return (Math.Clamp(up, -Limit, Limit) + 1) * gate / (1 + Math.Exp(-Alpha * gate));
-    }
-
-    private static ushort ToBf16(double value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits((float)value);
-        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
-
-    private static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 }

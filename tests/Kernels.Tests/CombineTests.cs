@@ -41,7 +41,7 @@ public sealed unsafe class CombineTests
     {
         int pairs = Tokens * topK;
         var random = new Random(stride + topK);
-        float[] values = [.. Enumerable.Range(0, splits * pairs * Hidden).Select(_ => FromBf16(ToBf16((float)(random.NextDouble() - 0.5))))];
+        float[] values = [.. Enumerable.Range(0, splits * pairs * Hidden).Select(_ => BFloat16.ToSingle(BFloat16.FromDouble((float)(random.NextDouble() - 0.5))))];
         float[] weights = [.. Enumerable.Range(0, pairs).Select(_ => (float)random.NextDouble())];
         float[] bias = [.. Enumerable.Range(0, Experts * Hidden).Select(_ => (float)random.NextDouble())];
 
@@ -52,7 +52,7 @@ public sealed unsafe class CombineTests
             values[i] = ids[i / Hidden % pairs] is >= 0 and < Experts ? values[i] : float.NaN;
         }
 
-        ushort[] rounded = [.. values.Select(ToBf16)];
+        ushort[] rounded = [.. values.Select(value => BFloat16.FromDouble(value))];
         byte[] output = new byte[((Tokens * stride) + Hidden) * (isFloat ? sizeof(float) : sizeof(ushort))];
         Array.Fill(output, (byte)0xFE);
         using (HostLibrary library = HostLibrary.CompileBlock("combine.cu", Exports))
@@ -102,17 +102,9 @@ public sealed unsafe class CombineTests
                     }
                 }
 
-                double actual = isFloat ? BitConverter.ToSingle(output, at * sizeof(float)) : FromBf16(BitConverter.ToUInt16(output, at * sizeof(ushort)));
+                double actual = isFloat ? BitConverter.ToSingle(output, at * sizeof(float)) : BFloat16.ToSingle(BitConverter.ToUInt16(output, at * sizeof(ushort)));
                 Assert.Equal(expected, actual, isFloat ? 1e-5 : (Math.Abs(expected) / 256) + 1e-5);
             }
         }
     }
-
-    private static ushort ToBf16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return float.IsNaN(value) ? (ushort)0x7FFF : (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
-
-    private static float FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 }

@@ -10,8 +10,6 @@ public sealed unsafe class Mxfp4ProductTests
     private const int Experts = 4;
     private const int Hidden = 160;
     private const int Intermediate = 736;
-    private const float Alpha = 1.702f;
-    private const float Limit = 7;
     private const ushort Untouched = 0x7FFF;
 
     private const string Grouped =
@@ -21,14 +19,8 @@ public sealed unsafe class Mxfp4ProductTests
         {
             const i64 steps = ceil_div(depth, kGroupDepth), count = weight_rows / kGroupRows, row = depth * 2;
             Mxfp4GroupedParameters p = {};
-            std::vector<int> tickets(2 + experts), stored(experts);
-            for (int e = 0; e < experts; e++)
-            {
-                stored[e] = ceil_div(offsets[e + 1] - offsets[e], kTokens) * ceil_div(is_second ? 2 * depth : weight_rows, kRows);
-                tickets[2 + e] = is_second ? stored[e] - (e == unfinished) : 0;
-            }
-
-            p.tickets = tickets.data();
+            HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? 2 * depth : weight_rows, kRows), is_second, unfinished);
+            p.counters = {counters.words.data()};
             p.weight = {groups, {136, steps, count, experts}, {kGroupBytes, steps * kGroupBytes, count * steps * kGroupBytes}, {136, kSteps, kRows / 16, 1}, 4, 4, 0};
             p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
             p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};
@@ -44,7 +36,7 @@ public sealed unsafe class Mxfp4ProductTests
                 });
             }
 
-            return std::equal(stored.begin(), stored.end(), tickets.begin() + 2);
+            return counters.is_all_stored();
         }
         """;
 
@@ -143,7 +135,7 @@ public sealed unsafe class Mxfp4ProductTests
         int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
         int[] sorted = [.. Enumerable.Range(0, pairs)];
         random.Shuffle(sorted);
-        ushort[] input = [.. Enumerable.Range(0, pairs * matrix.Depth).Select(_ => ToBf16((float)(random.NextDouble() - 0.5)))];
+        ushort[] input = [.. Enumerable.Range(0, pairs * matrix.Depth).Select(_ => BFloat16.FromDouble((float)(random.NextDouble() - 0.5)))];
         float[] bias = [.. Enumerable.Range(0, Experts * matrix.Rows).Select(_ => (float)random.NextDouble())];
 
         // A row before and one behind what may be written.
@@ -178,7 +170,7 @@ public sealed unsafe class Mxfp4ProductTests
             int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
             for (int i = 0; i < row.Length; i++)
             {
-                row[i] = FromBf16(input[(place * matrix.Depth) + i]);
+                row[i] = BFloat16.ToSingle(input[(place * matrix.Depth) + i]);
             }
 
             int target = isSecond ? sorted[place] : place;
@@ -196,28 +188,14 @@ public sealed unsafe class Mxfp4ProductTests
             {
                 double expected = isSecond
                     ? matrix.Multiply(expert, column, row) + (hasBias ? bias[(expert * matrix.Rows) + column] : 0)
-                    : Activate(
+                    : ReferenceSwiGlu.Of(
                         matrix.Multiply(expert, 2 * column, row) + bias[(expert * matrix.Rows) + (2 * column)],
                         matrix.Multiply(expert, (2 * column) + 1, row) + bias[(expert * matrix.Rows) + (2 * column) + 1]);
-                double[] sums = [.. Enumerable.Range(0, parts).Select(part => FromBf16(output[(((part * pairs) + target + 1) * columns) + column]))];
+                double[] sums = [.. Enumerable.Range(0, parts).Select(part => BFloat16.ToSingle(output[(((part * pairs) + target + 1) * columns) + column]))];
                 Assert.True(
                     Math.Abs(sums.Sum() - expected) <= (sums.Sum(Math.Abs) / 256) + 1e-3,
                     $"expert {expert}, row {place - offsets[expert]} of {counts[expert]}, column {column}: {sums.Sum()}, expected {expected}");
             }
         }
     }
-
-    private static double Activate(double gate, double up)
-    {
-        gate = Math.Min(gate, Limit);
-        return (Math.Clamp(up, -Limit, Limit) + 1) * gate / (1 + Math.Exp(-Alpha * gate));
-    }
-
-    private static ushort ToBf16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
-
-    private static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 }

@@ -61,7 +61,7 @@ public sealed class RoundingCostTests(ITestOutputHelper output)
         {
             // Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
             double normal = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
-            value = Mxfp8Reference.ToBf16(normal);
+            value = BFloat16.FromDouble(normal);
         }
 
         return tensor;

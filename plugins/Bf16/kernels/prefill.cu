@@ -5,8 +5,7 @@
 // warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
 // engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
 // launch before, so the first stages' weights are fetched before waiting for it. The second product waits for no launch but for the experts that it
-// comes to (Readiness in grouped.cuh). Thread blocks stay; after its first tile a block draws the next
-// one's number (TileNumbers in grouped.cuh).
+// comes to (TileBefore in grouped.cuh). Thread blocks stay; after its first tile a block draws the next one's number (TileNumbers in grouped.cuh).
 //
 // Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
 #include "grouped.cuh"
@@ -38,7 +37,7 @@ struct GroupedParameters
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
-    int* tickets;                // [2 + experts]: tiles drawn by the first product and by the second; Readiness; 0 before (gather.cu)
+    ProductCounters counters;    // 0 before
     i64 out_stride;              // elements, a multiple of 8
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
     int depth;                   // inner dimension, a multiple of 8
@@ -109,15 +108,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
     const u32 barriers = stages + kBarrierBase;
     Ring ring = {0, 1};
     bool is_first_tile = true;
-    [[maybe_unused]] int ready = -1;
-    int last = -1, stored = 0;
-    auto announce = [&](int expert) {
-        if (kFirst && expert >= 0)
-        {
-            numbers.wait_stored(stored++);
-            Readiness{p.tickets + 2}.add(expert);
-        }
-    };
+    TileBefore<kFirst> last;
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
@@ -155,13 +146,8 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
             is_first_tile = false;
         }
 
-        if (!kFirst && tile.expert != ready)
-        {
-            ready = tile.expert;
-            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows));
-        }
-
-        const int drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
+        last.wait_for_rows(p.counters, schedule, tile, p.depth);
+        const int drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
 #pragma unroll 1
         for (int step = 0; step < steps; step++)
         {
@@ -180,13 +166,10 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<
         }
 
         numbers.hand_out(drawn);
-
-        // The tile before has been stored by now, or soon will be.
-        announce(last);
-        last = tile.expert;
+        last.announce(p.counters, numbers, tile.expert);
     }
 
-    announce(last);
+    last.announce(p.counters, numbers, -1);
 
     // The second product too: whoever waits for it shall have waited for the first.
     wait_for_previous_launch();
@@ -197,17 +180,8 @@ template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages,
                                              int group, int steps)
 {
-    float2 bias;
     int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
-    if constexpr (kFirst)
-    {
-        bias = act_bias(tile, group, p.bias, p.rows / 2);
-    }
-    else
-    {
-        bias = pair_bias(tile, group, p.bias, p.rows);
-        fetch_pairs(tile, p.sorted_pairs, pairs);
-    }
+    const float2 bias = fetch_for_store<kFirst>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
 
     // Zeroed rather than overwritten by the first product: else the compiler carries the registers of all widths from tile to tile.
     float d[kColumns / 2];

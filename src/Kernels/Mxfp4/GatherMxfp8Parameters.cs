@@ -15,6 +15,6 @@ internal struct GatherMxfp8Parameters
     public int Rows;
     public int TopK;
     public nint Pairs;
-    public nint Tickets;
+    public nint Counters;
     public int Experts;
 }

@@ -10,7 +10,7 @@ internal struct GatherParameters
     public nint Out;
     public nint SortedPairs;
     public nint ExpertOffsets;
-    public nint Tickets;
+    public nint Counters;
     public long XStride;
     public int Columns;
     public int TopK;

@@ -56,7 +56,7 @@ internal sealed class Mxfp4GroupedKernels
             Out = workspace.Act,
             ExpertOffsets = workspace.Routing.ExpertOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
-            Tickets = workspace.Routing.TileTickets,
+            Counters = workspace.Routing.ProductCounters,
             OutStride = _shape.IntermediateSize,
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Depth,

@@ -15,7 +15,7 @@ internal struct Mxfp4GroupedParameters
     public nint Out;
     public nint ExpertOffsets;
     public nint SortedPairs;
-    public nint Tickets;
+    public nint Counters;
     public long OutStride;
     public long PartStride;
     public int Parts;

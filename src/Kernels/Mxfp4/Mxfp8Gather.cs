@@ -1,24 +1,9 @@
-using Moe.Plugins.Cuda;
-
 namespace Moe.Plugins.Kernels;
 
 /// <summary>Widens MXFP8 rows to BF16, in the order of the sorted pairs or in their own: <c>gather_mxfp8.cu</c>.</summary>
-internal sealed class Mxfp8Gather : IRowGather
+internal sealed class Mxfp8Gather(KernelLibrary library, RoutingKernels routing) : IRowGather
 {
-    private const int Threads = 256;
-    private const int RowsPerBlock = Threads / 32;
-    private const int BlocksPerMultiprocessor = 8;
-
-    private readonly RoutingKernels _routing;
-    private readonly CudaFunction _gather;
-    private readonly int _mostBlocks;
-
-    public Mxfp8Gather(KernelLibrary library, RoutingKernels routing)
-    {
-        _routing = routing;
-        _gather = library.Get(Unit, "moe_gather_mxfp8");
-        _mostBlocks = BlocksPerMultiprocessor * library.Context.Device.MultiprocessorCount;
-    }
+    private readonly RowKernel _gather = new(library, routing, Unit, "moe_gather_mxfp8");
 
     public static KernelUnit Unit { get; } = new("gather_mxfp8.cu");
 
@@ -27,7 +12,7 @@ internal sealed class Mxfp8Gather : IRowGather
         GatherMxfp8Parameters parameters = Common(rows, shape, rows.Tokens * shape.TopK, target);
         parameters.SortedPairs = routing.SortedPairs;
         parameters.Pairs = routing.ExpertOffsets + (shape.ExpertCount * sizeof(int));
-        parameters.Tickets = routing.TileTickets;
+        parameters.Counters = routing.ProductCounters;
         parameters.Experts = shape.ExpertCount;
         Launch(parameters, stream);
     }
@@ -55,9 +40,5 @@ internal sealed class Mxfp8Gather : IRowGather
         TopK = shape.TopK,
     };
 
-    private void Launch(in GatherMxfp8Parameters parameters, nint stream)
-    {
-        int blocks = (parameters.Rows + RowsPerBlock - 1) / RowsPerBlock;
-        _gather.Launch(_routing.Launch(Math.Min(blocks, _mostBlocks), Threads), stream, in parameters);
-    }
+    private void Launch(in GatherMxfp8Parameters parameters, nint stream) => _gather.Launch(parameters.Rows, stream, in parameters);
 }

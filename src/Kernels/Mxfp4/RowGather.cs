@@ -1,25 +1,15 @@
-using Moe.Plugins.Cuda;
-
 namespace Moe.Plugins.Kernels;
 
 /// <summary>Brings token rows into the order of the sorted pairs: <c>gather.cu</c>.</summary>
 public sealed class RowGather : IRowGather
 {
-    private const int Threads = 256;
-    private const int RowsPerBlock = Threads / 32;
-    private const int BlocksPerMultiprocessor = 8;
-
-    private readonly RoutingKernels _routing;
-    private readonly CudaFunction _gather;
-    private readonly int _mostBlocks;
+    private readonly RowKernel _gather;
 
     /// <summary>Gets the kernel.</summary>
     public RowGather(KernelLibrary library, RoutingKernels routing)
     {
         ArgumentNullException.ThrowIfNull(library);
-        _routing = routing;
-        _gather = library.Get(Unit, "moe_gather");
-        _mostBlocks = BlocksPerMultiprocessor * library.Context.Device.MultiprocessorCount;
+        _gather = new RowKernel(library, routing, Unit, "moe_gather");
     }
 
     /// <summary>The source of the kernel.</summary>
@@ -36,13 +26,12 @@ public sealed class RowGather : IRowGather
             Out = target,
             SortedPairs = routing.SortedPairs,
             ExpertOffsets = routing.ExpertOffsets,
-            Tickets = routing.TileTickets,
+            Counters = routing.ProductCounters,
             XStride = rows.Stride,
             Columns = shape.HiddenSize,
             TopK = shape.TopK,
             Experts = shape.ExpertCount,
         };
-        int blocks = ((rows.Tokens * shape.TopK) + RowsPerBlock - 1) / RowsPerBlock;
-        _gather.Launch(_routing.Launch(Math.Min(blocks, _mostBlocks), Threads), stream, in parameters);
+        _gather.Launch(rows.Tokens * shape.TopK, stream, in parameters);
     }
 }

@@ -9,7 +9,7 @@ public sealed class RoutingBuffers : IDisposable
     private readonly DeviceArray _ids;
     private readonly DeviceArray _weights;
     private readonly DeviceArray _tickets;
-    private readonly DeviceArray _tileTickets;
+    private readonly DeviceArray _productCounters;
     private readonly DeviceArray _offsets;
     private readonly DeviceArray _pairs;
     private readonly DeviceArray _blocks;
@@ -28,7 +28,7 @@ public sealed class RoutingBuffers : IDisposable
         _ids = new DeviceArray(context, pairs * sizeof(int));
         _weights = new DeviceArray(context, pairs * sizeof(float));
         _tickets = new DeviceArray(context, (config.MaxTokens + 1L) * sizeof(int));
-        _tileTickets = new DeviceArray(context, (2L + shape.ExpertCount) * sizeof(int));
+        _productCounters = new DeviceArray(context, (2L + shape.ExpertCount) * sizeof(int));
         _offsets = new DeviceArray(context, (shape.ExpertCount + 1L) * sizeof(int));
         _pairs = new DeviceArray(context, pairs * sizeof(int));
         _blocks = new DeviceArray(context, (shape.ExpertCount + pairs) * 4 * sizeof(int));
@@ -60,7 +60,7 @@ public sealed class RoutingBuffers : IDisposable
     /// [2 + experts] int32: tiles drawn by the first product and by the second, and how much of each expert the first has finished; the gather
     /// clears them.
     /// </summary>
-    public nint TileTickets => _tileTickets.Address;
+    public nint ProductCounters => _productCounters.Address;
 
     /// <summary>[1] int32.</summary>
     public nint RowBlockCount => _blockCount.Address;
@@ -70,7 +70,7 @@ public sealed class RoutingBuffers : IDisposable
 
     /// <summary>Bytes on the device.</summary>
     public long ByteCount =>
-        _partialLogits.ByteCount + _ids.ByteCount + _weights.ByteCount + _tickets.ByteCount + _tileTickets.ByteCount + _offsets.ByteCount
+        _partialLogits.ByteCount + _ids.ByteCount + _weights.ByteCount + _tickets.ByteCount + _productCounters.ByteCount + _offsets.ByteCount
         + _pairs.ByteCount + _blocks.ByteCount + _blockCount.ByteCount + _rows.ByteCount;
 
     internal nint PartialLogits => _partialLogits.Address;
@@ -94,7 +94,7 @@ public sealed class RoutingBuffers : IDisposable
         _ids.Dispose();
         _weights.Dispose();
         _tickets.Dispose();
-        _tileTickets.Dispose();
+        _productCounters.Dispose();
         _offsets.Dispose();
         _pairs.Dispose();
         _blocks.Dispose();

@@ -1,6 +1,6 @@
 // Brings the rows of x into the order of the sorted pairs, so that the copy engine can fetch a tile's rows as a rectangle, and clears the products'
 // counters.
-#include "ptx.cuh"
+#include "product_counters.cuh"
 
 struct GatherParameters
 {
@@ -8,7 +8,7 @@ struct GatherParameters
     u16* out;                 // BF16 [sorted pairs, columns]
     const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
     const int* expert_offsets;
-    int* tickets;             // [2 + experts]
+    ProductCounters counters;
     i64 x_stride;             // elements
     int columns;              // a multiple of 8
     int top_k;
@@ -21,9 +21,9 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather(const __grid_consta
 {
     wait_for_previous_launch();
     allow_next_launch();
-    for (int i = threadIdx.x; blockIdx.x == 0 && i < 2 + p.experts; i += 256)
+    if (blockIdx.x == 0)
     {
-        p.tickets[i] = 0;
+        p.counters.clear(p.experts);
     }
 
     const int lane = threadIdx.x % 32, pairs = load_coherent(p.expert_offsets + p.experts), pieces = p.columns / 8;

@@ -2,6 +2,7 @@
 #pragma once
 #include "mbarrier.cuh"
 #include "mxfp8_round.cuh"
+#include "product_counters.cuh"
 
 constexpr int kMaxExperts = 512;
 
@@ -160,27 +161,38 @@ __device__ __forceinline__ void prepare_schedule(const int* expert_offsets, int 
     __syncthreads();
 }
 
-/// The first product's results of one expert after the other are finished while others are still being made, and the second product begins with the
-/// experts that are: a counter for each, of the tiles that have been stored.
-struct Readiness
+/// What a loading thread remembers of the tile before. The first product's results of one expert after the other are finished while others are still
+/// being made, and the second product begins with the experts that are.
+template <bool kFirst>
+struct TileBefore
 {
-    int* counters;  // [experts], 0 before the first product
+    int expert = -1, stored = 0;
 
-    /// A thread that has waited for a tile to be stored. It takes a microsecond, so none that multiplies.
-    __device__ __forceinline__ void add(int expert) const
+    /// The second product, before it reads rows of the next tile: until the first has stored all of that tile's expert.
+    template <int kRows>
+    __device__ __forceinline__ void wait_for_rows(const ProductCounters& counters, const Schedule<kRows>& schedule, const Tile& next, int depth)
     {
-        fence_async_proxy_global();
-        add_release(counters + expert, 1);
+        if (!kFirst && next.expert != expert)
+        {
+            expert = next.expert;
+            counters.wait_stored(expert, schedule.token_tiles(expert) * ceil_div(2 * depth, kRows));
+        }
     }
 
-    /// One thread of the second product: until the expert's `tiles` have been stored.
-    __device__ __forceinline__ void wait(int expert, int tiles) const
+    /// One thread of the first product, when all copies of the next tile are under way, or there is none (−1): by then the tile before has been
+    /// stored, or soon will be.
+    __device__ __forceinline__ void announce(const ProductCounters& counters, const TileNumbers& numbers, int next_expert)
     {
-        while (load_acquire(counters + expert) < tiles)
+        if (kFirst)
         {
-        }
+            if (expert >= 0)
+            {
+                numbers.wait_stored(stored++);
+                counters.add_stored(expert);
+            }
 
-        fence_async_proxy_global();
+            expert = next_expert;
+        }
     }
 };
 
@@ -204,11 +216,11 @@ __device__ __forceinline__ float2 act_bias(const Tile& tile, int group, const fl
     return bias != nullptr && mine < intermediate ? *(const float2*)(bias + (i64)tile.expert * 2 * intermediate + 2 * mine) : make_float2(0, 0);
 }
 
-/// What store_pairs adds: the biases of this thread's two rows.
+/// What store_pairs adds: the biases of this thread's two rows, with the first part of the inner dimension alone.
 __device__ __forceinline__ float2 pair_bias(const Tile& tile, int group, const float* bias, int hidden)
 {
     const int mine = tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
-    if (bias == nullptr || mine >= hidden)
+    if (bias == nullptr || mine >= hidden || tile.part != 0)
     {
         return make_float2(0, 0);
     }
@@ -223,6 +235,22 @@ __device__ __forceinline__ void fetch_pairs(const Tile& tile, const int* sorted_
     for (int i = threadIdx.x % 128; i < tile.count; i += 128)
     {
         copy_async_word(shared_address(pairs + i), sorted_pairs + tile.first + i);
+    }
+}
+
+/// What the way out of a tile needs of memory, fetched before the tile is multiplied: its biases, and for the second product its pairs.
+template <bool kFirst>
+__device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, const float* bias, int rows, const int* sorted_pairs, const int* pairs)
+{
+    if constexpr (kFirst)
+    {
+        return act_bias(tile, group, bias, rows / 2);
+    }
+    else
+    {
+        const float2 own = pair_bias(tile, group, bias, rows);
+        fetch_pairs(tile, sorted_pairs, pairs);
+        return own;
     }
 }
 

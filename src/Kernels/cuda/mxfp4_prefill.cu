@@ -8,9 +8,8 @@
 // starting its copies takes it longer than few tokens take to multiply.
 //
 // Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it. The second product waits for
-// no launch but for the experts that it comes to (Readiness in grouped.cuh): its first tiles are multiplied while the first product's last ones are.
-// After its first tile a
-// block draws the next one's number (TileNumbers in grouped.cuh).
+// no launch but for the experts that it comes to (TileBefore in grouped.cuh): its first tiles are multiplied while the first product's last ones are.
+// After its first tile a block draws the next one's number (TileNumbers in grouped.cuh).
 //
 // Compiled with -DMOE_TOKENS, which names the entry points, -DMOE_ROWS, -DMOE_BLOCKS (thread blocks a multiprocessor), -DMOE_STEPS (of a
 // stage), -DMOE_STAGES, -DMOE_GROUP_REGISTERS and -DMOE_SHARED_BYTES. With -DMOE_MXFP8=1 the first product's results are rounded to MXFP8
@@ -61,7 +60,7 @@ struct Mxfp4GroupedParameters
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [parts, pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
-    int* tickets;                // [2 + experts]: tiles drawn by the first product and by the second; Readiness; 0 before (gather.cu)
+    ProductCounters counters;    // 0 before
     i64 out_stride;              // elements, a multiple of 8
     i64 part_stride;             // second only: elements
     int parts;                   // second only: of the inner dimension, each a tile of its own; at most as many as a tile has stages
@@ -126,15 +125,7 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
     Ring start = {0, 1};
     int before = 0;
     bool is_first_tile = true;
-    [[maybe_unused]] int ready = -1;
-    int last = -1, stored = 0;
-    auto announce = [&](int expert) {
-        if (kFirst && loader == kLoaders - 1 && expert >= 0)
-        {
-            numbers.wait_stored(stored++);
-            Readiness{p.tickets + 2}.add(expert);
-        }
-    };
+    TileBefore<kFirst> last;
     Tile tile;
     for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
     {
@@ -189,15 +180,10 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             is_first_tile = false;
         }
 
-        if (!kFirst && tile.expert != ready)
-        {
-            ready = tile.expert;
-            Readiness{p.tickets + 2}.wait(ready, schedule.token_tiles(ready) * ceil_div(2 * p.depth, kRows));
-        }
-
+        last.wait_for_rows(p.counters, schedule, tile, p.depth);
         if (loader == 0)
         {
-            drawn = gridDim.x + atomicAdd(p.tickets + !kFirst, 1);  // the answer comes while this tile is loaded
+            drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
         }
 
 #pragma unroll 1
@@ -239,12 +225,16 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             numbers.hand_out(drawn);
         }
 
-        // The tile before has been stored by now, or soon will be.
-        announce(last);
-        last = tile.expert;
+        if (loader == kLoaders - 1)
+        {
+            last.announce(p.counters, numbers, tile.expert);
+        }
     }
 
-    announce(last);
+    if (loader == kLoaders - 1)
+    {
+        last.announce(p.counters, numbers, -1);
+    }
 
     // The second product too: whoever waits for it shall have waited for the first.
     wait_for_previous_launch();
@@ -353,18 +343,8 @@ template <bool kFirst, int kColumns>
 __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
                                              int stages)
 {
-    float2 bias;
     int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
-    if constexpr (kFirst)
-    {
-        bias = act_bias(tile, group, p.bias, p.rows / 2);
-    }
-    else
-    {
-        bias = pair_bias(tile, group, tile.part == 0 ? p.bias : nullptr, p.rows);
-        fetch_pairs(tile, p.sorted_pairs, pairs);
-    }
-
+    const float2 bias = fetch_for_store<kFirst>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
     accumulate<kColumns>(d, ring, shared_address(shared), stages);
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)

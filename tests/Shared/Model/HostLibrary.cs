@@ -14,7 +14,7 @@ internal sealed partial class HostLibrary : IDisposable
     /// <summary>The headers of instructions, which <c>host_ptx.cuh</c> stands in for.</summary>
     private static readonly string[] InstructionHeaders = ["ptx.cuh", "types.cuh", "mbarrier.cuh", "tma.cuh", "wgmma.cuh"];
 
-    private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh"];
+    private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh", "host_products.cuh"];
 
     private const string Prologue =
         """

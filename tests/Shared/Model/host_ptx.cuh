@@ -370,3 +370,4 @@ void __threadfence();
 
 #include "host_copies.cuh"
 #include "host_matrix.cuh"
+#include "host_products.cuh"

@@ -5,14 +5,6 @@ namespace Moe.Plugins.Sm100.Tests;
 /// <summary>MXFP8 of BF16 rows, padded and in either order of scales: what the kernels must equal bit for bit.</summary>
 internal static class Mxfp8Reference
 {
-    public static double FromBf16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
-
-    public static ushort ToBf16(double value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits((float)value);
-        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
-
     /// <summary>Quantises and pads a matrix.</summary>
     public static (byte[] Codes, byte[] Scales) Quantize(ushort[,] rows, int padded, Mxfp8ScaleOrder order)
     {
@@ -29,7 +21,7 @@ internal static class Mxfp8Reference
                 int valid = Math.Min(32, hidden - first);
                 for (int i = 0; i < valid; i++)
                 {
-                    block[i] = FromBf16(rows[row, first + i]);
+                    block[i] = BFloat16.ToSingle(rows[row, first + i]);
                 }
 
                 byte scale = Mxfp8.Scale(block);

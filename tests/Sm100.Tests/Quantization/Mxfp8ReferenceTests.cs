@@ -29,7 +29,7 @@ public sealed class Mxfp8ReferenceTests
         double[] values = [1.0, -0.3, 0.05, largest];
         for (int i = 0; i < values.Length; i++)
         {
-            rows[0, i] = Mxfp8Reference.ToBf16(values[i]);
+            rows[0, i] = BFloat16.FromDouble(values[i]);
         }
 
         (byte[] actual, byte[] scales) = Mxfp8Reference.Quantize(rows, 32, Mxfp8ScaleOrder.Linear);

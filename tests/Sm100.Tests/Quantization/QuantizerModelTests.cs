@@ -44,7 +44,7 @@ public sealed unsafe class QuantizerModelTests
             {
                 ushort value = (row + (column / 32)) % 5 == 0
                     ? (ushort)random.Next(0x10000)
-                    : Mxfp8Reference.ToBf16(Math.ScaleB(random.NextDouble() - 0.5, ((row * 7) + (column / 32)) % 60 - 30));
+                    : BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, ((row * 7) + (column / 32)) % 60 - 30));
                 values[row, column] = value;
                 input[(row * (hidden + gap)) + column] = value;
             }

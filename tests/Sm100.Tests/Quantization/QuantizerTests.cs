@@ -34,7 +34,7 @@ public sealed class QuantizerTests
                 // A few blocks of any bits at all, infinities and NaN among them; the others of one magnitude, as activations are.
                 values[row, column] = (row + (column / 32)) % 5 == 0
                     ? (ushort)random.Next(0x10000)
-                    : Mxfp8Reference.ToBf16(Math.ScaleB(random.NextDouble() - 0.5, ((row * 7) + (column / 32)) % 60 - 30));
+                    : BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, ((row * 7) + (column / 32)) % 60 - 30));
             }
         }
 
@@ -66,7 +66,7 @@ public sealed class QuantizerTests
         for (int code = 0; code < 0x7E * 2; code++)
         {
             double tie = (E4M3.Decode((byte)(code / 2)) + E4M3.Decode((byte)((code / 2) + 1))) / 2;
-            values[code / 31, 1 + (code % 31)] = Mxfp8Reference.ToBf16(code % 2 == 0 ? tie : -tie);
+            values[code / 31, 1 + (code % 31)] = BFloat16.FromDouble(code % 2 == 0 ? tie : -tie);
         }
 
         for (int row = 0; row < 9; row++)

@@ -28,7 +28,7 @@ public sealed unsafe class WideningTests
                 Assert.Equal(0x3F80u, pair >> 16);
                 double expected = E4M3.Decode((byte)code) * Math.ScaleB(1, (int)scale - 127);
                 bool isInRange = Math.Abs(expected) is >= 7.4e-40 and <= 3.38e38;
-                double actual = Mxfp8Reference.FromBf16((ushort)pair);
+                double actual = BFloat16.ToSingle((ushort)pair);
                 if (double.IsNaN(expected))
                 {
                     Assert.True(double.IsNaN(actual));
@@ -69,7 +69,7 @@ public sealed unsafe class WideningTests
         ushort[,] values = new ushort[Tokens, Hidden];
         for (int i = 0; i < values.Length; i++)
         {
-            values[i / Hidden, i % Hidden] = Mxfp8Reference.ToBf16(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)));
+            values[i / Hidden, i % Hidden] = BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)));
         }
 
         (byte[] codes, byte[] scales) = Mxfp8Reference.Quantize(values, Stride, Mxfp8ScaleOrder.Linear);
@@ -95,10 +95,10 @@ public sealed unsafe class WideningTests
         for (int place = 0; place < count; place++)
         {
             int token = isSorted ? sorted[place] / TopK : place;
-            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, Hidden).Select(column => Mxfp8Reference.FromBf16(values[token, column]))]);
+            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, Hidden).Select(column => BFloat16.ToSingle(values[token, column]))]);
             for (int column = 0; column < Hidden; column++)
             {
-                Assert.Equal(expected[column], Mxfp8Reference.FromBf16(output[(place * Hidden) + column]));
+                Assert.Equal(expected[column], BFloat16.ToSingle(output[(place * Hidden) + column]));
             }
         }
 
