@@ -1,5 +1,6 @@
 using System.Globalization;
 using Spectre.Console;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -11,7 +12,7 @@ internal static class BenchTable
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
         string throttle = result.Throttle is null ? "" : $"; held back by: {result.Throttle}";
         console.MarkupLineInterpolated($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{throttle}");
-        console.WriteLine(Text($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.Bf16Tflops)} ({result.MatrixSource})"));
+        console.WriteLine(Invariant($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.Bf16Tflops)} ({result.MatrixSource})"));
         console.WriteLine(
             $"floor = the larger of the distinct experts' bytes ÷ {result.FloorBandwidth} bandwidth and of the operations ÷ that rate");
         foreach (IGrouping<(string, string), BenchRow> rows in result.Rows.GroupBy(row => (row.Shape, row.Weights)))
@@ -21,11 +22,7 @@ internal static class BenchTable
             console.Write(Rows(rows));
         }
 
-        foreach (IGrouping<string?, BenchRow> rows in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
-        {
-            string where = string.Join(", ", rows.Select(row => Text($"{row.Backend} {row.Shape} {row.Tokens}")));
-            console.MarkupLineInterpolated($"[yellow]held back[/] ({rows.Key}): {where}");
-        }
+        HeldBackText.Write(console, result.Rows.Select(row => (row.Backend, row.Shape, row.Tokens, row.Throttle)));
 
         foreach (string note in result.Notes.Concat(result.Skipped))
         {
@@ -54,7 +51,7 @@ internal static class BenchTable
     private static IEnumerable<string> Cells(BenchRow row) =>
     [
         Markup.Escape(row.Backend),
-        Text($"{row.Tokens}"),
+        Invariant($"{row.Tokens}"),
         row.Right ? Time(row.Microseconds) : "[red]WRONG[/]",
         Time(row.Spread),
         Time(row.FloorMicroseconds),
@@ -62,7 +59,7 @@ internal static class BenchTable
         Number(row.DistinctExperts, "0.#"),
         Number(row.Gbps, row.Gbps >= 100 ? "0" : "0.0"),
         Number(row.Tflops, row.Tflops >= 100 ? "0" : "0.00"),
-        row.Kernels == 0 ? "–" : Text($"{row.Kernels}"),
+        row.Kernels == 0 ? "–" : Invariant($"{row.Kernels}"),
         HumanText.Bytes(row.WeightBytes),
         HumanText.Bytes(row.WorkspaceBytes),
         row.Right ? HumanText.Error(row.RelativeError ?? double.NaN) : $"[red]{HumanText.Error(row.RelativeError ?? double.NaN)}[/]",
@@ -75,7 +72,5 @@ internal static class BenchTable
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "–";
 
     private static string Rate(double? teraflops) =>
-        teraflops is null ? "no matrix rate" : teraflops < 1 ? Text($"{teraflops * 1e3:0} GFLOP/s") : Text($"{teraflops:0.0} TFLOP/s");
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+        teraflops is null ? "no matrix rate" : teraflops < 1 ? Invariant($"{teraflops * 1e3:0} GFLOP/s") : Invariant($"{teraflops:0.0} TFLOP/s");
 }

@@ -1,4 +1,4 @@
-using System.Globalization;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -7,28 +7,26 @@ internal static class HumanText
 {
     public static string Bytes(long count) => count switch
     {
-        < 10_000 => Text($"{count} B"),
-        < 10_000_000 => Text($"{count / 1e3:0} kB"),
-        < 10_000_000_000 => Text($"{count / 1e6:0} MB"),
-        _ => Text($"{count / 1e9:0.0} GB"),
+        < 10_000 => Invariant($"{count} B"),
+        < 10_000_000 => Invariant($"{count / 1e3:0} kB"),
+        < 10_000_000_000 => Invariant($"{count / 1e6:0} MB"),
+        _ => Invariant($"{count / 1e9:0.0} GB"),
     };
 
     public static string Microseconds(double value) => value switch
     {
-        < 1_000 => Text($"{value:0.0} µs"),
-        < 1_000_000 => Text($"{value / 1e3:0.00} ms"),
-        _ => Text($"{value / 1e6:0.00} s"),
+        < 1_000 => Invariant($"{value:0.0} µs"),
+        < 1_000_000 => Invariant($"{value / 1e3:0.00} ms"),
+        _ => Invariant($"{value / 1e6:0.00} s"),
     };
 
-    public static string Error(double value) => double.IsFinite(value) ? Text($"{value:0.0e-0}") : "infinite or NaN";
+    public static string Error(double value) => double.IsFinite(value) ? Invariant($"{value:0.0e-0}") : "infinite or NaN";
 
-    public static string Percent(double share) => Text($"{100 * share:0.0} %");
+    public static string Percent(double share) => Invariant($"{100 * share:0.0} %");
 
     /// <summary>A size and what it was padded to, if it was.</summary>
-    public static string Padded(int size, int padded) => padded == size ? Text($"{size}") : Text($"{size} → {padded}");
+    public static string Padded(int size, int padded) => padded == size ? Invariant($"{size}") : Invariant($"{size} → {padded}");
 
     /// <summary>A number with its noun: one token, 17 tokens.</summary>
-    public static string Count(int count, string noun) => count == 1 ? $"one {noun}" : Text($"{count} {noun}s");
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+    public static string Count(int count, string noun) => count == 1 ? $"one {noun}" : Invariant($"{count} {noun}s");
 }

@@ -27,8 +27,7 @@ internal static class RunCommand
             CommandOptions.Json,
         };
 
-        // The command computes rather than waits: off the caller's thread, Ctrl+C can be heard.
-        command.SetAction((result, cancellationToken) => Task.Run(() => ExecuteAsync(result, console, cancellationToken), cancellationToken));
+        command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Spectre.Console;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -37,20 +38,18 @@ internal static class CompareTable
         (BenchRow before, BenchRow after) = change;
         return
         [
-            Markup.Escape(after.Backend), Markup.Escape(after.Shape), after.Weights, Text($"{after.Tokens}"),
+            Markup.Escape(after.Backend), Markup.Escape(after.Shape), after.Weights, Invariant($"{after.Tokens}"),
             Time(before), Time(after), Share(change.Slower / before.Microseconds), Share(change.Spread / before.Microseconds, sign: false),
             Ratio(before), Ratio(after),
             change.IsRegression ? "[red]worse[/]" : change.IsImprovement ? "[green]better[/]" : "same",
         ];
     }
 
-    private static string Time(BenchRow row) => row.Microseconds is double time ? Text($"{time:0.0}") : "[red]WRONG[/]";
+    private static string Time(BenchRow row) => row.Microseconds is double time ? Invariant($"{time:0.0}") : "[red]WRONG[/]";
 
-    private static string Ratio(BenchRow row) => row.RatioToFloor is double ratio ? Text($"{ratio:0.00}") : "–";
+    private static string Ratio(BenchRow row) => row.RatioToFloor is double ratio ? Invariant($"{ratio:0.00}") : "–";
 
     private static string Share(double? share, bool sign = true) => share is double value && double.IsFinite(value)
         ? $"{(100 * value).ToString(sign ? "+0.0;-0.0;0.0" : "0.0", CultureInfo.InvariantCulture)}\u00A0%"
         : "–";
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -95,7 +95,7 @@ internal sealed class BenchRun
 
     private BenchResult Begin(MoeDeviceCondition condition, MoeCeilings ceilings, MoeDevice device) => new()
     {
-        Date = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+        Date = RunStamp.Now(),
         Device = condition.Name,
         Driver = condition.Driver,
         Throttle = condition.Throttle,
@@ -106,7 +106,7 @@ internal sealed class BenchRun
         FloorBandwidth = device.Kind == MoeDeviceKind.Cpu ? "read" : "copy",
         Routing = _settings.RoutingName,
         Seed = _settings.Seed,
-        Version = typeof(BenchRun).Assembly.GetName().Version!.ToString(3),
+        Version = RunStamp.Version,
         Skipped = _plan.Skipped,
     };
 

@@ -9,31 +9,17 @@ internal static class PaddingPicture
     private const int PanelWidth = 900;
     private const int PanelHeight = 600;
 
-    /// <summary>Colours that people with any colour vision tell apart (Okabe, Ito, "Color Universal Design", 2008).</summary>
-    private static readonly Color[] Colors = [.. new[] { "#0072B2", "#D55E00", "#009E73", "#CC79A7" }.Select(hex => new Color(hex))];
-
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, PaddingResult result)
     {
         PaddingRow[] rows = [.. result.Rows.Where(row => row.Right)];
-        string[] shapes = [.. rows.Select(row => row.Shape).Distinct()];
-        var picture = new Multiplot();
-        picture.AddPlots(shapes.Length);
-        picture.Layout = new ScottPlot.MultiplotLayouts.Columns();
-        for (int i = 0; i < shapes.Length; i++)
-        {
-            Draw(picture.GetPlot(i), result, shapes[i], [.. rows.Where(row => row.Shape == shapes[i]).OrderBy(row => row.Tokens)]);
-        }
-
-        try
-        {
-            picture.SavePng(path, PanelWidth * shapes.Length, PanelHeight);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
-        }
+        Panels.Save(
+            path,
+            [.. rows.Select(row => row.Shape).Distinct()],
+            PanelWidth,
+            PanelHeight,
+            (plot, shape) => Draw(plot, result, shape, [.. rows.Where(row => row.Shape == shape).OrderBy(row => row.Tokens)]));
     }
 
     private static void Draw(Plot plot, PaddingResult result, string shape, PaddingRow[] rows)
@@ -44,17 +30,11 @@ internal static class PaddingPicture
         int color = 0;
         foreach (IGrouping<string, PaddingRow> backend in rows.GroupBy(row => row.Backend))
         {
-            DrawLine(plot, backend.Key, [.. backend], Colors[color++ % Colors.Length]);
+            DrawLine(plot, backend.Key, [.. backend], Panels.ColorOf(color++));
         }
 
-        var ticks = new ScottPlot.TickGenerators.NumericManual();
-        foreach (int count in rows.Select(row => row.Tokens).Distinct())
-        {
-            ticks.AddMajor(Math.Log10(count), count.ToString(CultureInfo.InvariantCulture));
-        }
-
-        plot.Axes.Bottom.TickGenerator = ticks;
-        plot.Add.HorizontalLine(0, 1, ScottPlot.Colors.Black);
+        plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(rows.Select(row => row.Tokens));
+        plot.Add.HorizontalLine(0, 1, Colors.Black);
         plot.ShowLegend();
         plot.Axes.AutoScale();
     }

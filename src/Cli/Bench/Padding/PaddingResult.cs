@@ -22,7 +22,7 @@ internal sealed record PaddingResult
 
     /// <summary>The date without the time.</summary>
     [JsonIgnore]
-    public string Day => Date.Split('T')[0];
+    public string Day => RunStamp.Day(Date);
 
     /// <summary>Whether a file is rather this than a result of `moe bench`: it has no ceilings.</summary>
     public static bool IsIn(string path) => BenchJson.Lacks(path, "copy_gbps");

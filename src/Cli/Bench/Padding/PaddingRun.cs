@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Moe.Plugins.Cli;
 
 /// <summary>Measures each layer twice: as its method takes it, and with the host padding and slicing around it.</summary>
@@ -49,11 +47,11 @@ internal sealed class PaddingRun
         MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
         return Result = new PaddingResult
         {
-            Date = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+            Date = RunStamp.Now(),
             Device = condition.Name,
             Driver = condition.Driver,
             Seed = _settings.Seed,
-            Version = typeof(PaddingRun).Assembly.GetName().Version!.ToString(3),
+            Version = RunStamp.Version,
         };
     }
 

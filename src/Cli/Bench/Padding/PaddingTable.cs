@@ -1,5 +1,6 @@
 using System.Globalization;
 using Spectre.Console;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -18,11 +19,7 @@ internal static class PaddingTable
             console.Write(Rows(rows));
         }
 
-        foreach (IGrouping<string?, PaddingRow> rows in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
-        {
-            string where = string.Join(", ", rows.Select(row => Text($"{row.Backend} {row.Shape} {row.Tokens}")));
-            console.MarkupLineInterpolated($"[yellow]held back[/] ({rows.Key}): {where}");
-        }
+        HeldBackText.Write(console, result.Rows.Select(row => (row.Backend, row.Shape, row.Tokens, row.Throttle)));
     }
 
     private static Table Rows(IEnumerable<PaddingRow> rows)
@@ -44,7 +41,7 @@ internal static class PaddingTable
 
     private static IEnumerable<string> Cells(PaddingRow row) =>
     [
-        Text($"{row.Tokens}"),
+        Invariant($"{row.Tokens}"),
         row.Right ? Number(row.Padded.Microseconds) : "[red]WRONG[/]",
         Number(row.Padded.Spread),
         Count(row.Padded.Kernels),
@@ -59,9 +56,7 @@ internal static class PaddingTable
         HumanText.Error(row.RelativeError ?? double.NaN),
     ];
 
-    private static string Count(int kernels) => kernels == 0 ? "–" : Text($"{kernels}");
+    private static string Count(int kernels) => kernels == 0 ? "–" : Invariant($"{kernels}");
 
     private static string Number(double? microseconds) => microseconds?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

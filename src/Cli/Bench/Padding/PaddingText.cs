@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -41,6 +41,4 @@ internal static class PaddingText
 
     private static string Side(PaddingSide side) =>
         Invariant($"{side.Microseconds:0.0} ± {side.Spread:0.0} | {(side.Kernels == 0 ? "" : side.Kernels)}");
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -9,10 +9,6 @@ internal static class BenchPicture
     private const int PanelWidth = 1100;
     private const int PanelHeight = 700;
 
-    /// <summary>Colours that people with any colour vision tell apart (Okabe, Ito, "Color Universal Design", 2008).</summary>
-    private static readonly Color[] Colors =
-        [.. new[] { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9" }.Select(hex => new Color(hex))];
-
     private static readonly MarkerShape[] PeerMarkers =
     [
         MarkerShape.OpenCircle, MarkerShape.OpenSquare, MarkerShape.OpenTriangleUp, MarkerShape.OpenDiamond, MarkerShape.Cross,
@@ -24,23 +20,12 @@ internal static class BenchPicture
     public static void Save(string path, BenchResult result, PeerFigures? peers)
     {
         BenchRow[] rows = [.. result.Rows.Where(row => row.Right)];
-        string[] shapes = [.. rows.Select(row => row.Shape).Distinct()];
-        var picture = new Multiplot();
-        picture.AddPlots(shapes.Length);
-        picture.Layout = new ScottPlot.MultiplotLayouts.Columns();
-        for (int i = 0; i < shapes.Length; i++)
-        {
-            Draw(picture.GetPlot(i), result, shapes[i], [.. rows.Where(row => row.Shape == shapes[i])], peers);
-        }
-
-        try
-        {
-            picture.SavePng(path, PanelWidth * shapes.Length, PanelHeight);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
-        }
+        Panels.Save(
+            path,
+            [.. rows.Select(row => row.Shape).Distinct()],
+            PanelWidth,
+            PanelHeight,
+            (plot, shape) => Draw(plot, result, shape, [.. rows.Where(row => row.Shape == shape)], peers));
     }
 
     private static void Draw(Plot plot, BenchResult result, string shape, BenchRow[] rows, PeerFigures? peers)
@@ -57,7 +42,7 @@ internal static class BenchPicture
             DrawFloor(plot, format.Key, format);
             foreach (IGrouping<string, BenchRow> backend in format.GroupBy(row => row.Backend))
             {
-                AddLine(plot, $"{backend.Key} ({format.Key})", backend.Select(row => (row.Tokens, row.Microseconds!.Value)), Colors[color++ % Colors.Length]);
+                AddLine(plot, $"{backend.Key} ({format.Key})", backend.Select(row => (row.Tokens, row.Microseconds!.Value)), Panels.ColorOf(color++));
             }
 
             if (peers is not null)
@@ -66,7 +51,7 @@ internal static class BenchPicture
             }
         }
 
-        plot.Axes.Bottom.TickGenerator = Ticks(rows.Select(row => row.Tokens));
+        plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(rows.Select(row => row.Tokens));
         plot.Axes.Left.TickGenerator = TimeTicks(rows);
         plot.ShowLegend(Edge.Right);
         plot.Axes.AutoScale();
@@ -79,7 +64,7 @@ internal static class BenchPicture
             [.. rows.GroupBy(row => row.Tokens).Select(same => (same.Key, same.Min(row => row.FloorMicroseconds))).OrderBy(point => point.Key)];
         var line = plot.Add.Scatter(Log(points.Select(point => (double)point.Tokens)), Log(points.Select(point => point.Time)));
         line.LegendText = $"floor ({weights})";
-        line.Color = ScottPlot.Colors.Black;
+        line.Color = Colors.Black;
         line.LinePattern = weights == "mxfp4" ? LinePattern.Dashed : LinePattern.Dotted;
         line.LineWidth = 2;
         line.MarkerSize = 0;
@@ -102,7 +87,7 @@ internal static class BenchPicture
         foreach (IGrouping<string, PeerPoint> peer in peers.GroupBy(point => point.Name))
         {
             var points = plot.Add.ScatterPoints(
-                Log(peer.Select(point => (double)point.Tokens)), Log(peer.Select(point => point.Microseconds)), ScottPlot.Colors.Gray);
+                Log(peer.Select(point => (double)point.Tokens)), Log(peer.Select(point => point.Microseconds)), Colors.Gray);
             points.LegendText = $"{peer.Key} ({weights})";
             points.MarkerShape = PeerMarkers[marker++ % PeerMarkers.Length];
             points.MarkerSize = 8;
@@ -110,17 +95,6 @@ internal static class BenchPicture
         }
 
         return marker;
-    }
-
-    private static ScottPlot.TickGenerators.NumericManual Ticks(IEnumerable<int> tokens)
-    {
-        var ticks = new ScottPlot.TickGenerators.NumericManual();
-        foreach (int count in tokens.Distinct())
-        {
-            ticks.AddMajor(Math.Log10(count), count.ToString(CultureInfo.InvariantCulture));
-        }
-
-        return ticks;
     }
 
     /// <summary>1, 2 and 5 times the powers of ten, far enough to both sides for peers that are slower or faster.</summary>

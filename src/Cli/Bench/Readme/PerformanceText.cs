@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
 
@@ -107,6 +107,4 @@ internal static class PerformanceText
     };
 
     private static string Rate(double teraflops) => teraflops < 1 ? Invariant($"{teraflops * 1e3:0} GFLOP/s") : Invariant($"{teraflops:0} TFLOP/s");
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

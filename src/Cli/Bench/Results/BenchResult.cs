@@ -51,7 +51,7 @@ internal sealed record BenchResult
 
     /// <summary>The date without the time.</summary>
     [JsonIgnore]
-    public string Day => Date.Split('T')[0];
+    public string Day => RunStamp.Day(Date);
 
     /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
     /// <exception cref="MoeException">It is not there, or is none.</exception>
