@@ -122,26 +122,20 @@ public sealed class ForwardTests
     {
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 8);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 9);
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
-        using MoeForwardState state = layer.CreateState();
-        using DeviceRun own = DeviceRun.Run(layer, state, input.View);
-        using DeviceRun given = DeviceRun.Run(layer, state, input.View, routing: own);
-
-        Assert.True(given.HasBitsOf(own));
+        LayerChecks.FollowsTheCallersRouting(layer, tokens);
     }
 
     [Theory]
     [InlineData(2)]
     [InlineData(65)]
     [InlineData(600)]
-    public unsafe void One_expert_may_get_every_token(int tokens)
+    public void One_expert_may_get_every_token(int tokens)
     {
         Bf16Host.RequireDevice();
         MoeLayerShape shape = Small with { TopK = 1 };
         using var weights = new RandomLayer(shape, seed: 3);
-        new Span<ushort>((void*)weights.Source.RouterBias.Address, shape.ExpertCount).Clear();
-        ((ushort*)weights.Source.RouterBias.Address)[5] = 0x4480; // 1024
+        LayerChecks.SendEveryTokenTo(5, weights.Source, shape.ExpertCount);
         Check(shape, weights, tokens);
     }
 
@@ -151,20 +145,7 @@ public sealed class ForwardTests
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 512 });
-        using MoeForwardState state = layer.CreateState();
-        foreach (int tokens in new[] { 1, 31, 512 })
-        {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
-            using DeviceRun first = DeviceRun.Run(layer, state, input.View);
-            for (int i = 0; i < 20; i++)
-            {
-                using DeviceRun again = DeviceRun.Run(layer, state, input.View);
-                Assert.True(again.HasBitsOf(first), $"run {i} of {tokens} tokens");
-            }
-        }
-
-        using HostTensor none = RandomInput.Create(0, Small.HiddenSize, seed: 1);
-        DeviceRun.Run(layer, state, none.View).Dispose();
+        LayerChecks.RepeatsBitForBit(layer);
     }
 
     [Fact]
@@ -173,20 +154,7 @@ public sealed class ForwardTests
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 256 });
-        IMoeMemory memory = layer.Method.Memory;
-        Parallel.For(0, 4, new ParallelOptions { MaxDegreeOfParallelism = 4 }, thread =>
-        {
-            using MoeForwardState state = layer.CreateState();
-            nint stream = memory.CreateStream();
-            for (int i = 0; i < 10; i++)
-            {
-                using HostTensor input = RandomInput.Create(1 + (thread * 70), Small.HiddenSize, seed: (thread * 100) + i);
-                using DeviceRun run = DeviceRun.Run(layer, state, input.View, stream: stream);
-                run.AssertAgrees(layer, weights.Source, input.View);
-            }
-
-            memory.DestroyStream(stream);
-        });
+        LayerChecks.RunsOnStreamsAtOnce(layer, weights.Source, streams: 4, step: 70);
     }
 
     [Fact]
@@ -195,24 +163,7 @@ public sealed class ForwardTests
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 512 });
-        using MoeForwardState state = layer.CreateState();
-        IMoeMemory memory = layer.Method.Memory;
-        foreach (int tokens in new[] { 4, 512 })
-        {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 4);
-            using DeviceTensor x = DeviceTensor.CopyOf(memory, input.View);
-            using var output = new DeviceTensor(memory, MoeElementType.BFloat16, tokens, Small.HiddenSize);
-            var call = new MoeLayerCall { Input = x.View, Output = output.View };
-            layer.Forward(state, call);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < 10; i++)
-            {
-                layer.Forward(state, call);
-            }
-
-            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-            memory.Synchronize(0);
-        }
+        LayerChecks.AllocatesNothing(layer);
     }
 
     [Fact]

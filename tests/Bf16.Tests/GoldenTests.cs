@@ -6,8 +6,7 @@ namespace Moe.Plugins.Bf16.Tests;
 
 public sealed class GoldenTests
 {
-    public static TheoryData<string> Files() =>
-        [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Select(file => Path.GetFileName(file)).Order()];
+    public static TheoryData<string> Files() => [.. TestCases.GoldenFiles];
 
     [Theory]
     [MemberData(nameof(Files))]

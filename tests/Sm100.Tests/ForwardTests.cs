@@ -11,28 +11,7 @@ public sealed class ForwardTests
 
     private static readonly MoeLayerShape Small = new() { HiddenSize = 288, IntermediateSize = 352, ExpertCount = 8, TopK = 4 };
 
-    /// <summary>
-    /// Every kernel with sizes that end within a step of inputs, within a tile, within a stripe; from one token to many tiles an expert, and
-    /// experts without any.
-    /// </summary>
-    public static TheoryData<string, int, int, int, int, int> Shapes()
-    {
-        var data = new TheoryData<string, int, int, int, int, int>();
-        foreach (string kernels in Sm100Host.EveryChoice.Select(row => row.Data))
-        {
-            data.Add(kernels, 288, 352, 8, 4, 1);
-            data.Add(kernels, 288, 352, 8, 4, 19);
-            data.Add(kernels, 352, 288, 8, 4, 700);
-            data.Add(kernels, 32, 32, 1, 1, 5);
-            data.Add(kernels, 96, 160, 256, 8, 40);
-            data.Add(kernels, 64, 128, 130, 1, 300);
-            data.Add(kernels, 2880, 2880, 4, 2, 3);
-            data.Add(kernels, 2880, 2880, 4, 2, 60);
-            data.Add(kernels, 2880, 2880, 4, 3, 400);
-        }
-
-        return data;
-    }
+    public static TheoryData<string, int, int, int, int, int> Shapes() => TestCases.Mxfp4Layers(Sm100Host.EveryChoice);
 
     [Theory]
     [MemberData(nameof(Shapes))]
@@ -87,13 +66,12 @@ public sealed class ForwardTests
 
     [Theory]
     [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
-    public unsafe void One_expert_may_get_every_token(string kernels)
+    public void One_expert_may_get_every_token(string kernels)
     {
         Sm100Host.RequireDevice();
         MoeLayerShape shape = Small with { TopK = 1 };
         using var weights = new RandomLayer(shape, seed: 3);
-        new Span<ushort>((void*)weights.Source.RouterBias.Address, shape.ExpertCount).Clear();
-        ((ushort*)weights.Source.RouterBias.Address)[5] = 0x4480; // 1024
+        LayerChecks.SendEveryTokenTo(5, weights.Source, shape.ExpertCount);
         Check(shape, weights, 2, kernels);
         Check(shape, weights, 600, kernels);
     }
@@ -134,13 +112,8 @@ public sealed class ForwardTests
     {
         Sm100Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 8);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 9);
         using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, tokens);
-        using MoeForwardState state = layer.CreateState();
-        using DeviceRun own = DeviceRun.Run(layer, state, input.View);
-        using DeviceRun given = DeviceRun.Run(layer, state, input.View, routing: own);
-
-        Assert.True(given.HasBitsOf(own));
+        LayerChecks.FollowsTheCallersRouting(layer, tokens);
     }
 
     [Theory]
@@ -219,20 +192,7 @@ public sealed class ForwardTests
         Sm100Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
         using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 256);
-        IMoeMemory memory = layer.Method.Memory;
-        Parallel.For(0, 6, new ParallelOptions { MaxDegreeOfParallelism = 6 }, thread =>
-        {
-            using MoeForwardState state = layer.CreateState();
-            nint stream = memory.CreateStream();
-            for (int i = 0; i < 10; i++)
-            {
-                using HostTensor input = RandomInput.Create(1 + (thread * 3), Small.HiddenSize, seed: (thread * 100) + i);
-                using DeviceRun run = DeviceRun.Run(layer, state, input.View, stream: stream);
-                run.AssertAgrees(layer, weights.Source, input.View, OracleActivations.Mxfp8, Tolerance);
-            }
-
-            memory.DestroyStream(stream);
-        });
+        LayerChecks.RunsOnStreamsAtOnce(layer, weights.Source, streams: 6, step: 3, OracleActivations.Mxfp8, Tolerance);
     }
 
     [Fact]
@@ -241,24 +201,7 @@ public sealed class ForwardTests
         Sm100Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
         using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 512);
-        using MoeForwardState state = layer.CreateState();
-        IMoeMemory memory = layer.Method.Memory;
-        foreach (int tokens in new[] { 4, 512 })
-        {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 4);
-            using DeviceTensor x = DeviceTensor.CopyOf(memory, input.View);
-            using var output = new DeviceTensor(memory, MoeElementType.BFloat16, tokens, Small.HiddenSize);
-            var call = new MoeLayerCall { Input = x.View, Output = output.View };
-            layer.Forward(state, call);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < 10; i++)
-            {
-                layer.Forward(state, call);
-            }
-
-            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-            memory.Synchronize(0);
-        }
+        LayerChecks.AllocatesNothing(layer);
     }
 
     private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens, string kernels = Sm100Host.Auto)

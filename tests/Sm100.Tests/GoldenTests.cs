@@ -6,19 +6,7 @@ namespace Moe.Plugins.Sm100.Tests;
 
 public sealed class GoldenTests
 {
-    public static TheoryData<string, string> Files()
-    {
-        var data = new TheoryData<string, string>();
-        foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Order())
-        {
-            foreach (string kernels in Sm100Host.EveryChoice.Select(row => row.Data))
-            {
-                data.Add(Path.GetFileName(file), kernels);
-            }
-        }
-
-        return data;
-    }
+    public static TheoryData<string, string> Files() => TestCases.Golden(Sm100Host.EveryChoice);
 
     [Theory]
     [MemberData(nameof(Files))]

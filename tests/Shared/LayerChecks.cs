@@ -1,0 +1,89 @@
+using Moe.Plugins.Conformance;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>What every backend's layer on a device has to hold, whatever its kernels.</summary>
+internal static class LayerChecks
+{
+    /// <summary>The caller's routing gives what the router gave.</summary>
+    public static void FollowsTheCallersRouting(MoeLayer layer, int tokens)
+    {
+        using HostTensor input = RandomInput.Create(tokens, layer.Config.Shape.HiddenSize, seed: 9);
+        using MoeForwardState state = layer.CreateState();
+        using DeviceRun own = DeviceRun.Run(layer, state, input.View);
+        using DeviceRun given = DeviceRun.Run(layer, state, input.View, routing: own);
+
+        Assert.True(given.HasBitsOf(own));
+    }
+
+    /// <summary>Twenty runs of one token, of some and of many give the same bits, and no tokens do nothing.</summary>
+    public static void RepeatsBitForBit(MoeLayer layer)
+    {
+        int hidden = layer.Config.Shape.HiddenSize;
+        using MoeForwardState state = layer.CreateState();
+        foreach (int tokens in new[] { 1, 31, 512 })
+        {
+            using HostTensor input = RandomInput.Create(tokens, hidden, seed: tokens);
+            using DeviceRun first = DeviceRun.Run(layer, state, input.View);
+            for (int i = 0; i < 20; i++)
+            {
+                using DeviceRun again = DeviceRun.Run(layer, state, input.View);
+                Assert.True(again.HasBitsOf(first), $"run {i} of {tokens} tokens");
+            }
+        }
+
+        using HostTensor none = RandomInput.Create(0, hidden, seed: 1);
+        DeviceRun.Run(layer, state, none.View).Dispose();
+    }
+
+    /// <summary>Streams at once do not disturb each other: the n-th runs 1 + n · <paramref name="step"/> tokens, ten times.</summary>
+    public static void RunsOnStreamsAtOnce(
+        MoeLayer layer, MoeWeightSource source, int streams, int step, OracleActivations activations = OracleActivations.Exact, double? tolerance = null)
+    {
+        IMoeMemory memory = layer.Method.Memory;
+        Parallel.For(0, streams, new ParallelOptions { MaxDegreeOfParallelism = streams }, thread =>
+        {
+            using MoeForwardState state = layer.CreateState();
+            nint stream = memory.CreateStream();
+            for (int i = 0; i < 10; i++)
+            {
+                using HostTensor input = RandomInput.Create(1 + (thread * step), layer.Config.Shape.HiddenSize, seed: (thread * 100) + i);
+                using DeviceRun run = DeviceRun.Run(layer, state, input.View, stream: stream);
+                run.AssertAgrees(layer, source, input.View, activations, tolerance);
+            }
+
+            memory.DestroyStream(stream);
+        });
+    }
+
+    /// <summary>A forward of few or of many tokens allocates nothing.</summary>
+    public static void AllocatesNothing(MoeLayer layer)
+    {
+        int hidden = layer.Config.Shape.HiddenSize;
+        using MoeForwardState state = layer.CreateState();
+        IMoeMemory memory = layer.Method.Memory;
+        foreach (int tokens in new[] { 4, 512 })
+        {
+            using HostTensor input = RandomInput.Create(tokens, hidden, seed: 4);
+            using DeviceTensor x = DeviceTensor.CopyOf(memory, input.View);
+            using var output = new DeviceTensor(memory, MoeElementType.BFloat16, tokens, hidden);
+            var call = new MoeLayerCall { Input = x.View, Output = output.View };
+            layer.Forward(state, call);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10; i++)
+            {
+                layer.Forward(state, call);
+            }
+
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+            memory.Synchronize(0);
+        }
+    }
+
+    /// <summary>Makes the router choose one expert before all others, for every token.</summary>
+    public static unsafe void SendEveryTokenTo(int expert, MoeWeightSource source, int experts)
+    {
+        new Span<ushort>((void*)source.RouterBias.Address, experts).Clear();
+        ((ushort*)source.RouterBias.Address)[expert] = 0x4480; // 1024
+    }
+}
