@@ -178,13 +178,13 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
         const i64 weight_row = (i64)block.x * p.rows;
         const float2 factor = p.factor == nullptr ? make_float2(1, 1) : make_float2(p.factor[weight_row + low], p.factor[weight_row + high]);
         const float2 bias = kFirst && p.bias != nullptr ? *(const float2*)(p.bias + weight_row + low) : make_float2(0, 0);
+        auto activation = [&](float first, float second) {
+            const float gate = fminf(first * factor.x + bias.x, p.limit);
+            const float up = fminf(fmaxf(second * factor.y + bias.y, -p.limit), p.limit);
+            return (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
+        };
         if constexpr (kFirst && kMxfp8)
         {
-            auto activation = [&](float first, float second) {
-                const float gate = fminf(first * factor.x + bias.x, p.limit);
-                const float up = fminf(fmaxf(second * factor.y + bias.y, -p.limit), p.limit);
-                return (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
-            };
             store_rounded(sums, activation, p.out + block.y * p.out_stride + low / 2, p.out_stride, block.z);
         }
         else
@@ -201,18 +201,15 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
                         continue;
                     }
 
-                    const float first = sums[c][i] * factor.x, second = sums[c][i + 2] * factor.y;
                     if (kFirst)
                     {
-                        const float gate = fminf(first + bias.x, p.limit), up = fminf(fmaxf(second + bias.y, -p.limit), p.limit);
-                        const float act = (up + p.up_bias) * gate / (1.0f + __expf(-p.alpha * gate));
-                        p.out[(i64)(block.y + token) * p.out_stride + low / 2] = float_to_bf16(act);
+                        p.out[(i64)(block.y + token) * p.out_stride + low / 2] = float_to_bf16(activation(sums[c][i], sums[c][i + 2]));
                     }
                     else
                     {
                         u16* out = p.out + (i64)load_coherent(p.sorted_pairs + block.y + token) * p.out_stride;
-                        out[low] = float_to_bf16(first);
-                        out[high] = float_to_bf16(second);
+                        out[low] = float_to_bf16(sums[c][i] * factor.x);
+                        out[high] = float_to_bf16(sums[c][i + 2] * factor.y);
                     }
                 }
             }
