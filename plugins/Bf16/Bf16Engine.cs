@@ -28,7 +28,7 @@ internal sealed class Bf16Engine
     /// <summary>Every source that the backend compiles for an architecture.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
     [
-        .. RoutingKernels.Units,
+        .. RoutingKernels.Units(architecture),
         WeightLoader.Unit,
         CudaInstruments.Unit,
         CudaMoeMemory.Unit,

@@ -21,7 +21,7 @@ internal sealed class MarlinEngine
 
     /// <summary>Every source that the backend compiles for an architecture.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
-        [.. RoutingKernels.Units, CudaInstruments.Unit, CudaMoeMemory.Unit, .. Mxfp4Products.Units(architecture, Mxfp4Activations.BFloat16)];
+        [.. RoutingKernels.Units(architecture), CudaInstruments.Unit, CudaMoeMemory.Unit, .. Mxfp4Products.Units(architecture, Mxfp4Activations.BFloat16)];
 
     /// <summary>Enqueues one batch. The input is padded, and what lies in its padding is not read; the output's padding is not written.</summary>
     public void Forward(in MoeForwardArguments arguments)

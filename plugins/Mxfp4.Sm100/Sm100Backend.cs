@@ -74,7 +74,7 @@ internal sealed class Sm100Backend : CudaBackend
 
     protected override IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
     [
-        .. RoutingKernels.Units,
+        .. RoutingKernels.Units(architecture),
         CudaInstruments.Unit,
         CudaMoeMemory.Unit,
         Mxfp8Quantizer.Unit,

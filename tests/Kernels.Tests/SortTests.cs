@@ -32,21 +32,6 @@ public sealed unsafe class SortTests
         }
         """;
 
-    private const string Few =
-        """
-        #include "sort.cuh"
-        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
-        {
-            int all[32];
-            for (int i = 0; i < 32; i++)
-            {
-                all[i] = i < pairs ? ids[i] : 0x7fffffff;
-            }
-
-            run_block(256, [=] { sort_few_pairs(all, pairs, experts, {offsets, sorted, blocks, count, block_rows}); });
-        }
-        """;
-
     public static TheoryData<string, int, int, int> Cases => new()
     {
         { "launch", 1, 3, 0 },
@@ -56,8 +41,9 @@ public sealed unsafe class SortTests
         { "block", 33, 1, 32 },
         { "block", 512, 40, 8 },
         { "block", 500, 32, 0 },
-        { "few", 32, 8, 4 },
-        { "few", 5, 300, 0 },
+        { "block", 32, 8, 4 },
+        { "block", 5, 300, 0 },
+        { "block", 1, 512, 16 },
     };
 
     /// <summary>Ids outside of the experts' are left out, but that the router makes none; and some experts get no pairs.</summary>
@@ -66,7 +52,7 @@ public sealed unsafe class SortTests
     public void Pairs_are_in_the_order_of_their_expert_and_then_their_own(string kind, int pairs, int experts, int blockRows)
     {
         var random = new Random(pairs);
-        int[] ids = [.. Enumerable.Range(0, pairs).Select(i => i % 17 == 3 && kind != "few" ? random.Next(2) == 0 ? -1 : experts : random.Next(experts) / 2 * 2)];
+        int[] ids = [.. Enumerable.Range(0, pairs).Select(i => i % 17 == 3 ? random.Next(2) == 0 ? -1 : experts : random.Next(experts) / 2 * 2)];
         int[] expected = [.. Enumerable.Range(0, pairs).Where(i => ids[i] >= 0 && ids[i] < experts).OrderBy(i => ids[i])];
         int[] offsets = new int[experts + 2];
         int[] sorted = new int[pairs + 1];
@@ -78,8 +64,7 @@ public sealed unsafe class SortTests
         (string file, string text) = kind switch
         {
             "launch" => ("sort.cu", Launch),
-            "block" => ("sort.cuh", InBlock),
-            _ => ("sort.cuh", Few),
+            _ => ("sort.cuh", InBlock),
         };
         using (HostLibrary library = HostLibrary.CompileBlock(file, text))
         {

@@ -119,6 +119,35 @@ public sealed class ForwardTests
     }
 
     [Fact]
+    public void A_layer_is_made_while_another_is_being_recorded()
+    {
+        MarlinHost.RequireDevice();
+        using var weights = new RandomLayer(Small, seed: 5);
+        using MoeLayer recorded = MarlinHost.CreateLayer(Small, weights.Source, 8);
+        using MoeForwardState state = recorded.CreateState();
+        using HostTensor input = RandomInput.Create(8, Small.HiddenSize, seed: 5);
+        using DeviceTensor x = DeviceTensor.CopyOf(recorded.Method.Memory, input.View);
+        using var y = new DeviceTensor(recorded.Method.Memory, MoeElementType.BFloat16, 8, Small.HiddenSize);
+        var backend = (IMoeInstrumentedBackend)MarlinHost.Shared.FindBackend(MarlinHost.Id)!;
+        IMoeInstruments instruments = backend.CreateInstruments(MoeDevice.Cuda(0));
+        using IMoeRecording recording = instruments.Record(stream =>
+        {
+            // On a thread of its own: the one that records may not allocate.
+            Task.Run(
+                () =>
+                {
+                    using MoeLayer other = MarlinHost.CreateLayer(Small, weights.Source, 8);
+                    using MoeForwardState own = other.CreateState();
+                    using DeviceRun run = DeviceRun.Run(other, own, input.View, stream: other.Method.Memory.CreateStream());
+                    run.AssertAgrees(other, weights.Source, input.View);
+                },
+                TestContext.Current.CancellationToken).GetAwaiter().GetResult();
+            recorded.Forward(state, new MoeLayerCall { Input = x.View, Output = y.View, Stream = stream });
+        });
+        recording.Replay();
+    }
+
+    [Fact]
     public void A_forward_allocates_nothing()
     {
         MarlinHost.RequireDevice();

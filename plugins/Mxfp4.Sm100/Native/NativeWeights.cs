@@ -47,7 +47,7 @@ internal sealed class NativeWeights : IMoeWeights
             }
 
             // The source's memory is the caller's again once this returns, and other streams read the weights.
-            library.Context.Synchronize();
+            library.Context.UseStream(0).Synchronize();
             return weights;
         }
         catch

@@ -75,6 +75,13 @@ public sealed unsafe class CudaFunction
         }
     }
 
+    /// <summary>
+    /// Asks for as much of a multiprocessor's L1 cache as can be to be shared memory while the kernel runs. Kernels that want different splits
+    /// cannot run on one multiprocessor at a time.
+    /// </summary>
+    public void PreferSharedMemory() =>
+        CudaException.ThrowIfFailed(Set(FunctionAttribute.PreferredSharedMemoryCarveout, 100), nameof(DriverApi.cuFuncSetAttribute));
+
     /// <summary>Lets launches use clusters of more than 8 blocks, which not every device of the architecture can run.</summary>
     public void AllowNonPortableClusters() =>
         CudaException.ThrowIfFailed(Set(FunctionAttribute.NonPortableClusterSizeAllowed, 1), nameof(DriverApi.cuFuncSetAttribute));

@@ -8,5 +8,6 @@ internal enum FunctionAttribute
     LocalSizeBytes = 3,
     RegisterCount = 4,
     MaxDynamicSharedSizeBytes = 8,
+    PreferredSharedMemoryCarveout = 9,
     NonPortableClusterSizeAllowed = 14,
 }

@@ -26,7 +26,7 @@ public sealed class CudaMoeMemory : IMoeMemory
 
         // Loaded now, since a module cannot be loaded while a stream is being captured.
         using CudaContextScope scope = _context.MakeCurrent();
-        _copyRows = library.Get(Unit, "moe_copy_rows");
+        _copyRows = library.Get(Unit, "moe_copy_rows", besideProducts: true);
     }
 
     /// <summary>The source of its kernel.</summary>

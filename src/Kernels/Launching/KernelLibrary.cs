@@ -30,13 +30,21 @@ public sealed class KernelLibrary : IDisposable
     /// <param name="unit">Its source and macros.</param>
     /// <param name="entry">Its name in the source.</param>
     /// <param name="dynamicSharedBytes">The most dynamic shared memory that it will be launched with.</param>
+    /// <param name="besideProducts">
+    /// Whether it runs next to the products, which take most of a multiprocessor's shared memory: to overlap with them it splits the L1 cache as they do.
+    /// </param>
     /// <exception cref="MoeException">It does not compile, or there is no compiler.</exception>
-    public CudaFunction Get(KernelUnit unit, string entry, int dynamicSharedBytes = 0)
+    public CudaFunction Get(KernelUnit unit, string entry, int dynamicSharedBytes = 0, bool besideProducts = false)
     {
         ArgumentNullException.ThrowIfNull(unit);
         try
         {
             CudaFunction function = _modules.GetOrAdd(unit.ToString(), _ => new Lazy<CudaModule>(() => Load(unit))).Value.GetFunction(entry);
+            if (besideProducts)
+            {
+                function.PreferSharedMemory();
+            }
+
             RaiseSharedBytes(function, dynamicSharedBytes);
 
             return function;

@@ -88,7 +88,7 @@ public sealed class CudaInstruments : IMoeInstruments
         var parameters = new FillParameters { Target = array.Address, Count = array.ByteCount / sizeof(uint) };
         _library.Get(Unit, "moe_fill").Launch(
             new CudaLaunchConfig(Context.Device.MultiprocessorCount * 8, FillThreads), 0, in parameters);
-        Context.Synchronize();
+        Context.UseStream(0).Synchronize();
     }
 
     private void Read(DeviceArray source, DeviceArray sink, nint stream)

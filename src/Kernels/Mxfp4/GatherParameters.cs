@@ -15,5 +15,5 @@ internal struct GatherParameters
     public int Columns;
     public int TopK;
     public int Experts;
-    public int Reserved;
+    public int Pairs;
 }

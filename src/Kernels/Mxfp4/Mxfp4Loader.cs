@@ -53,7 +53,7 @@ public sealed class Mxfp4Loader : IDisposable
         }
 
         // The source's memory is the caller's again once this returns, and other streams read the weights.
-        _context.Synchronize();
+        _context.UseStream(0).Synchronize();
         target.HasFactors = ReadAny() != 0;
     }
 

@@ -31,7 +31,8 @@ public sealed class RowGather : IRowGather
             Columns = shape.HiddenSize,
             TopK = shape.TopK,
             Experts = shape.ExpertCount,
+            Pairs = rows.Tokens * shape.TopK,
         };
-        _gather.Launch(rows.Tokens * shape.TopK, stream, in parameters);
+        _gather.Launch(parameters.Pairs, stream, in parameters);
     }
 }

@@ -9,7 +9,7 @@ internal sealed class RowKernel(KernelLibrary library, RoutingKernels routing, K
     private const int RowsPerBlock = Threads / 32;
     private const int BlocksPerMultiprocessor = 8;
 
-    private readonly CudaFunction _function = library.Get(unit, entry);
+    private readonly CudaFunction _function = library.Get(unit, entry, besideProducts: true);
     private readonly int _mostBlocks = BlocksPerMultiprocessor * library.Context.Device.MultiprocessorCount;
 
     public void Launch<T>(int rows, nint stream, in T parameters)

@@ -2,17 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary><c>RouterParameters</c> of <c>router.cu</c>, which says what each field is.</summary>
+/// <summary><c>RouterParameters</c> of <c>router.cuh</c>, which says what each field is.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct RouterParameters
 {
     public nint X;
     public nint Weight;
     public nint Bias;
-    public nint PartialLogits;
     public nint Ids;
     public nint Weights;
-    public nint Tickets;
     public SortTarget Target;
     public long XStride;
     public int Tokens;
@@ -20,7 +18,7 @@ internal struct RouterParameters
     public int Experts;
     public int TopK;
     public int Terms;
-    public int ExpertWarps;
     public int Scoring;
     public int Sort;
+    public int Reserved;
 }

@@ -38,7 +38,7 @@ public sealed class RoutingBuffers : IDisposable
         // Launches find zeros here and leave zeros behind.
         using CudaContextScope scope = context.MakeCurrent();
         CudaMemory.Fill(_tickets.Address, 0, _tickets.ByteCount, 0);
-        context.Synchronize();
+        context.UseStream(0).Synchronize();
     }
 
     /// <summary>[tokens, top-k] int32.</summary>

@@ -21,11 +21,13 @@ public sealed class RoutingKernels
 
     private readonly CudaFunction _router8;
     private readonly CudaFunction _router32;
+    private readonly CudaFunction? _clusterRouter;
     private readonly CudaFunction _sort;
     private readonly CudaFunction _combine;
     private readonly CudaFunction _rows;
     private readonly int _multiprocessors;
     private readonly bool _hasDependentLaunch;
+    private readonly int _maxSharedBytes;
 
     /// <summary>Gets the kernels.</summary>
     /// <param name="library">The backend's kernels.</param>
@@ -34,16 +36,29 @@ public sealed class RoutingKernels
         ArgumentNullException.ThrowIfNull(library);
         CudaDevice device = library.Context.Device;
         _multiprocessors = device.MultiprocessorCount;
+        _maxSharedBytes = device.MaxSharedBytesPerBlock;
         _hasDependentLaunch = device.Architecture.Major >= 9;
-        _router8 = library.Get(Units[0], "moe_router_8");
-        _router32 = library.Get(Units[0], "moe_router_32");
-        _sort = library.Get(Units[1], "moe_sort");
-        _combine = library.Get(Units[2], "moe_combine");
-        _rows = library.Get(Units[3], "moe_rows_to_bf16");
+        _router8 = library.Get(Router, "moe_router_8", besideProducts: true);
+        _router32 = library.Get(Router, "moe_router_32", besideProducts: true);
+        _clusterRouter = HasClusters(device.Architecture) ? library.Get(ClusterRouter, "moe_router_cluster", _maxSharedBytes, besideProducts: true) : null;
+        _sort = library.Get(SortUnit, "moe_sort", besideProducts: true);
+        _combine = library.Get(CombineUnit, "moe_combine", besideProducts: true);
+        _rows = library.Get(RowsUnit, "moe_rows_to_bf16");
     }
 
-    /// <summary>The sources of these kernels.</summary>
-    public static IReadOnlyList<KernelUnit> Units { get; } = [new("router.cu"), new("sort.cu"), new("combine.cu"), new("rows.cu")];
+    private static KernelUnit Router { get; } = new("router.cu");
+
+    private static KernelUnit ClusterRouter { get; } = new("router_cluster.cu");
+
+    private static KernelUnit SortUnit { get; } = new("sort.cu");
+
+    private static KernelUnit CombineUnit { get; } = new("combine.cu");
+
+    private static KernelUnit RowsUnit { get; } = new("rows.cu");
+
+    /// <summary>The sources of these kernels for an architecture.</summary>
+    public static IReadOnlyList<KernelUnit> Units(CudaArchitecture architecture) =>
+        [Router, .. HasClusters(architecture) ? [ClusterRouter] : (KernelUnit[])[], SortUnit, CombineUnit, RowsUnit];
 
     /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
     public CudaLaunchConfig Launch(CudaDim3 grid, int threads, int dynamicSharedBytes = 0) =>
@@ -92,18 +107,14 @@ public sealed class RoutingKernels
         ArgumentNullException.ThrowIfNull(router);
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(buffers);
-        RouterGrid grid = RouterGrid.For(tokens, shape.ExpertCount, _multiprocessors);
         int pairs = tokens * shape.TopK;
-        bool sorts = pairs <= MaxPairsInRouter;
         var parameters = new RouterParameters
         {
             X = x,
             Weight = router.Weight,
             Bias = router.Bias,
-            PartialLogits = buffers.PartialLogits,
             Ids = ids,
             Weights = weights,
-            Tickets = buffers.Tickets,
             Target = buffers.Target(blockRows),
             XStride = xStride,
             Tokens = tokens,
@@ -111,13 +122,11 @@ public sealed class RoutingKernels
             Experts = shape.ExpertCount,
             TopK = shape.TopK,
             Terms = router.Terms,
-            ExpertWarps = grid.ExpertWarps,
             Scoring = (int)shape.RouterScoring,
-            Sort = sorts ? 1 : 0,
         };
-        int shared = Math.Max(512 * grid.TokenTile, sorts ? ((8 * shape.ExpertCount) + 64 + pairs) * sizeof(int) : 0);
-        CudaFunction router8or32 = grid.TokenTile == 8 ? _router8 : _router32;
-        router8or32.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
+        bool sorts = _clusterRouter is { } kernel && RouterClusters.For(tokens, shape, router.Terms, _maxSharedBytes) is { } clusters
+            ? RouteOnClusters(kernel, ref parameters, clusters, stream)
+            : RouteSplit(ref parameters, buffers, stream);
         if (!sorts)
         {
             Sort(ids, pairs, shape.ExpertCount, buffers, blockRows, stream);
@@ -137,5 +146,38 @@ public sealed class RoutingKernels
     {
         long pieces = (long)parameters.Tokens * (parameters.Hidden / CombineColumns);
         _combine.Launch(Launch(checked((int)((pieces + CombineThreads - 1) / CombineThreads)), CombineThreads), stream, in parameters);
+    }
+
+    private static bool HasClusters(CudaArchitecture architecture) => architecture.Major >= 9;
+
+    private bool RouteOnClusters(CudaFunction kernel, ref RouterParameters router, RouterClusters clusters, nint stream)
+    {
+        int pairs = router.Tokens * router.TopK;
+        router.Sort = clusters.Count == 1 && pairs <= MaxPairsInRouter ? 1 : 0;
+        CudaLaunchConfig launch = Launch(clusters.Count * RouterClusters.Blocks, RouterClusters.Threads, clusters.SharedBytes) with
+        {
+            Cluster = RouterClusters.Blocks,
+        };
+        var parameters = new ClusterRouterParameters { Router = router, TileBits = clusters.TileBits, PartBits = clusters.PartBits };
+        kernel.Launch(launch, stream, in parameters);
+        return router.Sort != 0;
+    }
+
+    private bool RouteSplit(ref RouterParameters router, RoutingBuffers buffers, nint stream)
+    {
+        RouterGrid grid = RouterGrid.For(router.Tokens, router.Experts, _multiprocessors);
+        int pairs = router.Tokens * router.TopK;
+        router.Sort = pairs <= MaxPairsInRouter ? 1 : 0;
+        int shared = Math.Max(512 * grid.TokenTile, router.Sort * (((((pairs + 31) / 32) + 1) * router.Experts) + pairs) * sizeof(int));
+        CudaFunction kernel = grid.TokenTile == 8 ? _router8 : _router32;
+        var parameters = new SplitRouterParameters
+        {
+            Router = router,
+            PartialLogits = buffers.PartialLogits,
+            Tickets = buffers.Tickets,
+            ExpertWarps = grid.ExpertWarps,
+        };
+        kernel.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
+        return router.Sort != 0;
     }
 }

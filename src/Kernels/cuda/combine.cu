@@ -86,7 +86,6 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
         if (k0 == 0)
         {
             wait_for_previous_launch();
-            allow_next_launch();
         }
 
         // Loads without branches, so that all of them are under way together.
@@ -115,6 +114,7 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
 
 extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
 {
+    allow_next_launch();
     const int pieces = p.hidden / kColumns;
     const i64 piece = (i64)blockIdx.x * 128 + threadIdx.x, token = piece / pieces;
     const int column = (int)(piece % pieces) * kColumns;

@@ -26,8 +26,8 @@ __device__ __forceinline__ void copy_rows(const CopyRowsParameters& p)
 /// Any number of blocks of 256 threads.
 extern "C" __global__ void __launch_bounds__(256) moe_copy_rows(const __grid_constant__ CopyRowsParameters p)
 {
-    wait_for_previous_launch();
     allow_next_launch();
+    wait_for_previous_launch();
     const u64 bits = (u64)p.source | (u64)p.target | (u64)p.source_stride | (u64)p.target_stride | (u64)p.row_bytes;
     if (bits % 16 == 0)
     {

@@ -13,7 +13,7 @@ struct GatherParameters
     int columns;              // a multiple of 8
     int top_k;
     int experts;
-    int reserved;
+    int pairs;                // tokens · top_k: as many as there are at most; how many there are is told by the offsets
 };
 
 /// A warp a row; blocks of 256 threads, any number of them.
@@ -26,22 +26,30 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather(const __grid_consta
         p.counters.clear(p.experts);
     }
 
+    constexpr int kAtOnce = 12;
     const int lane = threadIdx.x % 32, pairs = load_coherent(p.expert_offsets + p.experts), pieces = p.columns / 8;
-    for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < pairs; place += gridDim.x * 8)
+    for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < p.pairs; place += gridDim.x * 8)
     {
-        const uint4* from = (const uint4*)(p.x + (i64)(load_coherent(p.sorted_pairs + place) / p.top_k) * p.x_stride);
-        uint4* to = (uint4*)(p.out + (i64)place * p.columns);
-        for (int base = lane; base < pieces; base += 32 * 6)
+        // Read before it is known whether there is such a place: both answers come together.
+        const int pair = load_coherent(p.sorted_pairs + place);
+        if (place >= pairs)
         {
-            uint4 v[6];
+            return;
+        }
+
+        const uint4* from = (const uint4*)(p.x + (i64)(pair / p.top_k) * p.x_stride);
+        uint4* to = (uint4*)(p.out + (i64)place * p.columns);
+        for (int base = lane; base < pieces; base += 32 * kAtOnce)
+        {
+            uint4 v[kAtOnce];
 #pragma unroll
-            for (int i = 0; i < 6; i++)
+            for (int i = 0; i < kAtOnce; i++)
             {
                 v[i] = from[min(base + i * 32, pieces - 1)];
             }
 
 #pragma unroll
-            for (int i = 0; i < 6; i++)
+            for (int i = 0; i < kAtOnce; i++)
             {
                 if (base + i * 32 < pieces)
                 {

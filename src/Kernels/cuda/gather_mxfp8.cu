@@ -30,9 +30,16 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_mxfp8(const __grid_
     }
 
     const int lane = threadIdx.x % 32, pieces = p.columns / 8, rows = p.sorted_pairs == nullptr ? p.rows : load_coherent(p.pairs);
-    for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < rows; place += gridDim.x * 8)
+    for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < p.rows; place += gridDim.x * 8)
     {
-        const i64 token = p.sorted_pairs == nullptr ? place : load_coherent(p.sorted_pairs + place) / p.top_k;
+        // Read before it is known whether there is such a place: both answers come together.
+        const int row = p.sorted_pairs == nullptr ? place : load_coherent(p.sorted_pairs + place);
+        if (place >= rows)
+        {
+            return;
+        }
+
+        const i64 token = p.sorted_pairs == nullptr ? row : row / p.top_k;
         const uint2* from = (const uint2*)(p.codes + token * p.stride);
         const u8* scales = p.scales + token * (p.stride / kMxBlock);
         uint4* to = (uint4*)(p.out + (i64)place * p.columns);

@@ -13,8 +13,8 @@ struct RowsParameters
 
 extern "C" __global__ void __launch_bounds__(256) moe_rows_to_bf16(const __grid_constant__ RowsParameters p)
 {
-    wait_for_previous_launch();
     allow_next_launch();
+    wait_for_previous_launch();
     const i64 row = blockIdx.x;
     for (int column = threadIdx.x; column < p.columns; column += 256)
     {

@@ -81,8 +81,8 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
 {
     __shared__ int less_of[kWarps], own_of[kWarps];
     const int expert = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    wait_for_previous_launch();
     allow_next_launch();
+    wait_for_previous_launch();
 
     // Each warp has a stretch of pairs.
     const int stretch = ceil_div(ceil_div(p.pairs, kWarps), 32) * 32, begin = min(p.pairs, warp * stretch), end = min(p.pairs, begin + stretch);

@@ -12,227 +12,117 @@ struct SortTarget
     int block_rows;       // 0: none are made
 };
 
-/// Exclusive prefix sums of a and b over the block's threads; totals in the last two arguments. `scratch` holds 2 × 32 ints.
-template <int kThreads>
-__device__ __forceinline__ void block_scan_pair(int& a, int& b, int& total_a, int& total_b, int* scratch)
+/// How many of an expert's pairs are in the first groups.
+__device__ __forceinline__ int count_members(const u32* members, int experts, int groups)
 {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int sum_a = a, sum_b = b;
-#pragma unroll
-    for (int d = 1; d < 32; d *= 2)
+    int count = 0;
+#pragma unroll 1
+    for (int first = 0; first < groups; first += 4)
     {
-        const int up_a = __shfl_up_sync(~0u, sum_a, d), up_b = __shfl_up_sync(~0u, sum_b, d);
-        if (lane >= d)
+#pragma unroll
+        for (int group = first; group < first + 4; group++)
         {
-            sum_a += up_a;
-            sum_b += up_b;
+            const u32 word = members[min(group, groups - 1) * experts];
+            count += group < groups ? __popc(word) : 0;
         }
     }
 
-    if (lane == 31)
-    {
-        scratch[warp] = sum_a;
-        scratch[32 + warp] = sum_b;
-    }
-
-    __syncthreads();
-    int before_a = 0, before_b = 0;
-    total_a = total_b = 0;
-#pragma unroll 4
-    for (int w = 0; w < kThreads / 32; w++)
-    {
-        const int wa = scratch[w], wb = scratch[32 + w];
-        before_a += w < warp ? wa : 0;
-        before_b += w < warp ? wb : 0;
-        total_a += wa;
-        total_b += wb;
-    }
-
-    a = before_a + sum_a - a;
-    b = before_b + sum_b - b;
+    return count;
 }
 
-/// Sorts `pairs` ids; ids outside of 0 … experts − 1 are left out. `counts` is shared memory of (kThreads / 32) × experts + 64 + pairs ints.
-/// At most 2 × kThreads experts.
+/// Sorts some hundred ids, which lie in shared memory; ids outside of 0 … experts − 1 are left out. `scratch` is shared memory of
+/// (ceil(pairs / 32) + 1) × experts ints.
 template <int kThreads>
-__device__ __forceinline__ void sort_pairs(const int* global_ids, int pairs, int experts, const SortTarget& target, int* counts)
+__device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int experts, const SortTarget& target, int* scratch)
 {
+    // Pairs are taken 32 at a time. members[c · experts + e] says which of group c have expert e.
     constexpr int kWarps = kThreads / 32;
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int* scratch = counts + kWarps * experts;
-    int* ids = scratch + 64;
-    for (int i = threadIdx.x; i < pairs; i += kThreads)
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = ceil_div(pairs, 32);
+    u32* members = (u32*)scratch;
+    int* begins = scratch + groups * experts;
+    for (int i = threadIdx.x; i < groups * experts; i += kThreads)
     {
-        ids[i] = load_coherent(global_ids + i);
-    }
-
-    for (int i = threadIdx.x; i < kWarps * experts; i += kThreads)
-    {
-        counts[i] = 0;
+        members[i] = 0;
     }
 
     __syncthreads();
-    // Each warp owns one stretch of pairs, and counts it.
-    const int stretch = ceil_div(ceil_div(pairs, kWarps), 32) * 32;
-    const int begin = warp * stretch, end = min(pairs, begin + stretch);
-    int* mine = counts + warp * experts;
-    for (int base = begin; base < end; base += 32)
+#pragma unroll 1
+    for (int group = warp; group < groups; group += kWarps)
     {
-        const int pair = base + lane;
-        int id = pair < end ? ids[pair] : -1;
-        id = (u32)id < (u32)experts ? id : -1;
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
         const u32 same = __match_any_sync(~0u, id);
-        if (id >= 0 && lane == __ffs(same) - 1)
+        if ((u32)id < (u32)experts)
         {
-            mine[id] += __popc(same);
+            members[group * experts + id] = same;
         }
-
-        __syncwarp();
     }
 
     __syncthreads();
-    // Two neighbouring experts a thread: totals, then where each expert begins, then where each warp's part of it begins.
-    int total[2] = {0, 0};
-    const int first_expert = threadIdx.x * 2;
-#pragma unroll
-    for (int i = 0; i < 2; i++)
+#pragma unroll 1
+    for (int expert = threadIdx.x; expert < experts; expert += kThreads)
     {
-        if (first_expert + i < experts)
-        {
-#pragma unroll 4
-            for (int w = 0; w < kWarps; w++)
-            {
-                int& slot = counts[w * experts + first_expert + i];
-                const int n = slot;
-                slot = total[i];
-                total[i] += n;
-            }
-        }
+        begins[expert] = count_members(members + expert, experts, groups);
     }
 
-    const int height = target.block_rows;
-    const int blocks[2] = {height > 0 ? ceil_div(total[0], height) : 0, height > 0 ? ceil_div(total[1], height) : 0};
-    int offset = total[0] + total[1], block = blocks[0] + blocks[1], all, all_blocks;
-    block_scan_pair<kThreads>(offset, block, all, all_blocks, scratch);
-#pragma unroll
-    for (int i = 0; i < 2; i++)
+    __syncthreads();
+    if (warp == 0)
     {
-        const int expert = first_expert + i;
-        if (expert < experts)
+        // Where each expert's pairs begin in the low half, where its blocks of rows begin in the high one.
+        const int height = target.block_rows;
+        u32 before = 0;
+#pragma unroll 1
+        for (int base = 0; base < experts; base += 32)
         {
-#pragma unroll 4
-            for (int w = 0; w < kWarps; w++)
+            const int expert = base + lane, count = expert < experts ? begins[expert] : 0;
+            u32 own = count;
+#pragma unroll 1
+            for (int row = 0; height > 0 && row < count; row += height)
             {
-                counts[w * experts + expert] += offset;
+                own += 1 << 16;
             }
 
-            target.expert_offsets[expert] = offset;
-            if (height > 0)
+            u32 sum = own;
+#pragma unroll
+            for (int d = 1; d < 32; d *= 2)
             {
-                for (int b = 0; b < blocks[i]; b++)
+                const u32 up = __shfl_up_sync(~0u, sum, d);
+                sum += lane >= d ? up : 0;
+            }
+
+            const u32 begin = before + sum - own;
+            const int first = begin & 0xffff;
+            before += __shfl_sync(~0u, sum, 31);
+            if (expert < experts)
+            {
+                begins[expert] = first;
+                target.expert_offsets[expert] = first;
+#pragma unroll 1
+                for (int row = 0, block = begin >> 16; height > 0 && row < count; row += height)
                 {
-                    target.row_blocks[block + b] = make_int4(expert, offset + b * height, min(height, total[i] - b * height), 0);
+                    target.row_blocks[block++] = make_int4(expert, first + row, min(height, count - row), 0);
                 }
             }
-
-            offset += total[i];
-            block += blocks[i];
         }
-    }
 
-    if (threadIdx.x == 0)
-    {
-        target.expert_offsets[experts] = all;
-        if (height > 0)
+        if (lane == 0)
         {
-            *target.row_block_count = all_blocks;
+            target.expert_offsets[experts] = before & 0xffff;
+            if (height > 0)
+            {
+                *target.row_block_count = before >> 16;
+            }
         }
     }
 
     __syncthreads();
-    for (int base = begin; base < end; base += 32)
+#pragma unroll 1
+    for (int group = warp; group < groups; group += kWarps)
     {
-        const int pair = base + lane;
-        int id = pair < end ? ids[pair] : -1;
-        id = (u32)id < (u32)experts ? id : -1;
-        const u32 same = __match_any_sync(~0u, id);
-        const int rank = __popc(same & ((1u << lane) - 1));
-        int place = 0;
-        if (id >= 0)
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
+        if ((u32)id < (u32)experts)
         {
-            place = mine[id];
-            target.sorted_pairs[place + rank] = pair;
+            const int before = count_members(members + id, experts, group) + __popc(members[group * experts + id] & ((1u << lane) - 1));
+            target.sorted_pairs[begins[id] + before] = pair;
         }
-
-        __syncwarp();
-        if (id >= 0 && rank == 0)
-        {
-            mine[id] = place + __popc(same);
-        }
-
-        __syncwarp();
-    }
-}
-
-/// The same for at most 32 pairs whose ids are in shared memory, those after the last pair being 0x7fffffff. At least 64 threads.
-__device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, int experts, const SortTarget& target)
-{
-    const int lane = threadIdx.x % 32;
-    if (threadIdx.x >= 32)
-    {
-        for (int expert = threadIdx.x - 32; expert <= experts; expert += blockDim.x - 32)
-        {
-            int before = 0;
-#pragma unroll
-            for (int q = 0; q < 32; q++)
-            {
-                before += ids[q] < expert;
-            }
-
-            target.expert_offsets[expert] = before;
-        }
-
-        return;
-    }
-
-    const int id = ids[lane];
-    const bool valid = (u32)id < (u32)experts;
-    int less = 0, rank = 0, same = 0;
-#pragma unroll
-    for (int q = 0; q < 32; q++)
-    {
-        const int other = ids[q];
-        less += other < id;
-        rank += other == id && q < lane;
-        same += other == id;
-    }
-
-    if (valid)
-    {
-        target.sorted_pairs[less + rank] = lane;
-    }
-
-    if (target.block_rows == 0)
-    {
-        return;
-    }
-
-    const bool begins = valid && rank % target.block_rows == 0;
-    const u32 all = __ballot_sync(~0u, begins);
-    int block = 0;
-#pragma unroll
-    for (int q = 0; q < 32; q++)
-    {
-        block += (all >> q & 1) != 0 && (ids[q] < id || (ids[q] == id && q < lane));
-    }
-
-    if (begins)
-    {
-        target.row_blocks[block] = make_int4(id, less + rank, min(target.block_rows, same - rank), 0);
-    }
-
-    if (lane == 0)
-    {
-        *target.row_block_count = __popc(all);
     }
 }
