@@ -17,11 +17,11 @@ public sealed unsafe class Mxfp4ProductTests
         extern "C" int run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
                             const int* sorted, int weight_rows, int depth, int experts, int columns, int parts, int unfinished)
         {
-            const i64 steps = ceil_div(depth, kGroupDepth), count = weight_rows / kGroupRows, row = depth * 2;
+            const i64 groups_of_band = ceil_div(depth, kGroupDepth) * 4, bands = ceil_div(weight_rows, 64), row = depth * 2;
             Mxfp4GroupedParameters p = {};
             HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? 2 * depth : weight_rows, kRows), is_second, unfinished);
             p.counters = {counters.words.data()};
-            p.weight = {groups, {136, steps, count, experts}, {kGroupBytes, steps * kGroupBytes, count * steps * kGroupBytes}, {136, kSteps, kRows / 16, 1}, 4, 4, 0};
+            p.weight = {groups, {136, groups_of_band, bands, experts}, {kGroupBytes, groups_of_band * kGroupBytes, bands * groups_of_band * kGroupBytes}, {136, 4 * kSteps, kRows / 64, 1}, 4, 4, 0};
             p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
             p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};
             p.bias = bias, p.factor = factor, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;

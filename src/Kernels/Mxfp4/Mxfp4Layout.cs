@@ -15,6 +15,12 @@ public static class Mxfp4Layout
     /// <summary>Bytes of a group: codes and one scale a row and block.</summary>
     public const int GroupBytes = GroupCodeBytes + (GroupRows * GroupDepth / BlockSize);
 
+    /// <summary>Groups of rows of a band.</summary>
+    public const int BandGroups = 4;
+
+    /// <summary>Rows of a band.</summary>
+    public const int BandRows = BandGroups * GroupRows;
+
     private const int BlockSize = 32;
 
     /// <summary>What a scale byte has more than E8M0: the widening multiplies by 2^126 as well.</summary>
@@ -23,8 +29,11 @@ public static class Mxfp4Layout
     /// <summary>Groups along the inputs.</summary>
     public static int Steps(int depth) => (depth + GroupDepth - 1) / GroupDepth;
 
+    /// <summary>Bands of rows; the last is filled up.</summary>
+    public static int Bands(int rows) => (rows + BandRows - 1) / BandRows;
+
     /// <summary>Bytes of one expert's matrix.</summary>
-    public static long ExpertBytes(int rows, int depth) => (long)(rows / GroupRows) * Steps(depth) * GroupBytes;
+    public static long ExpertBytes(int rows, int depth) => (long)Bands(rows) * BandGroups * Steps(depth) * GroupBytes;
 
     /// <summary>Reads an expert's groups back into the checkpoint's format.</summary>
     /// <param name="groups">The expert's groups.</param>
@@ -45,7 +54,8 @@ public static class Mxfp4Layout
             int offset = factors.IsEmpty ? 0 : (int)Math.Log2(factors[row]);
             for (int step = 0; step < steps; step++)
             {
-                ReadOnlySpan<byte> group = groups.Slice(((row / GroupRows * steps) + step) * GroupBytes, GroupBytes);
+                int at = (((row / BandRows * steps) + step) * BandGroups) + (row % BandRows / GroupRows);
+                ReadOnlySpan<byte> group = groups.Slice(at * GroupBytes, GroupBytes);
                 UnpackRow(group, place, codes.Slice(row * depth / 2, depth / 2), step);
                 for (int block = 0; block < 2 && (step * 2) + block < depth / BlockSize; block++)
                 {

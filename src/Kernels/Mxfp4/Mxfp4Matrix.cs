@@ -4,7 +4,7 @@ namespace Moe.Plugins.Kernels;
 
 /// <summary>
 /// One MXFP4 weight matrix of all experts on the device, in the layout of <see cref="Mxfp4Layout"/>: the model's own sizes, rounded up to
-/// whole groups of 64 inputs, so that whatever a backend's sizes are padded to costs neither memory nor reads.
+/// whole bands of 64 rows by 64 inputs, so that whatever a backend's sizes are padded to costs neither memory nor reads.
 /// </summary>
 public sealed class Mxfp4Matrix : IDisposable
 {
@@ -86,15 +86,15 @@ public sealed class Mxfp4Matrix : IDisposable
 
     private CudaTensorMap MakeMap(int experts, int boxSteps, int boxRows)
     {
-        ulong steps = (ulong)Mxfp4Layout.Steps(Depth);
-        ulong group = steps * Mxfp4Layout.GroupBytes;
-        ulong groups = (ulong)(Rows / Mxfp4Layout.GroupRows);
+        ulong groups = (ulong)Mxfp4Layout.Steps(Depth) * Mxfp4Layout.BandGroups;
+        ulong band = groups * Mxfp4Layout.GroupBytes;
+        ulong bands = (ulong)Mxfp4Layout.Bands(Rows);
         return CudaTensorMap.Tiled(
             CudaTensorMapDataType.UInt32,
             Groups,
-            [Mxfp4Layout.GroupBytes / sizeof(uint), steps, groups, (ulong)experts],
-            [Mxfp4Layout.GroupBytes, group, groups * group],
-            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)boxSteps, (uint)(boxRows / Mxfp4Layout.GroupRows), 1],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), groups, bands, (ulong)experts],
+            [Mxfp4Layout.GroupBytes, band, bands * band],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)(boxSteps * Mxfp4Layout.BandGroups), (uint)(boxRows / Mxfp4Layout.BandRows), 1],
             CudaTensorMapSwizzle.None,
             CudaTensorMapL2Promotion.Bytes256);
     }

@@ -9,12 +9,26 @@
 // subnormal included; so a product with 2^126 · scale is all the widening there is. A word's bits are dealt such that each pair takes as few
 // instructions as can be: pair 0 lies in place, pairs 1 and 2 are one shift or rotation away, pair 3 is two.
 //
-// Each expert's groups follow each other along the inputs first. Scale bytes are exponents c of a factor 2^(c − 127) = 2^126 · scale · 2^−o;
+// Four groups of rows are a band, whose four groups of the same inputs follow each other: what a warpgroup reads of a step is one stretch of memory.
+// Each band's steps follow each other, then the expert's bands; the last band is filled up with groups that nobody writes, and whose results
+// nobody reads. Scale bytes are exponents c of a factor 2^(c − 127) = 2^126 · scale · 2^−o;
 // o, a row's own offset, is 0 unless the row has a scale above 2, and is made up for at the end by the row's factor 2^o.
 #pragma once
 #include "ptx.cuh"
 
-constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBytes = 544;
+constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBytes = 544, kBandGroups = 4;
+
+/// Where a group of rows lies of an expert's matrix, for a step.
+__device__ __forceinline__ i64 group_offset(int group, int step, int steps)
+{
+    return (((i64)(group / kBandGroups) * steps + step) * kBandGroups + group % kBandGroups) * kGroupBytes;
+}
+
+/// Bytes of an expert's matrix.
+__device__ __forceinline__ i64 expert_bytes(int rows, int steps)
+{
+    return (i64)ceil_div(rows, kGroupRows * kBandGroups) * kBandGroups * steps * kGroupBytes;
+}
 
 /// The four bits of a code in a BF16 number: sign, two exponent bits, one mantissa bit; in both halves of a word.
 constexpr u32 kCodeMask = 0x81c081c0u;

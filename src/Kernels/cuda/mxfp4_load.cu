@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(256) moe_mxfp4_repack(const __grid_
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const i64 row0 = (i64)group * kGroupRows;
     const i64 rows[2] = {row0 + (p.gate_up ? 2 * g : g), row0 + (p.gate_up ? 2 * g + 1 : g + 8)};
-    u8* out = p.out + ((i64)group * steps + step) * kGroupBytes;
+    u8* out = p.out + group_offset(group, step, steps);
     u32 words[4];
 #pragma unroll
     for (int j = 0; j < 4; j++)

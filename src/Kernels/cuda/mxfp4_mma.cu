@@ -98,7 +98,7 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
     {
         const int4 block = load_coherent(p.row_blocks + tile / stripes);
         const int group0 = tile % stripes * kWarps, weight_pieces = min(kWarps, groups - group0) * (kGroupBytes / 16);
-        const u8* weight = p.weight + ((i64)block.x * groups + group0) * steps * kGroupBytes;
+        const u8* weight = p.weight + block.x * expert_bytes(p.rows, steps);
         const u16* rows[2];
 #pragma unroll
         for (int i = 0; i < 2; i++)
@@ -114,7 +114,7 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
                 for (int piece = thread; piece < weight_pieces; piece += kThreads)
                 {
                     const int group = piece / (kGroupBytes / 16), within = piece % (kGroupBytes / 16);
-                    copy_async(stage + piece * 16, weight + ((i64)group * steps + step) * kGroupBytes + within * 16, 16);
+                    copy_async(stage + piece * 16, weight + group_offset(group0 + group, step, steps) + within * 16, 16);
                 }
 
                 const int bytes = step * kGroupDepth + thread % 8 * 8 < p.depth ? 16 : 0;

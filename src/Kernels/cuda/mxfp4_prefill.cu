@@ -52,7 +52,7 @@ static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / 
 
 struct Mxfp4GroupedParameters
 {
-    TensorMap weight;            // 32-bit words {136, steps, groups, experts} (mxfp4.cuh), box {136, MOE_STEPS, MOE_ROWS / 16, 1}
+    TensorMap weight;            // 32-bit words {136, 4 · steps, bands, experts} (mxfp4.cuh), box {136, 4 · MOE_STEPS, MOE_ROWS / 64, 1}
     TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
     TensorMap narrow;            // the same, box {64, 8}
     const float* bias;           // [experts, rows], or null
@@ -149,14 +149,14 @@ __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Sche
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, bytes);
             const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
-            const int step = (own.first + stage) * kSteps, group = tile.row0 / kGroupRows;
+            const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / (kGroupRows * kBandGroups);
             if constexpr (kReadOnce)
             {
-                tma_load_4d(to, &p.weight, full, 0, step, group, tile.expert, policy);
+                tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert, policy);
             }
             else
             {
-                tma_load_4d(to, &p.weight, full, 0, step, group, tile.expert);
+                tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert);
             }
         };
         int early = 0, drawn = 0;
@@ -280,7 +280,8 @@ __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u6
 template <int kColumns>
 __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages)
 {
-    const u32 barriers = shared + kBarrierBase, groups = shared + kWeightBase + threadIdx.x / 32 * kSteps * kGroupBytes;
+    const u32 barriers = shared + kBarrierBase, warp = threadIdx.x / 32;
+    const u32 groups = shared + kWeightBase + (warp / kBandGroups * kSteps * kBandGroups + warp % kBandGroups) * kGroupBytes;
     const int steps = stages * kSteps;
     u32 even[4][4], odd[4][4];
     auto widen = [&](u32(&a)[4][4], int step) {
@@ -289,7 +290,7 @@ __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int
             mbarrier_wait(barriers + ring.stage * 8, ring.phase);
         }
 
-        widen_step(a, groups + ring.stage * kWeightBytes + step * kGroupBytes);
+        widen_step(a, groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes);
     };
     auto multiply = [&](const u32(&a)[4][4], int step) {
         multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes + step * kStepBytes));
