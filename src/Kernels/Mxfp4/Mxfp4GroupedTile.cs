@@ -60,8 +60,8 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
 
     public static Mxfp4GroupedTile Of(Mxfp4Variant variant)
     {
-        // Small tiles have registers for three blocks, of which some load and store while others multiply.
-        int blocks = IsSmall(variant) ? 3 : 1;
+        // Small tiles have registers for several blocks, of which some load and store while others multiply.
+        int blocks = variant.Rows switch { 64 => 3, 128 => 2, _ => 1 };
         int steps = StepsOf(variant);
         int groups = variant.Rows / 64;
         int fixedBytes = (groups * (OutBytes + (variant.Tokens * sizeof(int)))) + TableBytes + NumberBytes + AlignmentBytes;
@@ -72,7 +72,5 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     }
 
     /// <summary>Steps of a stage: two where one is little to wait for.</summary>
-    public static int StepsOf(Mxfp4Variant variant) => IsSmall(variant) ? 2 : 1;
-
-    private static bool IsSmall(Mxfp4Variant variant) => variant.Rows == 64;
+    public static int StepsOf(Mxfp4Variant variant) => variant.Rows <= 128 ? 2 : 1;
 }

@@ -6,6 +6,9 @@ namespace Moe.Plugins.Kernels;
 /// runs.</summary>
 public sealed class Mxfp4Plan
 {
+    /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
+    private const int ManyExperts = 64;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
@@ -47,9 +50,25 @@ public sealed class Mxfp4Plan
 
         double pairsAnExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
-            : pairsAnExpert < 14 ? Mxfp4Variant.Grouped32
-            : pairsAnExpert < 48 ? Mxfp4Variant.Grouped80
-            : pairsAnExpert < 96 ? Mxfp4Variant.Grouped96
-            : Mxfp4Variant.Grouped144;
+            : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsAnExpert)
+            : ForFewExperts(pairsAnExpert);
     }
+
+    private static Mxfp4Variant ForFewExperts(double pairsAnExpert) => pairsAnExpert switch
+    {
+        < 0.5 => Mxfp4Variant.Grouped32x64,
+        < 3 => Mxfp4Variant.Grouped32x128,
+        < 20 => Mxfp4Variant.Grouped32x64,
+        < 48 => Mxfp4Variant.Grouped80,
+        < 96 => Mxfp4Variant.Grouped96,
+        _ => Mxfp4Variant.Grouped144,
+    };
+
+    private static Mxfp4Variant ForManyExperts(double pairsAnExpert) => pairsAnExpert switch
+    {
+        < 12 => Mxfp4Variant.Grouped32x128,
+        < 48 => Mxfp4Variant.Grouped80,
+        < 96 => Mxfp4Variant.Grouped96,
+        _ => Mxfp4Variant.Grouped144,
+    };
 }
