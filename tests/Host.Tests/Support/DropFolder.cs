@@ -66,7 +66,9 @@ internal sealed class DropFolder : IDisposable
         {
             string target = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target, overwrite: true);
+
+            // Written anew, and not copied: a copy has its source's mode, which may let a group write.
+            File.WriteAllBytes(target, File.ReadAllBytes(file));
         }
     }
 }
