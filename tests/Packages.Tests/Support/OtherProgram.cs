@@ -16,6 +16,8 @@ internal sealed record OtherProgram(int ExitCode, string Output)
             start.Environment.Remove(name);
         }
 
+        // What the SDK says is read by tests, whatever language its user has.
+        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
         Task<string> error = process.StandardError.ReadToEndAsync(cancellationToken);
