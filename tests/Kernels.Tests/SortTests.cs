@@ -28,7 +28,7 @@ public sealed unsafe class SortTests
         #include "sort.cuh"
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
         {
-            run_block(256, [=] { sort_pairs<256>(ids, pairs, experts, {offsets, sorted, blocks, count, block_rows}, (int*)shared_memory); });
+            run_block(THREADS, [=] { sort_pairs<THREADS>(ids, pairs, experts, {offsets, sorted, blocks, count, block_rows}, (int*)shared_memory); });
         }
         """;
 
@@ -44,6 +44,9 @@ public sealed unsafe class SortTests
         { "block", 32, 8, 4 },
         { "block", 5, 300, 0 },
         { "block", 1, 512, 16 },
+        { "wide block", 512, 32, 0 },
+        { "wide block", 256, 32, 32 },
+        { "wide block", 4, 20, 0 },
     };
 
     /// <summary>Ids outside of the experts' are left out, but that the router makes none; and some experts get no pairs.</summary>
@@ -64,7 +67,8 @@ public sealed unsafe class SortTests
         (string file, string text) = kind switch
         {
             "launch" => ("sort.cu", Launch),
-            _ => ("sort.cuh", InBlock),
+            "block" => ("sort.cuh", InBlock.Replace("THREADS", "256", StringComparison.Ordinal)),
+            _ => ("sort.cuh", InBlock.Replace("THREADS", "512", StringComparison.Ordinal)),
         };
         using (HostLibrary library = HostLibrary.CompileBlock(file, text))
         {

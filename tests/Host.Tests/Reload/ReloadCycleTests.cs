@@ -9,7 +9,7 @@ public sealed class ReloadCycleTests(ITestOutputHelper output)
     /// <summary>How many reloads to do; the test suite does a few hundred.</summary>
     private const string CountVariable = "MOE_RELOAD_CYCLES";
 
-    /// <summary>Bytes of live managed memory that all but the first tenth of the reloads may add.</summary>
+    /// <summary>Bytes of live managed memory that the last third of the reloads may have more than the first.</summary>
     private const long ManagedAllowance = 4 << 20;
 
     /// <summary>The same of the process's memory, in which the runtime keeps what it likes.</summary>
@@ -41,9 +41,18 @@ public sealed class ReloadCycleTests(ITestOutputHelper output)
             }
         }
 
-        Assert.InRange(seen[^1].Managed - seen[0].Managed, long.MinValue, ManagedAllowance);
-        Assert.InRange(seen[^1].Resident - seen[0].Resident, long.MinValue, ResidentAllowance);
+        Assert.InRange(Growth(seen.ConvertAll(measured => measured.Managed)), long.MinValue, ManagedAllowance);
+        Assert.InRange(Growth(seen.ConvertAll(measured => measured.Resident)), long.MinValue, ResidentAllowance);
         Assert.True(Contexts.LoadedFrom(folder.Drop.Staging).Length <= 2, "One context is active; another may be about to go.");
+    }
+
+    /// <summary>Between the medians of the first and the last third: what the runtime counts while it unloads may be off, even below zero.</summary>
+    private static long Growth(List<long> values)
+    {
+        int third = Math.Max(values.Count / 3, 1);
+        return Median(values[^third..]) - Median(values[..third]);
+
+        static long Median(List<long> some) => some.Order().ElementAt(some.Count / 2);
     }
 
     private static (int Cycle, long Managed, long Resident, int Contexts) Measure(int cycle)

@@ -5,6 +5,9 @@ namespace Moe.Plugins.Packages.Tests;
 /// <summary>Runs a program, as somebody would who has only the packages.</summary>
 internal sealed record OtherProgram(int ExitCode, string Output)
 {
+    /// <summary>Names the folder that packages are restored to, and overrules every nuget.config.</summary>
+    public const string PackagesVariable = "NUGET_PACKAGES";
+
     /// <summary>Runs a program; what it writes to either stream is kept.</summary>
     public static async Task<OtherProgram> RunAsync(string file, string folder, IEnumerable<string> arguments, CancellationToken cancellationToken)
     {
@@ -15,6 +18,8 @@ internal sealed record OtherProgram(int ExitCode, string Output)
         {
             start.Environment.Remove(name);
         }
+
+        start.Environment.Remove(PackagesVariable);
 
         // What the SDK says is read by tests, whatever language its user has.
         start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";

@@ -46,15 +46,43 @@ public sealed class PackedPackages : IAsyncLifetime
     internal static Task<string> PackAsync(string what, string target) => OtherProgram.DotnetAsync(
         Repository.Root, CancellationToken.None, "pack", what, "-c", Repository.Configuration, "--no-build", "-o", target, "-v", "q");
 
-    /// <summary>The packages of this run beside those of the user, and a folder for what is restored, so that nothing of it stays.</summary>
+    /// <summary>The packages of this run beside those of others that the user has, and a folder for what is restored, so that nothing of it stays.</summary>
     private string Sources => $"""
         <configuration>
           <config><add key="globalPackagesFolder" value="{Path.Combine(_root, "restored")}" /></config>
           <packageSources><add key="packed" value="{Folder}" /></packageSources>
-          <fallbackPackageFolders><add key="cache" value="{UserPackages}" /></fallbackPackageFolders>
+          <fallbackPackageFolders><add key="cache" value="{LinkOthers()}" /></fallbackPackageFolders>
         </configuration>
         """;
 
-    private static string UserPackages => Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+    private static string UserPackages => Environment.GetEnvironmentVariable(OtherProgram.PackagesVariable)
         ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+
+    /// <summary>The user's packages but for what has the name of one of these: an older one of the same version would be taken instead.</summary>
+    private string LinkOthers()
+    {
+        // Links take a right there that not every user has.
+        if (OperatingSystem.IsWindows())
+        {
+            return UserPackages;
+        }
+
+        string folder = Path.Combine(_root, "others");
+        if (Directory.Exists(folder))
+        {
+            return folder;
+        }
+
+        Directory.CreateDirectory(folder);
+        foreach (string package in Directory.GetDirectories(UserPackages))
+        {
+            string name = Path.GetFileName(package);
+            if (!name.StartsWith("moe.plugins", StringComparison.OrdinalIgnoreCase))
+            {
+                Directory.CreateSymbolicLink(Path.Combine(folder, name), package);
+            }
+        }
+
+        return folder;
+    }
 }
