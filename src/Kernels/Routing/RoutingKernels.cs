@@ -58,7 +58,7 @@ public sealed class RoutingKernels
 
     /// <summary>The sources of these kernels for an architecture.</summary>
     public static IReadOnlyList<KernelUnit> Units(CudaArchitecture architecture) =>
-        [Router, .. HasClusters(architecture) ? [ClusterRouter] : (KernelUnit[])[], SortUnit, CombineUnit, RowsUnit];
+        [Router, .. HasClusters(architecture) ? new[] { ClusterRouter } : [], SortUnit, CombineUnit, RowsUnit];
 
     /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
     public CudaLaunchConfig Launch(CudaDim3 grid, int threads, int dynamicSharedBytes = 0) =>
@@ -108,6 +108,10 @@ public sealed class RoutingKernels
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(buffers);
         int pairs = tokens * shape.TopK;
+        RouterClusters? clusters = _clusterRouter is null ? null : RouterClusters.For(tokens, shape, router.Terms, _maxSharedBytes);
+
+        // Clusters know nothing of each other's choices.
+        bool sorts = pairs <= MaxPairsInRouter && clusters is not { Count: > 1 };
         var parameters = new RouterParameters
         {
             X = x,
@@ -123,10 +127,17 @@ public sealed class RoutingKernels
             TopK = shape.TopK,
             Terms = router.Terms,
             Scoring = (int)shape.RouterScoring,
+            Sort = sorts ? 1 : 0,
         };
-        bool sorts = _clusterRouter is { } kernel && RouterClusters.For(tokens, shape, router.Terms, _maxSharedBytes) is { } clusters
-            ? RouteOnClusters(kernel, ref parameters, clusters, stream)
-            : RouteSplit(ref parameters, buffers, stream);
+        if (clusters is { } found)
+        {
+            RouteOnClusters(parameters, found, stream);
+        }
+        else
+        {
+            RouteSplit(parameters, buffers, stream);
+        }
+
         if (!sorts)
         {
             Sort(ids, pairs, shape.ExpertCount, buffers, blockRows, stream);
@@ -150,24 +161,20 @@ public sealed class RoutingKernels
 
     private static bool HasClusters(CudaArchitecture architecture) => architecture.Major >= 9;
 
-    private bool RouteOnClusters(CudaFunction kernel, ref RouterParameters router, RouterClusters clusters, nint stream)
+    private void RouteOnClusters(in RouterParameters router, RouterClusters clusters, nint stream)
     {
-        int pairs = router.Tokens * router.TopK;
-        router.Sort = clusters.Count == 1 && pairs <= MaxPairsInRouter ? 1 : 0;
         CudaLaunchConfig launch = Launch(clusters.Count * RouterClusters.Blocks, RouterClusters.Threads, clusters.SharedBytes) with
         {
             Cluster = RouterClusters.Blocks,
         };
         var parameters = new ClusterRouterParameters { Router = router, TileBits = clusters.TileBits, PartBits = clusters.PartBits };
-        kernel.Launch(launch, stream, in parameters);
-        return router.Sort != 0;
+        _clusterRouter!.Launch(launch, stream, in parameters);
     }
 
-    private bool RouteSplit(ref RouterParameters router, RoutingBuffers buffers, nint stream)
+    private void RouteSplit(in RouterParameters router, RoutingBuffers buffers, nint stream)
     {
         RouterGrid grid = RouterGrid.For(router.Tokens, router.Experts, _multiprocessors);
         int pairs = router.Tokens * router.TopK;
-        router.Sort = pairs <= MaxPairsInRouter ? 1 : 0;
         int shared = Math.Max(512 * grid.TokenTile, router.Sort * (((((pairs + 31) / 32) + 1) * router.Experts) + pairs) * sizeof(int));
         CudaFunction kernel = grid.TokenTile == 8 ? _router8 : _router32;
         var parameters = new SplitRouterParameters
@@ -178,6 +185,5 @@ public sealed class RoutingKernels
             ExpertWarps = grid.ExpertWarps,
         };
         kernel.Launch(Launch(new CudaDim3(grid.X, grid.Y, grid.Z), RouterThreads, shared), stream, in parameters);
-        return router.Sort != 0;
     }
 }
