@@ -18,6 +18,7 @@ public sealed class PackedPackages : IAsyncLifetime
     {
         _root = Directory.CreateTempSubdirectory("moe-packages-").FullName;
         await PackAsync(Repository.Root, Folder);
+        LinkOthers();
         string config = Path.Combine(_root, "nuget.config");
         await File.WriteAllTextAsync(config, Sources);
         await OtherProgram.DotnetAsync(
@@ -51,38 +52,34 @@ public sealed class PackedPackages : IAsyncLifetime
         <configuration>
           <config><add key="globalPackagesFolder" value="{Path.Combine(_root, "restored")}" /></config>
           <packageSources><add key="packed" value="{Folder}" /></packageSources>
-          <fallbackPackageFolders><add key="cache" value="{LinkOthers()}" /></fallbackPackageFolders>
+          <fallbackPackageFolders><add key="cache" value="{Others}" /></fallbackPackageFolders>
         </configuration>
         """;
 
     private static string UserPackages => Environment.GetEnvironmentVariable(OtherProgram.PackagesVariable)
         ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
 
-    /// <summary>The user's packages but for what has the name of one of these: an older one of the same version would be taken instead.</summary>
-    private string LinkOthers()
+    /// <summary>
+    /// The user's packages but for what has the name of one of these: an older one of the same version would be taken instead. On Windows, where
+    /// links take a right that not every user has, all of them.
+    /// </summary>
+    private string Others => OperatingSystem.IsWindows() ? UserPackages : Path.Combine(_root, "others");
+
+    private void LinkOthers()
     {
-        // Links take a right there that not every user has.
         if (OperatingSystem.IsWindows())
         {
-            return UserPackages;
+            return;
         }
 
-        string folder = Path.Combine(_root, "others");
-        if (Directory.Exists(folder))
-        {
-            return folder;
-        }
-
-        Directory.CreateDirectory(folder);
+        Directory.CreateDirectory(Others);
         foreach (string package in Directory.GetDirectories(UserPackages))
         {
             string name = Path.GetFileName(package);
             if (!name.StartsWith("moe.plugins", StringComparison.OrdinalIgnoreCase))
             {
-                Directory.CreateSymbolicLink(Path.Combine(folder, name), package);
+                Directory.CreateSymbolicLink(Path.Combine(Others, name), package);
             }
         }
-
-        return folder;
     }
 }
