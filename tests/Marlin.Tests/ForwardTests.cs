@@ -129,7 +129,7 @@ public sealed class ForwardTests
         using DeviceTensor x = DeviceTensor.CopyOf(recorded.Method.Memory, input.View);
         using var y = new DeviceTensor(recorded.Method.Memory, MoeElementType.BFloat16, 8, Small.HiddenSize);
         var backend = (IMoeInstrumentedBackend)MarlinHost.Shared.FindBackend(MarlinHost.Id)!;
-        IMoeInstruments instruments = backend.CreateInstruments(MoeDevice.Cuda(0));
+        using IMoeInstruments instruments = backend.CreateInstruments(MoeDevice.Cuda(0));
         using IMoeRecording recording = instruments.Record(stream =>
         {
             // On a thread of its own, which a waiting task need not be: the one that records may not allocate.

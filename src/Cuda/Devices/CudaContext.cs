@@ -68,7 +68,7 @@ public sealed unsafe class CudaContext : SafeHandle
     public CudaContextScope MakeCurrent() => new(Handle);
 
     /// <summary>Waits for everything enqueued in the context.</summary>
-    /// <exception cref="CudaException">Something enqueued failed.</exception>
+    /// <exception cref="CudaException">Something enqueued failed, or a stream of the context is being recorded, on whatever thread.</exception>
     public void Synchronize()
     {
         using CudaContextScope scope = MakeCurrent();

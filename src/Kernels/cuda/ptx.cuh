@@ -146,8 +146,8 @@ __device__ __forceinline__ void wait_for_previous_launch()
 #endif
 }
 
-/// Lets the next launch begin as far as its own wait. A kernel may say so before its own wait if what follows it reads nothing before waiting
-/// but what was there when this one's wait ended: weights, or nothing.
+/// Lets the next launch begin as far as its own wait. A kernel may say so before it waits itself only if all that may follow reads nothing before
+/// its wait that a launch before this one may still be writing.
 __device__ __forceinline__ void allow_next_launch()
 {
 #if __CUDA_ARCH__ >= 900

@@ -14,7 +14,7 @@ struct ClusterRouterParameters
 {
     RouterParameters router;
     int tile_bits;  // a cluster has 1 << tile_bits tokens: 16, 32 or 64
-    int part_bits;  // 1 << part_bits warps share the products of 16 tokens: 16 warps, or 8, over the tile's sixteens
+    int part_bits;  // 1 << part_bits warps share the products of 16 tokens, a part of the inner dimension each: 8, or 4 where a tile has 64
 };
 
 namespace

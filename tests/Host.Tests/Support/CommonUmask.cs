@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Moe.Plugins.Tests;
 
 /// <summary>
-/// Tests make the files of a user whose files others cannot write, whatever the user may write whom they run as: a plugin that others can write is
-/// refused, and that has tests of its own.
+/// What tests write nobody else can write, whatever umask they are run with: a plugin that others can write is refused, which has tests of its
+/// own.
 /// </summary>
 internal static partial class CommonUmask
 {
