@@ -89,7 +89,7 @@ public sealed class ForwardTests
     {
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
+        using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
         using MoeForwardState state = layer.CreateState();
         using DeviceRun aligned = DeviceRun.Run(layer, state, input.View, inputGap: 8);
@@ -104,8 +104,8 @@ public sealed class ForwardTests
     {
         Bf16Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(21, Small.HiddenSize, seed: 6);
-        using HostTensor wide = Widen(input);
+        using MoeBuffer input = RandomInput.Create(21, Small.HiddenSize, seed: 6);
+        using MoeBuffer wide = Widen(input);
         var options = new MoeLayerOptions { MaxTokens = 21, InputType = MoeElementType.Float32, OutputType = MoeElementType.Float32 };
         using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, options);
         using MoeForwardState state = layer.CreateState();
@@ -181,16 +181,16 @@ public sealed class ForwardTests
 
     private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens)
     {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
         using MoeLayer layer = Bf16Host.CreateLayer(shape, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
         run.AssertAgrees(layer, weights.Source, input.View);
     }
 
-    private static unsafe HostTensor Widen(HostTensor bf16)
+    private static unsafe MoeBuffer Widen(MoeBuffer bf16)
     {
-        var wide = new HostTensor(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
+        var wide = MoeBuffer.OnHost(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
         for (int i = 0; i < bf16.View.Rows * bf16.View.Columns; i++)
         {
             ((float*)wide.View.Address)[i] = BitConverter.UInt32BitsToSingle((uint)((ushort*)bf16.View.Address)[i] << 16);

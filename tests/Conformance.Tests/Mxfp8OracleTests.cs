@@ -56,7 +56,7 @@ public sealed class Mxfp8OracleTests
     {
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 4, TopK = 2 };
         using var layer = new RandomLayer(shape, seed: 3);
-        using HostTensor input = RandomInput.Create(5, hidden, seed: 4);
+        using MoeBuffer input = RandomInput.Create(5, hidden, seed: 4);
         OracleResult result = MoeOracle.Compute(shape, layer.Source, input.View, Options, TestContext.Current.CancellationToken);
         OracleResult exact = MoeOracle.Compute(shape, layer.Source, input.View, null, TestContext.Current.CancellationToken);
 

@@ -6,7 +6,7 @@ namespace Moe.Plugins.Conformance.Tests;
 /// </summary>
 internal sealed class OneExpert : IDisposable
 {
-    private readonly List<HostTensor> _tensors = [];
+    private readonly List<MoeBuffer> _tensors = [];
 
     public OneExpert(MoeActivation activation, int experts = 1, int topK = 1, MoeRouterScoring scoring = MoeRouterScoring.TopKThenSoftmax)
     {
@@ -55,7 +55,7 @@ internal sealed class OneExpert : IDisposable
 
     private MoeTensorView Add(MoeElementType type, int rows, int columns, int planes = 1)
     {
-        var tensor = new HostTensor(type, rows, columns, planes);
+        var tensor = MoeBuffer.OnHost(type, rows, columns, planes);
         tensor.Fill(0);
         _tensors.Add(tensor);
         return tensor.View;

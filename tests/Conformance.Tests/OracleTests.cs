@@ -77,7 +77,7 @@ public sealed class OracleTests
             gateUp[2 * code] = 100;
             gateUp[(2 * code) + 1] = 0;
             Tensors.Write(layer.Source.GateUp.Bias, 0, Tensors.BFloat16(gateUp));
-            using HostTensor input = RandomInput.Create(1, 32, 1);
+            using MoeBuffer input = RandomInput.Create(1, 32, 1);
             double output = Compute(shape, layer.Source, input.View).Output(0).Span[0];
 
             // Activation of gate 7 (clamped) and up 0 is 7 · sigmoid(7 · 1.702).
@@ -104,7 +104,7 @@ public sealed class OracleTests
             HasRouterBias = biases,
         };
         using var layer = new RandomLayer(shape, 3);
-        using HostTensor input = RandomInput.Create(4, 96, 4);
+        using MoeBuffer input = RandomInput.Create(4, 96, 4);
         OracleResult result = Compute(shape, layer.Source, input.View);
         for (int token = 0; token < 4; token++)
         {
@@ -121,7 +121,7 @@ public sealed class OracleTests
         using var second = new RandomLayer(shape, 5, MoeMatrixOrder.InputMajor);
         Transpose(first.Source.GateUp.Values, second.Source.GateUp.Values);
         Transpose(first.Source.Down.Values, second.Source.Down.Values);
-        using HostTensor input = RandomInput.Create(7, 40, 6);
+        using MoeBuffer input = RandomInput.Create(7, 40, 6);
         OracleResult a = Compute(shape, first.Source, input.View);
         OracleResult b = Compute(shape, second.Source, input.View);
         Assert.All(Enumerable.Range(0, 7), token => Assert.Equal(a.Output(token).ToArray(), b.Output(token).ToArray()));
@@ -139,8 +139,8 @@ public sealed class OracleTests
     public void What_does_not_fit_is_refused()
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai());
-        using var wide = new HostTensor(MoeElementType.Float32, 1, 2);
-        using var ids = new HostTensor(MoeElementType.Int32, 1, 1);
+        using var wide = MoeBuffer.OnHost(MoeElementType.Float32, 1, 2);
+        using var ids = MoeBuffer.OnHost(MoeElementType.Int32, 1, 1);
         Tensors.Write(ids.View, 0, [1]);
         Assert.Throws<ArgumentException>(() => Compute(layer.Shape, layer.Source, wide.View));
         Assert.Throws<ArgumentException>(() => Compute(layer.Shape, layer.Source, ids.View));

@@ -33,7 +33,7 @@ public sealed class RandomLayerTests
     {
         var shape = new MoeLayerShape { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 8, TopK = 4, WeightFormat = format };
         using var layer = new RandomLayer(shape, 2);
-        using HostTensor input = RandomInput.Create(8, hidden, 3);
+        using MoeBuffer input = RandomInput.Create(8, hidden, 3);
         OracleResult result = MoeOracle.Compute(shape, layer.Source, input.View, null, TestContext.Current.CancellationToken);
         double deviation = Math.Sqrt(Enumerable.Range(0, 8).SelectMany(token => result.Output(token).ToArray()).Average(value => value * value));
         Assert.InRange(deviation, 0.1, 10);
@@ -42,7 +42,7 @@ public sealed class RandomLayerTests
     [Fact]
     public void Inputs_have_outliers_in_every_97th_channel()
     {
-        using HostTensor input = RandomInput.Create(200, 200, 1);
+        using MoeBuffer input = RandomInput.Create(200, 200, 1);
         double Deviation(int column) =>
             Math.Sqrt(Enumerable.Range(0, 200).Average(row => Math.Pow(Tensors.Single(input.View, row)[column], 2)));
         Assert.All(Enumerable.Range(0, 200), column =>

@@ -14,7 +14,7 @@ public sealed class RoutingDifferenceTests
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai(), 4, 2);
         Tensors.Write(layer.Source.RouterBias, 0, [0f, 2f, 1f, 0.99998f]);
-        using var ids = new HostTensor(MoeElementType.Int32, 1, 2);
+        using var ids = MoeBuffer.OnHost(MoeElementType.Int32, 1, 2);
         Tensors.Write(ids.View, 0, chosen);
         RoutingDifference difference = RoutingDifference.Measure(ids.View, layer.Compute());
         Assert.Equal(tokens, difference.TokenCount);

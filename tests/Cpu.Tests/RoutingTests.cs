@@ -8,7 +8,7 @@ public sealed class RoutingTests : IDisposable
     private static readonly MoeLayerShape Shape = new() { HiddenSize = 64, IntermediateSize = 96, ExpertCount = 8, TopK = 3 };
 
     private readonly RandomLayer _random = new(Shape, seed: 11);
-    private readonly HostTensor _input = RandomInput.Create(40, Shape.HiddenSize, seed: 12);
+    private readonly MoeBuffer _input = RandomInput.Create(40, Shape.HiddenSize, seed: 12);
 
     [Fact]
     public void All_tokens_may_go_to_the_same_experts()

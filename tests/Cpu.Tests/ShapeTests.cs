@@ -71,7 +71,7 @@ public sealed class ShapeTests
         MoeLayerShape shape, MoeMatrixOrder order, int tokens, MoeElementType inputType, MoeElementType outputType, int seed)
     {
         using var random = new RandomLayer(shape, seed, order);
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed);
         using var layer = new CpuLayer(shape, random.Source, inputType, outputType);
         using CpuRun run = layer.Run(input.View);
         OracleResult expected = MoeOracle.Compute(

@@ -26,7 +26,7 @@ public sealed class SpecialValueTests
                 SetRows(random.Source.Down, expert, 32, block: 0, firstByte: expert % 2 == 0 ? (byte)code : (byte)(code << 4));
             }
 
-            using var input = new HostTensor(MoeElementType.Float32, 4, 32);
+            using var input = MoeBuffer.OnHost(MoeElementType.Float32, 4, 32);
             input.Fill(0);
             for (int token = 0; token < 4; token++)
             {
@@ -50,7 +50,7 @@ public sealed class SpecialValueTests
     {
         using var random = new RandomLayer(Shape, seed: 2);
         FillScales(random.Source.GateUp, scale);
-        using HostTensor input = Input(magnitude);
+        using MoeBuffer input = Input(magnitude);
         CheckRouted(random, input.View);
     }
 
@@ -59,7 +59,7 @@ public sealed class SpecialValueTests
     {
         using var random = new RandomLayer(Shape, seed: 3);
         Tensors.Row<byte>(random.Source.GateUp.Scales, row: 77, plane: 2)[1] = 255;
-        using HostTensor input = Input(1);
+        using MoeBuffer input = Input(1);
         using CpuRun run = CheckRouted(random, input.View);
         for (int token = 0; token < Tokens; token++)
         {
@@ -72,7 +72,7 @@ public sealed class SpecialValueTests
     {
         using var random = new RandomLayer(Shape, seed: 4);
         Tensors.Row<byte>(random.Source.Down.Scales, row: 50, plane: 1)[4] = 255;
-        using HostTensor input = Input(1);
+        using MoeBuffer input = Input(1);
         using CpuRun run = CheckRouted(random, input.View);
         for (int token = 0; token < Tokens; token++)
         {
@@ -94,7 +94,7 @@ public sealed class SpecialValueTests
         {
             MoeLayerShape shape = Shape with { Activation = activation };
             using var random = new RandomLayer(shape, seed: 5);
-            using HostTensor input = Input(1);
+            using MoeBuffer input = Input(1);
             Tensors.Row<float>(input.View, 4)[17] = special;
             using CpuRun run = CheckRouted(random, input.View);
             using var layer = new CpuLayer(shape, random.Source);
@@ -118,7 +118,7 @@ public sealed class SpecialValueTests
             }
         }
 
-        using HostTensor input = Input(1);
+        using MoeBuffer input = Input(1);
         Tensors.Row<float>(input.View, 4)[17] = float.PositiveInfinity;
         using CpuRun run = CheckRouted(random, input.View);
         Assert.All(run.Output.ToArray<float>(), value => Assert.True(float.IsFinite(value)));
@@ -132,7 +132,7 @@ public sealed class SpecialValueTests
             MoeLayerShape shape = Shape with { TopK = 2, RouterScoring = scoring };
             using var random = new RandomLayer(shape, seed: 6);
             Tensors.Row<ushort>(random.Source.RouterWeight, 1)[3] = Tensors.BFloat16(float.NaN);
-            using HostTensor input = Input(1);
+            using MoeBuffer input = Input(1);
             using var layer = new CpuLayer(shape, random.Source);
             using CpuRun run = layer.Run(input.View);
             run.CheckAgainst(Compute(random, input.View, null), Tolerance.Float32);
@@ -162,9 +162,9 @@ public sealed class SpecialValueTests
     }
 
     /// <summary>Float32 activations, [9, hidden], that are never 0.</summary>
-    private static HostTensor Input(float magnitude)
+    private static MoeBuffer Input(float magnitude)
     {
-        var input = new HostTensor(MoeElementType.Float32, Tokens, Shape.HiddenSize);
+        var input = MoeBuffer.OnHost(MoeElementType.Float32, Tokens, Shape.HiddenSize);
         for (int token = 0; token < Tokens; token++)
         {
             for (int i = 0; i < Shape.HiddenSize; i++)

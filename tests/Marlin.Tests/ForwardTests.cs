@@ -64,7 +64,7 @@ public sealed class ForwardTests
     {
         MarlinHost.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
+        using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
         using MoeLayer layer = MarlinHost.CreateLayer(Small, weights.Source, tokens);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun aligned = DeviceRun.Run(layer, state, input.View, inputGap: 8);
@@ -125,7 +125,7 @@ public sealed class ForwardTests
         using var weights = new RandomLayer(Small, seed: 5);
         using MoeLayer recorded = MarlinHost.CreateLayer(Small, weights.Source, 8);
         using MoeForwardState state = recorded.CreateState();
-        using HostTensor input = RandomInput.Create(8, Small.HiddenSize, seed: 5);
+        using MoeBuffer input = RandomInput.Create(8, Small.HiddenSize, seed: 5);
         using DeviceTensor x = DeviceTensor.CopyOf(recorded.Method.Memory, input.View);
         using var y = new DeviceTensor(recorded.Method.Memory, MoeElementType.BFloat16, 8, Small.HiddenSize);
         var backend = (IMoeInstrumentedBackend)MarlinHost.Shared.FindBackend(MarlinHost.Id)!;
@@ -160,7 +160,7 @@ public sealed class ForwardTests
 
     private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens, string kernels = MarlinHost.Auto)
     {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
         using MoeLayer layer = MarlinHost.CreateLayer(shape, weights.Source, tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);

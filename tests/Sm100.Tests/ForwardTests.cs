@@ -57,7 +57,7 @@ public sealed class ForwardTests
             bytes[i] = (row % 7) switch { 0 => 0, 1 => (byte)(i % 3), 2 => (byte)(130 + (i % 4)), 3 => 129, _ => bytes[i] };
         }
 
-        using HostTensor input = RandomInput.Create(30, Small.HiddenSize, seed: 13);
+        using MoeBuffer input = RandomInput.Create(30, Small.HiddenSize, seed: 13);
         using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 30, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
@@ -85,7 +85,7 @@ public sealed class ForwardTests
         // Without biases, zeros stay zeros through a whole expert.
         MoeLayerShape shape = Small with { HasExpertBias = false };
         using var weights = new RandomLayer(shape, seed: 7);
-        using HostTensor input = RandomInput.Create(40, shape.HiddenSize, seed: 7);
+        using MoeBuffer input = RandomInput.Create(40, shape.HiddenSize, seed: 7);
         for (int row = 0; row < 40; row++)
         {
             var values = new Span<ushort>((void*)input.View.RowAddress(row), shape.HiddenSize);
@@ -126,7 +126,7 @@ public sealed class ForwardTests
         using MoeForwardState state = layer.CreateState();
         foreach (int tokens in new[] { 1, 31, 300 })
         {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
+            using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
             using DeviceRun first = DeviceRun.Run(layer, state, input.View, inputGap: 0, outputGap: 0);
             foreach (int gap in new[] { 8, 16, 3, 0, 8, 0, 1, 8, 8, 0, 8 })
             {
@@ -135,7 +135,7 @@ public sealed class ForwardTests
             }
         }
 
-        using HostTensor none = RandomInput.Create(0, Small.HiddenSize, seed: 1);
+        using MoeBuffer none = RandomInput.Create(0, Small.HiddenSize, seed: 1);
         DeviceRun.Run(layer, state, none.View).Dispose();
     }
 
@@ -153,7 +153,7 @@ public sealed class ForwardTests
         using MoeForwardState padding = pads.CreateState();
         foreach (int tokens in new[] { 1, 17, 150 })
         {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
+            using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
             using DeviceRun skipped = DeviceRun.Run(skips, skipping, input.View);
             using DeviceRun padded = DeviceRun.Run(pads, padding, input.View);
             Assert.True(padded.HasBitsOf(skipped), $"{tokens} tokens");
@@ -167,7 +167,7 @@ public sealed class ForwardTests
         Sm100Host.RequireDevice();
         const int Tokens = 45;
         using var weights = new RandomLayer(Small, seed: 22);
-        using HostTensor input = RandomInput.Create(Tokens, Small.HiddenSize, seed: 23);
+        using MoeBuffer input = RandomInput.Create(Tokens, Small.HiddenSize, seed: 23);
         using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, Tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun direct = DeviceRun.Run(layer, state, input.View);
@@ -181,7 +181,7 @@ public sealed class ForwardTests
         recording.Replay();
         recording.Replay();
 
-        using HostTensor replayed = output.Download();
+        using MoeBuffer replayed = output.Download();
         Assert.True(new ReadOnlySpan<byte>((void*)replayed.View.Address, (int)replayed.ByteCount)
             .SequenceEqual(new ReadOnlySpan<byte>((void*)direct.Output.View.Address, (int)direct.Output.ByteCount)));
     }
@@ -206,7 +206,7 @@ public sealed class ForwardTests
 
     private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens, string kernels = Sm100Host.Auto)
     {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
         using MoeLayer layer = Sm100Host.CreateLayer(shape, weights.Source, tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);

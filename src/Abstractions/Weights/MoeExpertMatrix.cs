@@ -39,8 +39,11 @@ public sealed record MoeExpertMatrix
     /// <summary>FP8: inputs that share a scale, 128 or 32.</summary>
     public int ScaleColumns { get; init; } = 128;
 
-    /// <summary>FP8: how many outputs and inputs of the first block of scales were cut off, where a part begins inside of a block.</summary>
-    internal (int Rows, int Columns) ScaleOffset { get; init; }
+    /// <summary>FP8: outputs of the first block of scales that were cut off, where a part of a layer begins inside of a block.</summary>
+    public int ScaleRowOffset { get; private init; }
+
+    /// <summary>FP8: inputs of the first block of scales that were cut off, where a part of a layer begins inside of a block.</summary>
+    public int ScaleColumnOffset { get; private init; }
 
     /// <summary>Bytes that its tensors take in the checkpoint.</summary>
     public long ByteCount =>
@@ -92,13 +95,13 @@ public sealed record MoeExpertMatrix
             MoeWeightFormat.Nvfp4 => MoeExpertReader.Nvfp4Block,
             _ => ScaleColumns,
         };
-        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleOffset.Columns, count, block);
+        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleColumnOffset, count, block);
         return this with
         {
             Values = values,
             Scales = Scales?.Slice(0, Scales.Planes, 0, Scales.Rows, firstBlock, blocks),
             Bias = bias,
-            ScaleOffset = (ScaleOffset.Rows, offset),
+            ScaleColumnOffset = offset,
         };
     }
 
@@ -110,13 +113,13 @@ public sealed record MoeExpertMatrix
             return this with { Values = Values.Slice(0, Values.Planes, 0, Values.Rows, first, count), Bias = bias };
         }
 
-        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleOffset.Rows, count, format == MoeWeightFormat.Fp8Block ? ScaleRows : 1);
+        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleRowOffset, count, format == MoeWeightFormat.Fp8Block ? ScaleRows : 1);
         return this with
         {
             Values = Values.Slice(0, Values.Planes, first, count, 0, Values.Columns),
             Scales = Scales?.Slice(0, Scales.Planes, firstBlock, blocks, 0, Scales.Columns),
             Bias = bias,
-            ScaleOffset = (offset, ScaleOffset.Columns),
+            ScaleRowOffset = offset,
         };
     }
 

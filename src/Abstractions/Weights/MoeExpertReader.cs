@@ -298,13 +298,13 @@ public sealed unsafe class MoeExpertReader
             MoeExpertMatrix matrix = _piece.Matrix;
             int block = _format switch { MoeWeightFormat.Mxfp4 => Mxfp4Block, MoeWeightFormat.Nvfp4 => Nvfp4Block, _ => matrix.ScaleColumns };
             int row = _piece.First + index;
-            row = _format == MoeWeightFormat.Fp8Block ? (row + matrix.ScaleOffset.Rows) / matrix.ScaleRows : row;
+            row = _format == MoeWeightFormat.Fp8Block ? (row + matrix.ScaleRowOffset) / matrix.ScaleRows : row;
             if (row != _lastRow)
             {
                 _lastRow = row;
                 for (int i = 0; i < _row.Length; i++)
                 {
-                    _row[i] = Scale(row, (i + matrix.ScaleOffset.Columns) / block) * _global;
+                    _row[i] = Scale(row, (i + matrix.ScaleColumnOffset) / block) * _global;
                 }
             }
 

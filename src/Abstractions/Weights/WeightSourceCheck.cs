@@ -95,8 +95,8 @@ internal static class WeightSourceCheck
             case MoeWeightFormat.Fp8Block:
                 Type(matrix.Values, name, MoeElementType.Float8E4M3);
                 Check(matrix.ScaleRows >= 1 && matrix.ScaleColumns >= 1, $"{name} has scales for {matrix.ScaleRows} by {matrix.ScaleColumns} values");
-                int rowBlocks = (matrix.ScaleOffset.Rows + outputs + matrix.ScaleRows - 1) / matrix.ScaleRows;
-                int columnBlocks = (matrix.ScaleOffset.Columns + inputs + matrix.ScaleColumns - 1) / matrix.ScaleColumns;
+                int rowBlocks = (matrix.ScaleRowOffset + outputs + matrix.ScaleRows - 1) / matrix.ScaleRows;
+                int columnBlocks = (matrix.ScaleColumnOffset + inputs + matrix.ScaleColumns - 1) / matrix.ScaleColumns;
                 Scales(
                     matrix, name, experts, rowBlocks, columnBlocks, MoeElementType.Float32, MoeElementType.BFloat16, MoeElementType.Float8E8M0, MoeElementType.UInt8);
                 break;
