@@ -1,35 +1,41 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Moe.Plugins.Checkpoints;
 
 /// <summary>A model's weights on disk: one safetensors file, or a folder as Hugging Face lays it out.</summary>
-/// <remarks>Thread-safe but for Dispose, after which all views of its layers are invalid.</remarks>
+/// <remarks>Thread-safe but for Dispose, after which nothing of its layers can be read.</remarks>
 public sealed class Checkpoint : IDisposable
 {
     private const string SingleFileName = "model.safetensors";
     private const string ConfigFileName = "config.json";
 
+    /// <summary>Where ModelOpt says what it did, beside the config.</summary>
+    private const string ModelOptFileName = "hf_quant_config.json";
+
     private readonly CheckpointTensors _tensors;
 
-    private Checkpoint(string path, CheckpointTensors tensors, ModelSettings settings)
+    private Checkpoint(string path, CheckpointTensors tensors, ModelConfig config, IReadOnlyList<CheckpointLayer> layers)
     {
         Path = path;
         _tensors = tensors;
-        MoeLayers =
-        [
-            .. FindLayers(tensors)
-                .OrderBy(layer => layer.Index)
-                .ThenBy(layer => layer.Name, StringComparer.Ordinal)
-                .Select(layer => GptOssLayerReader.Read(tensors, layer, settings)),
-        ];
+        ModelType = config.ModelTypes.Count == 0 ? null : config.ModelTypes[0];
+        MoeLayers = layers;
     }
 
     /// <summary>The file or folder that was opened.</summary>
     public string Path { get; }
 
+    /// <summary>What the model says it is (<c>model_type</c>), its language model where it has several; null where it does not say.</summary>
+    public string? ModelType { get; }
+
     /// <summary>Its safetensors files.</summary>
     public IReadOnlyList<SafetensorsFile> Files => _tensors.Files;
 
-    /// <summary>Its mixture-of-experts layers in order; empty where it has none in GPT-OSS's naming.</summary>
+    /// <summary>Its mixture-of-experts layers in order; empty where it has no tensors of experts.</summary>
     public IReadOnlyList<CheckpointLayer> MoeLayers { get; }
+
+    /// <summary>Names of the families whose layers are read.</summary>
+    public static IReadOnlyList<string> Families { get; } = [.. MoeFamilies.All.Select(family => family.Name)];
 
     /// <summary>Opens a checkpoint.</summary>
     /// <param name="path">
@@ -37,7 +43,9 @@ public sealed class Checkpoint : IDisposable
     /// <c>config.json</c> beside them is read, unless a single file states its own top-k in its metadata.
     /// </param>
     /// <param name="options">What the caller knows, for what the checkpoint does not say; may be null.</param>
-    /// <exception cref="MoeException">A file is missing or malformed, or what one says contradicts another.</exception>
+    /// <exception cref="MoeException">
+    /// A file is missing or malformed, what one says contradicts another, or the experts are of a model or in a format that is not read.
+    /// </exception>
     public static Checkpoint Open(string path, CheckpointOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -45,8 +53,11 @@ public sealed class Checkpoint : IDisposable
         CheckpointTensors tensors = isFolder ? OpenFolder(path) : CheckpointTensors.OpenFile(path);
         try
         {
-            var settings = new ModelSettings(ReadSettings(path, isFolder, tensors), options ?? new CheckpointOptions());
-            return new Checkpoint(path, tensors, settings);
+            string folder = isFolder ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+            var config = ModelConfig.Read(DescribesItself(isFolder, tensors) ? null : Existing(folder, ConfigFileName), tensors.Files);
+            var quantization = QuantizationConfig.Read(config, Existing(folder, ModelOptFileName));
+            var model = new ModelStatements(config, quantization, options ?? new CheckpointOptions());
+            return new Checkpoint(path, tensors, config, LayersOf(path, tensors, model));
         }
         catch
         {
@@ -55,65 +66,67 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
-    /// <summary>Looks a tensor up in all files; the view is valid until Dispose.</summary>
+    /// <summary>Looks a tensor up in all files.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="tensor">The tensor, which can be read until Dispose.</param>
     /// <returns>Whether the checkpoint has a tensor of that name.</returns>
     /// <exception cref="MoeException">It has one, of a type or size that the contract has not.</exception>
-    public bool TryGetView(string name, out MoeTensorView view)
+    public bool TryGetTensor(string name, [NotNullWhen(true)] out MoeStoredTensor? tensor)
     {
-        view = default;
-        if (!_tensors.TryGet(name, out SafetensorsFile? file, out SafetensorsTensor? tensor))
-        {
-            return false;
-        }
-
-        view = file.GetView(tensor);
-        return true;
+        bool isFound = _tensors.TryGet(name, out SafetensorsFile? file, out SafetensorsTensor? described);
+        tensor = isFound ? file!.GetTensor(described!) : null;
+        return isFound;
     }
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();
 
+    private static IReadOnlyList<CheckpointLayer> LayersOf(string path, CheckpointTensors tensors, ModelStatements model)
+    {
+        IReadOnlyList<string> types = model.Config.ModelTypes;
+        MoeFamily? family = types.Count == 0 ? MoeFamilies.ByNames : MoeFamilies.Find(types);
+        List<LayerFinder.Found> found = family is null ? [] : LayerFinder.Find(tensors.Names, family, LayerCount(model.Config));
+        if (found.Count > 0 && !(types.Count == 0 && !found.Exists(IsGptOss)))
+        {
+            return [.. found.Select(layer => LayerReader.Read(family!, layer, tensors, model))];
+        }
+
+        string[] experts = [.. tensors.Names.Where(LayerFinder.LooksLikeExpert)];
+        return experts.Length == 0 ? [] : throw new MoeException(MoeReason.Checkpoint, UnknownModel.Describe(path, types, family, experts));
+    }
+
+    // Without a config, names alone tell: nobody else's experts have these.
+    private static bool IsGptOss(LayerFinder.Found layer) => layer.Tensors.Exists(name =>
+        name.EndsWith("_blocks", StringComparison.Ordinal) || name.EndsWith("_proj_bias", StringComparison.Ordinal)
+        || name.Contains(".mlp1_weight.", StringComparison.Ordinal));
+
+    private static int? LayerCount(ModelConfig config) =>
+        config.Find(-1, "num_hidden_layers").Select(value => (int?)value.Whole(1)).FirstOrDefault()
+        ?? config.List("layers_block_type")?.GetArrayLength()
+        ?? config.Find(-1, "hybrid_override_pattern").Select(value => (int?)value.Text.Length).FirstOrDefault();
+
     private static CheckpointTensors OpenFolder(string folder)
     {
         string single = System.IO.Path.Combine(folder, SingleFileName);
         string index = System.IO.Path.Combine(folder, ShardIndex.FileName);
-        if (File.Exists(single))
+        if (FileKinds.Of(single, followLinks: true) != FileKind.Nothing)
         {
             return CheckpointTensors.OpenFile(single);
         }
 
-        return File.Exists(index)
+        return FileKinds.Of(index, followLinks: true) != FileKind.Nothing
             ? CheckpointTensors.OpenShards(index)
-            : throw new MoeException(MoeReason.NotFound, $"'{folder}' has neither {SingleFileName} nor {ShardIndex.FileName}.");
+            : throw new MoeException(
+                MoeReason.NotFound, $"'{PlainText.Of(folder)}' has neither {SingleFileName} nor {ShardIndex.FileName}.");
     }
 
-    private static List<CheckpointSettings> ReadSettings(string path, bool isFolder, CheckpointTensors tensors)
+    // A file that describes itself may lie beside another model's config.json.
+    private static bool DescribesItself(bool isFolder, CheckpointTensors tensors) =>
+        !isFolder && tensors.Files[0].Metadata is var own && (own.ContainsKey("num_experts_per_tok") || own.ContainsKey("experts_per_token"));
+
+    private static string? Existing(string folder, string name)
     {
-        var settings = tensors.Files.Where(file => file.Metadata.Count > 0).Select(CheckpointSettings.FromMetadata).ToList();
-        string folder = isFolder ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
-        string config = System.IO.Path.Combine(folder, ConfigFileName);
-
-        // A file that describes itself may lie beside another model's config.json.
-        bool describesItself = !isFolder && settings.Any(own => own.Size("num_experts_per_tok", "experts_per_token") is not null);
-        if (!describesItself && File.Exists(config))
-        {
-            settings.Insert(0, CheckpointSettings.FromConfig(config));
-        }
-
-        return settings;
-    }
-
-    private static HashSet<MoeLayerName> FindLayers(CheckpointTensors tensors)
-    {
-        var layers = new HashSet<MoeLayerName>();
-        foreach (string name in tensors.Names)
-        {
-            if (MoeLayerName.TryParse(name, out MoeLayerName layer) && GptOssLayerReader.IsExpertWeight(name, layer))
-            {
-                layers.Add(layer);
-            }
-        }
-
-        return layers;
+        string path = System.IO.Path.Combine(folder, name);
+        return FileKinds.Of(path, followLinks: true) == FileKind.Nothing ? null : path;
     }
 }

@@ -5,43 +5,65 @@ namespace Moe.Plugins.Checkpoints;
 /// <summary>Reads the JSON files that lie beside a model's tensors.</summary>
 internal static class CheckpointJson
 {
-    /// <summary>Longest file that is read: several times the index of the largest models. A parsed file takes a multiple of its length.</summary>
-    public const long MaxByteCount = 64L << 20;
+    /// <summary>Longest config that is read, hundreds of times any model's. A parsed file takes a multiple of its length.</summary>
+    public const long MaxByteCount = 16L << 20;
 
     private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false };
 
     /// <summary>Reads a file whose root is an object.</summary>
     /// <exception cref="MoeException">The file cannot be read, or is something else.</exception>
-    public static T Read<T>(string path, Func<JsonElement, T> read)
+    public static JsonElement Read(string path)
+    {
+        byte[] bytes = ModelFile.ReadAll(path, MaxByteCount);
+        return Guard(path, () =>
+        {
+            JsonElement root = JsonDocument.Parse(bytes, Options).RootElement;
+            RequireText(root);
+            return root.ValueKind == JsonValueKind.Object
+                ? root
+                : throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(path)}' is not a JSON object.");
+        });
+    }
+
+    /// <summary>Runs what parses a file, and names the file in what it throws.</summary>
+    /// <exception cref="MoeException">The file is not valid JSON.</exception>
+    public static T Guard<T>(string path, Func<T> parse)
     {
         try
         {
-            using var document = JsonDocument.Parse(ReadBytes(path), Options);
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? read(document.RootElement)
-                : throw new MoeException(MoeReason.Checkpoint, $"'{path}' is not a JSON object.");
+            return parse();
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             // A string that is no Unicode text is reported as an invalid operation.
-            throw new MoeException(MoeReason.Checkpoint, $"'{path}' is not valid JSON: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
+            throw new MoeException(
+                MoeReason.Checkpoint, $"'{PlainText.Of(path)}' is not valid JSON: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
-    private static byte[] ReadBytes(string path)
+    // Text is decoded when it is asked for; a fault in it is to be found now, and not somewhere in the middle of a layer.
+    private static void RequireText(JsonElement value)
     {
-        using FileStream stream = File.OpenRead(path);
-        if (stream.Length > MaxByteCount)
+        switch (value.ValueKind)
         {
-            throw new MoeException(MoeReason.Checkpoint, $"'{path}' has {stream.Length} bytes; at most {MaxByteCount} are read.");
-        }
+            case JsonValueKind.Object:
+                foreach (JsonProperty property in value.EnumerateObject())
+                {
+                    _ = property.Name;
+                    RequireText(property.Value);
+                }
 
-        byte[] bytes = new byte[stream.Length];
-        stream.ReadExactly(bytes);
-        return bytes;
+                break;
+            case JsonValueKind.Array:
+                foreach (JsonElement item in value.EnumerateArray())
+                {
+                    RequireText(item);
+                }
+
+                break;
+            case JsonValueKind.String:
+                _ = value.GetString();
+                break;
+        }
     }
 }

@@ -5,59 +5,46 @@ namespace Moe.Plugins.Checkpoints;
 /// <summary>All tensors of a checkpoint under one roof, whichever file each is in.</summary>
 internal sealed class CheckpointTensors : IDisposable
 {
-    private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
     private readonly List<SafetensorsFile> _files = [];
 
-    private CheckpointTensors()
-    {
-    }
+    /// <summary>Of several files; of one its own list is enough.</summary>
+    private readonly Dictionary<string, (SafetensorsFile File, SafetensorsTensor Tensor)>? _places;
+
+    private CheckpointTensors(bool hasShards) => _places = hasShards ? new(StringComparer.Ordinal) : null;
 
     public IReadOnlyList<SafetensorsFile> Files => _files;
 
-    public IEnumerable<string> Names => _fileOf.Keys;
+    public IEnumerable<string> Names => _places is null ? _files[0].Tensors.Keys : _places.Keys;
 
     /// <summary>Opens one file.</summary>
     public static CheckpointTensors OpenFile(string path)
     {
-        var file = SafetensorsFile.Open(path);
-        var tensors = new CheckpointTensors();
-        tensors._files.Add(file);
-        foreach (string name in file.Tensors.Keys)
-        {
-            tensors._fileOf.Add(name, file);
-        }
-
+        var tensors = new CheckpointTensors(hasShards: false);
+        tensors._files.Add(SafetensorsFile.Open(path));
         return tensors;
     }
 
     /// <summary>Opens the files that an index names, and checks that each has the tensors that the index places in it.</summary>
     public static CheckpointTensors OpenShards(string indexPath)
     {
-        Dictionary<string, string> shards = ShardIndex.Read(indexPath);
         string folder = Path.GetDirectoryName(Path.GetFullPath(indexPath))!;
-        var tensors = new CheckpointTensors();
+        var tensors = new CheckpointTensors(hasShards: true);
         try
         {
-            var files = new Dictionary<string, SafetensorsFile>(StringComparer.Ordinal);
-            foreach (string shard in shards.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+            var shards = new Dictionary<string, Shard>(StringComparer.Ordinal);
+            var shardOf = shards.GetAlternateLookup<ReadOnlySpan<char>>();
+            ShardIndex.Read(indexPath, (name, file) =>
             {
-                var file = SafetensorsFile.Open(Path.Combine(folder, shard));
-                tensors._files.Add(file);
-                files.Add(shard, file);
-            }
-
-            foreach ((string name, string shard) in shards)
-            {
-                if (!files[shard].Tensors.ContainsKey(name))
+                if (!shardOf.TryGetValue(file, out Shard? shard))
                 {
-                    throw new MoeException(
-                        MoeReason.Checkpoint,
-                        $"'{indexPath}' places tensor '{name}' in '{shard}', and that file has no such tensor.");
+                    shard = new Shard(SafetensorsFile.Open(Path.Combine(folder, file.ToString())));
+                    tensors._files.Add(shard.File);
+                    shards.Add(file.ToString(), shard);
                 }
 
-                tensors._fileOf.Add(name, files[shard]);
-            }
-
+                tensors.Add(indexPath, name, shard);
+            });
+            tensors._files.Sort((a, b) => string.CompareOrdinal(a.Path, b.Path));
             return tensors;
         }
         catch
@@ -69,8 +56,15 @@ internal sealed class CheckpointTensors : IDisposable
 
     public bool TryGet(string name, [NotNullWhen(true)] out SafetensorsFile? file, [NotNullWhen(true)] out SafetensorsTensor? tensor)
     {
-        tensor = null;
-        return _fileOf.TryGetValue(name, out file) && file.TryGetTensor(name, out tensor);
+        if (_places is null)
+        {
+            file = _files[0];
+            return file.TryGetTensor(name, out tensor);
+        }
+
+        bool isFound = _places.TryGetValue(name, out var place);
+        (file, tensor) = place;
+        return isFound;
     }
 
     public void Dispose()
@@ -79,5 +73,31 @@ internal sealed class CheckpointTensors : IDisposable
         {
             file.Dispose();
         }
+    }
+
+    private void Add(string indexPath, ReadOnlySpan<char> name, Shard shard)
+    {
+        // The name is looked up as it was read: the file has it as a string already.
+        if (!shard.Tensors.TryGetValue(name, out SafetensorsTensor? tensor))
+        {
+            throw new MoeException(
+                MoeReason.Checkpoint,
+                $"'{PlainText.Of(indexPath)}' places tensor '{PlainText.Of(name.ToString())}' in '{PlainText.Of(Path.GetFileName(shard.File.Path))}', "
+                + "and that file has no such tensor.");
+        }
+
+        if (!_places!.TryAdd(tensor.Name, (shard.File, tensor)))
+        {
+            throw new MoeException(
+                MoeReason.Checkpoint, $"'{PlainText.Of(indexPath)}' is not valid JSON: it has '{PlainText.Of(tensor.Name)}' twice.");
+        }
+    }
+
+    private sealed class Shard(SafetensorsFile file)
+    {
+        public SafetensorsFile File => file;
+
+        public Dictionary<string, SafetensorsTensor>.AlternateLookup<ReadOnlySpan<char>> Tensors { get; } =
+            file.Lookup.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 }

@@ -2,7 +2,7 @@ namespace Moe.Plugins.Checkpoints;
 
 /// <summary>What a header says, checked against the file's length.</summary>
 internal sealed record SafetensorsHeader(
-    IReadOnlyDictionary<string, SafetensorsTensor> Tensors,
+    Dictionary<string, SafetensorsTensor> Tensors,
     IReadOnlyDictionary<string, string> Metadata)
 {
     /// <summary>The name under which a header keeps strings instead of a tensor.</summary>

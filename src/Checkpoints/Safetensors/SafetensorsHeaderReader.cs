@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins.Checkpoints;
 
@@ -26,6 +28,40 @@ internal ref struct SafetensorsHeaderReader
         _reader = new Utf8JsonReader(json);
     }
 
+    /// <summary>Reads the header at the start of a file.</summary>
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="handle">The file.</param>
+    /// <param name="dataStart">Where its tensors begin.</param>
+    /// <exception cref="MoeException">The file is something else, or its header is malformed.</exception>
+    public static SafetensorsHeader Read(string path, SafeFileHandle handle, out long dataStart)
+    {
+        const int lengthByteCount = SafetensorsHeader.LengthByteCount;
+        long fileByteCount = RandomAccess.GetLength(handle);
+        Span<byte> start = stackalloc byte[OtherFormat.LongestMark];
+        start = start[..ModelFile.Read(handle, start, 0)];
+        if (start.Length < lengthByteCount)
+        {
+            throw Refuse(path, start, $"it has {fileByteCount} bytes, and the header's length alone takes {lengthByteCount}");
+        }
+
+        ulong headerByteCount = BinaryPrimitives.ReadUInt64LittleEndian(start);
+        if (headerByteCount > SafetensorsHeader.MaxByteCount)
+        {
+            throw Refuse(path, start, $"it starts with a header length of {headerByteCount}; at most {SafetensorsHeader.MaxByteCount} is expected");
+        }
+
+        dataStart = lengthByteCount + (long)headerByteCount;
+        if (dataStart > fileByteCount)
+        {
+            throw Refuse(
+                path, start, $"its header should take {headerByteCount} bytes, and only {fileByteCount - lengthByteCount} follow: it is cut short");
+        }
+
+        byte[] json = new byte[headerByteCount];
+        int read = ModelFile.Read(handle, json, lengthByteCount);
+        return Read(path, json.AsSpan(0, read), fileByteCount - dataStart);
+    }
+
     /// <summary>Reads a header.</summary>
     /// <param name="path">The file, for messages.</param>
     /// <param name="json">The header's bytes.</param>
@@ -48,7 +84,7 @@ internal ref struct SafetensorsHeaderReader
             // The reader reports a string that is no Unicode text as an invalid operation.
             throw new MoeException(
                 MoeReason.Checkpoint,
-                $"'{path}' is no safetensors file: its header is not valid JSON ({exception.Message})",
+                $"'{PlainText.Of(path)}' is no safetensors file: its header is not valid JSON ({PlainText.Of(exception.Message)})",
                 exception);
         }
     }
@@ -93,12 +129,12 @@ internal ref struct SafetensorsHeaderReader
         {
             if (!IsNext(JsonTokenType.String))
             {
-                throw Error($"{SafetensorsHeader.MetadataName} '{key}' is not a string");
+                throw Error($"{SafetensorsHeader.MetadataName} '{PlainText.Of(key)}' is not a string");
             }
 
             if (!_metadata.TryAdd(key, _reader.GetString()!))
             {
-                throw Error($"{SafetensorsHeader.MetadataName} has '{key}' twice");
+                throw Error($"{SafetensorsHeader.MetadataName} has '{PlainText.Of(key)}' twice");
             }
         }
     }
@@ -107,10 +143,11 @@ internal ref struct SafetensorsHeaderReader
     {
         if (!IsNext(JsonTokenType.StartObject))
         {
-            throw Error($"tensor '{name}' is not described by an object");
+            throw Error($"tensor '{PlainText.Of(name)}' is not described by an object");
         }
 
         SafetensorsType? type = null;
+        string? unknown = null;
         long[]? shape = null;
         long[]? range = null;
         while (IsNext(JsonTokenType.PropertyName))
@@ -118,7 +155,7 @@ internal ref struct SafetensorsHeaderReader
             // Compared as bytes: a string for each key of each tensor would be most of what a header costs.
             if (_reader.ValueTextEquals("dtype"u8))
             {
-                type = type is null ? ReadType(name) : throw Twice(name, "dtype");
+                type = type is null ? ReadType(name, out unknown) : throw Twice(name, "dtype");
             }
             else if (_reader.ValueTextEquals("shape"u8))
             {
@@ -135,31 +172,32 @@ internal ref struct SafetensorsHeaderReader
             }
         }
 
-        SafetensorsTensor tensor = SafetensorsLayout.CreateTensor(_path, name, type, shape, range);
+        SafetensorsTensor tensor = SafetensorsLayout.CreateTensor(_path, name, type, unknown, shape, range);
         if (!_tensors.TryAdd(name, tensor))
         {
-            throw Error($"tensor '{name}' is described twice");
+            throw Error($"tensor '{PlainText.Of(name)}' is described twice");
         }
     }
 
-    private SafetensorsType ReadType(string name)
+    private SafetensorsType ReadType(string name, out string? unknown)
     {
         if (!IsNext(JsonTokenType.String))
         {
-            throw Error($"tensor '{name}' has a dtype that is not a string");
+            throw Error($"tensor '{PlainText.Of(name)}' has a dtype that is not a string");
         }
 
+        // A type of tomorrow is no fault of the tensors that somebody needs today.
         string text = _reader.GetString()!;
-        return SafetensorsTypes.TryParse(text, out SafetensorsType type)
-            ? type
-            : throw Error($"tensor '{name}' has the dtype '{text}', which safetensors does not know");
+        bool isKnown = SafetensorsTypes.TryParse(text, out SafetensorsType type);
+        unknown = isKnown ? null : text;
+        return isKnown ? type : SafetensorsType.Unknown;
     }
 
     private long[] ReadSizes(string name, string key)
     {
         if (!IsNext(JsonTokenType.StartArray))
         {
-            throw Error($"tensor '{name}' has a {key} that is not an array");
+            throw Error($"tensor '{PlainText.Of(name)}' has a {key} that is not an array");
         }
 
         _sizes.Clear();
@@ -167,7 +205,7 @@ internal ref struct SafetensorsHeaderReader
         {
             if (_reader.TokenType != JsonTokenType.Number || !_reader.TryGetInt64(out long size) || size < 0)
             {
-                throw Error($"tensor '{name}' has a {key} with something else than a whole number from 0 to {long.MaxValue}");
+                throw Error($"tensor '{PlainText.Of(name)}' has a {key} with something else than a whole number from 0 to {long.MaxValue}");
             }
 
             _sizes.Add(size);
@@ -182,7 +220,10 @@ internal ref struct SafetensorsHeaderReader
         return _reader.TokenType == type;
     }
 
-    private readonly MoeException Twice(string name, string key) => Error($"tensor '{name}' has {key} twice");
+    private static MoeException Refuse(string path, ReadOnlySpan<byte> start, string what) =>
+        SafetensorsLayout.Error(path, OtherFormat.Recognize(start) is string format ? format : what);
+
+    private readonly MoeException Twice(string name, string key) => Error($"tensor '{PlainText.Of(name)}' has {key} twice");
 
     private readonly MoeException Error(string what) => SafetensorsLayout.Error(_path, what);
 }

@@ -3,34 +3,44 @@ namespace Moe.Plugins.Checkpoints;
 /// <summary>The rules by which tensors fill a file's data: each as long as its shape says, one after the other, nothing left over.</summary>
 internal static class SafetensorsLayout
 {
-    public static MoeException Error(string path, string what) => new(MoeReason.Checkpoint, $"'{path}' is no safetensors file: {what}.");
+    public static MoeException Error(string path, string what) => new(MoeReason.Checkpoint, $"'{PlainText.Of(path)}' is no safetensors file: {what}.");
 
     /// <summary>Makes a tensor of what its header entry says, or says which part of it is missing or contradicts another.</summary>
-    public static SafetensorsTensor CreateTensor(string path, string name, SafetensorsType? type, long[]? shape, long[]? range)
+    public static SafetensorsTensor CreateTensor(
+        string path, string name, SafetensorsType? type, string? unknownType, long[]? shape, long[]? range)
     {
         if (type is not SafetensorsType elementType || shape is null || range is null)
         {
             string missing = type is null ? "dtype" : shape is null ? "shape" : "data_offsets";
-            throw Error(path, $"tensor '{name}' has no {missing}");
+            throw Error(path, $"tensor '{PlainText.Of(name)}' has no {missing}");
         }
 
         if (range is not [long begin, long end] || end < begin)
         {
-            throw Error(path, $"tensor '{name}' has the data_offsets [{string.Join(", ", range)}]; [begin, end] with end >= begin is expected");
+            throw Error(path, $"tensor '{PlainText.Of(name)}' has the data_offsets [{PlainText.Of(string.Join(", ", range))}]; [begin, end] with end >= begin is expected");
         }
 
+        long byteCount = end - begin;
+        if (elementType != SafetensorsType.Unknown)
+        {
+            CheckByteCount(path, name, elementType, shape, begin, end);
+        }
+
+        return new SafetensorsTensor(name, elementType, unknownType, shape, begin, byteCount);
+    }
+
+    private static void CheckByteCount(string path, string name, SafetensorsType elementType, long[] shape, long begin, long end)
+    {
         if (!TryCountBytes(elementType, shape, out long byteCount))
         {
-            throw Error(path, $"tensor '{name}' is {SafetensorsTensor.Describe(elementType, shape)}, which is no whole number of bytes that a file could hold");
+            throw Error(path, $"tensor '{PlainText.Of(name)}' is {SafetensorsTensor.Describe(elementType.Name(), shape)}, which is no whole number of bytes that a file could hold");
         }
 
         if (end - begin != byteCount)
         {
-            string description = SafetensorsTensor.Describe(elementType, shape);
-            throw Error(path, $"tensor '{name}' is {description}, {byteCount} bytes, but its data_offsets [{begin}, {end}] hold {end - begin}");
+            string description = SafetensorsTensor.Describe(elementType.Name(), shape);
+            throw Error(path, $"tensor '{PlainText.Of(name)}' is {description}, {byteCount} bytes, but its data_offsets [{begin}, {end}] hold {end - begin}");
         }
-
-        return new SafetensorsTensor(name, elementType, shape, begin, byteCount);
     }
 
     /// <summary>Checks that the tensors follow each other without overlap or hole and end where the file ends.</summary>
@@ -49,15 +59,15 @@ internal static class SafetensorsLayout
             if (tensor.Offset != expected)
             {
                 string fault = tensor.Offset < expected ? "overlaps" : "leaves a hole after";
-                string after = before is null ? "the start of the data" : $"tensor '{before.Name}'";
-                throw Error(path, $"tensor '{tensor.Name}' {fault} {after}: it begins at byte {tensor.Offset}, and {expected} is expected");
+                string after = before is null ? "the start of the data" : $"tensor '{PlainText.Of(before.Name)}'";
+                throw Error(path, $"tensor '{PlainText.Of(tensor.Name)}' {fault} {after}: it begins at byte {tensor.Offset}, and {expected} is expected");
             }
 
             expected += tensor.ByteCount;
             before = tensor;
             if (expected > dataByteCount)
             {
-                throw Error(path, $"tensor '{tensor.Name}' ends at byte {expected} of the data, and the file has {dataByteCount}: it is cut short");
+                throw Error(path, $"tensor '{PlainText.Of(tensor.Name)}' ends at byte {expected} of the data, and the file has {dataByteCount}: it is cut short");
             }
         }
 

@@ -62,4 +62,7 @@ public enum SafetensorsType
 
     /// <summary><c>F64</c>.</summary>
     F64,
+
+    /// <summary>A type that is not of the format as it is known here; its tensor can be skipped, and not read.</summary>
+    Unknown,
 }

@@ -27,10 +27,13 @@ internal static class SafetensorsTypes
         (SafetensorsType.I64, "I64", 64),
         (SafetensorsType.U64, "U64", 64),
         (SafetensorsType.F64, "F64", 64),
+
+        // Of other types only the bytes are known.
+        (SafetensorsType.Unknown, "an unknown dtype", 0),
     ];
 
     private static readonly FrozenDictionary<string, SafetensorsType> ByName =
-        Table.ToFrozenDictionary(row => row.Name, row => row.Type, StringComparer.Ordinal);
+        Table[..(int)SafetensorsType.Unknown].ToFrozenDictionary(row => row.Name, row => row.Type, StringComparer.Ordinal);
 
     public static bool TryParse(string name, out SafetensorsType type) => ByName.TryGetValue(name, out type);
 
@@ -39,12 +42,17 @@ internal static class SafetensorsTypes
     /// <summary>Bits of one element; a tensor's bits must fill whole bytes.</summary>
     public static int Bits(this SafetensorsType type) => Table[(int)type].Bits;
 
-    /// <summary>The contract's type of the same bits, or null where it has none.</summary>
+    /// <summary>The contract's type of the same bits, or null where it has none. U32 is bytes: MLX packs eight FP4 codes into one.</summary>
     public static MoeElementType? ElementType(this SafetensorsType type) => type switch
     {
-        SafetensorsType.U8 or SafetensorsType.F8E8M0 => MoeElementType.UInt8,
+        SafetensorsType.U8 or SafetensorsType.U32 => MoeElementType.UInt8,
+        SafetensorsType.I8 => MoeElementType.Int8,
+        SafetensorsType.F8E4M3 => MoeElementType.Float8E4M3,
+        SafetensorsType.F8E8M0 => MoeElementType.Float8E8M0,
         SafetensorsType.I32 => MoeElementType.Int32,
+        SafetensorsType.I64 => MoeElementType.Int64,
         SafetensorsType.BF16 => MoeElementType.BFloat16,
+        SafetensorsType.F16 => MoeElementType.Float16,
         SafetensorsType.F32 => MoeElementType.Float32,
         _ => null,
     };

@@ -25,7 +25,7 @@ public sealed class SafetensorsWriter
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount) || byteCount != data.Length)
         {
-            throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type, sizes)}; its data has {data.Length} bytes.", nameof(data));
+            throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type.Name(), sizes)}; its data has {data.Length} bytes.", nameof(data));
         }
 
         if (name == SafetensorsHeader.MetadataName || !_names.Add(name))
