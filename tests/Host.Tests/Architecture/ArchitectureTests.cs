@@ -11,14 +11,15 @@ public sealed class ArchitectureTests
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Abstractions"] = [],
-        ["Host"] = ["Abstractions", "Probe"],
-        ["Probe"] = [],
+        ["Host"] = ["Abstractions"],
+        ["Loading"] = ["Host", "Trial"],
+        ["Trial"] = [],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
         ["Conformance.Xunit"] = ["Conformance"],
         ["Cuda"] = [],
         ["Kernels"] = ["Abstractions", "Cuda"],
-        ["Cli"] = ["Abstractions", "Host", "Checkpoints", "Conformance"],
+        ["Cli"] = ["Abstractions", "Loading", "Checkpoints", "Conformance"],
     };
 
     [Fact]
