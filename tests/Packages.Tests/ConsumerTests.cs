@@ -30,7 +30,7 @@ public sealed class ConsumerTests(PackedPackages packages)
         Assert.Contains("CUDA: ", output, StringComparison.Ordinal);
 
         // The program that plugins are tried in came with the host's package.
-        Assert.Contains("Try: It did no harm to a process of its own.", output, StringComparison.Ordinal);
+        Assert.Contains("Trial: It did no harm to a process of its own.", output, StringComparison.Ordinal);
         Assert.All(["Abstractions", "Checkpoints", "Cuda", "Host"], name => Assert.Equal(Hash(Packed(name)), Hash(File.OpenRead(Path.Combine(folder, "out", $"Moe.Plugins.{name}.dll")))));
     }
 

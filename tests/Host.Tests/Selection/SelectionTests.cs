@@ -49,17 +49,14 @@ public sealed class SelectionTests : IDisposable
     [Fact]
     public async Task An_unknown_name_asks_whether_another_was_meant()
     {
-        using var drop = new DropFolder();
-        MoeOptions options = drop.Options;
-        options.Backend = "Mxfp4.Marlni";
-        options.Order = ["Cpuu"];
+        var options = new MoeOptions { Backend = "Mxfp4.Marlni", Order = ["Cpuu"] };
         options.Layers["*"] = "marlin";
         await using MoeHost host = MoeHost.Create(
-            options, _log, [FakeBackend.Scoring("Mxfp4.Marlin", 5), FakeBackend.Scoring("Cpu", 1)], new NoLoader());
+            options, _log, [_ => new CompiledInPlugins([FakeBackend.Scoring("Mxfp4.Marlin", 5), FakeBackend.Scoring("Cpu", 1)]), _ => new EmptyFolder()]);
 
         string sentence = host.Explain(TinyLayer.Request with { Backend = "Mxfp4.Marlni" }).Sentence;
         Assert.Equal(
-            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Mxfp4.Marlin, Cpu. Looked in: {drop.Plugins}.",
+            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Mxfp4.Marlin, Cpu. Looked in: {EmptyFolder.Path}.",
             sentence);
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Backend names the backend 'Mxfp4.Marlni'", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
@@ -204,10 +201,20 @@ public sealed class SelectionTests : IDisposable
 
     public void Dispose() => _log.Dispose();
 
-    private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, plugins, loader: null);
+    private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, [_ => new CompiledInPlugins(plugins)]);
 
-    private sealed class NoLoader : IPluginLoader
+    private sealed class EmptyFolder : IPluginSource
     {
-        public ILoadedPlugin Load(string mainAssembly) => throw new NotSupportedException();
+        public const string Path = "/opt/plugins";
+
+        public IReadOnlyList<string> Folders => [Path];
+
+        public IReadOnlyList<PluginRecord> Load(IReadOnlyList<PluginRecord> before) => [];
+
+        public PluginFile? Find(string name) => null;
+
+        public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) => [];
+
+        public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current) => null;
     }
 }
