@@ -12,17 +12,17 @@ public sealed class RandomLayerTests
         using var first = new RandomLayer(shape, 7);
         using var again = new RandomLayer(shape, 7);
         using var other = new RandomLayer(shape, 8);
-        Assert.Equal(Tensors.Bytes(first.Source.GateUp.Values), Tensors.Bytes(again.Source.GateUp.Values));
-        Assert.Equal(Tensors.Bytes(first.Source.RouterWeight), Tensors.Bytes(again.Source.RouterWeight));
-        Assert.NotEqual(Tensors.Bytes(first.Source.GateUp.Values), Tensors.Bytes(other.Source.GateUp.Values));
+        Assert.Equal(Tensors.Bytes(first.Tensors.GateUp.Values), Tensors.Bytes(again.Tensors.GateUp.Values));
+        Assert.Equal(Tensors.Bytes(first.Tensors.RouterWeight), Tensors.Bytes(again.Tensors.RouterWeight));
+        Assert.NotEqual(Tensors.Bytes(first.Tensors.GateUp.Values), Tensors.Bytes(other.Tensors.GateUp.Values));
     }
 
     [Fact]
     public void Every_code_occurs_and_three_scales()
     {
         using var layer = new RandomLayer(MoeLayerShape.GptOss20B with { HiddenSize = 96, IntermediateSize = 64, ExpertCount = 8 }, 1);
-        Assert.Equal(256, Tensors.Bytes(layer.Source.GateUp.Values).Distinct().Count());
-        Assert.Equal(3, Tensors.Bytes(layer.Source.GateUp.Scales).Distinct().Count());
+        Assert.Equal(256, Tensors.Bytes(layer.Tensors.GateUp.Values).Distinct().Count());
+        Assert.Equal(3, Tensors.Bytes(layer.Tensors.GateUp.Scales).Distinct().Count());
     }
 
     [Theory]
@@ -65,7 +65,7 @@ public sealed class RandomLayerTests
                     ExpertCount = experts,
                     TopK = 1,
                     WeightFormat = isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16,
-                    HasRouterBias = routerBias,
+                    Router = MoeRouter.TopKThenSoftmax with { HasLogitBias = routerBias },
                     HasExpertBias = expertBias,
                 };
                 using var layer = new RandomLayer(shape, hidden);

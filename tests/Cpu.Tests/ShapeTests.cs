@@ -9,7 +9,7 @@ public sealed class ShapeTests
     private static readonly Gen<MoeLayerShape> AnyOptions = Gen.Select(
         Gen.OneOf(Gen.Int[4, 40], Gen.Int[4, 256]),
         Gen.Int[1, 8],
-        Gen.Enum<MoeRouterScoring>(),
+        Gen.Int[0, 2].Select(i => new[] { MoeRouter.TopKThenSoftmax, MoeRouter.SoftmaxThenTopK, MoeRouter.SoftmaxThenTopKRenormalized }[i]),
         Gen.Int[0, 2].Select(i => new[] { MoeActivation.SwiGluOai(), MoeActivation.SwiGluOai(1.3f, 0.75f), MoeActivation.SiluGated }[i]),
         Gen.Bool,
         Gen.Bool,
@@ -20,9 +20,8 @@ public sealed class ShapeTests
             WeightFormat = MoeWeightFormat.BFloat16,
             ExpertCount = experts,
             TopK = Math.Min(topK, experts),
-            RouterScoring = scoring,
+            Router = scoring with { HasLogitBias = routerBias },
             Activation = activation,
-            HasRouterBias = routerBias,
             HasExpertBias = expertBias,
         });
 

@@ -45,7 +45,7 @@ public sealed class ForwardTests
     {
         MarlinHost.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 12);
-        MoeTensorView scales = weights.Source.GateUp.Scales;
+        MoeTensorView scales = weights.Tensors.GateUp.Scales;
         var bytes = new Span<byte>((void*)scales.Address, scales.Planes * scales.Rows * scales.Columns);
         for (int i = 0; i < bytes.Length; i++)
         {

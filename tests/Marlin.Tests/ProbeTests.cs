@@ -28,7 +28,7 @@ public sealed class ProbeTests
         MoeCandidate candidate = MarlinHost.Candidate(MoeLayerShape.GptOss20B with { WeightFormat = MoeWeightFormat.BFloat16 });
 
         Assert.Equal(MoeReason.Shape, candidate.Reason);
-        Assert.Contains("MXFP4 alone", candidate.Message, StringComparison.Ordinal);
+        Assert.Contains("only MXFP4", candidate.Message, StringComparison.Ordinal);
     }
 
     [Fact]

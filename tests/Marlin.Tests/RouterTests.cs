@@ -36,7 +36,7 @@ public sealed class RouterTests
         MarlinHost.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = 32, ExpertCount = experts, TopK = topK };
         using var random = new RandomLayer(shape, seed: tokens + experts);
-        using MoeBuffer? wide = isFloat ? Widen(random.Source.RouterWeight) : null;
+        using MoeBuffer? wide = isFloat ? Widen(random.Tensors.RouterWeight) : null;
         MoeWeightSource source = wide is null ? random.Source : random.Source with { RouterWeight = wide.View };
         using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: tokens);
         using MoeLayer layer = MarlinHost.CreateLayer(shape, source, tokens);

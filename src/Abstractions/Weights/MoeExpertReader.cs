@@ -22,7 +22,6 @@ public sealed unsafe class MoeExpertReader
     private static readonly float[] E8M0 = [.. Enumerable.Range(0, 256).Select(bits => bits == 255 ? float.NaN : (float)Math.ScaleB(1, bits - 127))];
 
     private readonly Piece[] _pieces;
-    private readonly MoeWeightFormat _format;
 
     /// <summary>Prepares to read a matrix.</summary>
     /// <param name="matrix">The matrix, checked against the layer's shape.</param>
@@ -32,7 +31,7 @@ public sealed unsafe class MoeExpertReader
     public MoeExpertReader(MoeExpertMatrix matrix, MoeWeightFormat format, int outputs, int inputs)
     {
         ArgumentNullException.ThrowIfNull(matrix);
-        _format = format;
+        Format = format;
         Outputs = outputs;
         Inputs = inputs;
         HasBias = matrix.Bias is not null;
@@ -53,6 +52,9 @@ public sealed unsafe class MoeExpertReader
         };
     }
 
+    /// <summary>How the matrix is stored.</summary>
+    public MoeWeightFormat Format { get; }
+
     /// <summary>Outputs of an expert, gates and ups counted apart.</summary>
     public int Outputs { get; }
 
@@ -66,7 +68,7 @@ public sealed unsafe class MoeExpertReader
     public long ValueBytes { get; }
 
     /// <summary>Bytes of an expert's scales, MXFP4 only: what <see cref="ReadScales"/> writes.</summary>
-    public long ScaleBytes => _format == MoeWeightFormat.Mxfp4 ? (long)Outputs * Inputs / Mxfp4Block : 0;
+    public long ScaleBytes => Format == MoeWeightFormat.Mxfp4 ? (long)Outputs * Inputs / Mxfp4Block : 0;
 
     /// <summary>Copies an expert's values as they are stored: codes, or numbers.</summary>
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
@@ -121,7 +123,7 @@ public sealed unsafe class MoeExpertReader
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public MoeRoundingSums ReadBFloat16(int expert, nint destination)
     {
-        if (_format == MoeWeightFormat.BFloat16)
+        if (Format == MoeWeightFormat.BFloat16)
         {
             ReadValues(expert, destination);
             return default;
@@ -152,7 +154,7 @@ public sealed unsafe class MoeExpertReader
         long rowBytes = ValueBytes / Outputs;
         foreach (Piece piece in _pieces)
         {
-            using ScaleRows scales = new(piece, _format, expert, Inputs);
+            using ScaleRows scales = new(piece, Format, expert, Inputs);
             for (int i = 0; i < piece.Count; i++)
             {
                 int output = piece.Start + (i * piece.Step);
@@ -165,7 +167,7 @@ public sealed unsafe class MoeExpertReader
 
     private void DecodeRow(byte* stored, float* row, ReadOnlySpan<float> scales)
     {
-        switch (_format)
+        switch (Format)
         {
             case MoeWeightFormat.BFloat16:
                 for (int i = 0; i < Inputs; i++)

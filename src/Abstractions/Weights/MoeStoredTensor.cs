@@ -52,8 +52,9 @@ public abstract unsafe class MoeStoredTensor
 
     private int ElementSize { get; }
 
-    /// <summary>The tensor that a view in host memory describes; null for an empty view. It is read where it lies.</summary>
-    public static implicit operator MoeStoredTensor?(MoeTensorView view) => view.IsEmpty ? null : FromView(view);
+    /// <summary>The tensor that a view in host memory describes; it is read where it lies.</summary>
+    /// <exception cref="ArgumentException">The view is empty, or on a device.</exception>
+    public static implicit operator MoeStoredTensor(MoeTensorView view) => FromView(view);
 
     /// <summary>The tensor that a view in host memory describes. The memory must stay as long as the tensor is read.</summary>
     /// <exception cref="ArgumentException">The view is empty, or on a device.</exception>

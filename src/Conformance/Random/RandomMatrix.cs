@@ -26,14 +26,17 @@ public sealed record RandomMatrix
 
     internal MoeExpertMatrix Source => new()
     {
-        Values = MoeStoredTensor.FromView(Values),
-        Scales = Scales,
-        GlobalScales = GlobalScales,
-        Bias = Bias,
+        Values = Values,
+        Scales = Stored(Scales),
+        GlobalScales = Stored(GlobalScales),
+        Bias = Stored(Bias),
         Order = Order,
         RowOrder = RowOrder,
         Up = Up?.Source,
         ScaleRows = RandomLayer.Fp8Block,
         ScaleColumns = RandomLayer.Fp8Block,
     };
+
+    /// <summary>A tensor that may not be there.</summary>
+    internal static MoeStoredTensor? Stored(MoeTensorView view) => view.IsEmpty ? null : MoeStoredTensor.FromView(view);
 }

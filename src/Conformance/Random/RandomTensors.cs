@@ -42,12 +42,12 @@ public sealed record RandomTensors
     internal MoeWeightSource Source => new()
     {
         RouterWeight = RouterWeight,
-        RouterBias = RouterBias,
-        SelectionBias = SelectionBias,
-        TokenTable = TokenTable,
+        RouterBias = RandomMatrix.Stored(RouterBias),
+        SelectionBias = RandomMatrix.Stored(SelectionBias),
+        TokenTable = RandomMatrix.Stored(TokenTable),
         GateUp = GateUp.Source,
         Down = Down.Source,
-        Shared = SharedGateUp is null ? null : new MoeSharedWeights { GateUp = SharedGateUp.Source, Down = SharedDown!.Source, Gate = SharedGate },
-        Latent = LatentDown is null ? null : new MoeLatentWeights { Down = LatentDown.Source, Up = LatentUp!.Source, Norm = LatentNorm },
+        Shared = SharedGateUp is null ? null : new MoeSharedWeights { GateUp = SharedGateUp.Source, Down = SharedDown!.Source, Gate = RandomMatrix.Stored(SharedGate) },
+        Latent = LatentDown is null ? null : new MoeLatentWeights { Down = LatentDown.Source, Up = LatentUp!.Source, Norm = RandomMatrix.Stored(LatentNorm) },
     };
 }

@@ -28,6 +28,7 @@ public sealed class MoeLayer : IDisposable
         _device = memory.Device;
         _hasRouter = hasRouter;
         WeightByteCount = weights.ByteCount;
+        WeightRoundingError = weights.RoundingError;
         _parts = new Parts(method, memory, weights);
     }
 
@@ -43,6 +44,9 @@ public sealed class MoeLayer : IDisposable
 
     /// <summary>Bytes of device memory that the weights take, padding included.</summary>
     public long WeightByteCount { get; }
+
+    /// <summary>‖stored − kept‖ ÷ ‖stored‖ over the experts' weights; 0 where the backend keeps the checkpoint's values exactly.</summary>
+    public double WeightRoundingError { get; }
 
     /// <summary>
     /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
@@ -220,18 +224,21 @@ public sealed class MoeLayer : IDisposable
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
-        weights.Validate(shape);
+        // A part of a layer is a layer: its own shape, and tensors that read only the part's bytes.
+        MoePart part = options?.Part ?? MoePart.Whole;
+        MoeLayerShape local = shape.Slice(part);
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(local, method, options));
+        MoeWeightSource source = weights.Slice(shape, part);
         return PluginOwner.Call(
             owner,
             "making the layer's weights",
             () =>
             {
-                IMoeMemory memory = Require(method.Memory, nameof(IMoeQuantMethod.Memory));
+                IMoeMemory memory = Require(method.Memory, $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.Memory)}");
                 IMoeWeights made = Require(
-                    method.CreateWeights(config, weights, progress, cancellationToken),
-                    nameof(IMoeQuantMethod.CreateWeights));
-                return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
+                    method.CreateWeights(config, source, progress, cancellationToken),
+                    $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.CreateWeights)}");
+                return new MoeLayer(owner, method, config, memory, made, hasRouter: source.RouterWeight is not null);
             });
     }
 
@@ -281,23 +288,25 @@ public sealed class MoeLayer : IDisposable
 
     private static T Require<T>(T? value, string member)
         where T : class =>
-        value ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeQuantMethod)}.{member} returned null.");
+        value ?? throw new MoeException(MoeReason.ContractBroken, $"{member} returned null.");
 
     private MoeForwardState MakeState()
     {
-        IMoeWorkspace workspace = Require(Method.CreateWorkspace(Config), nameof(IMoeQuantMethod.CreateWorkspace));
-        PaddedBuffer? input = null;
-        PaddedBuffer? output = null;
+        IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
+        MoeBuffer? input = null;
+        MoeBuffer? output = null;
         try
         {
             if (Config.HostPadsInput)
             {
-                input = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+                // Zeroed once: every later copy writes the model's columns only.
+                input = new MoeBuffer(Live.Memory, Config.Options.InputType, Config.MaxTokens, Config.InputWidth);
+                input.Clear();
             }
 
             if (Config.HostSlicesOutput)
             {
-                output = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+                output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
             }
 
             return new MoeForwardState(this, workspace, input, output);
@@ -305,6 +314,7 @@ public sealed class MoeLayer : IDisposable
         catch
         {
             input?.Dispose();
+            output?.Dispose();
             workspace.Dispose();
             throw;
         }
@@ -321,15 +331,14 @@ public sealed class MoeLayer : IDisposable
         }
 
         MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
-        parts.Method.Forward(new MoeForwardArguments
+        state.Workspace.Forward(new MoeForwardArguments
         {
-            Weights = parts.Weights,
-            Workspace = state.Workspace,
             Input = input,
             RouterInput = call.Input,
             Output = output,
             TopKIds = call.TopKIds,
             TopKWeights = call.TopKWeights,
+            TokenIds = call.TokenIds,
             Routing = call.Routing,
             Stream = call.Stream,
         });

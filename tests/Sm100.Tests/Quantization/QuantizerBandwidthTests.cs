@@ -26,10 +26,11 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
         long inputBytes = (long)tokens * Hidden * sizeof(ushort);
         long bytes = inputBytes + ((long)tokens * Padded) + Mxfp8Layout.ScaleBytes(tokens, Padded, Mxfp8ScaleOrder.Linear);
         int copies = (int)((1L << 30) / bytes);
-        using var inputs = new DeviceArray(context, inputBytes * copies);
-        using var codes = new DeviceArray(context, (long)tokens * Padded * copies);
-        using var target = new DeviceArray(context, bytes / 2 * copies);
-        using var scales = new DeviceArray(context, Mxfp8Layout.ScaleBytes(tokens * copies, Padded, Mxfp8ScaleOrder.Linear));
+        using var memory = new DeviceArena(context);
+        nint inputs = memory.Allocate(inputBytes * copies);
+        nint codes = memory.Allocate((long)tokens * Padded * copies);
+        nint target = memory.Allocate(bytes / 2 * copies);
+        nint scales = memory.Allocate(Mxfp8Layout.ScaleBytes(tokens * copies, Padded, Mxfp8ScaleOrder.Linear));
 
         double own = Time(stream =>
         {
@@ -62,5 +63,5 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
         }
     }
 
-    private static nint At(DeviceArray array, long offset) => checked((nint)(array.Address + offset));
+    private static nint At(nint array, long offset) => checked((nint)(array + offset));
 }

@@ -46,7 +46,7 @@ internal sealed class BenchRouter : IDisposable
     public MoeWeightSource ReplaceIn(MoeWeightSource source) => source with
     {
         RouterWeight = _weight.View,
-        RouterBias = _shape.HasRouterBias ? _bias.View : default,
+        RouterBias = _shape.Router.HasLogitBias ? _bias.View : null,
     };
 
     /// <summary>
