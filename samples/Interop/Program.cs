@@ -30,8 +30,9 @@ await using var host = MoeHost.Create(options);
 
 using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
 CheckpointLayer weights = checkpoint.MoeLayers[0];
-checkpoint.TryGetView("input", out MoeTensorView tokens);
-checkpoint.TryGetView("expected.output", out MoeTensorView expected);
+using MoeBuffer stored = checkpoint.ReadTensor("input");
+using MoeBuffer expected = checkpoint.ReadTensor("expected.output");
+MoeTensorView tokens = stored.View;
 var request = new MoeLayerRequest
 {
     Shape = weights.Shape,
@@ -59,7 +60,7 @@ double error = 0;
 double size = 0;
 for (int i = 0; i < count; i++)
 {
-    float right = Host<float>(expected)[i];
+    float right = Host<float>(expected.View)[i];
     error += Math.Pow(result[i] - right, 2);
     size += Math.Pow(right, 2);
 }

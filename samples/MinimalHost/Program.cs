@@ -24,7 +24,8 @@ using MoeLayer layer = host.CreateLayer(request, weights.Source);
 using MoeForwardState state = layer.CreateState();   // one for each thread or stream
 
 // The layer's device may be a GPU, so its buffers come from the backend; 17 tokens in BF16.
-checkpoint.TryGetView("input", out MoeTensorView tokens);
+using MoeBuffer stored = checkpoint.ReadTensor("input");
+MoeTensorView tokens = stored.View;
 IMoeMemory memory = layer.Method.Memory;
 long bytes = tokens.Rows * tokens.RowBytes;
 nint input = memory.Allocate(bytes);

@@ -5,7 +5,8 @@ using Moe.Plugins.Checkpoints;
 await using var host = MoeHost.Create(new MoeOptions());
 using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
 CheckpointLayer weights = checkpoint.MoeLayers[0];
-checkpoint.TryGetView("input", out MoeTensorView tokens);
+using MoeBuffer stored = checkpoint.ReadTensor("input");
+MoeTensorView tokens = stored.View;
 (int[] ids, float[] topKWeights) = SigmoidRouter.Route(weights.Shape, weights.Source, tokens);
 
 using MoeLayer layer = host.CreateLayer(

@@ -13,7 +13,8 @@ await using (var host = MoeHost.Create(new MoeOptions()))
 {
     using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
     CheckpointLayer weights = checkpoint.MoeLayers[0];
-    checkpoint.TryGetView("input", out MoeTensorView tokens);
+    using MoeBuffer stored = checkpoint.ReadTensor("input");
+    MoeTensorView tokens = stored.View;
     using MoeLayer layer = host.CreateLayer(
         new MoeLayerRequest { Name = weights.Name, Shape = weights.Shape, Options = new MoeLayerOptions { MaxTokens = tokens.Rows } }, weights.Source);
     using MoeForwardState state = layer.CreateState();

@@ -116,9 +116,11 @@ public sealed class RunTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static unsafe byte[] Bytes(SafetensorsFile file, string name)
+    private static byte[] Bytes(SafetensorsFile file, string name)
     {
-        SafetensorsTensor tensor = file.Tensors[name];
-        return new ReadOnlySpan<byte>((void*)file.GetAddress(tensor), checked((int)tensor.ByteCount)).ToArray();
+        using MoeBuffer buffer = MoeBuffer.OnHost(file.GetTensor(file.Tensors[name]));
+        byte[] bytes = new byte[buffer.ByteCount];
+        buffer.CopyToBytes(bytes);
+        return bytes;
     }
 }

@@ -3,8 +3,10 @@ using Moe.Plugins.Checkpoints;
 namespace Moe.Plugins.Conformance.Tests;
 
 /// <summary>The oracle against vectors that were computed outside of this project.</summary>
-public sealed class GoldenTests
+public sealed class GoldenTests : IDisposable
 {
+    private readonly List<MoeBuffer> _buffers = [];
+
     public static TheoryData<string> Names =>
         ["tiny", "pad-hidden", "all-codes", "real-hidden", "real-intermediate", "many-experts", "one-token", "every-expert"];
 
@@ -84,13 +86,16 @@ public sealed class GoldenTests
 
     private static Checkpoint Open(string name) => Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", $"{name}.safetensors"));
 
-    private static MoeTensorView View(Checkpoint checkpoint, string name)
+    public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());
+
+    private MoeTensorView View(Checkpoint checkpoint, string name)
     {
-        Assert.True(checkpoint.TryGetView(name, out MoeTensorView view));
-        return view;
+        MoeBuffer buffer = checkpoint.ReadTensor(name);
+        _buffers.Add(buffer);
+        return buffer.View;
     }
 
-    private static OracleResult Compute(Checkpoint checkpoint, OracleOptions? options) => MoeOracle.Compute(
+    private OracleResult Compute(Checkpoint checkpoint, OracleOptions? options) => MoeOracle.Compute(
         checkpoint.MoeLayers[0].Shape,
         checkpoint.MoeLayers[0].Source,
         View(checkpoint, "input"),

@@ -27,24 +27,28 @@ internal sealed class CpuLayer : IDisposable
     /// <param name="routing">A former run, whose ids and weights are to be used; null for the layer's own router.</param>
     /// <param name="state">Null for the layer's first state.</param>
     /// <param name="gapElements">Garbage elements behind each row.</param>
-    public CpuRun Run(MoeTensorView input, CpuRun? routing = null, MoeForwardState? state = null, int gapElements = 5)
+    public CpuRun Run(MoeTensorView input, CpuRun? routing = null, MoeForwardState? state = null, int gapElements = 5) =>
+        Run(input, routing?.Ids.View ?? default, routing?.Weights.View ?? default, state, gapElements);
+
+    /// <summary>Runs a batch with experts and weights of the caller's; empty for the layer's own router.</summary>
+    public CpuRun Run(MoeTensorView input, MoeTensorView ids, MoeTensorView weights, MoeForwardState? state = null, int gapElements = 5)
     {
         using GuardedTensor guarded = GuardedTensor.CopyOf(input, Layer.Config.Options.InputType, gapElements);
         var run = new CpuRun(
             new GuardedTensor(Layer.Config.Options.OutputType, input.Rows, Shape.HiddenSize, gapElements),
-            routing is null
+            ids.IsEmpty
                 ? new GuardedTensor(MoeElementType.Int32, input.Rows, Shape.TopK)
-                : GuardedTensor.CopyOf(routing.Ids.View, MoeElementType.Int32),
-            routing is null
+                : GuardedTensor.CopyOf(ids, MoeElementType.Int32),
+            weights.IsEmpty
                 ? new GuardedTensor(MoeElementType.Float32, input.Rows, Shape.TopK)
-                : GuardedTensor.CopyOf(routing.Weights.View, MoeElementType.Float32));
+                : GuardedTensor.CopyOf(weights, MoeElementType.Float32));
         Layer.Forward(state ?? _state, new MoeLayerCall
         {
             Input = guarded.View,
             Output = run.Output.View,
             TopKIds = run.Ids.View,
             TopKWeights = run.Weights.View,
-            Routing = routing is null ? MoeRoutingSource.Router : MoeRoutingSource.Caller,
+            Routing = ids.IsEmpty ? MoeRoutingSource.Router : MoeRoutingSource.Caller,
         });
         guarded.CheckGuards();
         run.CheckGuards();

@@ -4,8 +4,10 @@ using Moe.Plugins.Conformance;
 namespace Moe.Plugins.Cpu.Tests;
 
 /// <summary>The backend against vectors that were computed outside of this project.</summary>
-public sealed class GoldenTests
+public sealed class GoldenTests : IDisposable
 {
+    private readonly List<MoeBuffer> _buffers = [];
+
     public static TheoryData<string> Names =>
         [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "golden"), "*.safetensors").Select(file => Path.GetFileNameWithoutExtension(file)).Order()];
 
@@ -20,7 +22,7 @@ public sealed class GoldenTests
     [Fact]
     public void There_are_eight_files() => Assert.Equal(8, Names.Count);
 
-    private static void Check(string name, MoeElementType inputType, MoeElementType outputType)
+    private void Check(string name, MoeElementType inputType, MoeElementType outputType)
     {
         using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", $"{name}.safetensors"));
         CheckpointLayer loaded = checkpoint.MoeLayers[0];
@@ -41,9 +43,12 @@ public sealed class GoldenTests
         }
     }
 
-    private static MoeTensorView View(Checkpoint checkpoint, string name)
+    public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());
+
+    private MoeTensorView View(Checkpoint checkpoint, string name)
     {
-        Assert.True(checkpoint.TryGetView(name, out MoeTensorView view));
-        return view;
+        MoeBuffer buffer = checkpoint.ReadTensor(name);
+        _buffers.Add(buffer);
+        return buffer.View;
     }
 }

@@ -56,6 +56,29 @@ public unsafe class MoeBuffer : IDisposable
     public static MoeBuffer OnHost(MoeElementType elementType, int rows, int columns, int planes = 1) =>
         new(MoeHostMemory.Instance, elementType, rows, columns, planes);
 
+    /// <summary>Reads a whole tensor into a buffer in the process's own memory.</summary>
+    /// <param name="tensor">The tensor, of a checkpoint say.</param>
+    /// <exception cref="MoeException">There is not that much memory, or the tensor cannot be read.</exception>
+    public static MoeBuffer OnHost(MoeStoredTensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        var buffer = OnHost(tensor.ElementType, tensor.Rows, tensor.Columns, tensor.Planes);
+        try
+        {
+            for (int plane = 0; plane < tensor.Planes; plane++)
+            {
+                tensor.ReadRows(plane, 0, tensor.Rows, buffer.View.RowAddress(0, plane));
+            }
+
+            return buffer;
+        }
+        catch
+        {
+            buffer.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Copies the bytes of all elements into the buffer.</summary>
     /// <exception cref="ArgumentException">The length is another than <see cref="ByteCount"/>.</exception>
     public void CopyFromBytes(ReadOnlySpan<byte> bytes)

@@ -78,6 +78,13 @@ public sealed class Checkpoint : IDisposable
         return isFound;
     }
 
+    /// <summary>Reads a whole tensor into memory of its own, which outlives the checkpoint.</summary>
+    /// <param name="name">Its name.</param>
+    /// <exception cref="MoeException">There is none of that name, it is of a type that the contract has not, or it cannot be read.</exception>
+    public MoeBuffer ReadTensor(string name) => TryGetTensor(name, out MoeStoredTensor? tensor)
+        ? MoeBuffer.OnHost(tensor)
+        : throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(Path)}' has no tensor '{PlainText.Of(name)}'.");
+
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();
 

@@ -23,13 +23,15 @@ internal static class Golden
     /// <summary>[tokens, hidden] of the embedding, then after each layer; the last one after the final norm.</summary>
     public static float[] Hidden(int layer) => ReadFloats($"hidden.{layer}");
 
-    private static int[] ReadIds(string name) => [.. MemoryMarshal.Cast<byte, long>(Bytes(name)).ToArray().Select(id => (int)id)];
+    private static int[] ReadIds(string name) => [.. MemoryMarshal.Cast<byte, long>(Bytes(name).AsSpan()).ToArray().Select(id => (int)id)];
 
-    private static float[] ReadFloats(string name) => MemoryMarshal.Cast<byte, float>(Bytes(name)).ToArray();
+    private static float[] ReadFloats(string name) => MemoryMarshal.Cast<byte, float>(Bytes(name).AsSpan()).ToArray();
 
-    private static unsafe ReadOnlySpan<byte> Bytes(string name)
+    private static byte[] Bytes(string name)
     {
-        SafetensorsTensor tensor = Expected.Tensors[name];
-        return new ReadOnlySpan<byte>((void*)Expected.GetAddress(tensor), (int)tensor.ByteCount);
+        using MoeBuffer buffer = MoeBuffer.OnHost(Expected.GetTensor(Expected.Tensors[name]));
+        byte[] bytes = new byte[buffer.ByteCount];
+        buffer.CopyToBytes(bytes);
+        return bytes;
     }
 }

@@ -13,7 +13,7 @@ internal sealed class TinyCheckpoint : IDisposable
         using var file = SafetensorsFile.Open(Path.Combine(Golden.Folder, "model.safetensors"));
         foreach (SafetensorsTensor tensor in file.Tensors.Values)
         {
-            Tensors.Add(tensor.Name, new Tensor(tensor.Type, [.. tensor.Shape], Copy(file.GetAddress(tensor), tensor.ByteCount)));
+            Tensors.Add(tensor.Name, new Tensor(tensor.Type, [.. tensor.Shape], Copy(file.GetTensor(tensor))));
         }
     }
 
@@ -50,7 +50,13 @@ internal sealed class TinyCheckpoint : IDisposable
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 
-    private static unsafe byte[] Copy(nint address, long count) => new ReadOnlySpan<byte>((void*)address, (int)count).ToArray();
+    private static byte[] Copy(MoeStoredTensor tensor)
+    {
+        using MoeBuffer buffer = MoeBuffer.OnHost(tensor);
+        byte[] bytes = new byte[buffer.ByteCount];
+        buffer.CopyToBytes(bytes);
+        return bytes;
+    }
 
     internal sealed record Tensor(SafetensorsType Type, long[] Shape, byte[] Data);
 }

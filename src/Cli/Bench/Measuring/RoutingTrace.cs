@@ -20,7 +20,7 @@ internal sealed class RoutingTrace
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="MoeException">It is not there, or has no such tensor.</exception>
-    public static unsafe RoutingTrace Load(string path)
+    public static RoutingTrace Load(string path)
     {
         using var file = SafetensorsFile.Open(path);
         if (!file.TryGetTensor(Tensor, out SafetensorsTensor? tensor) || tensor.Type != SafetensorsType.I32 || tensor.Shape is not [> 0, > 0])
@@ -30,7 +30,9 @@ internal sealed class RoutingTrace
                 MoeReason.Configuration, $"--routing: '{path}' {found}; '{Tensor}', I32 [tokens, top-k], is expected, as `moe run --output` writes it.");
         }
 
-        int[] ids = new ReadOnlySpan<int>((void*)file.GetAddress(tensor), checked((int)(tensor.ByteCount / sizeof(int)))).ToArray();
+        using MoeBuffer stored = MoeBuffer.OnHost(file.GetTensor(tensor));
+        int[] ids = new int[stored.Length];
+        stored.CopyTo(ids);
         return new RoutingTrace(path, ids, (int)tensor.Shape[1]);
     }
 
