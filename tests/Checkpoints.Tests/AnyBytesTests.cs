@@ -75,7 +75,7 @@ public sealed class AnyBytesTests : IDisposable
             using var checkpoint = Checkpoint.Open(path);
             foreach (string name in checkpoint.Files[0].Tensors.Keys)
             {
-                checkpoint.TryGetView(name, out _);
+                checkpoint.TryGetTensor(name, out _);
             }
         }
         catch (MoeException)

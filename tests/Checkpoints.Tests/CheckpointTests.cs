@@ -29,9 +29,10 @@ public sealed class CheckpointTests : IDisposable
         long weights = 3L * experts * hidden * intermediate;
         long others = 2L * experts * ((2 * intermediate) + hidden + hidden + 1);
         Assert.Equal((weights / 2) + (weights / 32) + others, layer.ByteCount);
-        Assert.True(checkpoint.TryGetView("input", out MoeTensorView input));
+        Assert.True(checkpoint.TryGetTensor("input", out MoeStoredTensor? input));
         Assert.Equal(hidden, input.Columns);
-        Assert.False(checkpoint.TryGetView("output", out _));
+        Assert.False(checkpoint.TryGetTensor("output", out _));
+        Assert.Contains("'output'", Assert.Throws<MoeException>(() => checkpoint.ReadTensor("output")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -107,9 +108,9 @@ public sealed class CheckpointTests : IDisposable
         using var checkpoint = Checkpoint.Open(_folder.Path);
         CheckpointLayer layer = Assert.Single(checkpoint.MoeLayers);
         Assert.Equal(MoeWeightFormat.BFloat16, layer.Shape.WeightFormat);
-        Assert.Equal(MoeMatrixOrder.InputMajor, layer.Tensors.GateUp.Order);
-        Assert.Equal((4, 64, 192), (layer.Tensors.GateUp.Values.Planes, layer.Tensors.GateUp.Values.Rows, layer.Tensors.GateUp.Values.Columns));
-        Assert.Equal((4, 96, 64), (layer.Tensors.Down.Values.Planes, layer.Tensors.Down.Values.Rows, layer.Tensors.Down.Values.Columns));
+        Assert.Equal(MoeMatrixOrder.InputMajor, layer.Source.GateUp.Order);
+        Assert.Equal((4, 64, 192), (layer.Source.GateUp.Values.Planes, layer.Source.GateUp.Values.Rows, layer.Source.GateUp.Values.Columns));
+        Assert.Equal((4, 96, 64), (layer.Source.Down.Values.Planes, layer.Source.Down.Values.Rows, layer.Source.Down.Values.Columns));
     }
 
     [Fact]
@@ -122,26 +123,27 @@ public sealed class CheckpointTests : IDisposable
         files.Save(_folder.File("model.safetensors"));
         _folder.WriteText("config.json", LayerFiles.Config);
         using var checkpoint = Checkpoint.Open(_folder.Path);
-        Assert.False(checkpoint.MoeLayers[0].Shape.HasRouterBias);
+        Assert.False(checkpoint.MoeLayers[0].Shape.Router.HasLogitBias);
         Assert.False(checkpoint.MoeLayers[0].Shape.HasExpertBias);
     }
 
     [Theory]
-    [InlineData("router.weight")]
-    [InlineData("experts.gate_up_proj_blocks")]
-    [InlineData("experts.gate_up_proj_scales")]
-    [InlineData("experts.gate_up_proj_bias")]
-    [InlineData("experts.down_proj_blocks")]
-    [InlineData("experts.down_proj_scales")]
-    [InlineData("experts.down_proj_bias")]
-    public void A_missing_tensor_is_named(string tensor)
+    [InlineData("router.weight", "router.weight or gate.weight is missing")]
+    [InlineData("experts.gate_up_proj_blocks", "its first product is missing")]
+    [InlineData("experts.gate_up_proj_scales", "there are no scales")]
+    [InlineData("experts.gate_up_proj_bias", "gate_up_proj' is missing")]
+    [InlineData("experts.down_proj_blocks", "down_proj.weight' is missing")]
+    [InlineData("experts.down_proj_scales", "there are no scales")]
+    [InlineData("experts.down_proj_bias", "down_proj' is missing")]
+    public void A_missing_tensor_is_named(string tensor, string fault)
     {
         LayerFiles files = LayerFiles.Mxfp4(1);
         files.Remove($"{Layer}.{tensor}");
         files.Save(_folder.File("model.safetensors"));
         _folder.WriteText("config.json", LayerFiles.Config);
         string message = Assert.Throws<MoeException>(() => Checkpoint.Open(_folder.Path)).Message;
-        Assert.Contains($"{tensor} is missing", message, StringComparison.Ordinal);
+        Assert.Contains(fault, message, StringComparison.Ordinal);
+        Assert.Contains(Layer, message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -149,12 +151,11 @@ public sealed class CheckpointTests : IDisposable
     [InlineData("router.bias", SafetensorsType.BF16, new long[] { 5 })]
     [InlineData("experts.gate_up_proj_blocks", SafetensorsType.U8, new long[] { 4, 191, 2, 16 })]
     [InlineData("experts.gate_up_proj_blocks", SafetensorsType.U8, new long[] { 4, 192, 2, 15 })]
-    [InlineData("experts.gate_up_proj_blocks", SafetensorsType.U8, new long[] { 4, 192, 32 })]
-    [InlineData("experts.gate_up_proj_blocks", SafetensorsType.I8, new long[] { 4, 192, 2, 16 })]
+    [InlineData("experts.gate_up_proj_blocks", SafetensorsType.I32, new long[] { 4, 192, 2, 4 })]
     [InlineData("experts.down_proj_blocks", SafetensorsType.U8, new long[] { 3, 64, 3, 16 })]
     [InlineData("experts.down_proj_scales", SafetensorsType.U8, new long[] { 4, 64, 2 })]
     [InlineData("experts.down_proj_bias", SafetensorsType.BF16, new long[] { 4, 63 })]
-    [InlineData("experts.down_proj_bias", SafetensorsType.F16, new long[] { 4, 64 })]
+    [InlineData("experts.down_proj_bias", SafetensorsType.I32, new long[] { 4, 64 })]
     public void A_tensor_of_another_size_or_type_is_named(string tensor, SafetensorsType type, long[] shape)
     {
         LayerFiles files = LayerFiles.Mxfp4(1);
@@ -208,7 +209,7 @@ public sealed class CheckpointTests : IDisposable
         LayerFiles files = LayerFiles.Mxfp4(1);
         files.Rename(name => name.Replace("model.layers.0", "text.decoder.layers.11", StringComparison.Ordinal));
         files.Set("model.layers.3.mlp.router.weight", SafetensorsType.BF16, [4, 64]);
-        files.Set("model.layers.4.mlp.experts.0.gate_proj.weight", SafetensorsType.BF16, [4, 64]);
+        files.Set("model.layers.4.mlp.gate_proj.weight", SafetensorsType.BF16, [4, 64]);
         files.Save(_folder.File("model.safetensors"));
         _folder.WriteText("config.json", LayerFiles.Config);
         using var checkpoint = Checkpoint.Open(_folder.Path);

@@ -75,7 +75,7 @@ internal sealed class LayerFiles
         foreach (string name in names)
         {
             (SafetensorsType type, long[] shape) = _tensors[name];
-            int width = type is SafetensorsType.U8 or SafetensorsType.I8 ? 1 : 2;
+            int width = type switch { SafetensorsType.U8 or SafetensorsType.I8 => 1, SafetensorsType.I32 => 4, _ => 2 };
             writer.Add(name, type, shape, new byte[shape.Aggregate(1L, (a, b) => a * b) * width]);
         }
 

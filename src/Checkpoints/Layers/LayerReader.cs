@@ -38,6 +38,7 @@ internal sealed class LayerReader
             throw _tensors.Error($"it has experts by its tensors ('{PlainText.Of(_found.Tensors[0])}'), and the config says that layer {_found.Index} has none");
         }
 
+        int topK = _config.Whole(1, TopKKeys) ?? _config.Options.TopK ?? throw _config.Missing("num_experts_per_tok (top-k)");
         MoeActivation activation = _family.Activation(_config);
         (MoeStoredTensor weight, int experts, int hidden) = ReadRouterWeight();
         MoeLatentWeights? latent = ReadLatent(hidden, out MoeLatentExperts? latentShape);
@@ -59,7 +60,7 @@ internal sealed class LayerReader
             HiddenSize = hidden,
             IntermediateSize = products.Intermediate,
             ExpertCount = experts,
-            TopK = _config.Whole(1, TopKKeys) ?? _config.Options.TopK ?? throw _config.Missing("num_experts_per_tok (top-k)"),
+            TopK = topK,
             WeightFormat = products.Format,
             Activation = activation,
             Router = callerRoutes ? MoeRouter.SoftmaxThenTopK : router with { HasLogitBias = routerBias is not null },
@@ -72,7 +73,7 @@ internal sealed class LayerReader
             RouterWeight = callerRoutes ? null : weight,
             RouterBias = routerBias,
             SelectionBias = selectionBias,
-            TokenTable = ReadTokenTable(router, shape.TopK),
+            TokenTable = ReadTokenTable(router, topK),
             GateUp = products.GateUp,
             Down = products.Down,
             Shared = sharedWeights,
@@ -127,7 +128,7 @@ internal sealed class LayerReader
             return products.Experts == experts && products.Inputs == inputs
                 ? products
                 : throw _tensors.Error(
-                    $"its router has {experts} experts, which read {inputs} values; by the tensors of the experts these are {products.Experts} and {products.Inputs}");
+                    $"its router ({string.Join(" or ", _family.RouterWeights)}) has {experts} experts, which read {inputs} values; by the tensors of the experts these are {products.Experts} and {products.Inputs}");
         }
 
         string first = _found.Tensors.First(name => _family.Containers.Concat(_family.BareExperts).Any(part => name.StartsWith(Name(part), StringComparison.Ordinal)));

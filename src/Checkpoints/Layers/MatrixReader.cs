@@ -26,7 +26,7 @@ internal sealed class MatrixReader(CheckpointTensors tensors, LayerTensors layer
             if (layer.Find(name + names.Values) is SafetensorsTensor values)
             {
                 StoredMatrix matrix = ReadValues(name, names, values);
-                return matrix with { Bias = layer.Find(name + names.Bias) is SafetensorsTensor bias ? layer.Read(bias) : null };
+                return layer.Find(name + names.Bias) is SafetensorsTensor bias ? matrix with { Bias = layer.Read(bias), BiasName = bias.Name } : matrix;
             }
         }
 

@@ -69,7 +69,10 @@ internal sealed record Products
             return Create(source, source.Read(gate), source.Read(up), second, MoeMatrixOrder.OutputMajor, MoeRowOrder.Separate);
         }
 
-        return null;
+        (string? _, string lostGate, string _, string lone) = Array.Find(Names, names => source.Has(names.Down));
+        return lone is null
+            ? null
+            : throw source.Error($"there is '{lone}', and its first product is missing ({(lostGate.Length == 0 ? "in one matrix or as gate_proj and up_proj" : lostGate)})");
     }
 
     private static Products FromBoth(
@@ -114,6 +117,9 @@ internal sealed record Products
             throw source.Error($"the bias of '{PlainText.Of(without.Name)}' is missing");
         }
 
+        RequireBias(source, first, outputs);
+        RequireBias(source, second, downOutputs);
+        RequireBias(source, up ?? second, up is null ? downOutputs : outputs);
         return new Products
         {
             GateUp = first.GlobalScales is { Halves: 2 } ? Split(source, first, rows) : first.ToMatrix(order, rows, up),
@@ -127,6 +133,17 @@ internal sealed record Products
             HasBias = first.Bias is not null,
             Modules = [.. source.Modules(first.Name), .. up is null ? [] : source.Modules(up.Name), .. source.Modules(second.Name)],
         };
+    }
+
+    private static void RequireBias(ProductSource source, StoredMatrix matrix, int outputs)
+    {
+        bool fits = matrix.Bias is not { } bias
+            || (bias.ElementType is MoeElementType.BFloat16 or MoeElementType.Float16 or MoeElementType.Float32
+                && bias.Planes == 1 && bias.Rows == matrix.Planes && bias.Columns == outputs);
+        if (!fits)
+        {
+            throw source.Error($"'{PlainText.Of(matrix.BiasName)}' is {matrix.Bias}; BFloat16, Float16 or Float32 [1, {matrix.Planes}, {outputs}] is expected");
+        }
     }
 
     private static MoeExpertMatrix Split(ProductSource source, StoredMatrix first, MoeRowOrder rows) => rows == MoeRowOrder.GateThenUp

@@ -19,6 +19,9 @@ internal sealed record StoredMatrix
     /// <summary>[planes, outputs].</summary>
     public MoeStoredTensor? Bias { get; init; }
 
+    /// <summary>The bias's name, of the first expert; null where there is none.</summary>
+    public string? BiasName { get; init; }
+
     public int ScaleRows { get; init; } = 128;
 
     public int ScaleColumns { get; init; } = 128;
