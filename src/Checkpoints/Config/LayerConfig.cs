@@ -19,6 +19,9 @@ internal sealed class LayerConfig(ModelConfig model, CheckpointOptions options, 
     /// <summary>Whether the layer has a tensor of that name, which follows the layer's own.</summary>
     public bool Has(string tensor) => has(tensor);
 
+    /// <summary>Whether anything is stated under a name.</summary>
+    public bool States(string key) => model.Find(layer, key).Any();
+
     /// <summary>A whole number; null where none of the names is stated.</summary>
     /// <exception cref="MoeException">What is stated is none, or two places differ.</exception>
     public int? Whole(int least, params string[] names) => Agreed(value => value.Whole(least), names);

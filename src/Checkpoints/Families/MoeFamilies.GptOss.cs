@@ -28,9 +28,8 @@ internal static partial class MoeFamilies
     {
         MoeActivation own = MoeActivation.SwiGluOai();
         float? limit = config.Factor("swiglu_limit") ?? config.Options.SwiGluLimit;
-        bool isGptOss = config.Text("model_type") is not null;
-        return MoeActivation.SwiGluOai(
+                return MoeActivation.SwiGluOai(
             config.Factor("swiglu_alpha") ?? config.Options.SwiGluAlpha ?? own.Alpha,
-            limit ?? (isGptOss ? own.Limit : throw config.Missing("swiglu_limit")));
+            limit ?? (config.States("model_type") ? own.Limit : throw config.Missing("swiglu_limit")));
     }
 }

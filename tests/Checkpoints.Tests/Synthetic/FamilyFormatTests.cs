@@ -67,8 +67,8 @@ public sealed class FamilyFormatTests : IDisposable
     {
         MoeLayerShape shape = layer.Shape;
         int inputs = shape.ExpertHiddenSize;
-        float[] first = Read(new MoeExpertReader(layer.Source.GateUp, shape.WeightFormat, shape.GateUpSize, inputs), expert);
-        float[] down = Read(new MoeExpertReader(layer.Source.Down, shape.WeightFormat, inputs, shape.IntermediateSize), expert);
+        float[] first = layer.GateUp().Singles(expert);
+        float[] down = layer.Down().Singles(expert);
         Assert.Equal(expected[2], down);
         int step = shape.Activation.IsGated ? 2 : 1;
         for (int row = 0; row < shape.IntermediateSize; row++)
@@ -79,16 +79,5 @@ public sealed class FamilyFormatTests : IDisposable
                 Assert.Equal(expected[0].AsSpan(row * inputs, inputs), first.AsSpan(row * step * inputs, inputs));
             }
         }
-    }
-
-    private static unsafe float[] Read(MoeExpertReader reader, int expert)
-    {
-        float[] values = new float[reader.Outputs * reader.Inputs];
-        fixed (float* target = values)
-        {
-            reader.ReadSingles(expert, (nint)target);
-        }
-
-        return values;
     }
 }
