@@ -53,10 +53,10 @@ public sealed class ForwardTests
         Check(Small, weights, tokens);
     }
 
-    public static TheoryData<MoeRouterScoring, bool, bool, bool> Options()
+    public static TheoryData<string, bool, bool, bool> Options()
     {
-        var data = new TheoryData<MoeRouterScoring, bool, bool, bool>();
-        foreach (MoeRouterScoring scoring in Enum.GetValues<MoeRouterScoring>())
+        var data = new TheoryData<string, bool, bool, bool>();
+        foreach (string scoring in RouterPresets.Names)
         {
             data.Add(scoring, true, false, true);
             data.Add(scoring, false, true, false);
@@ -67,13 +67,12 @@ public sealed class ForwardTests
 
     [Theory]
     [MemberData(nameof(Options))]
-    public void Every_scoring_with_and_without_biases(MoeRouterScoring scoring, bool routerBias, bool expertBias, bool isSilu)
+    public void Every_scoring_with_and_without_biases(string preset, bool routerBias, bool expertBias, bool isSilu)
     {
         Bf16Host.RequireDevice();
         MoeLayerShape shape = Small with
         {
-            RouterScoring = scoring,
-            HasRouterBias = routerBias,
+            Router = RouterPresets.Of(preset) with { HasLogitBias = routerBias },
             HasExpertBias = expertBias,
             Activation = isSilu ? MoeActivation.SiluGated : MoeActivation.SwiGluOai(1.3f, 2f),
         };

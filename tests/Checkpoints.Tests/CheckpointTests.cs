@@ -107,9 +107,9 @@ public sealed class CheckpointTests : IDisposable
         using var checkpoint = Checkpoint.Open(_folder.Path);
         CheckpointLayer layer = Assert.Single(checkpoint.MoeLayers);
         Assert.Equal(MoeWeightFormat.BFloat16, layer.Shape.WeightFormat);
-        Assert.Equal(MoeMatrixOrder.InputMajor, layer.Tensors.GateUp.Order);
-        Assert.Equal((4, 64, 192), (layer.Tensors.GateUp.Values.Planes, layer.Tensors.GateUp.Values.Rows, layer.Tensors.GateUp.Values.Columns));
-        Assert.Equal((4, 96, 64), (layer.Tensors.Down.Values.Planes, layer.Tensors.Down.Values.Rows, layer.Tensors.Down.Values.Columns));
+        Assert.Equal(MoeMatrixOrder.InputMajor, layer.Source.GateUp.Order);
+        Assert.Equal((4, 64, 192), (layer.Source.GateUp.Values.Planes, layer.Source.GateUp.Values.Rows, layer.Source.GateUp.Values.Columns));
+        Assert.Equal((4, 96, 64), (layer.Source.Down.Values.Planes, layer.Source.Down.Values.Rows, layer.Source.Down.Values.Columns));
     }
 
     [Fact]
@@ -122,7 +122,7 @@ public sealed class CheckpointTests : IDisposable
         files.Save(_folder.File("model.safetensors"));
         _folder.WriteText("config.json", LayerFiles.Config);
         using var checkpoint = Checkpoint.Open(_folder.Path);
-        Assert.False(checkpoint.MoeLayers[0].Shape.HasRouterBias);
+        Assert.False(checkpoint.MoeLayers[0].Shape.Router.HasLogitBias);
         Assert.False(checkpoint.MoeLayers[0].Shape.HasExpertBias);
     }
 

@@ -43,7 +43,7 @@ public sealed class FuzzTests : IDisposable
                 using var checkpoint = Checkpoint.Open(path);
                 foreach (CheckpointLayer layer in checkpoint.MoeLayers)
                 {
-                    _ = layer.Tensors.GateUp.Values.Rows;
+                    _ = layer.Source.GateUp.Values.Rows;
                 }
             },
             _output);

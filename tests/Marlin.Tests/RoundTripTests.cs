@@ -32,7 +32,7 @@ public sealed unsafe class RoundTripTests
         AssertSame(packed.Down, weights.Tensors.Down, shape.ExpertCount);
     }
 
-    private static void AssertSame(Mxfp4Matrix packed, MoeExpertMatrix source, int experts)
+    private static void AssertSame(Mxfp4Matrix packed, RandomMatrix source, int experts)
     {
         byte[] groups = new byte[Mxfp4Layout.ExpertBytes(packed.Rows, packed.Depth)];
         float[] factors = new float[packed.Rows];

@@ -24,17 +24,16 @@ public sealed class ForwardTests
     }
 
     [Theory]
-    [InlineData(MoeRouterScoring.TopKThenSoftmax, true, false, true, 8)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopKRenormalized, false, true, false, 1)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopK, false, false, true, 5)]
-    public void Options_of_the_layer(MoeRouterScoring scoring, bool routerBias, bool expertBias, bool isSilu, int topK)
+    [InlineData(nameof(MoeRouter.TopKThenSoftmax), true, false, true, 8)]
+    [InlineData(nameof(MoeRouter.SoftmaxThenTopKRenormalized), false, true, false, 1)]
+    [InlineData(nameof(MoeRouter.SoftmaxThenTopK), false, false, true, 5)]
+    public void Options_of_the_layer(string preset, bool routerBias, bool expertBias, bool isSilu, int topK)
     {
         Sm100Host.RequireDevice();
         MoeLayerShape shape = Small with
         {
             TopK = topK,
-            RouterScoring = scoring,
-            HasRouterBias = routerBias,
+            Router = RouterPresets.Of(preset) with { HasLogitBias = routerBias },
             HasExpertBias = expertBias,
             Activation = isSilu ? MoeActivation.SiluGated : MoeActivation.SwiGluOai(1.3f, 2f),
         };
