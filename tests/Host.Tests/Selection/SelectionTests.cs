@@ -206,6 +206,20 @@ public sealed class SelectionTests : IDisposable
 
     private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, plugins, loader: null);
 
+    [Fact]
+    public void A_host_without_a_backend_says_at_start_what_to_add()
+    {
+        using var drop = new DropFolder();
+
+        using (MoeHost.Create(drop.Options, _log))
+        {
+            (_, int id, string text) = Assert.Single(_log.Lines, line => line.Level == LogLevel.Error);
+            Assert.Equal(16, id);
+            Assert.Contains(drop.Plugins, text, StringComparison.Ordinal);
+            Assert.Contains("Moe.Plugins.Backends.Cpu", text, StringComparison.Ordinal);
+        }
+    }
+
     private sealed class NoLoader : IPluginLoader
     {
         public ILoadedPlugin Load(string mainAssembly) => throw new NotSupportedException();
