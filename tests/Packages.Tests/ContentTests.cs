@@ -15,7 +15,7 @@ public sealed class ContentTests(PackedPackages packages)
 
     private static readonly string[] Backends = ["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
 
-    private static readonly string[] Others = ["Moe.Plugins", "Moe.Plugins.Cli", "Moe.Plugins.Templates", .. Backends.Select(PackageOf)];
+    private static readonly string[] Others = ["Moe.Plugins", "Moe.Plugins.Cli", "Moe.Plugins.CpuKernels", "Moe.Plugins.Templates", .. Backends.Select(PackageOf)];
 
     public static TheoryData<string> LibraryIds => [.. Libraries];
 
