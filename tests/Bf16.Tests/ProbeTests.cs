@@ -57,7 +57,7 @@ public sealed class ProbeTests
     [Fact]
     public async Task A_context_that_is_no_address_is_refused_and_named()
     {
-        var options = new MoeOptions { Backend = Bf16Host.Id, Probe = MoeProbeMode.InProcess };
+        var options = new MoeOptions { Backend = Bf16Host.Id, Trial = MoeTrialMode.InProcess };
         options.Plugins[Bf16Host.Id] = new Dictionary<string, string> { ["Context"] = "0x7f00" };
         await using MoeHost host = MoeHost.Create(options);
 

@@ -62,7 +62,7 @@ public sealed class PluginsTests : IDisposable
         using var output = new StringWriter();
         using var error = new StringWriter();
         using var console = new CommandConsole(output, error);
-        await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Probe = MoeProbeMode.InProcess });
+        await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Trial = MoeTrialMode.InProcess });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), asJson: true, stop.Token);
         await File.WriteAllTextAsync(Path.Combine(target, "new.txt"), "new", stop.Token);

@@ -120,12 +120,12 @@ public sealed class FuzzTests : IDisposable
     [Fact]
     public void Options()
     {
-        string[] names = ["Backend", "Order", "Layers", "Fallback", "PluginFolders", "Device", "StagingFolder", "Trust", "LockFile", "TrustKeys", "Probe", "ActivationTimeout", "Plugins"];
+        string[] names = ["Backend", "Order", "Layers", "Fallback", "PluginFolders", "Device", "StagingFolder", "Trust", "LockFile", "TrustKeys", "Trial", "ActivationTimeout", "Plugins"];
         Fuzzer.Run(
             Texts(
                 "Moe:Backend=auto\nMoe:Order:0=Bf16\nMoe:Order:1=Cpu\nMoe:Layers:model.*=Cpu\nMoe:Fallback=Warn\nMoe:Device=cuda:0",
                 "Moe:Plugins:Cpu:Threads=8\nMoe:Plugins:Cpu:a:b=1\nMoe:PluginFolders=a,b\nMoe:ActivationTimeout=00:00:10",
-                "Moe:Trust=Signed\nMoe:TrustKeys:0=key.pem\nMoe:LockFile=lock.json\nMoe:Probe=Child\nMoe:StagingFolder=/tmp/x"),
+                "Moe:Trust=Signed\nMoe:TrustKeys:0=key.pem\nMoe:LockFile=lock.json\nMoe:Trial=Child\nMoe:StagingFolder=/tmp/x"),
             Texts([.. names, "Moe:", ":", "::", "=", "\n", "*", "?", ",", "-1", "99.99:99:99", "cuda:-1", "cuda:99999999999", "\u0000"]),
             input =>
             {

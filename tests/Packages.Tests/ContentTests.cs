@@ -10,7 +10,7 @@ public sealed class ContentTests(PackedPackages packages)
     private static readonly string[] Libraries =
     [
         "Moe.Plugins.Abstractions", "Moe.Plugins.Checkpoints", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit", "Moe.Plugins.Cuda",
-        "Moe.Plugins.Host", "Moe.Plugins.Kernels",
+        "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
     ];
 
     private static readonly string[] Backends = ["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
@@ -80,8 +80,8 @@ public sealed class ContentTests(PackedPackages packages)
     }
 
     [Fact]
-    public void One_package_brings_the_host_the_checkpoints_and_a_backend() => Assert.Equal(
-        ["Moe.Plugins.Backends.Cpu", "Moe.Plugins.Checkpoints", "Moe.Plugins.Host"],
+    public void One_package_brings_the_host_with_loading_the_checkpoints_and_a_backend() => Assert.Equal(
+        ["Moe.Plugins.Backends.Cpu", "Moe.Plugins.Checkpoints", "Moe.Plugins.Loading"],
         Metadata(packages.PackageFile("Moe.Plugins")).Descendants().Where(element => element.Name.LocalName == "dependency").Select(element => element.Attribute("id")!.Value));
 
     [Fact]

@@ -76,7 +76,8 @@ public sealed class ProgramTests(PackedPackages packages)
             await OtherProgram.DotnetAsync(folder, Token, "new", "console", "-o", "program", "--no-restore");
             string program = Path.Combine(folder, "program");
             await WriteAsync(Path.Combine(program, "Program.cs"), """
-                await using var host = Moe.Plugins.MoeHost.Create(new() { StagingFolder = args[0] });
+                using Moe.Plugins;
+                await using var host = MoeHost.Create(new MoeOptions { StagingFolder = args[0] });
                 foreach (var plugin in host.Plugins) Console.WriteLine($"{plugin.Id}: {plugin.State}, {string.Join(", ", plugin.Steps.Select(step => step.Step))}.");
                 Console.WriteLine(Devices.Describe());
                 """);
@@ -87,7 +88,7 @@ public sealed class ProgramTests(PackedPackages packages)
             string output = await OtherProgram.DotnetAsync(folder, Token, Path.Combine(program, "published", "program.dll"), Path.Combine(folder, "staging"));
 
             // The program that new plugins are tried in is beside it too.
-            Assert.All(["Bf16", "Contoso.Fp4", "Cpu"], id => Assert.Matches($"(?m)^{id}: Activated, .*Try, ", output));
+            Assert.All(["Bf16", "Contoso.Fp4", "Cpu"], id => Assert.Matches($"(?m)^{id}: Activated, .*Trial, ", output));
             Assert.Contains("CUDA", output, StringComparison.Ordinal);
             string[] placed = [.. Directory.GetDirectories(folder, "plugins", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(folder, path))];
             Assert.Equal([Path.Combine("program", "published", "plugins")], placed.Where(path => path.Contains("published", StringComparison.Ordinal)));

@@ -17,7 +17,7 @@ public sealed class KernelCompiler
     }
 
     /// <summary>
-    /// The user's own folder: <c>moe-plugins/kernels</c> in <c>XDG_CACHE_HOME</c> or <c>~/.cache</c>, on Windows in the local
+    /// The user's own folder: <c>moe/kernels</c> in <c>XDG_CACHE_HOME</c> or <c>~/.cache</c>, on Windows in the local
     /// application data.
     /// </summary>
     public static string DefaultCacheFolder
@@ -32,7 +32,7 @@ public sealed class KernelCompiler
                 root = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
             }
 
-            return Path.Combine(root, "moe-plugins", "kernels");
+            return Path.Combine(root, "moe", "kernels");
         }
     }
 

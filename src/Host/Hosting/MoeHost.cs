@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -16,7 +15,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private readonly MoeOptions _options;
     private readonly ILogger _logger;
     private readonly PluginSet _plugins;
-    private readonly PluginReloader? _reloader;
+    private readonly PluginReloader _reloader;
     private readonly PluginUnloader _unloader;
     private readonly BackendSelector _selector;
     private readonly DeviceLosses _lost = new();
@@ -25,16 +24,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     private readonly LiveLayers _layers;
     private bool _isDisposed;
 
-    private MoeHost(MoeOptions options, ILoggerFactory loggers, IEnumerable<CompiledInPlugin> compiledIn, IPluginLoader? loader)
+    private MoeHost(MoeOptions options, ILoggerFactory loggers, IReadOnlyList<IPluginSource> sources)
     {
         _options = options;
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
-        IReadOnlyList<string> folders = loader is null ? [] : PluginFinder.ResolveFolders(options.PluginFolders);
-        PluginPipeline? pipeline = loader is null ? null : new PluginPipeline(options, folders, loader);
-        var activator = new PluginActivator(options, pipeline?.Verdicts, loggers);
-        _plugins = new PluginSet(PluginCatalog.Load(folders, compiledIn, pipeline, activator));
+        IReadOnlyList<string> folders = [.. sources.SelectMany(static source => source.Folders)];
+        var activator = new PluginActivator(options, loggers);
+        _plugins = new PluginSet(PluginCatalog.Load(sources, activator));
         _unloader = new PluginUnloader(options, _logger);
-        _reloader = pipeline is null ? null : new PluginReloader(_plugins, folders, pipeline, activator, _unloader);
+        _reloader = new PluginReloader(_plugins, sources, activator, _unloader);
         _selector = new BackendSelector(options, folders, _lost);
         _layers = new LiveLayers(_lost, _logger);
         StartLog.Write(_logger, options, _plugins.Current, folders);
@@ -48,15 +46,6 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 
     /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
     public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
-
-    /// <summary>Makes a host without dependency injection: finds, loads and activates every plugin.</summary>
-    /// <param name="options">Where to look and what to prefer.</param>
-    /// <param name="loggerFactory">Where messages go; null for nowhere.</param>
-    /// <exception cref="MoeException">An option is wrong.</exception>
-    [RequiresUnreferencedCode(McMasterPluginLoader.Reason)]
-    [RequiresDynamicCode(McMasterPluginLoader.Reason)]
-    public static MoeHost Create(MoeOptions options, ILoggerFactory? loggerFactory = null) =>
-        Create(options, loggerFactory, [], new McMasterPluginLoader());
 
     /// <summary>
     /// Says which backend would run a layer, and what speaks against each other one. A plugin's fault is part of the answer.
@@ -184,17 +173,13 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
     /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    internal static MoeHost Create(
-        MoeOptions options,
-        ILoggerFactory? loggers,
-        IEnumerable<CompiledInPlugin> compiledIn,
-        IPluginLoader? loader)
+    internal static MoeHost Create(MoeOptions options, ILoggerFactory? loggers, IEnumerable<Func<MoeOptions, IPluginSource>> sources)
     {
         ArgumentNullException.ThrowIfNull(options);
         ValidateOptionsResult valid = new MoeOptionsValidator().Validate(name: null, options);
         return valid.Failed
             ? throw new MoeException(MoeReason.Configuration, string.Join(' ', valid.Failures))
-            : new MoeHost(options, loggers ?? NullLoggerFactory.Instance, compiledIn, loader);
+            : new MoeHost(options, loggers ?? NullLoggerFactory.Instance, [.. sources.Select(source => source(options))]);
     }
 
     private static MoeLayer Make(
@@ -236,8 +221,6 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
 
     private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct)
     {
-        PluginReloader reloader = _reloader
-            ?? throw new MoeException(MoeReason.Configuration, "This host loads no plugins: every backend is part of the program.");
         await _reloading.WaitAsync(ct).ConfigureAwait(false);
         try
         {
@@ -246,7 +229,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
             }
 
-            return await Task.Run(() => reload(reloader), CancellationToken.None).ConfigureAwait(false);
+            return await Task.Run(() => reload(_reloader), CancellationToken.None).ConfigureAwait(false);
         }
         finally
         {

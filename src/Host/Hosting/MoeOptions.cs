@@ -54,7 +54,7 @@ public sealed class MoeOptions
     public IList<string> TrustKeys { get; set; } = [];
 
     /// <summary>Where plugins whose content was not run here before are tried first.</summary>
-    public MoeProbeMode Probe { get; set; }
+    public MoeTrialMode Trial { get; set; }
 
     /// <summary>How long a plugin may take to make its backend, and to answer a probe.</summary>
     public TimeSpan ActivationTimeout { get; set; } = TimeSpan.FromSeconds(10);

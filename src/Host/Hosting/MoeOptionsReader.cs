@@ -25,7 +25,7 @@ internal static class MoeOptionsReader
         [nameof(MoeOptions.Trust)] = static (section, options) => options.Trust = Name<MoeTrust>(section),
         [nameof(MoeOptions.LockFile)] = static (section, options) => options.LockFile = section.Value,
         [nameof(MoeOptions.TrustKeys)] = static (section, options) => options.TrustKeys = Values(section),
-        [nameof(MoeOptions.Probe)] = static (section, options) => options.Probe = Name<MoeProbeMode>(section),
+        [nameof(MoeOptions.Trial)] = static (section, options) => options.Trial = Name<MoeTrialMode>(section),
         [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout =
             TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan timeout)
                 ? timeout

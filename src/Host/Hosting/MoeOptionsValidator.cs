@@ -53,9 +53,9 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return $"{Section}:{nameof(options.TrustKeys)} or {Section}:{nameof(options.LockFile)} has an entry that is no path; files are expected.";
         }
 
-        if (!Enum.IsDefined(options.Probe))
+        if (!Enum.IsDefined(options.Trial))
         {
-            yield return $"{Section}:{nameof(options.Probe)} is {(int)options.Probe}; {string.Join(", ", Enum.GetNames<MoeProbeMode>())} is expected.";
+            yield return $"{Section}:{nameof(options.Trial)} is {(int)options.Trial}; {string.Join(", ", Enum.GetNames<MoeTrialMode>())} is expected.";
         }
 
         if (!options.PluginFolders.All(IsPath))

@@ -14,8 +14,9 @@ public sealed class ArchitectureTests
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Abstractions"] = [],
-        ["Host"] = ["Abstractions", "Probe"],
-        ["Probe"] = [],
+        ["Host"] = ["Abstractions"],
+        ["Loading"] = ["Host", "Trial"],
+        ["Trial"] = [],
         ["Checkpoints"] = ["Abstractions"],
         ["Conformance"] = ["Abstractions"],
         ["Conformance.Xunit"] = ["Conformance"],
@@ -23,7 +24,7 @@ public sealed class ArchitectureTests
         ["Kernels"] = ["Abstractions", "Cuda"],
         ["CpuKernels"] = ["Abstractions"],
         ["GptOss"] = ["Abstractions", "Checkpoints", "CpuKernels", "Host"],
-        ["Cli"] = ["Abstractions", "Host", "Checkpoints", "Conformance", "GptOss"],
+        ["Cli"] = ["Abstractions", "Loading", "Checkpoints", "Conformance", "GptOss"],
     };
 
     [Fact]

@@ -78,7 +78,7 @@ public sealed class LostDeviceTests : IDisposable
         new(view.Address, device, view.ElementType, view.Rows, view.Columns, view.RowStride);
 
     private MoeHost Host() => MoeHost.Create(
-        new MoeOptions(), NullLoggerFactory.Instance, [new CompiledInPlugin("Gpu", "1.0.0", MoeContract.Version, () => new TwoDevices(this))], loader: null);
+        new MoeOptions(), NullLoggerFactory.Instance, [_ => new CompiledInPlugins([new CompiledInPlugin("Gpu", "1.0.0", MoeContract.Version, () => new TwoDevices(this))])]);
 
     /// <summary>A backend with two devices, in host memory; more than one token ends the context of the device.</summary>
     private sealed class TwoDevices(LostDeviceTests test) : IMoePlugin, IMoeBackend

@@ -42,7 +42,7 @@ public sealed class OptionsTests
     [InlineData("""{ "Moe": { "Bakend": "Cpu" } }""", "Moe:Bakend is no option. Did you mean 'Backend'?")]
     [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn, Forbid is expected.")]
     [InlineData("""{ "Moe": { "Trust": "Nobody" } }""", "Moe:Trust is 'Nobody'; Any, Pinned, Signed is expected.")]
-    [InlineData("""{ "Moe": { "Probe": "Never" } }""", "Moe:Probe is 'Never'; Child, InProcess is expected.")]
+    [InlineData("""{ "Moe": { "Trial": "Never" } }""", "Moe:Trial is 'Never'; Child, InProcess is expected.")]
     [InlineData("""{ "Moe": { "ActivationTimeout": "soon" } }""", "Moe:ActivationTimeout is 'soon'; a time such as 00:00:10 is expected.")]
     public void What_cannot_be_read_is_named(string json, string message)
     {
@@ -55,7 +55,7 @@ public sealed class OptionsTests
     public void Wrong_values_are_all_named_when_the_program_starts()
     {
         using ServiceProvider provider = new ServiceCollection()
-            .AddMoePlugins(options =>
+            .AddMoeBackend<FakeBackend>(options =>
             {
                 options.Device = "gpu";
                 options.Backend = " ";
@@ -65,28 +65,6 @@ public sealed class OptionsTests
         OptionsValidationException error = Assert.Throws<OptionsValidationException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
         Assert.Equal(3, error.Failures.Count());
         Assert.Contains("Moe:Device is 'gpu'; cpu, cuda:N or N is expected.", error.Failures);
-    }
-
-    [Fact]
-    public async Task A_container_makes_one_host_from_configuration_and_disposes_it()
-    {
-        using var drop = new DropFolder().With("Good");
-        IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
-        {
-            ["Moe:PluginFolders:0"] = drop.Plugins,
-            ["Moe:StagingFolder"] = drop.Staging,
-            ["Moe:Backend"] = "Good",
-        }).Build();
-        MoeHost host;
-        await using (ServiceProvider provider = new ServiceCollection().AddMoePlugins(configuration).AddBackend<FakeBackend>("Fake").Services.BuildServiceProvider())
-        {
-            host = provider.GetRequiredService<MoeHost>();
-            Assert.Same(host, provider.GetRequiredService<MoeHost>());
-            Assert.Equal(["Fake", "Good"], host.Plugins.Select(p => p.Id));
-            Assert.Equal("Good", host.Explain(TinyLayer.Request).Selected!.Id);
-        }
-
-        Assert.Throws<ObjectDisposedException>(() => host.Explain(TinyLayer.Request));
     }
 
     [Fact]

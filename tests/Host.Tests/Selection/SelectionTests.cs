@@ -49,17 +49,14 @@ public sealed class SelectionTests : IDisposable
     [Fact]
     public async Task An_unknown_name_asks_whether_another_was_meant()
     {
-        using var drop = new DropFolder();
-        MoeOptions options = drop.Options;
-        options.Backend = "Mxfp4.Marlni";
-        options.Order = ["Cpuu"];
+        var options = new MoeOptions { Backend = "Mxfp4.Marlni", Order = ["Cpuu"] };
         options.Layers["*"] = "marlin";
         await using MoeHost host = MoeHost.Create(
-            options, _log, [FakeBackend.Scoring("Mxfp4.Marlin", 5), FakeBackend.Scoring("Cpu", 1)], new NoLoader());
+            options, _log, [_ => new CompiledInPlugins([FakeBackend.Scoring("Mxfp4.Marlin", 5), FakeBackend.Scoring("Cpu", 1)]), _ => new EmptyFolder()]);
 
         string sentence = host.Explain(TinyLayer.Request with { Backend = "Mxfp4.Marlni" }).Sentence;
         Assert.Equal(
-            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Mxfp4.Marlin, Cpu. Looked in: {drop.Plugins}.",
+            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Mxfp4.Marlin, Cpu. Looked in: {EmptyFolder.Path}.",
             sentence);
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Backend names the backend 'Mxfp4.Marlni'", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
@@ -202,26 +199,34 @@ public sealed class SelectionTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => host.Explain(TinyLayer.Request));
     }
 
-    public void Dispose() => _log.Dispose();
-
-    private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, plugins, loader: null);
-
     [Fact]
     public void A_host_without_a_backend_says_at_start_what_to_add()
     {
-        using var drop = new DropFolder();
-
-        using (MoeHost.Create(drop.Options, _log))
+        using (MoeHost.Create(new MoeOptions(), _log, [_ => new EmptyFolder()]))
         {
             (_, int id, string text) = Assert.Single(_log.Lines, line => line.Level == LogLevel.Error);
             Assert.Equal(16, id);
-            Assert.Contains(drop.Plugins, text, StringComparison.Ordinal);
+            Assert.Contains(EmptyFolder.Path, text, StringComparison.Ordinal);
             Assert.Contains("Moe.Plugins.Backends.Cpu", text, StringComparison.Ordinal);
         }
     }
 
-    private sealed class NoLoader : IPluginLoader
+    public void Dispose() => _log.Dispose();
+
+    private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, [_ => new CompiledInPlugins(plugins)]);
+
+    private sealed class EmptyFolder : IPluginSource
     {
-        public ILoadedPlugin Load(string mainAssembly) => throw new NotSupportedException();
+        public const string Path = "/opt/plugins";
+
+        public IReadOnlyList<string> Folders => [Path];
+
+        public IReadOnlyList<PluginRecord> Load(IReadOnlyList<PluginRecord> before) => [];
+
+        public PluginFile? Find(string name) => null;
+
+        public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) => [];
+
+        public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current) => null;
     }
 }
