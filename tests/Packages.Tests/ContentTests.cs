@@ -10,7 +10,7 @@ public sealed class ContentTests(PackedPackages packages)
     private static readonly string[] Libraries =
     [
         "Moe.Plugins.Abstractions", "Moe.Plugins.Checkpoints", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit", "Moe.Plugins.Cuda",
-        "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
+        "Moe.Plugins.GptOss", "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
     ];
 
     private static readonly string[] Backends = ["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];

@@ -79,8 +79,8 @@ public sealed class PluginLoadingTests
             .With("Good")
             .WithFile("Text", "Text.dll", "This is a letter."u8.ToArray())
             .WithFile("Empty", "Empty.dll", [])
-            .WithFile("Elf", "Elf.dll", [0x7F, .. "ELF and nothing of Windows' in it"u8]);
-        Directory.CreateDirectory(Path.Combine(drop.Plugins, "Nothing"));
+            .WithFile("Elf", "Elf.dll", [0x7F, .. "ELF and nothing of Windows' in it"u8])
+            .WithFile("Nothing", "read.me", []);
         await using MoeHost host = drop.Load();
 
         foreach (string name in (string[])["Text", "Empty", "Elf"])
