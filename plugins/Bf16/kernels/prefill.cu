@@ -2,7 +2,7 @@
 //
 // A tile is 192 weight rows (2880 = 15 × 192) by up to 256 tokens of one expert: the weights are the rows of the warpgroup's matrix
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
-// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by TMA
+// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by TMA,
 // weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
 // launch before, so the first stages' weights are fetched before waiting for it. The second product waits for no launch but for the experts that it
 // comes to (TileBefore in tile_scheduler.cuh). Thread blocks stay; after its first tile a block draws the next one's number (TileNumbers in tile_scheduler.cuh).
