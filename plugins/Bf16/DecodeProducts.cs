@@ -4,7 +4,7 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for few tokens an expert: <c>decode.cu</c>.</summary>
+/// <summary>The products for few tokens per expert: <c>decode.cu</c>.</summary>
 internal sealed class DecodeProducts : IExpertProducts
 {
     private readonly KernelLibrary _library;

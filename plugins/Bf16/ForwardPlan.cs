@@ -9,7 +9,7 @@ internal static class ForwardPlan
     /// </summary>
     private const int ManyPairsPerExpert = 8;
 
-    /// <summary>Whether the kernels for many tokens an expert run.</summary>
+    /// <summary>Whether the kernels for many tokens per expert run.</summary>
     public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsPerExpert * shape.ExpertCount;
 
     /// <summary>Which of <see cref="DecodeVariant.For"/> runs.</summary>

@@ -4,7 +4,7 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for many tokens an expert on devices without wgmma: <c>prefill_mma.cu</c>.</summary>
+/// <summary>The products for many tokens per expert on devices without wgmma: <c>prefill_mma.cu</c>.</summary>
 internal sealed class MmaProducts : IExpertProducts
 {
     private const int SharedBytes = 65536;

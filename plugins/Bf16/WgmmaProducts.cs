@@ -4,7 +4,7 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for many tokens an expert on sm_90a: <c>prefill.cu</c>.</summary>
+/// <summary>The products for many tokens per expert on sm_90a: <c>prefill.cu</c>.</summary>
 internal sealed class WgmmaProducts : IExpertProducts
 {
     /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>

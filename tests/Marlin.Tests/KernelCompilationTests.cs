@@ -10,7 +10,7 @@ public sealed class KernelCompilationTests
     [InlineData("sm_120a", "moe_mxfp4_mma_product2")]
     public void Every_kernel_compiles_without_a_spill(string architecture, string kernel)
     {
-        var catalog = Assert.IsType<IMoeKernelCatalog>(MarlinHost.Shared.FindBackend(MarlinHost.Id), exactMatch: false);
+        var catalog = Assert.IsType<IMoeKernelCatalog>(Marlin.Host.Backend, exactMatch: false);
         IReadOnlyList<MoeKernelReport> reports = [];
         try
         {

@@ -13,7 +13,7 @@ public sealed unsafe class RoundTripTests
     [InlineData(96, 160, 40)]
     public void Repacked_weights_unpack_to_the_checkpoints_bits(int hidden, int intermediate, int scaleOffset)
     {
-        MarlinHost.RequireDevice();
+        Marlin.Host.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 3, TopK = 2 };
         using var weights = new RandomLayer(shape, seed: 4);
         foreach (MoeTensorView scales in new[] { weights.Tensors.GateUp.Scales, weights.Tensors.Down.Scales })
@@ -32,7 +32,7 @@ public sealed unsafe class RoundTripTests
         AssertSame(packed.Down, weights.Tensors.Down, shape.ExpertCount);
     }
 
-    private static void AssertSame(Mxfp4Matrix packed, MoeExpertMatrix source, int experts)
+    private static void AssertSame(Mxfp4Matrix packed, RandomMatrix source, int experts)
     {
         byte[] groups = new byte[Mxfp4Layout.ExpertBytes(packed.Rows, packed.Depth)];
         float[] factors = new float[packed.Rows];

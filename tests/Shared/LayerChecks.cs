@@ -81,9 +81,9 @@ internal static class LayerChecks
     }
 
     /// <summary>Makes the router choose one expert before all others, for every token.</summary>
-    public static unsafe void SendEveryTokenTo(int expert, MoeWeightSource source, int experts)
+    public static unsafe void SendEveryTokenTo(int expert, RandomLayer layer, int experts)
     {
-        new Span<ushort>((void*)source.RouterBias.Address, experts).Clear();
-        ((ushort*)source.RouterBias.Address)[expert] = 0x4480; // 1024
+        new Span<ushort>((void*)layer.Tensors.RouterBias.Address, experts).Clear();
+        ((ushort*)layer.Tensors.RouterBias.Address)[expert] = 0x4480; // 1024
     }
 }

@@ -11,7 +11,7 @@ public sealed class KernelCompilationTests
     [InlineData("sm_120a", "moe_mxfp4_mma_product2")]
     public void Every_kernel_compiles_without_a_spill(string architecture, string kernel)
     {
-        var catalog = Assert.IsType<IMoeKernelCatalog>(Sm100Host.Shared.FindBackend(Sm100Host.Id), exactMatch: false);
+        var catalog = Assert.IsType<IMoeKernelCatalog>(Sm100.Host.Backend, exactMatch: false);
         IReadOnlyList<MoeKernelReport> reports = [];
         try
         {

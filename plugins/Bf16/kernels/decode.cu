@@ -1,4 +1,4 @@
-// Both products of a BF16 mixture-of-experts layer for few tokens an expert, where reading the weights once is all the time there is.
+// Both products of a BF16 mixture-of-experts layer for few tokens per expert, where reading the weights once is all the time there is.
 //
 // A thread block takes tiles of kRows weight rows of one expert and streams them through shared memory, kDepth values of the inner
 // dimension a stage, together with the same slice of the expert's tokens (at most kTokens). Some warps do nothing but start copies, as far

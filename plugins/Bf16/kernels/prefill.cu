@@ -1,13 +1,13 @@
-// Both products of a BF16 mixture-of-experts layer for many tokens an expert, on sm_90a.
+// Both products of a BF16 mixture-of-experts layer for many tokens per expert, on sm_90a.
 //
 // A tile is 192 weight rows (2880 = 15 × 192) by up to 256 tokens of one expert: the weights are the rows of the warpgroup's matrix
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
-// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
-// engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
+// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by TMA,
+// weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
 // launch before, so the first stages' weights are fetched before waiting for it. The second product waits for no launch but for the experts that it
 // comes to (TileBefore in tile_scheduler.cuh). Thread blocks stay; after its first tile a block draws the next one's number (TileNumbers in tile_scheduler.cuh).
 //
-// Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
+// Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block per multiprocessor.
 #include "epilogue/store_tile.cuh"
 #include "ptx/mbarrier.cuh"
 #include "ptx/tma.cuh"
@@ -21,7 +21,7 @@ constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kSt
 constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
 constexpr int kTokenBox = 32;    // tokens that one copy brings
-constexpr int kOutBytes = 8192;  // a warpgroup's results on their way out
+constexpr int kOutBytes = 8192;  // a warpgroup's results in the epilogue
 constexpr int kOutBase = kStages * kStageBytes, kOffsetsBase = kOutBase + kGroups * kOutBytes;
 constexpr int kPairsBase = kOffsetsBase + kScheduleBytes, kBarrierBase = kPairsBase + kGroups * kTokens * 4;
 constexpr int kNumbersBase = kBarrierBase + 2 * kStages * 8;

@@ -1,4 +1,4 @@
-// Both products of a BF16 mixture-of-experts layer for many tokens an expert, with the warps' matrix instruction that every device since
+// Both products of a BF16 mixture-of-experts layer for many tokens per expert, with the warps' matrix instruction that every device since
 // sm_80 has. Tiles of 128 weight rows by 128 tokens of one expert, four stages of 32 values of the inner dimension.
 //
 // Blocks of 256 threads, 65536 bytes of dynamic shared memory; any number of blocks, each takes every gridDim.x-th tile.

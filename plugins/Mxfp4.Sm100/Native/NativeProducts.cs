@@ -47,7 +47,7 @@ internal sealed class NativeProducts(KernelLibrary library, MoeLayerShape shape,
 
     /// <summary>As in <c>native.cu</c>. Its size is a multiple of its alignment, 64.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 384)]
-    private struct Parameters
+    internal struct Parameters
     {
         public CudaTensorMap Weight;
         public CudaTensorMap X;

@@ -14,7 +14,7 @@ internal readonly record struct NativeTile(int Tokens)
     private const int MaxStages = 16;
     private const int ScheduleBytes = 2 * (RoutingBuffers.MaxExperts + 4) * sizeof(int);
 
-    /// <summary>For few tokens an expert, and for many: two sets of 2 · 112 columns and the scales fill tensor memory.</summary>
+    /// <summary>For few tokens per expert, and for many: two sets of 2 · 112 columns and the scales fill tensor memory.</summary>
     public static IReadOnlyList<NativeTile> All { get; } = [new(32), new(112)];
 
     public KernelUnit Unit => new("native.cu", FirstEntry, SecondEntry);

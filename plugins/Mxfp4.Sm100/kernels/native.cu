@@ -7,8 +7,8 @@
 // neurons (native_layout.cuh parts them): a thread has both of its neuron, a warp's 32 lanes are one MXFP8 block of the second product's
 // inner dimension, and its scale is one warp-wide maximum. The second product's tile is 128 rows.
 //
-// Blocks of 256 threads, one a multiprocessor, that stay and take every gridDim.x-th tile. Warp 0 fills a ring of stages of 128 inputs: the
-// copy engine unpacks the weights' codes to 16 bytes for each 16 and gathers the first product's token rows, four a copy. Warp 1 allocates
+// Blocks of 256 threads, one per multiprocessor, persistent: each takes every gridDim.x-th tile. Warp 0 fills a ring of stages of 128 inputs: the
+// TMA unpacks the weights' codes to 16 bytes for each 16 and gathers the first product's token rows, four a copy. Warp 1 allocates
 // the tensor memory; one of its threads copies scales there and issues the products. Warp 2 brings the tokens' scales into the tile that the
 // scale copies read. Warps 4 to 7 empty one set of accumulators while the next tile fills the other.
 #include "epilogue/activation.cuh"
@@ -126,7 +126,7 @@ struct NativeProduct
                 mbarrier_wait(shared + P::empty(ring.stage), ring.phase);
                 if (lane == 0)
                 {
-                    // The copy engine counts the bytes that it reads: half a byte a code, though each takes one here.
+                    // TMA counts the bytes that it reads: half a byte a code, though each takes one here.
                     constexpr int kWeightCount = P::kWeightBytes / 2 + P::kHalves * kScaleTileBytes;
                     mbarrier_arrive_expect(full, kWeightCount + columns * kStepDepth);
                     tma_load_3d(to, &p.weight, full, step * kStepDepth, tile.row0, tile.expert);

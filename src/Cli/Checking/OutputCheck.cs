@@ -40,7 +40,7 @@ internal sealed record OutputCheck
         double multiplications,
         CancellationToken cancellationToken)
     {
-        var options = new OracleOptions { Tokens = Sample(shape, batch.Input.Rows, multiplications) };
+        var options = new OracleOptions { Tokens = Sample(shape, batch.Input.Rows, multiplications), TokenIds = batch.TokenIds };
         OracleResult reference = MoeOracle.Compute(shape, source, batch.Input, options, cancellationToken);
         RoutingDifference routing = RoutingDifference.Measure(batch.TopKIds, reference);
         if (routing.TokenCount > 0 && routing.IsTie)

@@ -22,7 +22,13 @@ internal static class CommandOptions
         CustomParser = ParseShape,
     };
 
-    public static Option<int?> Layer { get; } = WholeNumber("--layer", 0, "Number of the layer in the checkpoint. Default: its first.");
+    public static Option<int?> Layer { get; } = WholeNumber("--layer", 0, "Number of the layer, as the model counts its layers. Default: the first that has experts.");
+
+    public static Option<string?> Input { get; } = new("--input")
+    {
+        Description = "Safetensors file with the tensor 'input', and perhaps 'expected.output' and 'token_ids', for a checkpoint that has none.",
+        HelpName = "FILE",
+    };
 
     public static Option<string?> Backend { get; } = new("--backend")
     {

@@ -41,7 +41,16 @@ internal static class LayerShapeText
     };
 
     /// <summary>The format's usual name.</summary>
-    public static string Name(MoeWeightFormat format) => format == MoeWeightFormat.Mxfp4 ? "MXFP4" : "BF16";
+    public static string Name(MoeWeightFormat format) => format switch
+    {
+        MoeWeightFormat.Mxfp4 => "MXFP4",
+        MoeWeightFormat.BFloat16 => "BF16",
+        MoeWeightFormat.Float16 => "FP16",
+        MoeWeightFormat.Float32 => "FP32",
+        MoeWeightFormat.Fp8Block => "FP8",
+        MoeWeightFormat.Nvfp4 => "NVFP4",
+        _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Not a format of this contract."),
+    };
 
     /// <summary>The format of that name, in any case.</summary>
     /// <exception cref="MoeException">The text is none.</exception>

@@ -26,6 +26,11 @@ internal static class InspectCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console)
     {
         using var checkpoint = Checkpoint.Open(result.GetRequiredValue(Path));
+        if (checkpoint.MoeLayers.Count == 0)
+        {
+            throw RunInput.NoLayers(checkpoint);
+        }
+
         await using MoeHost host = HostFactory.Create(result);
         InspectReport report = InspectReport.Create(host, checkpoint);
         if (result.GetValue(CommandOptions.Json))

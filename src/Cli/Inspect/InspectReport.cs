@@ -20,7 +20,7 @@ internal sealed class InspectReport
     public static InspectReport Create(MoeHost host, Checkpoint checkpoint)
     {
         var groups = checkpoint.MoeLayers
-            .GroupBy(layer => (layer.Shape, layer.ByteCount))
+            .GroupBy(layer => (layer.Shape, layer.ByteCount, layer.CallerRoutes))
             .Select(layers => new LayerGroup([.. layers], PaddingCost.ForEachBackend(host, layers.Key.Shape)))
             .ToList();
         return new InspectReport(checkpoint, groups);
@@ -39,6 +39,7 @@ internal sealed class InspectReport
                 writer.WriteNumber("layer", layer.Index);
                 writer.WriteString("name", layer.Name);
                 writer.WriteShape(layer.Shape);
+                LayerText.Write(writer, layer);
                 writer.WriteBoolean("has_router_bias", layer.Shape.Router.HasLogitBias);
                 writer.WriteBoolean("has_expert_bias", layer.Shape.HasExpertBias);
                 writer.WriteNumber("bytes", layer.ByteCount);
@@ -67,6 +68,11 @@ internal sealed class InspectReport
             CheckpointLayer first = group.Layers[0];
             console.WriteLine();
             console.MarkupLineInterpolated($"{Numbers(group.Layers)} [grey]{first.Name}[/]");
+            foreach (string line in LayerText.Describe(first))
+            {
+                console.WriteLine($"  {line}");
+            }
+
             console.WriteLine($"  {LayerShapeText.Describe(first.Shape)}, {Biases(first.Shape)}; {HumanText.Bytes(first.ByteCount)} a layer");
             console.Write(Costs(group));
         }

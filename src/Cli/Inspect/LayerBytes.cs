@@ -12,7 +12,14 @@ internal static class LayerBytes
     public static long OfExpert(MoeWeightFormat format, int hiddenSize, int intermediateSize)
     {
         long weights = 3L * hiddenSize * intermediateSize;
-        return format == MoeWeightFormat.Mxfp4 ? weights / 32 * 17 : weights * BFloat16Bytes;
+        return format switch
+        {
+            MoeWeightFormat.Mxfp4 => weights / 32 * 17,
+            MoeWeightFormat.Nvfp4 => weights / 16 * 9,
+            MoeWeightFormat.Fp8Block => weights,
+            MoeWeightFormat.Float32 => 4 * weights,
+            _ => weights * BFloat16Bytes,
+        };
     }
 
     /// <summary>

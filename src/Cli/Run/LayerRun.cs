@@ -35,13 +35,13 @@ internal sealed class LayerRun : IDisposable
 
     /// <summary>Runs the tokens through the layer.</summary>
     /// <exception cref="MoeException">The device is out of memory or failed.</exception>
-    public static LayerRun Execute(MoeLayer layer, MoeTensorView tokens, CancellationToken cancellationToken)
+    public static LayerRun Execute(MoeLayer layer, MoeTensorView tokens, MoeTensorView tokenIds, CancellationToken cancellationToken)
     {
         MoeLayerConfig config = layer.Config;
         var run = new LayerRun(config.Shape, tokens.Rows, config.Options.OutputType);
         try
         {
-            run.Run(layer, tokens, cancellationToken);
+            run.Run(layer, tokens, tokenIds, cancellationToken);
             return run;
         }
         catch
@@ -58,7 +58,7 @@ internal sealed class LayerRun : IDisposable
         TopKWeights.Dispose();
     }
 
-    private void Run(MoeLayer layer, MoeTensorView tokens, CancellationToken cancellationToken)
+    private void Run(MoeLayer layer, MoeTensorView tokens, MoeTensorView tokenIds, CancellationToken cancellationToken)
     {
         IMoeMemory memory = layer.Method.Memory;
         nint stream = memory.CreateStream();
@@ -70,8 +70,10 @@ internal sealed class LayerRun : IDisposable
             using var weights = new DeviceBuffer(memory, MoeElementType.Float32, tokens.Rows, TopKIds.View.Columns);
             (DeviceBuffer Device, MoeBuffer Host)[] results = [(output, Output), (ids, TopKIds), (weights, TopKWeights)];
 
+            using DeviceBuffer? batchTokenIds = tokenIds.IsEmpty ? null : new DeviceBuffer(memory, MoeElementType.Int32, tokens.Rows, 1);
             using MoeForwardState state = layer.CreateState();
             input.CopyIn(tokens, stream);
+            batchTokenIds?.CopyIn(tokenIds, stream);
             foreach (var (device, host) in results)
             {
                 // What a backend leaves unwritten must not look like a result.
@@ -85,6 +87,7 @@ internal sealed class LayerRun : IDisposable
                 Output = output.View,
                 TopKIds = ids.View,
                 TopKWeights = weights.View,
+                TokenIds = batchTokenIds?.View ?? default,
                 Stream = stream,
             };
             layer.Forward(state, call);

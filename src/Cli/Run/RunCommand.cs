@@ -16,6 +16,7 @@ internal static class RunCommand
             CommandOptions.Model,
             CommandOptions.Shape,
             CommandOptions.Layer,
+            CommandOptions.Input,
             CommandOptions.Backend,
             CommandOptions.Device,
             CommandOptions.Tokens,
@@ -58,7 +59,7 @@ internal static class RunCommand
             MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
             using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
             console.ClearProgress();
-            using LayerRun run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
+            using LayerRun run = LayerRun.Execute(layer, input.Tokens, input.TokenIds, cancellationToken);
             return Finish(settings, console, new RunReport
             {
                 Input = input,

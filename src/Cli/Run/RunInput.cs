@@ -9,9 +9,6 @@ internal sealed class RunInput : IDisposable
     /// <summary>Random tokens where nobody says how many.</summary>
     public const int DefaultTokens = 16;
 
-    private const string InputTensor = "input";
-    private const string ExpectedTensor = "expected.output";
-
     private readonly List<IDisposable> _owned;
 
     private RunInput(List<IDisposable> owned) => _owned = owned;
@@ -32,35 +29,46 @@ internal sealed class RunInput : IDisposable
     /// <summary>What the file says is right, for at least those tokens; empty where it does not.</summary>
     public MoeTensorView Expected { get; private init; }
 
-    /// <summary>Takes a layer and, where it has one, the input of a checkpoint.</summary>
-    /// <exception cref="MoeException">The checkpoint is malformed, has no such layer, or fewer tokens.</exception>
-    public static RunInput FromCheckpoint(string path, int? layerIndex, int? tokens, int seed)
+    /// <summary>[tokens, 1] int32 in host memory; empty where the layer does not look experts up by token.</summary>
+    public MoeTensorView TokenIds { get; private init; }
+
+    /// <summary>Takes a layer of a checkpoint and, from there or another file, its input.</summary>
+    /// <exception cref="MoeException">
+    /// The checkpoint is malformed, has no such layer, one that the caller must route, or fewer tokens; or the other file has no input.
+    /// </exception>
+    public static RunInput FromCheckpoint(string path, int? layerIndex, string? inputPath, int? tokens, int seed)
     {
-        var checkpoint = Checkpoint.Open(path);
-        var owned = new List<IDisposable> { checkpoint };
+        var owned = new List<IDisposable>();
         try
         {
+            var checkpoint = Checkpoint.Open(path);
+            owned.Add(checkpoint);
             CheckpointLayer layer = SelectLayer(checkpoint, layerIndex);
-            bool hasInput = checkpoint.TryGetView(InputTensor, out MoeTensorView input);
-            if (hasInput)
+            if (layer.CallerRoutes is not null)
             {
-                input = TakeTokens(path, input, layer.Shape.HiddenSize, tokens);
+                throw new MoeException(
+                    MoeReason.Configuration,
+                    $"Layer '{layer.Name}' of {layer.Family} cannot be run by itself: {layer.CallerRoutes}, and a program that does so hands in experts and weights.");
             }
-            else
+
+            RunTensors tensors = RunTensors.Open(inputPath ?? path, inputPath is null ? checkpoint : null, owned);
+            MoeTensorView? input = tensors.Tokens(layer.Shape.HiddenSize, tokens, isRequired: inputPath is not null);
+            if (input is null)
             {
                 MoeBuffer random = RandomInput.Create(tokens ?? DefaultTokens, layer.Shape.HiddenSize, seed);
                 owned.Add(random);
-                input = random.View;
             }
 
+            MoeTensorView rows = input ?? ((MoeBuffer)owned[^1]).View;
             return new RunInput(owned)
             {
                 Description = $"{layer.Name} of {path}",
                 LayerName = layer.Name,
                 Shape = layer.Shape,
                 Source = layer.Source,
-                Tokens = input,
-                Expected = hasInput ? FindExpected(path, checkpoint, input) : default,
+                Tokens = rows,
+                TokenIds = layer.Source.TokenTable is { } table ? tensors.TokenIds(rows.Rows, table.Rows, seed) : default,
+                Expected = input is null ? default : tensors.Expected(rows),
             };
         }
         catch
@@ -85,15 +93,19 @@ internal sealed class RunInput : IDisposable
         };
     }
 
+    /// <summary>Says that a checkpoint has no experts.</summary>
+    public static MoeException NoLayers(Checkpoint checkpoint) => new(
+        MoeReason.Checkpoint,
+        $"'{checkpoint.Path}' has no tensors of experts{(checkpoint.ModelType is string type ? $" (its model_type is '{type}')" : "")}; "
+        + $"layers of these models are read: {string.Join(", ", Checkpoint.Families)}.");
+
     public void Dispose() => _owned.ForEach(item => item.Dispose());
 
     private static CheckpointLayer SelectLayer(Checkpoint checkpoint, int? index)
     {
         if (checkpoint.MoeLayers.Count == 0)
         {
-            throw new MoeException(
-                MoeReason.Checkpoint,
-                $"'{checkpoint.Path}' has no mixture-of-experts layer in GPT-OSS's naming (…layers.N.mlp.experts.gate_up_proj…).");
+            throw NoLayers(checkpoint);
         }
 
         CheckpointLayer[] found = [.. checkpoint.MoeLayers.Where(layer => index is null || layer.Index == index)];
@@ -108,38 +120,5 @@ internal sealed class RunInput : IDisposable
         throw new MoeException(
             MoeReason.Configuration,
             $"--layer {index} {what}: '{checkpoint.Path}' has {HumanText.Count(indices.Length, "mixture-of-experts layer")}, number {range}.");
-    }
-
-    private static MoeTensorView TakeTokens(string path, MoeTensorView input, int hiddenSize, int? tokens)
-    {
-        bool isInput = input.ElementType is MoeElementType.BFloat16 or MoeElementType.Float32 && input.Planes == 1 && input.Columns == hiddenSize;
-        if (!isInput)
-        {
-            throw new MoeException(
-                MoeReason.Checkpoint,
-                $"Tensor '{InputTensor}' of '{path}' is {input.ElementType} [{input.Rows}, {input.Columns}]; BF16 or F32 [tokens, {hiddenSize}] is expected.");
-        }
-
-        return tokens is int count && count > input.Rows
-            ? throw new MoeException(
-                MoeReason.Configuration,
-                $"--tokens is {count}; '{path}' has an input of {HumanText.Count(input.Rows, "token")}, and at most so many are expected.")
-            : input.FirstRows(tokens ?? input.Rows);
-    }
-
-    private static MoeTensorView FindExpected(string path, Checkpoint checkpoint, MoeTensorView input)
-    {
-        if (!checkpoint.TryGetView(ExpectedTensor, out MoeTensorView expected))
-        {
-            return default;
-        }
-
-        bool fits = expected.ElementType is MoeElementType.BFloat16 or MoeElementType.Float32
-            && expected.Planes == 1 && expected.Rows >= input.Rows && expected.Columns == input.Columns;
-        return fits
-            ? expected.FirstRows(input.Rows)
-            : throw new MoeException(
-                MoeReason.Checkpoint,
-                $"Tensor '{ExpectedTensor}' of '{path}' is {expected.ElementType} [{expected.Rows}, {expected.Columns}]; BF16 or F32 of the input's size is expected.");
     }
 }

@@ -11,6 +11,8 @@ internal sealed record RunSettings
 
     public required int? Layer { get; init; }
 
+    public required string? Input { get; init; }
+
     public required int? Tokens { get; init; }
 
     public required int Seed { get; init; }
@@ -42,6 +44,12 @@ internal sealed record RunSettings
             throw new CommandException(ExitCode.BadInput, "--layer picks a layer of a checkpoint; it does not go with --shape.");
         }
 
+        string? input = result.GetValue(CommandOptions.Input);
+        if (input is not null && shape is not null)
+        {
+            throw new CommandException(ExitCode.BadInput, "--input goes with a checkpoint; it does not go with --shape.");
+        }
+
         string? output = result.GetValue(CommandOptions.Output);
         if (output is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(output))))
         {
@@ -54,6 +62,7 @@ internal sealed record RunSettings
             Model = isSample ? SamplePath : model,
             Shape = shape,
             Layer = layer,
+            Input = input,
             Tokens = result.GetValue(CommandOptions.Tokens),
             Seed = result.GetValue(CommandOptions.Seed) ?? 1,
             OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
@@ -66,5 +75,5 @@ internal sealed record RunSettings
     /// <summary>Opens the checkpoint, or makes the random layer.</summary>
     /// <exception cref="MoeException">The checkpoint is malformed or has not what was asked for.</exception>
     public RunInput OpenInput() =>
-        Shape is null ? RunInput.FromCheckpoint(Model!, Layer, Tokens, Seed) : RunInput.Random(Shape, Tokens, Seed);
+        Shape is null ? RunInput.FromCheckpoint(Model!, Layer, Input, Tokens, Seed) : RunInput.Random(Shape, Tokens, Seed);
 }

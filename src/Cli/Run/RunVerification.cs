@@ -19,7 +19,7 @@ internal sealed record RunVerification
 
     public static RunVerification Check(RunInput input, LayerRun run, double limit, CancellationToken cancellationToken)
     {
-        var batch = new LayerBatch(input.Tokens, run.Output.View, run.TopKIds.View);
+        var batch = new LayerBatch(input.Tokens, run.Output.View, run.TopKIds.View, input.TokenIds);
         return new RunVerification
         {
             Float64 = OutputCheck.Create(input.Shape, input.Source, batch, limit, MultiplicationBudget, cancellationToken),

@@ -79,7 +79,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         switch ((ForwardPhase)phase)
         {
             case ForwardPhase.Embed:
-                FloatVector.ReadRow(_weights.Embedding, _tokens[unit].Id, _buffers.Stream(unit));
+                ReadEmbedding(_tokens[unit].Id, _buffers.Stream(unit));
                 _rotary.Set(unit, _tokens[unit].Position);
                 break;
             case ForwardPhase.Residual:
@@ -150,6 +150,14 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         for (int token = 0; Observer is not null && token < _tokens.Count; token++)
         {
             Observer(layer, token, _buffers.Stream(token));
+        }
+    }
+
+    private unsafe void ReadEmbedding(int token, Span<float> row)
+    {
+        fixed (float* target = row)
+        {
+            _weights.Embedding.ReadSingles(0, token, 1, (nint)target);
         }
     }
 

@@ -6,9 +6,9 @@ internal sealed class LayerWeights : IDisposable
     public LayerWeights(LayerTensors tensors, bool isSliding)
     {
         IsSliding = isSliding;
-        AttentionNorm = FloatVector.Read(tensors.AttentionNorm);
-        ExpertNorm = FloatVector.Read(tensors.ExpertNorm);
-        Sinks = FloatVector.Read(tensors.Sinks);
+        AttentionNorm = tensors.AttentionNorm.ToSingles();
+        ExpertNorm = tensors.ExpertNorm.ToSingles();
+        Sinks = tensors.Sinks.ToSingles();
         QueryKeyValue = new Linear(tensors.QueryKeyValue);
         Output = new Linear(tensors.Output);
     }

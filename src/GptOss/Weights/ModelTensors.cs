@@ -14,7 +14,7 @@ internal sealed class ModelTensors
     {
         _checkpoint = checkpoint;
         _config = config;
-        _names = checkpoint.TryGetView(TensorNames.Original.Embedding, out _) ? TensorNames.Original : TensorNames.Published;
+        _names = checkpoint.TryGetTensor(TensorNames.Original.Embedding, out _) ? TensorNames.Original : TensorNames.Published;
         Embedding = Matrix(_names.Embedding, config.VocabularySize, config.HiddenSize);
         FinalNorm = Vector(_names.FinalNorm, config.HiddenSize);
         Head = Matrix(_names.Head, config.VocabularySize, config.HiddenSize);
@@ -23,13 +23,13 @@ internal sealed class ModelTensors
     }
 
     /// <summary>[vocabulary, hidden] BF16.</summary>
-    public MoeTensorView Embedding { get; }
+    public MoeStoredTensor Embedding { get; }
 
     /// <summary>[hidden].</summary>
-    public MoeTensorView FinalNorm { get; }
+    public MoeStoredTensor FinalNorm { get; }
 
     /// <summary>[vocabulary, hidden] BF16.</summary>
-    public MoeTensorView Head { get; }
+    public MoeStoredTensor Head { get; }
 
     public IReadOnlyList<LayerTensors> Layers { get; }
 
@@ -62,7 +62,7 @@ internal sealed class ModelTensors
 
     private ExpertTensors ReadExperts(int layer)
     {
-        (MoeLayerShape shape, MoeWeightSource source) = _names == TensorNames.Original ? ReadOriginalExperts(layer) : ReadPublishedExperts(layer);
+        (MoeLayerShape shape, MoeWeightSource source) = FindExperts(layer);
         CheckShape(layer, shape);
         string router = _names.Of(layer, _names.Router);
         _used.UnionWith([$"{router}.weight", $"{router}.bias"]);
@@ -80,7 +80,7 @@ internal sealed class ModelTensors
         return new ExpertTensors { Name = $"{TensorNames.Published.Layer}{layer}.mlp", Shape = shape, Source = source };
     }
 
-    private (MoeLayerShape Shape, MoeWeightSource Source) ReadPublishedExperts(int layer)
+    private (MoeLayerShape Shape, MoeWeightSource Source) FindExperts(int layer)
     {
         string name = $"{_names.Layer}{layer}.mlp";
         CheckpointLayer found = _checkpoint.MoeLayers.FirstOrDefault(candidate => candidate.Name == name)
@@ -88,36 +88,9 @@ internal sealed class ModelTensors
         return (found.Shape, found.Source);
     }
 
-    private (MoeLayerShape Shape, MoeWeightSource Source) ReadOriginalExperts(int layer)
-    {
-        var shape = new MoeLayerShape
-        {
-            HiddenSize = _config.HiddenSize,
-            IntermediateSize = _config.IntermediateSize,
-            ExpertCount = _config.ExpertCount,
-            TopK = _config.TopK,
-            WeightFormat = MoeWeightFormat.Mxfp4,
-            Activation = MoeActivation.SwiGluOai(limit: _config.SwiGluLimit),
-        };
-        MoeExpertMatrix Read(TensorNames.ExpertNames names, int outputs, int inputs) => new()
-        {
-            Values = View(_names.Of(layer, names.Blocks), MoeElementType.UInt8, _config.ExpertCount, outputs, inputs / 2),
-            Scales = View(_names.Of(layer, names.Scales), MoeElementType.UInt8, _config.ExpertCount, outputs, inputs / 32),
-            Bias = Matrix(_names.Of(layer, names.Bias), _config.ExpertCount, outputs),
-        };
-        var source = new MoeWeightSource
-        {
-            RouterWeight = Matrix($"{_names.Of(layer, _names.Router)}.weight", _config.ExpertCount, _config.HiddenSize),
-            RouterBias = Vector($"{_names.Of(layer, _names.Router)}.bias", _config.ExpertCount),
-            GateUp = Read(_names.GateUp, 2 * _config.IntermediateSize, _config.HiddenSize),
-            Down = Read(_names.Down, _config.HiddenSize, _config.IntermediateSize),
-        };
-        return (shape, source);
-    }
-
     private void CheckShape(int layer, MoeLayerShape shape)
     {
-        var found = (shape.HiddenSize, shape.IntermediateSize, shape.ExpertCount, shape.TopK, shape.HasRouterBias, shape.HasExpertBias);
+        var found = (shape.HiddenSize, shape.IntermediateSize, shape.ExpertCount, shape.TopK, shape.Router.HasLogitBias, shape.HasExpertBias);
         var expected = (_config.HiddenSize, _config.IntermediateSize, _config.ExpertCount, _config.TopK, true, true);
         if (found != expected)
         {
@@ -132,24 +105,24 @@ internal sealed class ModelTensors
         Bias = Vector($"{_names.Of(layer, name)}.bias", outputs),
     };
 
-    private MoeTensorView Matrix(string name, int rows, int columns) => View(name, MoeElementType.BFloat16, 1, rows, columns);
+    private MoeStoredTensor Matrix(string name, int rows, int columns) => Find(name, MoeElementType.BFloat16, 1, rows, columns);
 
     /// <summary>BF16 or float32.</summary>
-    private MoeTensorView Vector(string name, int size) => View(name, type: null, 1, 1, size);
+    private MoeStoredTensor Vector(string name, int size) => Find(name, type: null, 1, 1, size);
 
-    private MoeTensorView View(string name, MoeElementType? type, int planes, int rows, int columns)
+    private MoeStoredTensor Find(string name, MoeElementType? type, int planes, int rows, int columns)
     {
-        if (!_checkpoint.TryGetView(name, out MoeTensorView view))
+        if (!_checkpoint.TryGetTensor(name, out MoeStoredTensor? found))
         {
             throw Error($"tensor '{name}' is missing");
         }
 
         _used.Add(name);
-        bool hasType = type is null ? view.ElementType is MoeElementType.BFloat16 or MoeElementType.Float32 : view.ElementType == type;
-        return hasType && (view.Planes, view.Rows, view.Columns) == (planes, rows, columns)
-            ? view
+        bool hasType = type is null ? found.ElementType is MoeElementType.BFloat16 or MoeElementType.Float32 : found.ElementType == type;
+        return hasType && (found.Planes, found.Rows, found.Columns) == (planes, rows, columns)
+            ? found
             : throw Error(
-                $"tensor '{name}' is {view.ElementType} [{view.Planes}, {view.Rows}, {view.Columns}]; "
+                $"tensor '{name}' is {found.ElementType} [{found.Planes}, {found.Rows}, {found.Columns}]; "
                 + $"{type ?? MoeElementType.BFloat16} [{planes}, {rows}, {columns}] is expected by config.json");
     }
 

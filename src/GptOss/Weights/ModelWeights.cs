@@ -6,12 +6,12 @@ internal sealed class ModelWeights : IDisposable
     public ModelWeights(ModelTensors tensors, GptOssConfig config)
     {
         Embedding = tensors.Embedding;
-        FinalNorm = FloatVector.Read(tensors.FinalNorm);
+        FinalNorm = tensors.FinalNorm.ToSingles();
         Head = new Linear(new LinearTensors { Weight = tensors.Head });
         Layers = [.. tensors.Layers.Select((layer, i) => new LayerWeights(layer, config.IsSliding[i]))];
     }
 
-    public MoeTensorView Embedding { get; }
+    public MoeStoredTensor Embedding { get; }
 
     public float[] FinalNorm { get; }
 
@@ -30,7 +30,7 @@ internal sealed class ModelWeights : IDisposable
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken };
         foreach (Linear matrix in (IEnumerable<Linear>)[.. Layers.SelectMany(layer => (Linear[])[layer.QueryKeyValue, layer.Output]), Head])
         {
-            Parallel.For(0, matrix.Panels, parallel, matrix.Load);
+            Parallel.For(0, matrix.Pieces, parallel, matrix.Load);
             loaded(matrix.ByteCount);
         }
     }

@@ -16,7 +16,7 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
     [InlineData(8192)]
     public void It_runs_at_the_speed_of_a_copy(int tokens)
     {
-        Sm100Host.RequireDevice();
+        Sm100.Host.RequireDevice();
         using CudaContext context = CudaContext.RetainPrimary(CudaDevice.Get(0));
         using var library = new KernelLibrary(context, new KernelCompiler(new KernelCompilerOptions()), typeof(Mxfp8Quantizer).Assembly);
         using CudaContextScope scope = context.MakeCurrent();

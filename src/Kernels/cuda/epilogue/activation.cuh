@@ -2,11 +2,6 @@
 #pragma once
 #include "ptx/types.cuh"
 
-__device__ __forceinline__ float sigmoid(float v)
-{
-    return __fdividef(1.0f, 1.0f + __expf(-v));
-}
-
 /// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit).
 struct Activation
 {
@@ -16,6 +11,6 @@ struct Activation
     {
         gate = fminf(gate, limit);
         up = fminf(fmaxf(up, -limit), limit);
-        return (up + up_bias) * gate * sigmoid(alpha * gate);
+        return (up + up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-alpha * gate));
     }
 };

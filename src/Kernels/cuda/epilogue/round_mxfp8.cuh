@@ -1,4 +1,4 @@
-// MXFP8 of a product's results on their way out of the accumulators, where the next product multiplies BF16: they become the BF16 numbers that
+// MXFP8 of a product's results in the epilogue, where the next product multiplies BF16: they become the BF16 numbers that
 // their codes and scales stand for.
 //
 // Four warps have a block of 32 neurons of up to 64 tokens, 8 neurons each: lane 4g + t has neuron g of tokens 8j + 2t and the one after it, for

@@ -62,7 +62,7 @@ __device__ __forceinline__ void fetch_pairs(const Tile& tile, const int* sorted_
     }
 }
 
-/// What the way out of a tile needs of memory, fetched before the tile is multiplied: its biases, and for the second product its pairs.
+/// What the epilogue of a tile needs of memory, fetched before the tile is multiplied: its biases, and for the second product its pairs.
 template <bool kFirst>
 __device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, const float* bias, int rows, const int* sorted_pairs, const int* pairs)
 {

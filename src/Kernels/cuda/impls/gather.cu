@@ -1,4 +1,4 @@
-// Brings the rows of x into the order of the sorted pairs, so that the copy engine can fetch a tile's rows as a rectangle, and clears the products'
+// Brings the rows of x into the order of the sorted pairs, so that TMA can fetch a tile's rows as a rectangle, and clears the products'
 // counters.
 #include "scheduler/product_counters.cuh"
 

@@ -98,7 +98,7 @@ struct Mxfp4Grouped
         Tile tile;
         for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
         {
-            const Stages own = Stages::of<kFirst>(p, tile);
+            const Stages own = Stages::template of<kFirst>(p, tile);
             const int stages = own.count;
             // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
             int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
@@ -330,7 +330,7 @@ struct Mxfp4Grouped
         constexpr int kUnit = kTokens <= 128 ? 8 : 16;
         for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
         {
-            const int stages = Stages::of<kFirst>(p, tile).count;
+            const int stages = Stages::template of<kFirst>(p, tile).count;
             // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
             float d[kTokens / 2];
 #pragma unroll

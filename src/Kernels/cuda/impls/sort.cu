@@ -1,4 +1,4 @@
-// Sorting by expert as a launch of its own: for many tokens, and for routing that the caller hands in. A block of 1024 threads an expert, each
+// Sorting by expert as a launch of its own: for many tokens, and for routing that the caller hands in. A block of 1024 threads per expert, each
 // of which reads all ids: they are few bytes, and no block waits for another. Stable, as sort_pairs.
 #include "routing/sort.cuh"
 

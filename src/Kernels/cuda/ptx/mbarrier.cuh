@@ -1,4 +1,4 @@
-// Barriers in shared memory that copies and threads arrive at (PTX ISA 9.7.13.15); what concerns the copy engine is for sm_90 and newer.
+// Barriers in shared memory that copies and threads arrive at (PTX ISA 9.7.13.15); what concerns TMA is for sm_90 and newer.
 #pragma once
 #include "ptx/ptx.cuh"
 
@@ -7,7 +7,7 @@ __device__ __forceinline__ void mbarrier_init(u32 barrier, u32 arrivals)
     asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-/// Makes initialised barriers visible to the copy engine.
+/// Makes initialised barriers visible to TMA.
 __device__ __forceinline__ void mbarrier_fence_init()
 {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -18,7 +18,7 @@ __device__ __forceinline__ void mbarrier_arrive(u32 barrier)
     asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier) : "memory");
 }
 
-/// Arrives, and makes the phase wait for `bytes` more from the copy engine.
+/// Arrives, and makes the phase wait for `bytes` more from TMA.
 __device__ __forceinline__ void mbarrier_arrive_expect(u32 barrier, u32 bytes)
 {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");

@@ -130,7 +130,7 @@ __device__ __forceinline__ void copy_async_wait_all()
     asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-/// The copy engine reads next what ordinary stores have written to global memory, or will do so after another thread's release. sm_90 and newer.
+/// TMA reads next what ordinary stores have written to global memory, or will do so after another thread's release. sm_90 and newer.
 __device__ __forceinline__ void fence_async_proxy_global()
 {
     asm volatile("fence.proxy.async.global;" ::: "memory");

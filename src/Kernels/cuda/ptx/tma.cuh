@@ -1,4 +1,4 @@
-// Stretches and tiles copied by the bulk copy engine (PTX ISA 9.7.9.25 and 9.7.9.27). sm_90 and newer.
+// Stretches and tiles copied by TMA (PTX ISA 9.7.9.25 and 9.7.9.27). sm_90 and newer.
 #pragma once
 #include "ptx/ptx.cuh"
 
