@@ -117,7 +117,8 @@ internal static class LayerFinder
         return false;
     }
 
-    private static bool IsExpert(ReadOnlySpan<char> name, MoeFamily family)
+    /// <summary>Whether a tensor is one of the experts, by its name after the layer's.</summary>
+    public static bool IsExpert(ReadOnlySpan<char> name, MoeFamily family)
     {
         foreach (string part in family.Containers)
         {

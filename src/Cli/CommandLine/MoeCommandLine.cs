@@ -65,6 +65,7 @@ internal static class MoeCommandLine
             RunCommand.Create(console),
             BackendsCommand.Create(console),
             InspectCommand.Create(console),
+            QuantizeCommand.Create(console),
             KernelsCommand.Create(console),
             PluginsCommand.Create(console),
             VerifyCommand.Create(console),

@@ -70,7 +70,7 @@ internal static class LayerText
         MoeRouter router = layer.Shape.Router;
         if (layer.CallerRoutes is string reason)
         {
-            return $"the caller routes, for {reason}";
+            return $"the caller routes, because {reason}";
         }
 
         var parts = new List<string>
