@@ -11,6 +11,12 @@ namespace Microsoft.Extensions.DependencyInjection;
 /// </summary>
 public static class MoeServiceCollectionExtensions
 {
+    /// <summary>Registers a host of default options with a backend that is part of the program.</summary>
+    /// <param name="services">The services.</param>
+    /// <typeparam name="TPlugin">The backend's entry type.</typeparam>
+    public static IMoeBuilder AddMoeBackend<TPlugin>(this IServiceCollection services)
+        where TPlugin : IMoePlugin, new() => services.AddMoeBackend<TPlugin>(configure: null);
+
     /// <summary>
     /// Registers a host with a backend that is part of the program. It loads no DLL, unless <c>AddMoePlugins</c> of
     /// Moe.Plugins.Loading is called too, and works trimmed and natively compiled.
@@ -18,7 +24,7 @@ public static class MoeServiceCollectionExtensions
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets options; may be null.</param>
     /// <typeparam name="TPlugin">The backend's entry type.</typeparam>
-    public static IMoeBuilder AddMoeBackend<TPlugin>(this IServiceCollection services, Action<MoeOptions>? configure = null)
+    public static IMoeBuilder AddMoeBackend<TPlugin>(this IServiceCollection services, Action<MoeOptions>? configure)
         where TPlugin : IMoePlugin, new()
     {
         ArgumentNullException.ThrowIfNull(services);
@@ -30,7 +36,7 @@ public static class MoeServiceCollectionExtensions
     /// <param name="name">The host's key, and the name of its options.</param>
     /// <param name="configure">Sets options; may be null.</param>
     /// <typeparam name="TPlugin">The backend's entry type.</typeparam>
-    public static IMoeBuilder AddMoeBackend<TPlugin>(this IServiceCollection services, string name, Action<MoeOptions>? configure = null)
+    public static IMoeBuilder AddMoeBackend<TPlugin>(this IServiceCollection services, string name, Action<MoeOptions>? configure)
         where TPlugin : IMoePlugin, new()
     {
         ArgumentNullException.ThrowIfNull(services);

@@ -40,7 +40,7 @@ public interface IMoeLayer : IDisposable
     /// <exception cref="MoeException">
     /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
     /// </exception>
-    void Forward(IMoeForwardState state, MoeLayerCall call);
+    void Forward(IMoeForwardState state, MoeLayerCall layerCall);
 
     /// <summary>Waits for what was enqueued on a stream. A device reports there what went wrong since the last time.</summary>
     /// <param name="stream">The stream, a raw handle of the backend's; 0 for its default stream.</param>

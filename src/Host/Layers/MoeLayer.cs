@@ -104,10 +104,10 @@ public sealed class MoeLayer : IMoeLayer
 
     IMoeForwardState IMoeLayer.CreateState() => CreateState();
 
-    void IMoeLayer.Forward(IMoeForwardState state, MoeLayerCall call)
+    void IMoeLayer.Forward(IMoeForwardState state, MoeLayerCall layerCall)
     {
         ArgumentNullException.ThrowIfNull(state);
-        Forward(state as MoeForwardState ?? throw OtherLayers(nameof(state)), call);
+        Forward(state as MoeForwardState ?? throw OtherLayers(nameof(state)), layerCall);
     }
 
     /// <inheritdoc cref="IMoeLayer.Forward"/>
