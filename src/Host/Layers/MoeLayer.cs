@@ -135,12 +135,8 @@ public sealed class MoeLayer : IDisposable
         {
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
-            // An argument that a backend refuses says nothing of its state.
-            if (exception is not ArgumentException)
-            {
-                state.Fail(exception.Message);
-            }
-
+            // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
+            state.Fail(Fault.Explain(exception).Sentence);
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
@@ -220,7 +216,7 @@ public sealed class MoeLayer : IDisposable
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options), cancellationToken);
         weights.Validate(shape);
         return PluginOwner.Call(
             owner,
@@ -232,7 +228,8 @@ public sealed class MoeLayer : IDisposable
                     method.CreateWeights(config, weights, progress, cancellationToken),
                     nameof(IMoeQuantMethod.CreateWeights));
                 return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
-            });
+            },
+            cancellationToken);
     }
 
     private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
@@ -304,8 +301,8 @@ public sealed class MoeLayer : IDisposable
         }
         catch
         {
-            input?.Dispose();
-            workspace.Dispose();
+            Fault.Ignore(() => input?.Dispose());
+            Fault.Ignore(workspace.Dispose);
             throw;
         }
     }

@@ -1,13 +1,15 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
 
-/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner and its kind. Links are not followed.</summary>
+/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner, its kind and how many names it has. Links are not followed.</summary>
 /// <param name="Mode">Kind and permissions, as in <c>stat(2)</c>.</param>
 /// <param name="Owner">The owner's user id.</param>
-internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
+/// <param name="Names">Folder entries that name it; 0 once it is deleted and still open.</param>
+internal readonly partial record struct UnixFile(ushort Mode, uint Owner, uint Names)
 {
-    // inode(7): the kind's bits in a mode, and one of the kinds.
+    // inode(7): the kind's bits in a mode, and the kinds.
     private const int KindMask = 0xF000;
     private const int Regular = 0x8000;
 
@@ -15,24 +17,48 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
 
     public UnixFileMode Permissions => (UnixFileMode)(Mode & 0xFFF);
 
+    /// <summary>The kind in words.</summary>
+    public string Kind => (Mode & KindMask) switch
+    {
+        0x1000 => "a pipe (FIFO)",
+        0x2000 => "a character device",
+        0x4000 => "a folder",
+        0x6000 => "a block device",
+        0xA000 => "a link",
+        0xC000 => "a socket",
+        _ => "a regular file",
+    };
+
     /// <summary>The file, or null on systems other than Linux and for what is not there.</summary>
-    public static unsafe UnixFile? TryGet(string path)
+    public static UnixFile? TryGet(string path)
+    {
+        const int CurrentFolder = -100;
+        const int NoFollow = 0x100;
+        return Stat(CurrentFolder, path, NoFollow);
+    }
+
+    /// <summary>An open file, or null on systems other than Linux.</summary>
+    public static UnixFile? TryGet(SafeFileHandle file)
+    {
+        const int EmptyPath = 0x1000;
+        return Stat((int)file.DangerousGetHandle(), "", EmptyPath);
+    }
+
+    /// <summary>The effective user's id.</summary>
+    public static uint CurrentUser() => geteuid();
+
+    // statx(2): unlike stat's, its struct is the same on every architecture.
+    private static unsafe UnixFile? Stat(int folder, string path, int flags)
     {
         if (!OperatingSystem.IsLinux())
         {
             return null;
         }
 
-        // statx(2): unlike stat's, its struct is the same on every architecture.
-        const int CurrentFolder = -100;
-        const int NoFollow = 0x100;
-        const uint TypeModeAndOwner = 0x1 | 0x2 | 0x8;
+        const uint TypeModeLinksAndOwner = 0x1 | 0x2 | 0x4 | 0x8;
         Statx found = default;
-        return statx(CurrentFolder, path, NoFollow, TypeModeAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner) : null;
+        return statx(folder, path, flags, TypeModeLinksAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner, found.Links) : null;
     }
-
-    /// <summary>The effective user's id.</summary>
-    public static uint CurrentUser() => geteuid();
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -46,6 +72,9 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct Statx
     {
+        [FieldOffset(16)]
+        public uint Links;
+
         [FieldOffset(20)]
         public uint Owner;
 
