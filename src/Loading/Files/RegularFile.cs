@@ -71,7 +71,7 @@ internal static partial class RegularFile
     {
         if (!file.IsRegular)
         {
-            throw new MoeException(reason, $"{path} is {file.Kind}; a regular file is expected.");
+            throw new MoeException(reason, $"{path} is {file.Kind.Describe()}; a regular file is expected.");
         }
     }
 

@@ -9,7 +9,7 @@ namespace Moe.Plugins;
 /// </summary>
 internal sealed class VerdictStore
 {
-    /// <summary>What is being written, and has not got its own name yet.</summary>
+    /// <summary>What is being written, by <see cref="WholeFile"/> too, and has not got its own name yet.</summary>
     public const string FreshExtension = ".tmp";
 
     private const string MarkExtension = ".loading";
@@ -54,9 +54,7 @@ internal sealed class VerdictStore
 
         IfWritable(() =>
         {
-            string fresh = FreshFile(verdict.Hash);
-            File.WriteAllBytes(fresh, bytes.ToArray());
-            File.Move(fresh, PathOf(verdict.Hash), overwrite: true);
+            WholeFile.Write(PathOf(verdict.Hash), bytes.WriteTo);
             return true;
         });
     }
@@ -146,8 +144,6 @@ internal sealed class VerdictStore
     }
 
     private static bool IsHash(string text) => text.Length == HashLength && text.All(char.IsAsciiHexDigitLower);
-
-    private string FreshFile(string hash) => Path.Combine(_folder, $"{hash}.{Guid.NewGuid():N}{FreshExtension}");
 
     private string PathOf(string hash) => Path.Combine(_folder, hash + VerdictExtension);
 }

@@ -56,7 +56,9 @@ public sealed record MoePluginFolder
                 // Of two that pin at once, the second reads what the first has written.
                 PluginLock pins = System.IO.Path.Exists(file) ? PluginLock.Read(file) : new PluginLock();
                 pins.Pin(new PluginPin(Id, Version, Files));
-                Replace(file, pins.ToJson());
+
+                // A host that reads it meanwhile sees the old one or the new one.
+                WholeFile.Write(file, stream => stream.Write(pins.ToJson()));
             }
             finally
             {
@@ -66,21 +68,6 @@ public sealed record MoePluginFolder
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new MoeException(MoeReason.NotFound, $"{lockFile} cannot be written: {exception.Message}", exception);
-        }
-    }
-
-    // A host that reads it meanwhile sees the old one or the new one.
-    private static void Replace(string file, byte[] content)
-    {
-        string fresh = $"{file}.{Guid.NewGuid():N}";
-        try
-        {
-            File.WriteAllBytes(fresh, content);
-            File.Move(fresh, file, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(fresh);
         }
     }
 }

@@ -160,7 +160,7 @@ public sealed class PinnedTests : IDisposable
             process.WaitForExit();
         }
 
-        Refused(_pinned.Load(), MoePluginStepKind.Stage, "is a pipe (FIFO); a regular file is expected");
+        Refused(_pinned.Load(), MoePluginStepKind.Stage, "is a pipe; a regular file is expected");
     }
 
     [Fact]

@@ -3,38 +3,35 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
 
-/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner, its kind and how many names it has. Links are not followed.</summary>
+/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner, its kind and how many names it has.</summary>
 /// <param name="Mode">Kind and permissions, as in <c>stat(2)</c>.</param>
 /// <param name="Owner">The owner's user id.</param>
 /// <param name="Names">Folder entries that name it; 0 once it is deleted and still open.</param>
 internal readonly partial record struct UnixFile(ushort Mode, uint Owner, uint Names)
 {
-    // inode(7): the kind's bits in a mode, and the kinds.
+    // inode(7): the kind's bits in a mode.
     private const int KindMask = 0xF000;
-    private const int Regular = 0x8000;
 
-    public bool IsRegular => (Mode & KindMask) == Regular;
+    public FileKind Kind => (Mode & KindMask) switch
+    {
+        0x8000 => FileKind.Regular,
+        0x4000 => FileKind.Folder,
+        0xA000 => FileKind.Link,
+        0x1000 => FileKind.Pipe,
+        0xC000 => FileKind.Socket,
+        _ => FileKind.Device,
+    };
+
+    public bool IsRegular => Kind == FileKind.Regular;
 
     public UnixFileMode Permissions => (UnixFileMode)(Mode & 0xFFF);
 
-    /// <summary>The kind in words.</summary>
-    public string Kind => (Mode & KindMask) switch
-    {
-        0x1000 => "a pipe (FIFO)",
-        0x2000 => "a character device",
-        0x4000 => "a folder",
-        0x6000 => "a block device",
-        0xA000 => "a link",
-        0xC000 => "a socket",
-        _ => "a regular file",
-    };
-
-    /// <summary>The file, or null on systems other than Linux and for what is not there.</summary>
-    public static UnixFile? TryGet(string path)
+    /// <summary>The file, or the link itself unless links are followed; null on systems other than Linux and for what is not there.</summary>
+    public static UnixFile? TryGet(string path, bool followLinks = false)
     {
         const int CurrentFolder = -100;
         const int NoFollow = 0x100;
-        return Stat(CurrentFolder, path, NoFollow);
+        return Stat(CurrentFolder, path, followLinks ? 0 : NoFollow);
     }
 
     /// <summary>An open file, or null on systems other than Linux.</summary>

@@ -1,0 +1,219 @@
+using System.Numerics.Tensors;
+using Moe.Plugins.Cpu;
+
+namespace Moe.Plugins.GptOss;
+
+/// <summary>
+/// Runs batches of tokens through the layers: x += attention(norm(x)), x += experts(norm(x)) (transformers <c>models/gpt_oss/modeling_gpt_oss.py</c>).
+/// All of it is float32; where the expert layers take BF16, what goes in and comes out is rounded.
+/// </summary>
+internal sealed unsafe class ModelForward : ICpuWork, IDisposable
+{
+    private readonly GptOssConfig _config;
+    private readonly ModelWeights _weights;
+    private readonly IReadOnlyList<ExpertLayer> _experts;
+    private readonly CpuTeam _team;
+    private readonly PanelKernel _kernel = PanelKernels.For(MoeWeightFormat.BFloat16);
+    private readonly RotaryPositions _rotary;
+    private readonly ForwardBuffers _buffers;
+    private readonly float[][] _scratch;
+    private readonly int _keyOffset;
+    private readonly int _valueOffset;
+    private IReadOnlyList<BatchToken> _tokens = [];
+    private int[] _logitTokens = [];
+    private int _layer;
+    private float* _logits;
+
+    public ModelForward(GptOssConfig config, ModelWeights weights, IReadOnlyList<ExpertLayer> experts, GptOssOptions options, CpuTeam team)
+    {
+        _config = config;
+        _weights = weights;
+        _experts = experts;
+        _team = team;
+        _rotary = new RotaryPositions(config.Rotary, config.HeadSize, options.ChunkTokens);
+        _buffers = new ForwardBuffers(config, weights, options.ActivationType, options.ChunkTokens, _kernel.MaxTokens);
+        int width = Math.Max(config.HiddenSize, 2 * CacheRow.Width(config.HeadSize));
+        _scratch = [.. Enumerable.Range(0, team.ThreadCount).Select(_ => GC.AllocateArray<float>(width, pinned: true))];
+        _keyOffset = weights.Layers[0].QueryKeyValue.Offset(1);
+        _valueOffset = weights.Layers[0].QueryKeyValue.Offset(2);
+    }
+
+    /// <summary>Shown the stream of each token: of the embedding, then after each layer, the last one after the final norm where logits are asked for.</summary>
+    public Action<int, int, ReadOnlySpan<float>>? Observer { get; set; }
+
+    public long ByteCount => _buffers.ByteCount;
+
+    /// <summary>Floats of a row of logits: the vocabulary, rounded up to whole panels.</summary>
+    public int LogitWidth => _weights.Head.Width;
+
+    /// <summary>Runs tokens, whose places in the caches are reserved.</summary>
+    /// <param name="tokens">At most as many as a chunk has.</param>
+    /// <param name="logits">[rows][<see cref="LogitWidth"/>], for those that ask for it.</param>
+    /// <param name="cancellationToken">Ends it between two layers.</param>
+    public void Run(IReadOnlyList<BatchToken> tokens, float* logits, CancellationToken cancellationToken)
+    {
+        _tokens = tokens;
+        _logits = logits;
+        _logitTokens = [.. Enumerable.Range(0, tokens.Count).Where(i => tokens[i].LogitRow >= 0)];
+        _buffers.Hidden.Rows = _buffers.Heads.Rows = tokens.Count;
+        Share(ForwardPhase.Embed, tokens.Count);
+        Show(0);
+        for (_layer = 0; _layer < _weights.Layers.Count; _layer++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            RunLayer();
+        }
+
+        Share(ForwardPhase.Residual, tokens.Count);
+        _buffers.Hidden.Rows = _logitTokens.Length;
+        Share(ForwardPhase.FinalNorm, _logitTokens.Length);
+        if (_logitTokens.Length > 0)
+        {
+            Share(ForwardPhase.Head, _weights.Head.Units);
+        }
+    }
+
+    void ICpuWork.Do(int phase, int unit, int worker)
+    {
+        LayerWeights? layer = _layer < _weights.Layers.Count ? _weights.Layers[_layer] : null;
+        switch ((ForwardPhase)phase)
+        {
+            case ForwardPhase.Embed:
+                FloatVector.ReadRow(_weights.Embedding, _tokens[unit].Id, _buffers.Stream(unit));
+                _rotary.Set(unit, _tokens[unit].Position);
+                break;
+            case ForwardPhase.Residual:
+                AddExperts(unit);
+                break;
+            case ForwardPhase.AttentionNorm:
+                if (_layer > 0)
+                {
+                    AddExperts(unit);
+                }
+
+                Norm(_buffers.Stream(unit), layer!.AttentionNorm, _scratch[worker]);
+                _buffers.Hidden.Write(unit, 0, _scratch[worker].AsSpan(0, _config.HiddenSize));
+                break;
+            case ForwardPhase.QueryKeyValue:
+                layer!.QueryKeyValue.Multiply(_kernel, unit, _buffers.Hidden, _buffers.Projected);
+                break;
+            case ForwardPhase.Rotate:
+                Rotate(unit);
+                break;
+            case ForwardPhase.Attend:
+                Attend(layer!, unit / _config.KeyValueHeadCount, unit % _config.KeyValueHeadCount, _scratch[worker]);
+                break;
+            case ForwardPhase.Output:
+                layer!.Output.Multiply(_kernel, unit, _buffers.Heads, _buffers.AttentionOutput);
+                break;
+            case ForwardPhase.ExpertNorm:
+                AddAttention(unit);
+                Norm(_buffers.Stream(unit), layer!.ExpertNorm, _scratch[worker]);
+                ActivationRow.Write(_buffers.ExpertInput.View, unit, _scratch[worker].AsSpan(0, _config.HiddenSize));
+                break;
+            case ForwardPhase.FinalNorm:
+                int token = _logitTokens[unit];
+                Norm(_buffers.Stream(token), _weights.FinalNorm, _scratch[worker]);
+                _buffers.Hidden.Write(unit, 0, _scratch[worker].AsSpan(0, _config.HiddenSize));
+                Observer?.Invoke(_weights.Layers.Count, token, _scratch[worker].AsSpan(0, _config.HiddenSize));
+                break;
+            default:
+                _weights.Head.Multiply(_kernel, unit, _buffers.Hidden, _logits);
+                break;
+        }
+    }
+
+    public void Dispose() => _buffers.Dispose();
+
+    private void RunLayer()
+    {
+        int tokens = _tokens.Count;
+        LayerWeights layer = _weights.Layers[_layer];
+        Share(ForwardPhase.AttentionNorm, tokens);
+        if (_layer > 0)
+        {
+            Show(_layer);
+        }
+
+        Share(ForwardPhase.QueryKeyValue, layer.QueryKeyValue.Units);
+        Share(ForwardPhase.Rotate, tokens);
+        Share(ForwardPhase.Attend, tokens * _config.KeyValueHeadCount);
+        Share(ForwardPhase.Output, layer.Output.Units);
+        Share(ForwardPhase.ExpertNorm, tokens);
+        _experts[_layer].Forward(_buffers.ExpertInput.View.FirstRows(tokens), _buffers.ExpertOutput.View.FirstRows(tokens));
+    }
+
+    private void Share(ForwardPhase phase, int units) => _team.Run(this, (int)phase, units);
+
+    private void Show(int layer)
+    {
+        for (int token = 0; Observer is not null && token < _tokens.Count; token++)
+        {
+            Observer(layer, token, _buffers.Stream(token));
+        }
+    }
+
+    private void AddExperts(int token)
+    {
+        Span<float> stream = _buffers.Stream(token);
+        ActivationRow.Add(_buffers.ExpertOutput.View, token, stream);
+    }
+
+    private void AddAttention(int token)
+    {
+        Span<float> stream = _buffers.Stream(token);
+        TensorPrimitives.Add(stream, _buffers.AttentionRow(token), stream);
+    }
+
+    /// <summary>x / √(mean of x² + ε) · weight.</summary>
+    private void Norm(ReadOnlySpan<float> row, float[] weight, float[] target)
+    {
+        double mean = TensorPrimitives.SumOfSquares(row) / (double)row.Length;
+        Span<float> normed = target.AsSpan(0, row.Length);
+        TensorPrimitives.Multiply(row, (float)(1 / Math.Sqrt(mean + _config.NormEpsilon)), normed);
+        TensorPrimitives.Multiply(normed, weight, normed);
+    }
+
+    private void Rotate(int token)
+    {
+        BatchToken place = _tokens[token];
+        int size = _config.HeadSize;
+        CachePage page = place.Sequence.Page(_layer, place.Position / CachePage.Positions);
+        long offset = place.Position % CachePage.Positions * (long)page.RowBytes;
+        float scale = (float)(1 / Math.Sqrt(size));
+        for (int head = 0; head < _config.HeadCount; head++)
+        {
+            Span<float> query = _buffers.ProjectedPart(token, head * size, size);
+            _rotary.Rotate(token, query, scale);
+        }
+
+        for (int head = 0; head < _config.KeyValueHeadCount; head++)
+        {
+            Span<float> key = _buffers.ProjectedPart(token, _keyOffset + (head * size), size);
+            _rotary.Rotate(token, key);
+            CacheRow.Write(page.Keys(head) + offset, key, place.Sequence.CacheType);
+            CacheRow.Write(page.Values(head) + offset, _buffers.ProjectedPart(token, _valueOffset + (head * size), size), place.Sequence.CacheType);
+        }
+    }
+
+    private void Attend(LayerWeights layer, int token, int keyValueHead, float[] scratch)
+    {
+        BatchToken place = _tokens[token];
+        int first = layer.IsSliding ? Math.Max(0, place.Position - _config.SlidingWindow + 1) : 0;
+        int size = _config.HeadSize;
+        int width = CacheRow.Width(size);
+        Span<float> query = scratch.AsSpan(0, width);
+        Span<float> result = scratch.AsSpan(width, width);
+        query.Clear();
+        for (int head = keyValueHead * _config.GroupSize; head < (keyValueHead + 1) * _config.GroupSize; head++)
+        {
+            _buffers.ProjectedPart(token, head * size, size).CopyTo(query);
+            fixed (float* q = query)
+            {
+                Attention.Attend(q, layer.Sinks[head], place.Sequence, _layer, keyValueHead, first, place.Position, result);
+            }
+
+            _buffers.Heads.Write(token, head * size, result[..size]);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+namespace Moe.Plugins.GptOss;
+
+/// <summary>What one layer computes with on the processor: all but its experts.</summary>
+internal sealed class LayerWeights : IDisposable
+{
+    public LayerWeights(LayerTensors tensors, bool isSliding)
+    {
+        IsSliding = isSliding;
+        AttentionNorm = FloatVector.Read(tensors.AttentionNorm);
+        ExpertNorm = FloatVector.Read(tensors.ExpertNorm);
+        Sinks = FloatVector.Read(tensors.Sinks);
+        QueryKeyValue = new Linear(tensors.QueryKeyValue);
+        Output = new Linear(tensors.Output);
+    }
+
+    public bool IsSliding { get; }
+
+    public float[] AttentionNorm { get; }
+
+    public float[] ExpertNorm { get; }
+
+    /// <summary>One logit a query head.</summary>
+    public float[] Sinks { get; }
+
+    public Linear QueryKeyValue { get; }
+
+    public Linear Output { get; }
+
+    public long ByteCount => QueryKeyValue.ByteCount + Output.ByteCount;
+
+    public void Dispose()
+    {
+        QueryKeyValue.Dispose();
+        Output.Dispose();
+    }
+}
