@@ -180,13 +180,32 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        // What fails at freeing its own must not keep the rest from being freed.
+        IDisposable[] parts = [.. states, _parts!.Weights, _parts.Method];
+
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
+        try
+        {
+            Free("disposing a layer", parts);
+        }
+        finally
+        {
+            Disposed?.Invoke(this);
+        }
+    }
+
+    /// <summary>Calls into the backend; what it throws names its plugin.</summary>
+    internal T Call<T>(string doing, Func<T> call) => PluginOwner.Call(_owner, doing, call);
+
+    /// <summary>Frees what is the backend's. What fails at freeing its own does not keep the rest from being freed.</summary>
+    internal void Free(string doing, IEnumerable<IDisposable?> parts)
+    {
         Exception? first = null;
-        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
+        foreach (IDisposable? part in parts)
         {
             try
             {
-                part.Dispose();
+                part?.Dispose();
             }
             catch (Exception exception)
             {
@@ -194,12 +213,9 @@ public sealed class MoeLayer : IDisposable
             }
         }
 
-        // Who keeps a disposed layer must not keep the plugin from being unloaded.
-        _parts = null;
-        Disposed?.Invoke(this);
         if (first is not null)
         {
-            throw _owner?.Wrap(first, "disposing a layer") ?? first;
+            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : _owner?.Wrap(first, doing) ?? first);
         }
     }
 
