@@ -1,6 +1,6 @@
 namespace Moe.Plugins;
 
-/// <summary>Looks for plugins: every subfolder of a configured folder is one.</summary>
+/// <summary>Looks for plugins: every subfolder of a configured folder is one, unless it is empty.</summary>
 internal static class PluginFinder
 {
     /// <summary>The folders, absolute: a relative one is beside the program, never in the current folder, which anybody may choose.</summary>
@@ -11,6 +11,7 @@ internal static class PluginFinder
     public static IEnumerable<PluginFile> Find(IPluginSource source) =>
         from folder in source.Folders
         from plugin in SubfoldersOf(folder)
+        where HoldsSomething(plugin)
         select new PluginFile(source, Path.GetFileName(plugin), plugin);
 
     // A folder that is not there, cannot be read or goes while it is listed has no plugins; the log and the reports say what it is.
@@ -23,6 +24,20 @@ internal static class PluginFinder
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             return [];
+        }
+    }
+
+    // A build that no longer places a plugin deletes its files and leaves the folder.
+    private static bool HoldsSomething(string folder)
+    {
+        try
+        {
+            return Directory.EnumerateFileSystemEntries(folder).Any();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Whoever reads it says what is wrong with it.
+            return true;
         }
     }
 }
