@@ -32,7 +32,7 @@ public interface IMoeHost
         MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress = null, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Does what <see cref="CreateLayer"/> does on a thread of the pool, so that the caller's is free while gigabytes are read and repacked.
+    /// Does what <see cref="CreateLayer"/> does on a thread of its own, so that the caller's is free while gigabytes are read and repacked.
     /// </summary>
     /// <param name="request">The layer.</param>
     /// <param name="weights">The checkpoint's tensors; valid until the task ends.</param>

@@ -121,7 +121,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(weights);
-        return Task.Run(() => CreateLayer(request, weights, progress, cancellationToken), cancellationToken);
+        return OnThread(() => CreateLayer(request, weights, progress, cancellationToken), cancellationToken);
     }
 
     async Task<IMoeLayer> IMoeHost.CreateLayerAsync(
@@ -140,7 +140,14 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], cancellationToken);
 
     /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => new(OnThread(() =>
+    {
+        Dispose();
+        return true;
+    }));
+
+    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
+    public void Dispose()
     {
         lock (_lock)
         {
@@ -155,18 +162,15 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         _layers.Close();
 
         // A reload that is under way ends first; none begins any more.
-        await _reloading.WaitAsync().ConfigureAwait(false);
+        _reloading.Wait();
         _reloading.Release();
         foreach (PluginRecord plugin in _plugins.Current)
         {
             _unloader.Discard(plugin);
         }
 
-        await _unloader.DrainAsync().ConfigureAwait(false);
+        _unloader.Drain();
     }
-
-    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
-    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     internal static MoeHost Create(MoeOptions options, ILoggerFactory? loggers, IEnumerable<Func<MoeOptions, IPluginSource>> sources)
     {
@@ -191,14 +195,15 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             InputType = request.Options.InputType,
             OutputType = request.Options.OutputType,
         };
-        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed));
+        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed), cancellationToken);
         try
         {
             return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, cancellationToken);
         }
         catch
         {
-            method.Dispose();
+            // What it throws now must not hide why the layer could not be made.
+            Fault.Ignore(method.Dispose);
             throw;
         }
     }
@@ -212,9 +217,9 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         }
     }
 
-    private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken cancellationToken)
+    private Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken cancellationToken) => OnThread(() =>
     {
-        await _reloading.WaitAsync(cancellationToken).ConfigureAwait(false);
+        _reloading.Wait(cancellationToken);
         try
         {
             lock (_lock)
@@ -222,13 +227,17 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
             }
 
-            return await Task.Run(() => reload(_reloader), CancellationToken.None).ConfigureAwait(false);
+            return reload(_reloader);
         }
         finally
         {
             _reloading.Release();
         }
-    }
+    });
+
+    // Not one of the pool, whose threads plugins may all keep.
+    private static Task<T> OnThread<T>(Func<T> work, CancellationToken cancellationToken = default) =>
+        Task.Factory.StartNew(work, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private MoeReloadReport Log(MoeReloadReport report)
     {

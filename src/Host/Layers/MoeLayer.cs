@@ -133,12 +133,8 @@ public sealed class MoeLayer : IMoeLayer
         {
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
-            // An argument that a backend refuses says nothing of its state.
-            if (exception is not ArgumentException)
-            {
-                state.Fail(exception.Message);
-            }
-
+            // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
+            state.Fail(Fault.Explain(exception).Sentence);
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
@@ -179,13 +175,32 @@ public sealed class MoeLayer : IMoeLayer
             states = [.. _states];
         }
 
-        // What fails at freeing its own must not keep the rest from being freed.
+        IDisposable[] parts = [.. states, _parts!.Weights, _parts.Method];
+
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
+        try
+        {
+            Free("disposing a layer", parts);
+        }
+        finally
+        {
+            Disposed?.Invoke(this);
+        }
+    }
+
+    /// <summary>Calls into the backend; what it throws names its plugin.</summary>
+    internal T Call<T>(string doing, Func<T> call) => PluginOwner.Call(_owner, doing, call);
+
+    /// <summary>Frees what is the backend's. What fails at freeing its own does not keep the rest from being freed.</summary>
+    internal void Free(string doing, IEnumerable<IDisposable?> parts)
+    {
         Exception? first = null;
-        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
+        foreach (IDisposable? part in parts)
         {
             try
             {
-                part.Dispose();
+                part?.Dispose();
             }
             catch (Exception exception)
             {
@@ -193,12 +208,9 @@ public sealed class MoeLayer : IMoeLayer
             }
         }
 
-        // Who keeps a disposed layer must not keep the plugin from being unloaded.
-        _parts = null;
-        Disposed?.Invoke(this);
         if (first is not null)
         {
-            throw _owner?.Wrap(first, "disposing a layer") ?? first;
+            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : _owner?.Wrap(first, doing) ?? first);
         }
     }
 
@@ -215,7 +227,7 @@ public sealed class MoeLayer : IMoeLayer
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options), cancellationToken);
         weights.Validate(shape);
         return PluginOwner.Call(
             owner,
@@ -227,7 +239,8 @@ public sealed class MoeLayer : IMoeLayer
                     method.CreateWeights(config, weights, progress, cancellationToken),
                     nameof(IMoeQuantMethod.CreateWeights));
                 return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
-            });
+            },
+            cancellationToken);
     }
 
     private static ArgumentException OtherLayers(string parameter) => new("The forward state was made by another layer.", parameter);
@@ -301,8 +314,8 @@ public sealed class MoeLayer : IMoeLayer
         }
         catch
         {
-            input?.Dispose();
-            workspace.Dispose();
+            Fault.Ignore(() => input?.Dispose());
+            Fault.Ignore(workspace.Dispose);
             throw;
         }
     }
