@@ -233,7 +233,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         {
             _reloading.Release();
         }
-    });
+    }, cancellationToken);
 
     // Not one of the pool, whose threads plugins may all keep.
     private static Task<T> OnThread<T>(Func<T> work, CancellationToken cancellationToken = default) =>
