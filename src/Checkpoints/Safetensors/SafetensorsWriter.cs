@@ -36,30 +36,15 @@ public sealed class SafetensorsWriter
         _tensors.Add((name, type, sizes, data));
     }
 
-    /// <summary>Writes the file under a temporary name and renames it, so that nobody ever reads half of it.</summary>
+    /// <summary>
+    /// Writes the file under a temporary name and renames it, so that nobody ever reads half of it. A link, a pipe or a device is not
+    /// replaced, but written to.
+    /// </summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public void Save(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            using (FileStream stream = File.Create(temporary))
-            {
-                WriteTo(stream);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            if (File.Exists(temporary))
-            {
-                File.Delete(temporary);
-            }
-
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
-        }
+        WholeFile.Write(path, WriteTo);
     }
 
     private void WriteTo(Stream stream)

@@ -2,21 +2,30 @@ using System.Runtime.InteropServices;
 
 namespace Moe.Plugins;
 
-/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner and its kind. Links are not followed.</summary>
+/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner and its kind.</summary>
 /// <param name="Mode">Kind and permissions, as in <c>stat(2)</c>.</param>
 /// <param name="Owner">The owner's user id.</param>
 internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
 {
-    // inode(7): the kind's bits in a mode, and one of the kinds.
+    // inode(7): the kind's bits in a mode.
     private const int KindMask = 0xF000;
-    private const int Regular = 0x8000;
 
-    public bool IsRegular => (Mode & KindMask) == Regular;
+    public FileKind Kind => (Mode & KindMask) switch
+    {
+        0x8000 => FileKind.Regular,
+        0x4000 => FileKind.Folder,
+        0xA000 => FileKind.Link,
+        0x1000 => FileKind.Pipe,
+        0xC000 => FileKind.Socket,
+        _ => FileKind.Device,
+    };
+
+    public bool IsRegular => Kind == FileKind.Regular;
 
     public UnixFileMode Permissions => (UnixFileMode)(Mode & 0xFFF);
 
-    /// <summary>The file, or null on systems other than Linux and for what is not there.</summary>
-    public static unsafe UnixFile? TryGet(string path)
+    /// <summary>The file, or the link itself unless links are followed; null on systems other than Linux and for what is not there.</summary>
+    public static unsafe UnixFile? TryGet(string path, bool followLinks = false)
     {
         if (!OperatingSystem.IsLinux())
         {
@@ -28,7 +37,7 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
         const int NoFollow = 0x100;
         const uint TypeModeAndOwner = 0x1 | 0x2 | 0x8;
         Statx found = default;
-        return statx(CurrentFolder, path, NoFollow, TypeModeAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner) : null;
+        return statx(CurrentFolder, path, followLinks ? 0 : NoFollow, TypeModeAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner) : null;
     }
 
     /// <summary>The effective user's id.</summary>
