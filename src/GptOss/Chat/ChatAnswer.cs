@@ -28,14 +28,16 @@ internal sealed class ChatAnswer
     public void Begin(IEnumerable<int> header) => _parser.Begin(header);
 
     /// <summary>Takes a token.</summary>
-    /// <returns>What can be shown now; null where nothing is.</returns>
-    public ChatResponseUpdate? Add(int token)
+    /// <returns>What can be shown now, which may be nothing. The token itself is the update's raw representation.</returns>
+    public ChatResponseUpdate Add(int token)
     {
         _outputTokens++;
         _thinkingTokens += _parser.Current.Channel == HarmonyChannel.Analysis ? 1 : 0;
         _hasStopped |= _tokenizer.Harmony.Stops.Contains(token);
         HarmonyMessage before = _parser.Current;
-        return Show(before, _parser.Add(token));
+        ChatResponseUpdate update = Show(before, _parser.Add(token));
+        update.RawRepresentation = token;
+        return update;
     }
 
     /// <summary>What is left, and how the answer ended.</summary>
@@ -44,10 +46,7 @@ internal sealed class ChatAnswer
     public IEnumerable<ChatResponseUpdate> End(int promptTokens, int cachedTokens)
     {
         HarmonyMessage before = _parser.Current;
-        if (Show(before, _parser.End()) is { } rest)
-        {
-            yield return rest;
-        }
+        yield return Show(before, _parser.End());
 
         ChatResponseUpdate last = Update(new UsageContent(new UsageDetails
         {
@@ -61,7 +60,7 @@ internal sealed class ChatAnswer
         yield return last;
     }
 
-    private ChatResponseUpdate? Show(HarmonyMessage before, HarmonyDelta delta)
+    private ChatResponseUpdate Show(HarmonyMessage before, HarmonyDelta delta)
     {
         // What a header turned out to be is known only with the message that ended.
         HarmonyMessage message = delta.Ended ?? before;
@@ -69,8 +68,8 @@ internal sealed class ChatAnswer
             : message.Channel == HarmonyChannel.Analysis ? Thinking(delta)
             : string.IsNullOrEmpty(delta.Text) ? null
             : new TextContent(delta.Text);
-        ChatResponseUpdate? update = content is null ? null : Update(content);
-        if (update is not null && message is { Channel: HarmonyChannel.Commentary, IsCall: false })
+        ChatResponseUpdate update = Update(content);
+        if (message is { Channel: HarmonyChannel.Commentary, IsCall: false })
         {
             update.AdditionalProperties = new() { [ChatConversation.ChannelProperty] = HarmonyChannel.Commentary };
         }
@@ -102,7 +101,7 @@ internal sealed class ChatAnswer
         return string.IsNullOrEmpty(delta.Text) ? null : new TextReasoningContent(delta.Text);
     }
 
-    private ChatResponseUpdate Update(AIContent content) => new(ChatRole.Assistant, [content])
+    private ChatResponseUpdate Update(AIContent? content) => new(ChatRole.Assistant, content is null ? [] : [content])
     {
         ResponseId = _responseId,
         MessageId = $"{_responseId}-{_messages}",

@@ -11,6 +11,9 @@ internal static class ChatConversation
 
     private const string Functions = "functions.";
 
+    /// <summary>Without line breaks, as the model was taught to read and write JSON.</summary>
+    private static readonly JsonSerializerOptions Compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
+
     /// <exception cref="NotSupportedException">A message has something else than text, thinking, calls and results.</exception>
     /// <exception cref="ArgumentException">A result belongs to no call.</exception>
     public static List<HarmonyMessage> Read(IEnumerable<ChatMessage> messages, ChatOptions? options, DateOnly? today)
@@ -53,7 +56,7 @@ internal static class ChatConversation
             call.Content,
             id,
             name,
-            static json => string.IsNullOrWhiteSpace(json) ? null : JsonSerializer.Deserialize<Dictionary<string, object?>>(json, AIJsonUtilities.DefaultOptions));
+            static json => string.IsNullOrWhiteSpace(json) ? null : JsonSerializer.Deserialize<Dictionary<string, object?>>(json, Compact));
     }
 
     private static IEnumerable<HarmonyMessage> Read(ChatMessage message, AIContent content, Dictionary<string, string> names)
@@ -70,7 +73,7 @@ internal static class ChatConversation
                 break;
             case FunctionCallContent call when isAssistant:
                 names[call.CallId] = call.Name;
-                string arguments = JsonSerializer.Serialize(call.Arguments ?? new Dictionary<string, object?>(), AIJsonUtilities.DefaultOptions);
+                string arguments = JsonSerializer.Serialize(call.Arguments ?? new Dictionary<string, object?>(), Compact);
                 yield return Assistant(HarmonyChannel.Commentary, arguments) with { Recipient = Functions + call.Name, ContentType = "json" };
                 break;
             case FunctionResultContent result:
@@ -79,7 +82,7 @@ internal static class ChatConversation
                     Author = Functions + NameOf(result, names),
                     Recipient = HarmonyRole.Assistant,
                     Channel = HarmonyChannel.Commentary,
-                    Content = result.Result as string ?? JsonSerializer.Serialize(result.Result, AIJsonUtilities.DefaultOptions),
+                    Content = result.Result as string ?? JsonSerializer.Serialize(result.Result, Compact),
                 };
                 break;
             case TextContent text:

@@ -9,7 +9,8 @@ namespace Moe.Plugins.GptOss;
 /// </summary>
 /// <remarks>
 /// Thread-safe: requests that come together are answered one after another. A plugin that was reloaded runs from the next answer on. What two
-/// requests in a row have in common is computed once. Disposing it leaves the model alone.
+/// requests in a row have in common is computed once. Disposing it leaves the model alone. Of <see cref="ChatOptions.AdditionalProperties"/> it reads
+/// <c>min_p</c> (double) and <c>ignore_eos</c> (bool: goes on after stop tokens, to measure with). Each update's raw representation is its token.
 /// </remarks>
 public sealed class GptOssChatClient : IChatClient
 {
@@ -81,7 +82,7 @@ public sealed class GptOssChatClient : IChatClient
         var generation = new GptOssGeneration
         {
             MaxTokens = options?.MaxOutputTokens ?? int.MaxValue,
-            Stops = [.. _tokenizer.Harmony.Stops],
+            Stops = IgnoresStops(options) ? [] : [.. _tokenizer.Harmony.Stops],
             Banned = _banned,
             Sampling = SamplingOf(options),
         };
@@ -102,10 +103,7 @@ public sealed class GptOssChatClient : IChatClient
             while (await Task.Run(tokens.MoveNext, cancellationToken).ConfigureAwait(false))
             {
                 _text.Add(tokens.Current);
-                if (answer.Add(tokens.Current) is { } update)
-                {
-                    yield return update;
-                }
+                yield return answer.Add(tokens.Current);
             }
 
             foreach (ChatResponseUpdate update in answer.End(prompt.Count, cached))
@@ -118,6 +116,8 @@ public sealed class GptOssChatClient : IChatClient
             _turn.Release();
         }
     }
+
+    private static bool IgnoresStops(ChatOptions? options) => options?.AdditionalProperties?.TryGetValue("ignore_eos", out bool ignores) == true && ignores;
 
     private int LastStart(IReadOnlyList<int> prompt)
     {

@@ -36,6 +36,9 @@ public sealed class GptOssModel : IDisposable
     /// <summary>The model's sizes.</summary>
     public GptOssConfig Config { get; }
 
+    /// <summary>The model's folder.</summary>
+    public string Folder => _options.Model;
+
     /// <summary>The name of the model's folder.</summary>
     public string Name => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_options.Model)));
 
