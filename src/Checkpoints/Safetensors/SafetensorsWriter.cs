@@ -27,7 +27,7 @@ public sealed class SafetensorsWriter
             throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type, sizes)}; its data has {data.Length} bytes.", nameof(data));
         }
 
-        Add(name, type, shape, stream => stream.Write(data.Span));
+        AddStreamed(name, type, shape, stream => stream.Write(data.Span));
     }
 
     /// <summary>Adds a tensor that is made while it is written: it need not fit into memory.</summary>
@@ -36,7 +36,7 @@ public sealed class SafetensorsWriter
     /// <param name="shape">Sizes, outermost first.</param>
     /// <param name="write">Writes the elements, little-endian, as many bytes as they are; called once by <see cref="Save"/>.</param>
     /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is beyond any file.</exception>
-    public void Add(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
+    public void AddStreamed(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(write);

@@ -28,7 +28,7 @@ internal static class ModelFolderWriter
             foreach (ModelTensor tensor in shards[shard])
             {
                 places.Add(tensor.Name, file);
-                writer.Add(tensor.Name, tensor.Type, tensor.Shape, stream =>
+                writer.AddStreamed(tensor.Name, tensor.Type, tensor.Shape, stream =>
                 {
                     tensor.Write(stream, cancellationToken);
                     written += tensor.ByteCount;
