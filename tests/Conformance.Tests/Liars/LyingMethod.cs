@@ -46,11 +46,15 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
         }
         else
         {
-            _memory.Enqueue(arguments.Stream, () => Run(weights, workspace, arguments));
+            Enqueue(weights, workspace, arguments);
         }
     }
 
     public void Dispose() => GC.KeepAlive(_garbage);
+
+    // Apart, for what a lambda captures is allocated where its method begins.
+    private void Enqueue(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments) =>
+        _memory.Enqueue(arguments.Stream, () => Run(weights, workspace, arguments));
 
     private void Run(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments)
     {
