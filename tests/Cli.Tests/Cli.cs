@@ -16,6 +16,9 @@ internal sealed record Cli(int ExitCode, string Output, string Error)
 
     public static string Golden(string name) => Path.Combine(AppContext.BaseDirectory, "golden", $"{name}.safetensors");
 
+    /// <summary>The folder of a tiny model of some family.</summary>
+    public static string Family(string name) => Path.Combine(AppContext.BaseDirectory, "golden", "families", name);
+
     /// <summary>The one JSON object that the command printed; nothing else may stand there.</summary>
     public JsonElement Json()
     {

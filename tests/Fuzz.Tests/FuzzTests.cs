@@ -61,7 +61,7 @@ public sealed class FuzzTests : IDisposable
             input =>
             {
                 File.WriteAllBytes(path, input);
-                ShardIndex.Read(path);
+                ShardIndex.Read(path, static (_, _) => { });
             },
             _output);
     }
@@ -76,6 +76,35 @@ public sealed class FuzzTests : IDisposable
                 """{"model_type":"gpt_oss","num_local_experts":4,"num_experts_per_tok":2,"swiglu_limit":7.0,"layer_types":["x"]}""",
                 """{"num_experts_per_tok":4}"""),
             JsonWords,
+            input =>
+            {
+                File.WriteAllBytes(Path.Combine(folder, "config.json"), input);
+                using var checkpoint = Checkpoint.Open(folder);
+                _ = checkpoint.MoeLayers.Count;
+            },
+            _output);
+    }
+
+    /// <summary>Configs of other families, which say more: groups, lists for each layer, nested objects, what is quantised and what is not.</summary>
+    [Theory]
+    [InlineData("deepseek-v3")]
+    [InlineData("deepseek-v4-native")]
+    [InlineData("qwen3-moe-compressed-tensors")]
+    [InlineData("glm4-moe-quark")]
+    [InlineData("nemotron-h")]
+    public void Configs_of_families(string family)
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_folder, family)).FullName;
+        string golden = Path.Combine(AppContext.BaseDirectory, "golden", "families", family);
+        File.Copy(Path.Combine(golden, "model.safetensors"), Path.Combine(folder, "model.safetensors"));
+        Fuzzer.Run(
+            [File.ReadAllBytes(Path.Combine(golden, "config.json"))],
+            [
+                .. JsonWords,
+                .. Texts(
+                    "text_config", "quantization_config", "ignore", "re:.*", "re:((", "*", "mlp_layer_types", "n_group", "topk_group", "0.5", "\"dense\"", "-0",
+                    "num_hidden_layers", "weight_block_size", "config_groups", "targets", "Linear", "format"),
+            ],
             input =>
             {
                 File.WriteAllBytes(Path.Combine(folder, "config.json"), input);
@@ -143,11 +172,11 @@ public sealed class FuzzTests : IDisposable
         string path = Path.Combine(_folder, "index.json");
         using (FileStream stream = File.Create(path))
         {
-            stream.SetLength(CheckpointJson.MaxByteCount + 1);
+            stream.SetLength(ShardIndex.MaxByteCount + 1);
         }
 
         long before = GC.GetAllocatedBytesForCurrentThread();
-        Assert.Contains("at most", Assert.Throws<MoeException>(() => ShardIndex.Read(path)).Message, StringComparison.Ordinal);
+        Assert.Contains("at most", Assert.Throws<MoeException>(() => ShardIndex.Read(path, static (_, _) => { })).Message, StringComparison.Ordinal);
         Assert.Contains("at most", Assert.Throws<MoeException>(() => PluginLock.ReadBytes(path)).Message, StringComparison.Ordinal);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
     }

@@ -43,7 +43,7 @@ public sealed class SafetensorsWriter
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount))
         {
-            throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type, sizes)}, which is beyond any file.", nameof(shape));
+            throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type.Name(), sizes)}, which is beyond any file.", nameof(shape));
         }
 
         if (name == SafetensorsHeader.MetadataName || !_names.Add(name))
