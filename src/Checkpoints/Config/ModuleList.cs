@@ -11,33 +11,45 @@ internal sealed class ModuleList(IEnumerable<string> entries)
 {
     private const string RegexMark = "re:";
 
-    private readonly string[] _entries = [.. entries];
+    /// <summary>A stranger's expression may take for ever; one that is meant takes microseconds.</summary>
+    private static readonly TimeSpan LongestMatch = TimeSpan.FromMilliseconds(50);
 
-    public bool Matches(string module) => _entries.Any(entry => Matches(entry, module));
+    private readonly Entry[] _entries = [.. entries.Select(text => new Entry(text))];
 
-    public static bool Matches(string entry, string module)
+    public bool Matches(string module) => _entries.Any(entry => entry.Matches(module));
+
+    public static bool Matches(string entry, string module) => new Entry(entry).Matches(module);
+
+    private sealed class Entry(string text)
     {
-        if (entry.StartsWith(RegexMark, StringComparison.Ordinal))
+        private Regex? _regex;
+        private bool _isUnusable;
+
+        public bool Matches(string module)
         {
-            return MatchesRegex(entry[RegexMark.Length..], module);
+            if (text.StartsWith(RegexMark, StringComparison.Ordinal))
+            {
+                return !_isUnusable && MatchesRegex(module);
+            }
+
+            return text.Contains('*', StringComparison.Ordinal)
+                ? FileSystemName.MatchesSimpleExpression(text, module, ignoreCase: false)
+                : module.StartsWith(text, StringComparison.Ordinal) && (module.Length == text.Length || module[text.Length] == '.');
         }
 
-        return entry.Contains('*', StringComparison.Ordinal)
-            ? FileSystemName.MatchesSimpleExpression(entry, module, ignoreCase: false)
-            : module.StartsWith(entry, StringComparison.Ordinal) && (module.Length == entry.Length || module[entry.Length] == '.');
-    }
-
-    private static bool MatchesRegex(string pattern, string module)
-    {
-        try
+        private bool MatchesRegex(string module)
         {
-            // A stranger's expression: without backtracking no text takes it long.
-            return Regex.IsMatch(module, $"^(?:{pattern})", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
-        }
-        catch (Exception exception) when (exception is ArgumentException or NotSupportedException)
-        {
-            // Python's, or none at all. It only checks what the tensors say, and says nothing then.
-            return false;
+            try
+            {
+                _regex ??= new Regex($"^(?:{text[RegexMark.Length..]})", RegexOptions.CultureInvariant, LongestMatch);
+                return _regex.IsMatch(module);
+            }
+            catch (Exception exception) when (exception is ArgumentException or RegexMatchTimeoutException)
+            {
+                // Python's, or none at all, or one without end. It only checks what the tensors say, and says nothing then.
+                _isUnusable = true;
+                return false;
+            }
         }
     }
 }

@@ -1,7 +1,3 @@
-using System.Buffers;
-using System.Buffers.Binary;
-using System.Text.Json;
-
 namespace Moe.Plugins.Checkpoints;
 
 /// <summary>Collects tensors and writes them as a safetensors file.</summary>
@@ -69,66 +65,11 @@ public sealed class SafetensorsWriter
     {
         // Wide elements first keeps every tensor aligned to its element size, as the reference implementation does.
         var inOrder = _tensors.OrderByDescending(tensor => tensor.Type.Bits()).ThenBy(tensor => tensor.Name, StringComparer.Ordinal).ToArray();
-        var json = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(json))
-        {
-            writer.WriteStartObject();
-            WriteMetadata(writer);
-            long offset = 0;
-            foreach (var (name, type, shape, byteCount, _) in inOrder)
-            {
-                WriteTensor(writer, name, type, shape, offset, offset += byteCount);
-            }
-
-            writer.WriteEndObject();
-        }
-
-        // Spaces after the object bring the data to a multiple of 8 bytes.
-        int padding = -json.WrittenCount & 7;
-        json.GetSpan(padding)[..padding].Fill((byte)' ');
-        json.Advance(padding);
-
-        Span<byte> length = stackalloc byte[SafetensorsHeader.LengthByteCount];
-        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)json.WrittenCount);
-        stream.Write(length);
-        stream.Write(json.WrittenSpan);
+        SafetensorsHeaderWriter.Write(
+            stream, Metadata, inOrder.Select(tensor => (tensor.Name, tensor.Type.Name(), (IReadOnlyList<long>)tensor.Shape, tensor.ByteCount)));
         foreach (var tensor in inOrder)
         {
             tensor.Write(stream);
         }
-    }
-
-    private void WriteMetadata(Utf8JsonWriter writer)
-    {
-        if (Metadata.Count == 0)
-        {
-            return;
-        }
-
-        writer.WriteStartObject(SafetensorsHeader.MetadataName);
-        foreach ((string key, string value) in Metadata)
-        {
-            writer.WriteString(key, value);
-        }
-
-        writer.WriteEndObject();
-    }
-
-    private static void WriteTensor(Utf8JsonWriter writer, string name, SafetensorsType type, long[] shape, long begin, long end)
-    {
-        writer.WriteStartObject(name);
-        writer.WriteString("dtype", type.Name());
-        writer.WriteStartArray("shape");
-        foreach (long size in shape)
-        {
-            writer.WriteNumberValue(size);
-        }
-
-        writer.WriteEndArray();
-        writer.WriteStartArray("data_offsets");
-        writer.WriteNumberValue(begin);
-        writer.WriteNumberValue(end);
-        writer.WriteEndArray();
-        writer.WriteEndObject();
     }
 }
