@@ -15,12 +15,34 @@ public sealed class PluginsTests : IDisposable
         string lockFile = _folder.File("lock.json");
         Cli result = await Cli.Run("plugins", "trust", Cpu, "--lock", lockFile, "--yes");
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
-        Assert.All(["Cpu.dll", "native libraries", "imports", "module initialisers", "may do anything", lockFile], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
+        Assert.All(["Cpu.dll", "native libraries", "imports", "module initializers", "may do anything", lockFile], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
 
         using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(lockFile, TestContext.Current.CancellationToken));
         JsonElement pin = Assert.Single(json.RootElement.GetProperty("plugins").EnumerateArray());
         Assert.Equal("Cpu", pin.GetProperty("id").GetString());
         Assert.Equal(Directory.GetFiles(Cpu, "*", SearchOption.AllDirectories).Length, pin.GetProperty("files").EnumerateObject().Count());
+    }
+
+    [Fact]
+    public async Task A_name_with_escapes_is_shown_as_what_it_is()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "A file's name cannot hold control characters here.");
+        string plugin = Directory.CreateDirectory(Path.Combine(_folder.Path, "Cpu")).FullName;
+        foreach (string file in Directory.GetFiles(Cpu))
+        {
+            File.Copy(file, Path.Combine(plugin, Path.GetFileName(file)));
+        }
+
+        await File.WriteAllTextAsync(Path.Combine(plugin, "\e[2K\e[1G\n  native libraries: none\u202E"), "x", TestContext.Current.CancellationToken);
+        string lockFile = _folder.File("lock.json");
+        Cli text = await Cli.Run("plugins", "trust", plugin, "--lock", lockFile, "--yes");
+        Assert.DoesNotContain('\e', text.Output);
+        Assert.DoesNotContain('\u202E', text.Output);
+        Assert.Contains(@"\u{001B}[2K\u{001B}[1G\n  native libraries: none\u{202E}", text.Output, StringComparison.Ordinal);
+
+        Cli json = await Cli.Run("plugins", "trust", plugin, "--lock", lockFile, "--yes", "--json");
+        Assert.DoesNotContain('\u202E', json.Output);
+        Assert.Contains(json.Json().GetProperty("files").EnumerateObject(), file => file.Name == "\e[2K\e[1G\n  native libraries: none\u202E");
     }
 
     [Fact]
@@ -61,10 +83,10 @@ public sealed class PluginsTests : IDisposable
 
         using var output = new StringWriter();
         using var error = new StringWriter();
-        using var console = new CommandConsole(output, error);
+        using var console = new CommandConsole(output, error) { AsJson = true, AsLines = true };
         await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Trial = MoeTrialMode.InProcess });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), asJson: true, stop.Token);
+        Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), stop.Token);
         await File.WriteAllTextAsync(Path.Combine(target, "new.txt"), "new", stop.Token);
         for (int i = 0; i < 500 && output.GetStringBuilder().Length == 0; i++)
         {
@@ -73,6 +95,7 @@ public sealed class PluginsTests : IDisposable
 
         await stop.CancelAsync();
         await watch;
+        Assert.Single(output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.Equal("replaced", JsonDocument.Parse(output.ToString()).RootElement.GetProperty("outcome").GetString());
     }
 
