@@ -4,38 +4,28 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Bf16;
 
 /// <summary>One weight matrix of all experts on the device: BF16 [experts, rows, inputs], dense, and its float32 biases.</summary>
-internal sealed class Bf16Matrix(CudaContext context, int experts, int rows, int inputs) : IDisposable
+internal sealed class Bf16Matrix : DeviceArena
 {
-    private readonly DeviceArray _weight = new(context, (long)experts * rows * inputs * sizeof(ushort));
-    private DeviceArray? _bias;
+    public Bf16Matrix(CudaContext context, int experts, int rows, int inputs)
+        : base(context)
+    {
+        Rows = rows;
+        Inputs = inputs;
+        Weight = Allocate(experts * ExpertBytes);
+    }
 
-    public int Rows { get; } = rows;
+    public int Rows { get; }
 
-    public int Inputs { get; } = inputs;
+    public int Inputs { get; }
 
-    public nint Weight => _weight.Address;
+    public nint Weight { get; }
 
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
-    public nint Bias => _bias?.Address ?? 0;
+    public nint Bias { get; private set; }
 
-    public long ByteCount => _weight.ByteCount + (_bias?.ByteCount ?? 0);
+    private long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
 
-    /// <summary>Bytes of one expert's weights.</summary>
-    public long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
+    public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));
 
-    public nint Expert(int expert) => checked((nint)(_weight.Address + (expert * ExpertBytes)));
-
-    public void LoadBias(in MoeTensorView bias)
-    {
-        if (!bias.IsEmpty)
-        {
-            _bias = HostFloats.Upload(context, bias);
-        }
-    }
-
-    public void Dispose()
-    {
-        _weight.Dispose();
-        _bias?.Dispose();
-    }
+    public void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
 }

@@ -1,11 +1,13 @@
 using Moe.Plugins;
 using Moe.Plugins.Bf16;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
 
 [assembly: MoePlugin("Bf16", typeof(Bf16Plugin))]
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The plugin's entry type.</summary>
+/// <summary>Runs layers with BF16 weights on CUDA devices from compute capability 8.0 on; MXFP4 weights are widened at load.</summary>
 public sealed class Bf16Plugin : IMoePlugin
 {
     /// <inheritdoc/>
@@ -13,5 +15,28 @@ public sealed class Bf16Plugin : IMoePlugin
     {
         ArgumentNullException.ThrowIfNull(context);
         return new Bf16Backend(context);
+    }
+
+    private sealed class Bf16Backend(IMoePluginContext context) : CudaBackend(context)
+    {
+        /// <summary>Sizes are read in pieces of 16 bytes.</summary>
+        private const int SizeUnit = 8;
+        private const int NativeScore = 220;
+
+        /// <summary>MXFP4 weights run, but four times as many bytes are read as they have.</summary>
+        private const int WideningScore = 120;
+
+        protected override string? Refuse(MoeLayerShape shape) => shape.HiddenSize % SizeUnit != 0 || shape.IntermediateSize % SizeUnit != 0
+            ? $"hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} must be multiples of {SizeUnit}"
+            : null;
+
+        protected override (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape) =>
+            shape.WeightFormat == MoeWeightFormat.BFloat16
+                ? (NativeScore, $"kernels {TunedFor(architecture)}")
+                : (WideningScore, $"MXFP4 weights are widened to BF16 at load; kernels {TunedFor(architecture)}");
+
+        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Bf16Method(library, shape);
+
+        protected override IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => Bf16Experts.Units(architecture);
     }
 }

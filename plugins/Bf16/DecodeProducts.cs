@@ -1,12 +1,13 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for few tokens an expert: <c>decode.cu</c>.</summary>
+/// <summary>The products for few tokens per expert: <c>decode.cu</c>.</summary>
 internal sealed class DecodeProducts : IExpertProducts
 {
-    private readonly RoutingKernels _routing;
+    private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly IReadOnlyList<DecodeVariant> _variants;
@@ -14,10 +15,10 @@ internal sealed class DecodeProducts : IExpertProducts
     private readonly CudaFunction[] _down;
     private readonly int _multiprocessors;
 
-    public DecodeProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    public DecodeProducts(KernelLibrary library, MoeLayerShape shape)
     {
         CudaDevice device = library.Context.Device;
-        _routing = routing;
+        _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = device.MultiprocessorCount;
@@ -33,8 +34,8 @@ internal sealed class DecodeProducts : IExpertProducts
         int index = ForwardPlan.DecodeIndex(rows.Tokens, _shape);
         int pairs = rows.Tokens * _shape.TopK;
         int splits = ForwardPlan.Splits(pairs);
-        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, DecodeVariant.Threads, _variants[index].SharedBytes);
-        var parameters = new ProductParameters
+        CudaLaunchConfig launch = _library.Launch(_multiprocessors, DecodeVariant.Threads, _variants[index].SharedBytes);
+        var parameters = new Parameters
         {
             X = rows.Address,
             Weight = weights.GateUp.Weight,
@@ -49,9 +50,7 @@ internal sealed class DecodeProducts : IExpertProducts
             Depth = weights.GateUp.Inputs,
             TopK = _shape.TopK,
             Splits = 1,
-            Alpha = _activation.Alpha,
-            Limit = _activation.Limit,
-            UpBias = _activation.UpBias,
+            Activation = _activation,
         };
         _gateUp[index].Launch(launch, stream, in parameters);
 
@@ -59,7 +58,7 @@ internal sealed class DecodeProducts : IExpertProducts
         parameters.X = workspace.Act;
         parameters.Weight = weights.Down.Weight;
         parameters.Bias = 0;
-        parameters.Out = workspace.Partial;
+        parameters.Out = workspace.PartialResults;
         parameters.XStride = _shape.IntermediateSize;
         parameters.OutStride = _shape.HiddenSize;
         parameters.SplitStride = (long)pairs * _shape.HiddenSize;
@@ -68,5 +67,26 @@ internal sealed class DecodeProducts : IExpertProducts
         parameters.Splits = splits;
         _down[index].Launch(launch, stream, in parameters);
         return new PartialLayout(splits, IsBf16: false);
+    }
+
+    /// <summary>As in <c>decode.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Parameters
+    {
+        public nint X;
+        public nint Weight;
+        public nint Bias;
+        public nint Out;
+        public nint SortedPairs;
+        public nint RowBlocks;
+        public nint RowBlockCount;
+        public long XStride;
+        public long OutStride;
+        public long SplitStride;
+        public int Rows;
+        public int Depth;
+        public int TopK;
+        public int Splits;
+        public ActivationConstants Activation;
     }
 }

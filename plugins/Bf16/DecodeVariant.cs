@@ -19,12 +19,13 @@ internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, i
     /// <summary>Threads of a block: those that multiply, and those that only start copies.</summary>
     public static int Threads => (Warps + CopyWarps) * WarpSize;
 
-    public KernelUnit Unit => new(
-        "decode.cu", $"MOE_ROWS={Rows}", $"MOE_TOKENS={Tokens}", $"MOE_DEPTH={Depth}", $"MOE_STAGES={Stages}", $"MOE_COPY_WARPS={CopyWarps}");
+    public KernelUnit Unit => new("decode.cu", GateUpEntry, DownEntry);
 
-    public string GateUpEntry => $"bf16_decode_gate_up_r{Rows}_n{Tokens}";
+    public string GateUpEntry => $"bf16_decode_gate_up{Arguments}";
 
-    public string DownEntry => $"bf16_decode_down_r{Rows}_n{Tokens}";
+    public string DownEntry => $"bf16_decode_down{Arguments}";
+
+    private string Arguments => $"<{Rows}, {Tokens}, {Depth}, {Stages}, {CopyWarps}>";
 
     /// <summary>Dynamic shared memory: the stages (with strides that avoid bank conflicts), the sums of the warps that split the inner
     /// dimension, two barriers a stage. The same formula as in <c>decode.cu</c>.</summary>

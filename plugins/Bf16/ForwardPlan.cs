@@ -4,25 +4,25 @@ namespace Moe.Plugins.Bf16;
 internal static class ForwardPlan
 {
     /// <summary>
-    /// From so many pairs an expert on the kernels for many tokens are faster: routing is uneven, and the busiest experts outgrow the
+    /// From so many pairs per expert on the kernels for many tokens are faster: routing is uneven, and the busiest experts outgrow the
     /// narrow tiles of the others long before the average does.
     /// </summary>
-    private const int ManyPairsAnExpert = 8;
+    private const int ManyPairsPerExpert = 8;
 
-    /// <summary>Whether the kernels for many tokens an expert run.</summary>
-    public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsAnExpert * shape.ExpertCount;
+    /// <summary>Whether the kernels for many tokens per expert run.</summary>
+    public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsPerExpert * shape.ExpertCount;
 
     /// <summary>Which of <see cref="DecodeVariant.For"/> runs.</summary>
     public static int DecodeIndex(int tokens, MoeLayerShape shape)
     {
-        double pairsAnExpert = (double)tokens * shape.TopK / shape.ExpertCount;
-        if (tokens <= 8 || pairsAnExpert <= 0.5)
+        double pairsPerExpert = (double)tokens * shape.TopK / shape.ExpertCount;
+        if (tokens <= 8 || pairsPerExpert <= 0.5)
         {
             return 0;
         }
 
         // With few experts the busiest is less far from the average, so narrow tiles hold it longer.
-        return pairsAnExpert <= (shape.ExpertCount <= 64 ? 8 : 1) ? 1 : 2;
+        return pairsPerExpert <= (shape.ExpertCount <= 64 ? 8 : 1) ? 1 : 2;
     }
 
     /// <summary>Parts of the second product's inner dimension: with few tokens there are too few tiles for all multiprocessors.</summary>

@@ -1,9 +1,10 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for many tokens an expert on devices without wgmma: <c>prefill_mma.cu</c>.</summary>
+/// <summary>The products for many tokens per expert on devices without wgmma: <c>prefill_mma.cu</c>.</summary>
 internal sealed class MmaProducts : IExpertProducts
 {
     private const int SharedBytes = 65536;
@@ -11,16 +12,16 @@ internal sealed class MmaProducts : IExpertProducts
     private const int TileTokens = 128;
     private const int BlocksPerMultiprocessor = 2;
 
-    private readonly RoutingKernels _routing;
+    private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public MmaProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    public MmaProducts(KernelLibrary library, MoeLayerShape shape)
     {
-        _routing = routing;
+        _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
@@ -34,8 +35,8 @@ internal sealed class MmaProducts : IExpertProducts
 
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
-        CudaLaunchConfig launch = _routing.Launch(BlocksPerMultiprocessor * _multiprocessors, Threads, SharedBytes);
-        var parameters = new MmaParameters
+        CudaLaunchConfig launch = _library.Launch(BlocksPerMultiprocessor * _multiprocessors, Threads, SharedBytes);
+        var parameters = new Parameters
         {
             Weight = weights.GateUp.Weight,
             X = rows.Address,
@@ -49,21 +50,38 @@ internal sealed class MmaProducts : IExpertProducts
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,
             TopK = _shape.TopK,
-            Alpha = _activation.Alpha,
-            Limit = _activation.Limit,
-            UpBias = _activation.UpBias,
+            Activation = _activation,
         };
         _product1.Launch(launch, stream, in parameters);
 
         parameters.Weight = weights.Down.Weight;
         parameters.X = workspace.Act;
         parameters.Bias = 0;
-        parameters.Out = workspace.Partial;
+        parameters.Out = workspace.PartialResults;
         parameters.XStride = _shape.IntermediateSize;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Inputs;
         _product2.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: true);
+    }
+
+    /// <summary>As in <c>prefill_mma.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Parameters
+    {
+        public nint Weight;
+        public nint X;
+        public nint Bias;
+        public nint Out;
+        public nint SortedPairs;
+        public nint RowBlocks;
+        public nint RowBlockCount;
+        public long XStride;
+        public long OutStride;
+        public int Rows;
+        public int Depth;
+        public int TopK;
+        public ActivationConstants Activation;
     }
 }

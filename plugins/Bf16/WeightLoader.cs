@@ -1,27 +1,28 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
 /// <summary>Copies a checkpoint's experts to the device and widens or transposes them there.</summary>
-internal sealed class WeightLoader : IDisposable
+internal sealed class WeightLoader : DeviceArena
 {
     private const int Threads = 256;
     private const int TransposeTile = 32;
-    private const int Mxfp4BlockBytes = 16;
 
     private static readonly KernelUnit Source = new("load.cu");
 
     private readonly CudaFunction _widen;
     private readonly CudaFunction _transpose;
-    private readonly DeviceArray _staging;
+    private readonly nint _staging;
 
     /// <summary>Makes a loader with room for the largest expert of a layer.</summary>
     public WeightLoader(KernelLibrary library, MoeLayerShape shape)
+        : base(library.Context)
     {
         _widen = library.Get(Source, "bf16_load_widen");
         _transpose = library.Get(Source, "bf16_load_transpose");
-        _staging = new DeviceArray(library.Context, 2L * shape.IntermediateSize * shape.HiddenSize * sizeof(ushort));
+        _staging = Allocate(2L * shape.IntermediateSize * shape.HiddenSize * sizeof(ushort));
     }
 
     public static KernelUnit Unit => Source;
@@ -35,10 +36,10 @@ internal sealed class WeightLoader : IDisposable
         }
         else if (source.Order == MoeMatrixOrder.InputMajor)
         {
-            HostTensors.Upload(_staging.Address, source.Values, expert);
+            HostTensors.Upload(_staging, source.Values, expert);
             var parameters = new TransposeParameters
             {
-                Source = _staging.Address,
+                Source = _staging,
                 Out = target.Expert(expert),
                 Inputs = target.Inputs,
                 Rows = target.Rows,
@@ -56,18 +57,35 @@ internal sealed class WeightLoader : IDisposable
         }
     }
 
-    public void Dispose() => _staging.Dispose();
-
-
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
     private void Widen(Bf16Matrix target, MoeExpertMatrix source, int expert)
     {
         long blocks = (long)source.Scales.Rows * source.Scales.Columns;
-        nint scales = checked((nint)(_staging.Address + (blocks * Mxfp4BlockBytes)));
-        HostTensors.Upload(_staging.Address, source.Values, expert);
+        nint scales = checked((nint)(_staging + (blocks * Mxfp4Layout.BlockSize / 2)));
+        HostTensors.Upload(_staging, source.Values, expert);
         HostTensors.Upload(scales, source.Scales, expert);
-        var parameters = new WidenParameters { Blocks = _staging.Address, Scales = scales, Out = target.Expert(expert), Count = blocks };
+        var parameters = new WidenParameters { Blocks = _staging, Scales = scales, Out = target.Expert(expert), Count = blocks };
         _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), 0, in parameters);
+    }
+
+    /// <summary>As in <c>load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct WidenParameters
+    {
+        public nint Blocks;
+        public nint Scales;
+        public nint Out;
+        public long Count;
+    }
+
+    /// <summary>As in <c>load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct TransposeParameters
+    {
+        public nint Source;
+        public nint Out;
+        public int Inputs;
+        public int Rows;
     }
 }

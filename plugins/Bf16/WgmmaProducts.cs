@@ -1,16 +1,17 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>The products for many tokens an expert on sm_90a: <c>prefill.cu</c>.</summary>
+/// <summary>The products for many tokens per expert on sm_90a: <c>prefill.cu</c>.</summary>
 internal sealed class WgmmaProducts : IExpertProducts
 {
     /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>
     private const int SharedBytes = 205520;
     private const int Threads = 512;
 
-    private readonly RoutingKernels _routing;
+    private readonly KernelLibrary _library;
     private readonly RowGather _gather;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
@@ -18,10 +19,10 @@ internal sealed class WgmmaProducts : IExpertProducts
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public WgmmaProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape)
+    public WgmmaProducts(KernelLibrary library, MoeLayerShape shape)
     {
-        _routing = routing;
-        _gather = new RowGather(library, routing);
+        _library = library;
+        _gather = new RowGather(library);
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
@@ -30,15 +31,9 @@ internal sealed class WgmmaProducts : IExpertProducts
     }
 
     /// <summary>Every source.</summary>
-    public static IEnumerable<KernelUnit> Units => [Unit, RowGather.Unit];
+    public static IEnumerable<KernelUnit> Units => [Unit, RowGather.Unit()];
 
     private static KernelUnit Unit { get; } = new("prefill.cu");
-
-    /// <summary>Whether the kernels are for an architecture: 9.0, and no other.</summary>
-    public static bool RunOn(CudaArchitecture architecture) => architecture is { Major: 9, Minor: 0 };
-
-    /// <summary>Whether they are for a device.</summary>
-    public static bool RunOn(CudaDevice device) => RunOn(device.Architecture);
 
     // The kernels make their own tiles from the experts' offsets.
     public int BlockRows(int tokens) => 0;
@@ -46,8 +41,8 @@ internal sealed class WgmmaProducts : IExpertProducts
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
         _gather.Run(rows, _shape, workspace.Routing, workspace.Gathered, stream);
-        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, SharedBytes);
-        var parameters = new GroupedParameters
+        CudaLaunchConfig launch = _library.Launch(_multiprocessors, Threads, SharedBytes);
+        var parameters = new Parameters
         {
             Weight = weights.GateUpTiles,
             Tokens = workspace.GatheredRows,
@@ -60,20 +55,36 @@ internal sealed class WgmmaProducts : IExpertProducts
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,
             Experts = _shape.ExpertCount,
-            Alpha = _activation.Alpha,
-            Limit = _activation.Limit,
-            UpBias = _activation.UpBias,
+            Activation = _activation,
         };
         _product1.Launch(launch, stream, in parameters);
 
         parameters.Weight = weights.DownTiles;
         parameters.Tokens = workspace.ActRows;
         parameters.Bias = weights.Down.Bias;
-        parameters.Out = workspace.Partial;
+        parameters.Out = workspace.PartialResults;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Inputs;
         _product2.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: true, HasBias: true);
+    }
+
+    /// <summary>As in <c>prefill.cu</c>. Its size is a multiple of its alignment, 64.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 384)]
+    private struct Parameters
+    {
+        public CudaTensorMap Weight;
+        public CudaTensorMap Tokens;
+        public nint Bias;
+        public nint Out;
+        public nint ExpertOffsets;
+        public nint SortedPairs;
+        public nint Counters;
+        public long OutStride;
+        public int Rows;
+        public int Depth;
+        public int Experts;
+        public ActivationConstants Activation;
     }
 }

@@ -2,7 +2,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>How the copy engine finds what <c>prefill.cu</c> multiplies: 64 inputs are the 128 bytes of a swizzled row.</summary>
+/// <summary>How TMA finds what <c>prefill.cu</c> multiplies: 64 inputs are the 128 bytes of a swizzled row.</summary>
 internal static class WgmmaTiles
 {
     /// <summary>Weight rows of a tile.</summary>

@@ -1,11 +1,18 @@
 using Moe.Plugins;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
 using Moe.Plugins.Sm100;
 
 [assembly: MoePlugin("Mxfp4.Sm100", typeof(Sm100Plugin))]
 
 namespace Moe.Plugins.Sm100;
 
-/// <summary>The plugin's entry type.</summary>
+/// <summary>Runs layers with MXFP4 weights and MXFP8 activations, from the caller's unpadded rows to the caller's unpadded rows.</summary>
+/// <remarks>
+/// Setting <c>Native</c>, false by default: whether compute capability 10.0 and 10.3 run the kernels on their block-scaled matrix
+/// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, …) of the others for every number
+/// of tokens; without it the fastest is chosen.
+/// </remarks>
 public sealed class Sm100Plugin : IMoePlugin
 {
     /// <inheritdoc/>
@@ -13,5 +20,57 @@ public sealed class Sm100Plugin : IMoePlugin
     {
         ArgumentNullException.ThrowIfNull(context);
         return new Sm100Backend(context);
+    }
+
+    private sealed class Sm100Backend(IMoePluginContext context) : CudaBackend(context)
+    {
+        private const string NativeSetting = "Native";
+        private const string KernelsSetting = "Kernels";
+
+        /// <summary>With instructions made for the format, but nobody has seen them run.</summary>
+        private const int NativeScore = 300;
+
+        /// <summary>Behind BF16 activations with the same weights, which lose less at the same cost; before weights that are widened at load.</summary>
+        private const int WidenedScore = 150;
+
+        private readonly bool _native = ReadNative(context.Settings.GetValueOrDefault(NativeSetting));
+        private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
+
+        protected override string? Refuse(MoeLayerShape shape) => Mxfp4Experts.Refuse(shape);
+
+        protected override (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape)
+        {
+            const string widened = "MXFP8 activations and MXFP4 weights are widened to BF16, which is exact, on the tensor cores of any device; ";
+            const string never = $"have never run on hardware, and {NativeSetting} = true asks for them";
+            if (!NativeExperts.RunsOn(architecture))
+            {
+                return (WidenedScore, $"{widened}kernels {TunedFor(architecture)}");
+            }
+
+            return _native
+                ? (NativeScore, $"MXFP8 times MXFP4 on the block-scaled matrix instruction; these kernels {never}")
+                : (WidenedScore, $"{widened}the kernels for this device's own instruction {never}");
+        }
+
+        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Sm100Method(library, shape, _native, _forced);
+
+        protected override IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
+        [
+            Mxfp8Quantizer.Unit,
+            .. WidenedExperts.Units(architecture),
+            .. NativeExperts.RunsOn(architecture) ? NativeExperts.Units : [],
+        ];
+
+        private static bool ReadNative(string? value)
+        {
+            if (string.IsNullOrEmpty(value))
+            {
+                return false;
+            }
+
+            return bool.TryParse(value, out bool native)
+                ? native
+                : throw new MoeException(MoeReason.Configuration, $"{NativeSetting} is '{value}'; true or false is expected.");
+        }
     }
 }

@@ -3,11 +3,16 @@ using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Bf16.Tests;
 
-public sealed class ForwardTests
+public sealed class ForwardTests : CudaForwardTests
 {
-    private static readonly MoeLayerShape Small = new() { HiddenSize = 288, IntermediateSize = 352, ExpertCount = 8, TopK = 4 };
+    public static TheoryData<string> Choices => [CudaHost.Auto];
 
-    /// <summary>From one token to many an expert, so that each of the kernels runs; sizes are multiples of 8 and of nothing larger.</summary>
+    /// <summary>MXFP4 weights, widened at load.</summary>
+    public static TheoryData<string, int, int, int, int, int> Layers => TestCases.Mxfp4Layers(Choices);
+
+    private protected override CudaHost Host => Bf16.Host;
+
+    /// <summary>From one token to many per expert, so that each of the kernels runs; sizes are multiples of 8 and of nothing larger.</summary>
     public static TheoryData<int, int, int, int, int> Shapes() => new()
     {
         { 288, 352, 8, 4, 1 },
@@ -30,7 +35,7 @@ public sealed class ForwardTests
     [MemberData(nameof(Shapes))]
     public void Bf16_weights_in_both_orders(int hidden, int intermediate, int experts, int topK, int tokens)
     {
-        Bf16Host.RequireDevice();
+        Host.RequireDevice();
         MoeLayerShape shape = new()
         {
             HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = experts, TopK = topK, WeightFormat = MoeWeightFormat.BFloat16,
@@ -42,150 +47,32 @@ public sealed class ForwardTests
         }
     }
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(20)]
-    [InlineData(400)]
-    public void Mxfp4_weights_are_widened(int tokens)
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: tokens);
-        Check(Small, weights, tokens);
-    }
-
-    public static TheoryData<MoeRouterScoring, bool, bool, bool> Options()
-    {
-        var data = new TheoryData<MoeRouterScoring, bool, bool, bool>();
-        foreach (MoeRouterScoring scoring in Enum.GetValues<MoeRouterScoring>())
-        {
-            data.Add(scoring, true, false, true);
-            data.Add(scoring, false, true, false);
-        }
-
-        return data;
-    }
-
-    [Theory]
-    [MemberData(nameof(Options))]
-    public void Every_scoring_with_and_without_biases(MoeRouterScoring scoring, bool routerBias, bool expertBias, bool isSilu)
-    {
-        Bf16Host.RequireDevice();
-        MoeLayerShape shape = Small with
-        {
-            RouterScoring = scoring,
-            HasRouterBias = routerBias,
-            HasExpertBias = expertBias,
-            Activation = isSilu ? MoeActivation.SiluGated : MoeActivation.SwiGluOai(1.3f, 2f),
-        };
-        using var weights = new RandomLayer(shape, seed: 11);
-        Check(shape, weights, 9);
-        Check(shape, weights, 350);
-    }
-
-    [Theory]
-    [InlineData(7)]
-    [InlineData(300)]
-    public void Rows_that_the_kernels_cannot_read_in_place_are_copied(int tokens)
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
-        using MoeForwardState state = layer.CreateState();
-        using DeviceRun aligned = DeviceRun.Run(layer, state, input.View, inputGap: 8);
-        using DeviceRun odd = DeviceRun.Run(layer, state, input.View, inputGap: 3, outputGap: 1);
-
-        odd.AssertAgrees(layer, weights.Source, input.View);
-        Assert.True(odd.HasBitsOf(aligned));
-    }
-
     [Fact]
     public void Float32_activations_are_rounded_once()
     {
-        Bf16Host.RequireDevice();
+        Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
         using HostTensor input = RandomInput.Create(21, Small.HiddenSize, seed: 6);
         using HostTensor wide = Widen(input);
         var options = new MoeLayerOptions { MaxTokens = 21, InputType = MoeElementType.Float32, OutputType = MoeElementType.Float32 };
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, options);
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, options);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, wide.View);
 
         run.AssertAgrees(layer, weights.Source, input.View);
     }
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(60)]
-    [InlineData(400)]
-    public void The_callers_routing_gives_what_the_router_gave(int tokens)
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 8);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
-        LayerChecks.FollowsTheCallersRouting(layer, tokens);
-    }
-
-    [Theory]
-    [InlineData(2)]
-    [InlineData(65)]
-    [InlineData(600)]
-    public void One_expert_may_get_every_token(int tokens)
-    {
-        Bf16Host.RequireDevice();
-        MoeLayerShape shape = Small with { TopK = 1 };
-        using var weights = new RandomLayer(shape, seed: 3);
-        LayerChecks.SendEveryTokenTo(5, weights.Source, shape.ExpertCount);
-        Check(shape, weights, tokens);
-    }
-
-    [Fact]
-    public void Twenty_runs_give_the_same_bits_and_no_tokens_do_nothing()
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 512 });
-        LayerChecks.RepeatsBitForBit(layer);
-    }
-
-    [Fact]
-    public void Two_streams_at_once_do_not_disturb_each_other()
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 256 });
-        LayerChecks.RunsOnStreamsAtOnce(layer, weights.Source, streams: 4, step: 70);
-    }
-
-    [Fact]
-    public void A_forward_allocates_nothing()
-    {
-        Bf16Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 512 });
-        LayerChecks.AllocatesNothing(layer);
-    }
-
     [Fact]
     public void Too_much_memory_is_a_clear_error()
     {
-        Bf16Host.RequireDevice();
+        Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 4 });
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, 4);
 
         MoeException error = Assert.Throws<MoeException>(() => layer.Method.Memory.Allocate(1L << 46));
 
         Assert.Equal(MoeReason.OutOfMemory, error.Reason);
         Assert.Contains("70,368,744,177,664 bytes", error.Message, StringComparison.Ordinal);
-    }
-
-    private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens)
-    {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
-        using MoeLayer layer = Bf16Host.CreateLayer(shape, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
-        using MoeForwardState state = layer.CreateState();
-        using DeviceRun run = DeviceRun.Run(layer, state, input.View);
-        run.AssertAgrees(layer, weights.Source, input.View);
     }
 
     private static unsafe HostTensor Widen(HostTensor bf16)

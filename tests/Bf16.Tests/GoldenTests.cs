@@ -12,13 +12,13 @@ public sealed class GoldenTests
     [MemberData(nameof(Files))]
     public void A_golden_file_comes_out_as_expected(string file)
     {
-        Bf16Host.RequireDevice();
+        Bf16.Host.RequireDevice();
         using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "golden", file));
         CheckpointLayer weights = checkpoint.MoeLayers[0];
         Assert.True(checkpoint.TryGetView("input", out MoeTensorView input));
         Assert.True(checkpoint.TryGetView("expected.output", out MoeTensorView expected));
 
-        using MoeLayer layer = Bf16Host.CreateLayer(weights.Shape, weights.Source, new MoeLayerOptions { MaxTokens = input.Rows });
+        using MoeLayer layer = Bf16.Host.CreateLayer(weights.Shape, weights.Source, new MoeLayerOptions { MaxTokens = input.Rows });
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input);
 

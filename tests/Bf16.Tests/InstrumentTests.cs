@@ -29,7 +29,7 @@ public sealed class InstrumentTests
     {
         using IMoeInstruments instruments = Create();
         using var weights = new RandomLayer(Small, seed: 1);
-        using MoeLayer layer = Bf16Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
+        using MoeLayer layer = Bf16.Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
         using MoeForwardState state = layer.CreateState();
         IMoeMemory memory = layer.Method.Memory;
         using HostTensor first = RandomInput.Create(tokens, Small.HiddenSize, seed: 2);
@@ -52,8 +52,8 @@ public sealed class InstrumentTests
 
     private static IMoeInstruments Create()
     {
-        Bf16Host.RequireDevice();
-        var backend = Assert.IsType<IMoeInstrumentedBackend>(Bf16Host.Shared.FindBackend(Bf16Host.Id), exactMatch: false);
-        return backend.CreateInstruments(Bf16Host.Candidate(Small).Device!.Value);
+        Bf16.Host.RequireDevice();
+        var backend = Assert.IsType<IMoeInstrumentedBackend>(Bf16.Host.Backend, exactMatch: false);
+        return backend.CreateInstruments(Bf16.Host.Candidate(Small).Device!.Value);
     }
 }

@@ -22,7 +22,7 @@ public sealed unsafe class PrefillModelTests
                                  : TensorMap{weights, {depth, 8, 2, rows / 16, experts}, {2 * row, row, 16 * row, rows * row}, {64, 8, 2, kRows / 16, 1}, 5, 2, 1};
             p.tokens = {tokens, {depth, pairs}, {row}, {64, kTokenBox}, 2, 2, 1};
             p.bias = bias, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
-            p.rows = rows, p.depth = depth, p.experts = experts, p.alpha = 1.702f, p.limit = 7, p.up_bias = 1;
+            p.rows = rows, p.depth = depth, p.experts = experts, p.activation = {1.702f, 7, 1};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {

@@ -5,7 +5,7 @@ public sealed class ProbeTests
     [Fact]
     public void Nothing_is_padded_and_both_ends_are_the_callers()
     {
-        MoeCandidate candidate = Bf16Host.Candidate(MoeLayerShape.GptOss20B);
+        MoeCandidate candidate = Bf16.Host.Candidate(MoeLayerShape.GptOss20B);
 
         Assert.Equal((2880, 2880), (candidate.HiddenSize, candidate.IntermediateSize));
         Assert.True(candidate.SupportsSkipForwardPadding);
@@ -15,7 +15,7 @@ public sealed class ProbeTests
     [Fact]
     public void Without_a_device_there_is_a_reason_and_no_crash()
     {
-        MoeCandidate candidate = Bf16Host.Candidate(MoeLayerShape.GptOss20B);
+        MoeCandidate candidate = Bf16.Host.Candidate(MoeLayerShape.GptOss20B);
 
         Assert.SkipUnless(candidate.Device is null, "there is a device here");
         Assert.Equal(MoeReason.NoDevice, candidate.Reason);
@@ -27,7 +27,7 @@ public sealed class ProbeTests
     {
         MoeLayerShape shape = MoeLayerShape.GptOss20B with { HiddenSize = 2884, WeightFormat = MoeWeightFormat.BFloat16 };
 
-        MoeCandidate candidate = Bf16Host.Candidate(shape);
+        MoeCandidate candidate = Bf16.Host.Candidate(shape);
 
         Assert.Equal(MoeReason.Shape, candidate.Reason);
         Assert.Contains("multiples of 8", candidate.Message, StringComparison.Ordinal);
@@ -36,7 +36,7 @@ public sealed class ProbeTests
     [Fact]
     public void The_cpu_is_not_its_device()
     {
-        MoeSelectionReport report = Bf16Host.Shared.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B, Device = MoeDevice.Cpu });
+        MoeSelectionReport report = Bf16.Host.Shared.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B, Device = MoeDevice.Cpu });
 
         Assert.Null(report.Selected);
         Assert.Contains("cpu was asked for", report.ToString(), StringComparison.Ordinal);
@@ -45,9 +45,9 @@ public sealed class ProbeTests
     [Fact]
     public void A_device_that_is_not_there_is_named()
     {
-        Bf16Host.RequireDevice();
+        Bf16.Host.RequireDevice();
 
-        MoeSelectionReport report = Bf16Host.Shared.Explain(
+        MoeSelectionReport report = Bf16.Host.Shared.Explain(
             new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B, Device = MoeDevice.Cuda(77) });
 
         Assert.Null(report.Selected);
@@ -57,8 +57,8 @@ public sealed class ProbeTests
     [Fact]
     public async Task A_context_that_is_no_address_is_refused_and_named()
     {
-        var options = new MoeOptions { Backend = Bf16Host.Id, Trial = MoeTrialMode.InProcess };
-        options.Plugins[Bf16Host.Id] = new Dictionary<string, string> { ["Context"] = "0x7f00" };
+        var options = new MoeOptions { Backend = Bf16.Host.Id, Trial = MoeTrialMode.InProcess };
+        options.Plugins[Bf16.Host.Id] = new Dictionary<string, string> { ["Context"] = "0x7f00" };
         await using MoeHost host = MoeHost.Create(options);
 
         MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });

@@ -32,12 +32,15 @@ public sealed class NewTests
     }
 
     [Fact]
-    public void The_template_names_the_version_that_is_built_here()
+    public async Task A_new_backend_names_the_version_that_made_it()
     {
+        using var folder = new TemporaryFolder();
+
+        Cli result = await Cli.Run("new", Name, "--output", folder.Path);
+
+        Assert.Equal(0, result.ExitCode);
         string version = typeof(MoeHost).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
-
-        string properties = File.ReadAllText(Path.Combine(Repository.Root, "templates", "moe-backend", "Directory.Build.props"));
-
+        string properties = await File.ReadAllTextAsync(Path.Combine(folder.Path, "Directory.Build.props"), TestContext.Current.CancellationToken);
         Assert.Contains($"<MoePluginsVersion>{version}</MoePluginsVersion>", properties, StringComparison.Ordinal);
     }
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Tests;
 
@@ -14,6 +13,8 @@ public sealed unsafe class Mxfp4ProductTests
 
     private const string Grouped =
         """
+        constexpr int kTokens = TOKENS, kRows = ROWS, kSteps = STEPS;
+        using Product = Mxfp4Grouped<ARGUMENTS>;
         extern "C" int run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
                             const int* sorted, int weight_rows, int depth, int experts, int columns, int parts, int unfinished)
         {
@@ -22,17 +23,17 @@ public sealed unsafe class Mxfp4ProductTests
             HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? 2 * depth : weight_rows, kRows), is_second, unfinished);
             p.counters = {counters.words.data()};
             p.weight = {groups, {136, groups_of_band, bands, experts}, {kGroupBytes, groups_of_band * kGroupBytes, bands * groups_of_band * kGroupBytes}, {136, 4 * kSteps, kRows / 64, 1}, 4, 4, 0};
-            p.wide = {rows, {depth, pairs}, {row}, {64, kWideBox}, 2, 2, 1};
-            p.narrow = {rows, {depth, pairs}, {row}, {64, kNarrowBox}, 2, 2, 1};
+            p.wide = {rows, {depth, pairs}, {row}, {64, Product::kWideBox}, 2, 2, 1};
+            p.narrow = {rows, {depth, pairs}, {row}, {64, Product::kNarrowBox}, 2, 2, 1};
             p.bias = bias, p.factor = factor, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
             p.parts = parts, p.part_stride = (i64)pairs * columns;
-            p.rows = weight_rows, p.depth = depth, p.experts = experts, p.alpha = 1.702f, p.limit = 7, p.up_bias = 1;
+            p.rows = weight_rows, p.depth = depth, p.experts = experts, p.activation = {1.702f, 7, 1};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {
-                run_block(kThreads, [=] {
+                run_block(Product::kThreads, [=] {
                     blockIdx = {b, 0};
-                    is_second ? MOE_EXPAND(moe_mxfp4_product2, MOE_TOKENS)(p) : MOE_EXPAND(moe_mxfp4_product1, MOE_TOKENS)(p);
+                    is_second ? moe_mxfp4_product2<ARGUMENTS>(p) : moe_mxfp4_product1<ARGUMENTS>(p);
                 });
             }
 
@@ -63,7 +64,7 @@ public sealed unsafe class Mxfp4ProductTests
 
             // The first product finds rows by itself: here they are in order already.
             const Mxfp4MmaParameters p = {groups, factor, bias, rows, out, is_second ? sorted : in_order.data(), blocks.data(), &count, depth, columns,
-                                          weight_rows, depth, 1, 1.702f, 7, 1};
+                                          weight_rows, depth, 1, {1.702f, 7, 1}};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {
@@ -84,8 +85,7 @@ public sealed unsafe class Mxfp4ProductTests
     public void Every_tile_of_every_expert_is_the_products(string unit)
     {
         KernelUnit chosen = Assert.Single(Units(), candidate => candidate.ToString() == unit);
-        int tileTokens = chosen.Defines.Where(define => define.StartsWith("MOE_TOKENS=", StringComparison.Ordinal))
-            .Select(define => int.Parse(define.AsSpan(11), provider: null)).SingleOrDefault(64);
+        int tileTokens = chosen.Instances.Count > 0 ? int.Parse(Arguments(chosen).Split(", ")[0], provider: null) : 64;
 
         // None, few, a tile and a bit more than fills the next ones, and one.
         int[] counts = [0, 5, tileTokens + 11, 1];
@@ -93,7 +93,7 @@ public sealed unsafe class Mxfp4ProductTests
         Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125), counts, isSecond: false, hasBias: true);
 
         // The bias of the warp matrix kernels' second product is the combine's.
-        bool isGrouped = chosen.File == "mxfp4_prefill.cu";
+        bool isGrouped = chosen.File == "mxfp4_grouped.cu";
         var down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
         Run(library, down, counts, isSecond: true, hasBias: isGrouped);
         if (isGrouped)
@@ -106,26 +106,31 @@ public sealed unsafe class Mxfp4ProductTests
     [Fact]
     public void The_second_product_waits_for_an_experts_rows()
     {
-        using HostLibrary library = Compile(Units().First(unit => unit.File == "mxfp4_prefill.cu"));
+        using HostLibrary library = Compile(Units().First(unit => unit.File == "mxfp4_grouped.cu"));
         var down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
         Run(library, down, [3, 2, 4, 1], isSecond: true, hasBias: true, unfinished: 2);
     }
 
-    private static IEnumerable<KernelUnit> Units() => Mxfp4Products
+    private static IEnumerable<KernelUnit> Units() => Mxfp4Experts
         .Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16)
-        .Where(unit => unit.File is "mxfp4_prefill.cu" or "mxfp4_mma.cu");
+        .Where(unit => unit.File is "mxfp4_grouped.cu" or "mxfp4_mma.cu");
 
     private static HostLibrary Compile(KernelUnit unit)
     {
-        var text = new StringBuilder();
-        foreach (string define in unit.Defines)
+        string text = Mma;
+        if (unit.Instances.Count > 0)
         {
-            text.AppendLine($"#define {define.Replace('=', ' ')}");
+            string arguments = Arguments(unit);
+            string[] values = arguments.Split(", ");
+            text = Grouped.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("TOKENS", values[0], StringComparison.Ordinal)
+                .Replace("ROWS", values[1], StringComparison.Ordinal).Replace("STEPS", values[3], StringComparison.Ordinal);
         }
 
-        text.AppendLine($"#include \"{unit.File}\"").Append(unit.File == "mxfp4_mma.cu" ? Mma : Grouped);
-        return HostLibrary.CompileBlock(unit.File, text.ToString());
+        return HostLibrary.CompileBlock(unit.File, $"#include \"{unit.File}\"\n{text}");
     }
+
+    /// <summary>Those of the products' templates.</summary>
+    private static string Arguments(KernelUnit unit) => unit.Instances[0][(unit.Instances[0].IndexOf('<', StringComparison.Ordinal) + 1)..^1];
 
     private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias, int parts = 1, int unfinished = -1)
     {

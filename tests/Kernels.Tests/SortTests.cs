@@ -25,7 +25,7 @@ public sealed unsafe class SortTests
 
     private const string InBlock =
         """
-        #include "sort.cuh"
+        #include "routing/sort.cuh"
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
         {
             run_block(THREADS, [=] { sort_pairs<THREADS>(ids, pairs, experts, {offsets, sorted, blocks, count, block_rows}, (int*)shared_memory); });
@@ -67,8 +67,8 @@ public sealed unsafe class SortTests
         (string file, string text) = kind switch
         {
             "launch" => ("sort.cu", Launch),
-            "block" => ("sort.cuh", InBlock.Replace("THREADS", "256", StringComparison.Ordinal)),
-            _ => ("sort.cuh", InBlock.Replace("THREADS", "512", StringComparison.Ordinal)),
+            "block" => ("routing/sort.cuh", InBlock.Replace("THREADS", "256", StringComparison.Ordinal)),
+            _ => ("routing/sort.cuh", InBlock.Replace("THREADS", "512", StringComparison.Ordinal)),
         };
         using (HostLibrary library = HostLibrary.CompileBlock(file, text))
         {

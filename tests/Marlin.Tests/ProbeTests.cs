@@ -5,7 +5,7 @@ public sealed class ProbeTests
     [Fact]
     public void The_host_pads_and_slices_by_its_rule()
     {
-        MoeCandidate candidate = MarlinHost.Candidate(MoeLayerShape.GptOss20B);
+        MoeCandidate candidate = Marlin.Host.Candidate(MoeLayerShape.GptOss20B);
 
         Assert.Equal((3072, 2944), (candidate.HiddenSize, candidate.IntermediateSize));
         Assert.False(candidate.SupportsSkipForwardPadding);
@@ -15,7 +15,7 @@ public sealed class ProbeTests
     [Fact]
     public void Without_a_device_there_is_a_reason_and_no_crash()
     {
-        MoeCandidate candidate = MarlinHost.Candidate(MoeLayerShape.GptOss20B);
+        MoeCandidate candidate = Marlin.Host.Candidate(MoeLayerShape.GptOss20B);
 
         Assert.SkipUnless(candidate.Device is null, "there is a device here");
         Assert.Equal(MoeReason.NoDevice, candidate.Reason);
@@ -25,16 +25,16 @@ public sealed class ProbeTests
     [Fact]
     public void Bf16_weights_are_refused()
     {
-        MoeCandidate candidate = MarlinHost.Candidate(MoeLayerShape.GptOss20B with { WeightFormat = MoeWeightFormat.BFloat16 });
+        MoeCandidate candidate = Marlin.Host.Candidate(MoeLayerShape.GptOss20B with { WeightFormat = MoeWeightFormat.BFloat16 });
 
         Assert.Equal(MoeReason.Shape, candidate.Reason);
-        Assert.Contains("MXFP4 alone", candidate.Message, StringComparison.Ordinal);
+        Assert.Contains("only MXFP4", candidate.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_choice_of_kernels_that_there_is_not_is_an_error_that_names_the_others()
     {
-        MoeSelectionReport report = MarlinHost.With("warp9").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
+        MoeSelectionReport report = Marlin.Host.With("warp9").Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
 
         Assert.Null(report.Selected);
         Assert.Contains("'warp9'", report.ToString(), StringComparison.Ordinal);
@@ -44,12 +44,12 @@ public sealed class ProbeTests
     [Fact]
     public void Auto_prefers_it_for_MXFP4_and_says_why()
     {
-        MarlinHost.RequireDevice();
+        Marlin.Host.RequireDevice();
         MoeHost host = MoeHost.Create(new MoeOptions());
 
         MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
 
-        Assert.Equal(MarlinHost.Id, report.Selected?.Id);
+        Assert.Equal(Marlin.Host.Id, report.Selected?.Id);
         Assert.Contains("the least there is to read", report.ToString(), StringComparison.Ordinal);
     }
 }

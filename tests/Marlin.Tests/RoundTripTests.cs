@@ -13,7 +13,7 @@ public sealed unsafe class RoundTripTests
     [InlineData(96, 160, 40)]
     public void Repacked_weights_unpack_to_the_checkpoints_bits(int hidden, int intermediate, int scaleOffset)
     {
-        MarlinHost.RequireDevice();
+        Marlin.Host.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 3, TopK = 2 };
         using var weights = new RandomLayer(shape, seed: 4);
         foreach (MoeTensorView scales in new[] { weights.Source.GateUp.Scales, weights.Source.Down.Scales })

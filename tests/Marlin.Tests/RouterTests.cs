@@ -33,13 +33,13 @@ public sealed class RouterTests
     [MemberData(nameof(Layers))]
     public void Every_token_finds_its_experts(int hidden, int experts, int topK, int tokens, bool isFloat)
     {
-        MarlinHost.RequireDevice();
+        Marlin.Host.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = 32, ExpertCount = experts, TopK = topK };
         using var random = new RandomLayer(shape, seed: tokens + experts);
         using HostTensor? wide = isFloat ? Widen(random.Source.RouterWeight) : null;
         MoeWeightSource source = wide is null ? random.Source : random.Source with { RouterWeight = wide.View };
         using HostTensor input = RandomInput.Create(tokens, hidden, seed: tokens);
-        using MoeLayer layer = MarlinHost.CreateLayer(shape, source, tokens);
+        using MoeLayer layer = Marlin.Host.CreateLayer(shape, source, tokens);
         using MoeForwardState state = layer.CreateState();
 
         // Twice, since one launch leaves to the next what it counts with.

@@ -10,12 +10,16 @@ public sealed class ContentTests(PackedPackages packages)
     private static readonly string[] Libraries =
     [
         "Moe.Plugins.Abstractions", "Moe.Plugins.Checkpoints", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit", "Moe.Plugins.Cuda",
-        "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
+        "Moe.Plugins.GptOss", "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
     ];
 
-    private static readonly string[] Others = ["Moe.Plugins.Cli", "Moe.Plugins.Templates"];
+    private static readonly string[] Backends = ["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
+
+    private static readonly string[] Others = ["Moe.Plugins", "Moe.Plugins.Cli", "Moe.Plugins.CpuKernels", "Moe.Plugins.Templates", .. Backends.Select(PackageOf)];
 
     public static TheoryData<string> LibraryIds => [.. Libraries];
+
+    public static TheoryData<string> BackendIds => [.. Backends];
 
     public static TheoryData<string> Ids => [.. Libraries, .. Others];
 
@@ -60,6 +64,26 @@ public sealed class ContentTests(PackedPackages packages)
         Assert.Contains(DebugDirectoryEntryType.Reproducible, kinds);
     }
 
+    [Theory]
+    [MemberData(nameof(BackendIds))]
+    public void A_backend_is_a_folder_to_be_placed_and_no_reference(string id)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(packages.PackageFile(PackageOf(id)));
+        string[] files = [.. zip.Entries.Select(entry => entry.FullName)];
+
+        Assert.Contains($"plugins/{id}/{id}.dll", files);
+        Assert.Contains($"plugins/{id}/{id}.deps.json", files);
+        Assert.Contains($"buildTransitive/net10.0/{PackageOf(id)}.targets", files);
+        Assert.Equal(["lib/net10.0/_._"], files.Where(file => file.StartsWith("lib/", StringComparison.Ordinal)));
+        Assert.DoesNotContain($"plugins/{id}/Moe.Plugins.Abstractions.dll", files);
+        Assert.DoesNotContain(Metadata(packages.PackageFile(PackageOf(id))).Descendants(), element => element.Name.LocalName == "dependency");
+    }
+
+    [Fact]
+    public void One_package_brings_the_host_with_loading_the_checkpoints_and_a_backend() => Assert.Equal(
+        ["Moe.Plugins.Backends.Cpu", "Moe.Plugins.Checkpoints", "Moe.Plugins.Loading"],
+        Metadata(packages.PackageFile("Moe.Plugins")).Descendants().Where(element => element.Name.LocalName == "dependency").Select(element => element.Attribute("id")!.Value));
+
     [Fact]
     public async Task What_is_packed_again_is_the_same_package()
     {
@@ -80,9 +104,11 @@ public sealed class ContentTests(PackedPackages packages)
         using ZipArchive zip = ZipFile.OpenRead(packages.PackageFile("Moe.Plugins.Cli"));
         string[] files = [.. zip.Entries.Select(entry => entry.FullName)];
 
-        Assert.All(["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"], id => Assert.Contains($"tools/net10.0/any/plugins/{id}/{id}.dll", files));
+        Assert.All(Backends, id => Assert.Contains($"tools/net10.0/any/plugins/{id}/{id}.dll", files));
         Assert.Single(files, file => file.EndsWith(".safetensors", StringComparison.Ordinal));
     }
+
+    private static string PackageOf(string backend) => $"Moe.Plugins.Backends.{backend}";
 
     private static MemoryStream Read(ZipArchiveEntry entry)
     {
@@ -94,11 +120,13 @@ public sealed class ContentTests(PackedPackages packages)
     }
 
     // Without the namespace, which says nothing here and differs between versions of the format.
-    private static XElement Nuspec(string file)
+    private static XElement Nuspec(string file) =>
+        new("metadata", Metadata(file).Elements().Select(element => new XElement(element.Name.LocalName, element.Value)));
+
+    private static XElement Metadata(string file)
     {
         using ZipArchive zip = ZipFile.OpenRead(file);
         using Stream stream = zip.Entries.Single(entry => entry.Name.EndsWith(".nuspec", StringComparison.Ordinal)).Open();
-        XElement metadata = XDocument.Load(stream).Root!.Elements().Single();
-        return new XElement("metadata", metadata.Elements().Select(element => new XElement(element.Name.LocalName, element.Value)));
+        return XDocument.Load(stream).Root!.Elements().Single();
     }
 }

@@ -4,50 +4,26 @@ using Moe.Plugins.Tests;
 namespace Moe.Plugins.Sm100.Tests;
 
 /// <summary>Whole layers on whatever products the device has, in guarded buffers.</summary>
-public sealed class ForwardTests
+public sealed class ForwardTests : CudaForwardTests
 {
     /// <summary>Against an oracle that rounds activations to MXFP8 too: what is left is BF16 in the partial results and the output.</summary>
-    internal const double Tolerance = 3e-3;
+    internal const double OwnTolerance = 3e-3;
 
-    private static readonly MoeLayerShape Small = new() { HiddenSize = 288, IntermediateSize = 352, ExpertCount = 8, TopK = 4 };
+    public static TheoryData<string> Choices => Sm100.Choices;
 
-    public static TheoryData<string, int, int, int, int, int> Shapes() => TestCases.Mxfp4Layers(Sm100Host.EveryChoice);
+    public static TheoryData<string, int, int, int, int, int> Layers => TestCases.Mxfp4Layers(Choices);
 
-    [Theory]
-    [MemberData(nameof(Shapes))]
-    public void A_layer_agrees_with_both_oracles(string kernels, int hidden, int intermediate, int experts, int topK, int tokens)
-    {
-        Sm100Host.RequireDevice();
-        MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = experts, TopK = topK };
-        using var weights = new RandomLayer(shape, seed: tokens);
-        Check(shape, weights, tokens, kernels);
-    }
+    private protected override CudaHost Host => Sm100.Host;
+
+    private protected override OracleActivations Activations => OracleActivations.Mxfp8;
+
+    private protected override double? Tolerance => OwnTolerance;
 
     [Theory]
-    [InlineData(MoeRouterScoring.TopKThenSoftmax, true, false, true, 8)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopKRenormalized, false, true, false, 1)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopK, false, false, true, 5)]
-    public void Options_of_the_layer(MoeRouterScoring scoring, bool routerBias, bool expertBias, bool isSilu, int topK)
-    {
-        Sm100Host.RequireDevice();
-        MoeLayerShape shape = Small with
-        {
-            TopK = topK,
-            RouterScoring = scoring,
-            HasRouterBias = routerBias,
-            HasExpertBias = expertBias,
-            Activation = isSilu ? MoeActivation.SiluGated : MoeActivation.SwiGluOai(1.3f, 2f),
-        };
-        using var weights = new RandomLayer(shape, seed: 11);
-        Check(shape, weights, 9);
-        Check(shape, weights, 350);
-    }
-
-    [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
+    [MemberData(nameof(Choices))]
     public unsafe void Rows_have_factors_of_their_own_where_scales_are_large(string kernels)
     {
-        Sm100Host.RequireDevice();
+        Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 12);
         MoeTensorView scales = weights.Source.GateUp.Scales;
         var bytes = new Span<byte>((void*)scales.Address, scales.Planes * scales.Rows * scales.Columns);
@@ -58,29 +34,17 @@ public sealed class ForwardTests
         }
 
         using HostTensor input = RandomInput.Create(30, Small.HiddenSize, seed: 13);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 30, kernels);
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, 30, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
-        run.AssertAgrees(layer, weights.Source, input.View, OracleActivations.Mxfp8, Tolerance);
+        run.AssertAgrees(layer, weights.Source, input.View, Activations, Tolerance);
     }
 
     [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
-    public void One_expert_may_get_every_token(string kernels)
-    {
-        Sm100Host.RequireDevice();
-        MoeLayerShape shape = Small with { TopK = 1 };
-        using var weights = new RandomLayer(shape, seed: 3);
-        LayerChecks.SendEveryTokenTo(5, weights.Source, shape.ExpertCount);
-        Check(shape, weights, 2, kernels);
-        Check(shape, weights, 600, kernels);
-    }
-
-    [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
+    [MemberData(nameof(Choices))]
     public unsafe void Blocks_of_zeros_before_and_between_the_products_stay_zeros(string kernels)
     {
-        Sm100Host.RequireDevice();
+        Host.RequireDevice();
 
         // Without biases, zeros stay zeros through a whole expert.
         MoeLayerShape shape = Small with { HasExpertBias = false };
@@ -96,33 +60,21 @@ public sealed class ForwardTests
             }
         }
 
-        using MoeLayer layer = Sm100Host.CreateLayer(shape, weights.Source, 40, kernels);
+        using MoeLayer layer = Host.CreateLayer(shape, weights.Source, 40, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
-        run.AssertAgrees(layer, weights.Source, input.View, OracleActivations.Mxfp8, Tolerance);
+        run.AssertAgrees(layer, weights.Source, input.View, Activations, Tolerance);
         var first = new ReadOnlySpan<ushort>((void*)run.Output.View.RowAddress(0), shape.HiddenSize);
         Assert.Equal(-1, first.IndexOfAnyExcept((ushort)0, (ushort)0x8000));
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(60)]
-    [InlineData(400)]
-    public void The_callers_routing_gives_what_the_router_gave(int tokens)
+    [MemberData(nameof(Choices))]
+    public void Runs_repeat_bit_for_bit_whatever_lies_behind_the_rows(string kernels)
     {
-        Sm100Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 8);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, tokens);
-        LayerChecks.FollowsTheCallersRouting(layer, tokens);
-    }
-
-    [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
-    public void Runs_repeat_bit_for_bit_whatever_lies_behind_the_rows_and_no_tokens_do_nothing(string kernels)
-    {
-        Sm100Host.RequireDevice();
+        Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 300, kernels);
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, 300, kernels);
         using MoeForwardState state = layer.CreateState();
         foreach (int tokens in new[] { 1, 31, 300 })
         {
@@ -134,19 +86,16 @@ public sealed class ForwardTests
                 Assert.True(again.HasBitsOf(first), $"{tokens} tokens, {gap} elements behind each row");
             }
         }
-
-        using HostTensor none = RandomInput.Create(0, Small.HiddenSize, seed: 1);
-        DeviceRun.Run(layer, state, none.View).Dispose();
     }
 
     [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
+    [MemberData(nameof(Choices))]
     public void Padded_and_sliced_by_the_host_it_gives_the_same_bits(string kernels)
     {
-        Sm100Host.RequireDevice();
+        Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 21);
-        using MoeLayer skips = Sm100Host.CreateLayer(Small, weights.Source, 150, kernels);
-        using MoeLayer pads = Sm100Host.CreateLayer(Small, weights.Source, 150, kernels, new OwnBuffers());
+        using MoeLayer skips = Host.CreateLayer(Small, weights.Source, 150, kernels);
+        using MoeLayer pads = Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = 150, Dispatcher = new OwnBuffers() }, kernels);
         Assert.False(skips.Config.HostPadsInput || skips.Config.HostSlicesOutput);
         Assert.True(pads.Config.HostPadsInput && pads.Config.HostSlicesOutput);
         using MoeForwardState skipping = skips.CreateState();
@@ -161,20 +110,20 @@ public sealed class ForwardTests
     }
 
     [Theory]
-    [MemberData(nameof(Sm100Host.EveryChoice), MemberType = typeof(Sm100Host))]
+    [MemberData(nameof(Choices))]
     public unsafe void A_recorded_forward_replays_to_the_same_bits(string kernels)
     {
-        Sm100Host.RequireDevice();
+        Host.RequireDevice();
         const int Tokens = 45;
         using var weights = new RandomLayer(Small, seed: 22);
         using HostTensor input = RandomInput.Create(Tokens, Small.HiddenSize, seed: 23);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, Tokens, kernels);
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, Tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun direct = DeviceRun.Run(layer, state, input.View);
         IMoeMemory memory = layer.Method.Memory;
         using DeviceTensor x = DeviceTensor.CopyOf(memory, input.View, gapElements: 8);
         using var output = new DeviceTensor(memory, MoeElementType.BFloat16, Tokens, Small.HiddenSize, gapElements: 8);
-        var backend = Assert.IsType<IMoeInstrumentedBackend>(Sm100Host.Shared.FindBackend(Sm100Host.Id), exactMatch: false);
+        var backend = Assert.IsType<IMoeInstrumentedBackend>(Host.Backend, exactMatch: false);
         using IMoeInstruments instruments = backend.CreateInstruments(layer.Device);
         using IMoeRecording recording = instruments.Record(
             stream => layer.Forward(state, new MoeLayerCall { Input = x.View, Output = output.View, Stream = stream }));
@@ -184,34 +133,6 @@ public sealed class ForwardTests
         using HostTensor replayed = output.Download();
         Assert.True(new ReadOnlySpan<byte>((void*)replayed.View.Address, (int)replayed.ByteCount)
             .SequenceEqual(new ReadOnlySpan<byte>((void*)direct.Output.View.Address, (int)direct.Output.ByteCount)));
-    }
-
-    [Fact]
-    public void Several_streams_at_once_do_not_disturb_each_other()
-    {
-        Sm100Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 256);
-        LayerChecks.RunsOnStreamsAtOnce(layer, weights.Source, streams: 6, step: 3, OracleActivations.Mxfp8, Tolerance);
-    }
-
-    [Fact]
-    public void A_forward_allocates_nothing()
-    {
-        Sm100Host.RequireDevice();
-        using var weights = new RandomLayer(Small, seed: 2);
-        using MoeLayer layer = Sm100Host.CreateLayer(Small, weights.Source, 512);
-        LayerChecks.AllocatesNothing(layer);
-    }
-
-    private static void Check(MoeLayerShape shape, RandomLayer weights, int tokens, string kernels = Sm100Host.Auto)
-    {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
-        using MoeLayer layer = Sm100Host.CreateLayer(shape, weights.Source, tokens, kernels);
-        using MoeForwardState state = layer.CreateState();
-        using DeviceRun run = DeviceRun.Run(layer, state, input.View);
-        run.AssertAgrees(layer, weights.Source, input.View, OracleActivations.Mxfp8, Tolerance);
-        run.AssertAgrees(layer, weights.Source, input.View);
     }
 
     /// <summary>Changes no size, but hands tokens on in its own buffers, so that a skip does not count.</summary>

@@ -38,10 +38,10 @@ public sealed class RoundingCostTests(ITestOutputHelper output)
     [Fact]
     public void A_layer_of_normal_activations_is_that_near()
     {
-        Sm100Host.RequireDevice();
+        Sm100.Host.RequireDevice();
         using var weights = new RandomLayer(Shape, seed: 5);
         using HostTensor input = Normal();
-        using MoeLayer layer = Sm100Host.CreateLayer(Shape, weights.Source, Tokens, "auto");
+        using MoeLayer layer = Sm100.Host.CreateLayer(Shape, weights.Source, Tokens, "auto");
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
 

@@ -1,5 +1,5 @@
 // Brings a checkpoint's weights into the layout that the products read: BF16 [rows, inputs], dense.
-#include "types.cuh"
+#include "ptx/types.cuh"
 
 struct WidenParameters
 {

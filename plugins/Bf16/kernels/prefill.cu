@@ -1,17 +1,19 @@
-// Both products of a BF16 mixture-of-experts layer for many tokens an expert, on sm_90a.
+// Both products of a BF16 mixture-of-experts layer for many tokens per expert, on sm_90a.
 //
 // A tile is 192 weight rows (2880 = 15 × 192) by up to 256 tokens of one expert: the weights are the rows of the warpgroup's matrix
 // instruction and the tokens its columns, which come in steps of 16, so that an expert's odd number of tokens costs little. Three
-// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by the copy
-// engine, weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
+// warpgroups compute 64 rows each; a thread of a fourth fills three shared-memory stages of 64 values of the inner dimension by TMA,
+// weights and tokens alike: the first product reads rows that gather.cu has brought into order. Weights and offsets are older than the
 // launch before, so the first stages' weights are fetched before waiting for it. The second product waits for no launch but for the experts that it
-// comes to (TileBefore in grouped.cuh). Thread blocks stay; after its first tile a block draws the next one's number (TileNumbers in grouped.cuh).
+// comes to (TileBefore in tile_scheduler.cuh). Thread blocks stay; after its first tile a block draws the next one's number (TileNumbers in tile_scheduler.cuh).
 //
-// Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block a multiprocessor.
-#include "grouped.cuh"
-#include "mbarrier.cuh"
-#include "tma.cuh"
-#include "wgmma.cuh"
+// Blocks of 512 threads, kSharedBytes of dynamic shared memory, one block per multiprocessor.
+#include "epilogue/store_tile.cuh"
+#include "ptx/mbarrier.cuh"
+#include "ptx/tma.cuh"
+#include "ptx/wgmma.cuh"
+#include "scheduler/stage_ring.cuh"
+#include "scheduler/tile_scheduler.cuh"
 
 namespace
 {
@@ -19,7 +21,7 @@ constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kSt
 constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
 constexpr int kTokenBox = 32;    // tokens that one copy brings
-constexpr int kOutBytes = 8192;  // a warpgroup's results on their way out
+constexpr int kOutBytes = 8192;  // a warpgroup's results in the epilogue
 constexpr int kOutBase = kStages * kStageBytes, kOffsetsBase = kOutBase + kGroups * kOutBytes;
 constexpr int kPairsBase = kOffsetsBase + kScheduleBytes, kBarrierBase = kPairsBase + kGroups * kTokens * 4;
 constexpr int kNumbersBase = kBarrierBase + 2 * kStages * 8;
@@ -42,26 +44,12 @@ struct GroupedParameters
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
     int depth;                   // inner dimension, a multiple of 8
     int experts;                 // at most 512
-    float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
+    Activation activation;
 };
 
 namespace
 {
-struct Ring
-{
-    int stage;
-    u32 phase;
-
-    __device__ __forceinline__ void advance()
-    {
-        stage++;
-        if (stage == kStages)
-        {
-            stage = 0;
-            phase ^= 1;
-        }
-    }
-};
+using Ring = StageRing<kStages>;
 
 template <int kColumns>
 __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, int group, int steps)
@@ -102,7 +90,7 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
 
 /// One thread.
 template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, u32 stages)
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, u32 stages)
 {
     const int steps = ceil_div(p.depth, kDepth);
     const u32 barriers = stages + kBarrierBase;
@@ -195,8 +183,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst)
     {
-        const Activation activation = {p.alpha, p.limit, p.up_bias};
-        store_act<kColumns, kOutBytes>(activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride);
+        store_act<kColumns, kOutBytes>(p.activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride, RoundBf16());
     }
     else
     {
@@ -205,7 +192,7 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
 }
 
 template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule<kRows> schedule, TileNumbers numbers, char* shared, u32 stages)
+__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, char* shared, u32 stages)
 {
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kDepth);
     Ring ring = {0, 0};
@@ -266,8 +253,8 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
         mbarrier_fence_init();
     }
 
-    prepare_schedule<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const Schedule<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
+    prepare_tile_scheduler<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
+    const TileScheduler<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();

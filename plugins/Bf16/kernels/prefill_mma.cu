@@ -1,8 +1,9 @@
-// Both products of a BF16 mixture-of-experts layer for many tokens an expert, with the warps' matrix instruction that every device since
+// Both products of a BF16 mixture-of-experts layer for many tokens per expert, with the warps' matrix instruction that every device since
 // sm_80 has. Tiles of 128 weight rows by 128 tokens of one expert, four stages of 32 values of the inner dimension.
 //
 // Blocks of 256 threads, 65536 bytes of dynamic shared memory; any number of blocks, each takes every gridDim.x-th tile.
-#include "ptx.cuh"
+#include "epilogue/activation.cuh"
+#include "ptx/ptx.cuh"
 
 namespace
 {
@@ -24,7 +25,7 @@ struct MmaParameters
     int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden; even
     int depth;                   // a multiple of 8
     int top_k;
-    float alpha, limit, up_bias; // act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit)
+    Activation activation;
 };
 
 namespace
@@ -140,9 +141,7 @@ __device__ __forceinline__ void product(const MmaParameters& p)
                 const float even = sums[i][j / 2][j % 2] + bias.x, odd = sums[i][j / 2][j % 2 + 2] + bias.y;
                 if (kFirst)
                 {
-                    const float gate = fminf(even, p.limit), up = fminf(fmaxf(odd, -p.limit), p.limit);
-                    p.out[(block.y + token) * p.out_stride + row / 2] =
-                        float_to_bf16((up + p.up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-p.alpha * gate)));
+                    p.out[(block.y + token) * p.out_stride + row / 2] = float_to_bf16(p.activation(even, odd));
                 }
                 else
                 {

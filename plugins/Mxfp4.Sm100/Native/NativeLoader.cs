@@ -1,25 +1,27 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100;
 
 /// <summary>Copies a checkpoint's MXFP4 experts to the device and brings them into the native layout there.</summary>
-internal sealed class NativeLoader : IDisposable
+internal sealed class NativeLoader : DeviceArena
 {
     private const int CodeThreads = 256;
     private const int ScaleThreads = 128;
 
     private readonly CudaFunction _codes;
     private readonly CudaFunction _scales;
-    private readonly DeviceArray _staging;
+    private readonly nint _staging;
 
     /// <summary>Makes a loader with room for a layer's largest expert.</summary>
     public NativeLoader(KernelLibrary library, MoeLayerShape shape)
+        : base(library.Context)
     {
         _codes = library.Get(Unit, "moe_native_load_codes");
         _scales = library.Get(Unit, "moe_native_load_scales");
         long values = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _staging = new DeviceArray(library.Context, (values / 2) + (values / Mxfp8Layout.BlockSize));
+        _staging = Allocate((values / 2) + (values / Mxfp4Layout.BlockSize));
     }
 
     public static KernelUnit Unit { get; } = new("native_load.cu");
@@ -27,12 +29,12 @@ internal sealed class NativeLoader : IDisposable
     /// <summary>Loads one expert; it has left the host's memory when the default stream has come this far.</summary>
     public void Load(NativeMatrix target, MoeExpertMatrix source, int expert)
     {
-        nint scales = checked((nint)(_staging.Address + ((long)target.Rows * target.Depth / 2)));
-        HostTensors.Upload(_staging.Address, source.Values, expert);
+        nint scales = checked((nint)(_staging + ((long)target.Rows * target.Depth / 2)));
+        HostTensors.Upload(_staging, source.Values, expert);
         HostTensors.Upload(scales, source.Scales, expert);
-        var parameters = new NativeLoadParameters
+        var parameters = new Parameters
         {
-            Codes = _staging.Address,
+            Codes = _staging,
             Scales = scales,
             OutCodes = target.ExpertCodes(expert),
             OutScales = target.ExpertScales(expert),
@@ -42,11 +44,24 @@ internal sealed class NativeLoader : IDisposable
             PaddedDepth = target.PaddedDepth,
             Halves = target.Halves,
         };
-        int blocks = target.PaddedDepth / Mxfp8Layout.BlockSize;
+        int blocks = target.PaddedDepth / Mxfp4Layout.BlockSize;
         _codes.Launch(new CudaLaunchConfig(new CudaDim3((blocks + CodeThreads - 1) / CodeThreads, target.PaddedRows), CodeThreads), 0, in parameters);
         int tiles = target.PaddedRows / NativeLayout.MmaRows * (target.PaddedDepth / NativeLayout.StepDepth);
         _scales.Launch(new CudaLaunchConfig(tiles, ScaleThreads), 0, in parameters);
     }
 
-    public void Dispose() => _staging.Dispose();
+    /// <summary>As in <c>native_load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Parameters
+    {
+        public nint Codes;
+        public nint Scales;
+        public nint OutCodes;
+        public nint OutScales;
+        public int Rows;
+        public int Depth;
+        public int PaddedRows;
+        public int PaddedDepth;
+        public int Halves;
+    }
 }

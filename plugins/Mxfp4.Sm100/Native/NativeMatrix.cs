@@ -4,11 +4,9 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Sm100;
 
 /// <summary>One MXFP4 weight matrix of all experts on the device, in the layout of <see cref="NativeLayout"/>, padded with zeros.</summary>
-internal sealed class NativeMatrix : IDisposable
+internal sealed class NativeMatrix : DeviceArena
 {
-    private readonly DeviceArray _codes;
-    private readonly DeviceArray _scales;
-    private DeviceArray? _bias;
+    private readonly nint _codes;
 
     /// <summary>Allocates.</summary>
     /// <param name="context">The context, which must be current.</param>
@@ -17,18 +15,19 @@ internal sealed class NativeMatrix : IDisposable
     /// <param name="depth">Inputs of the model, and of the layout.</param>
     /// <param name="halves">Accumulators of a tile: 2 where gates and ups are parted.</param>
     public NativeMatrix(CudaContext context, int experts, (int Model, int Padded) rows, (int Model, int Padded) depth, int halves)
+        : base(context)
     {
         Rows = rows.Model;
         PaddedRows = rows.Padded;
         Depth = depth.Model;
         PaddedDepth = depth.Padded;
         Halves = halves;
-        _codes = new DeviceArray(context, experts * ExpertCodeBytes);
-        _scales = new DeviceArray(context, experts * ExpertScaleBytes);
+        _codes = Allocate(experts * ExpertCodeBytes);
+        Scales = Allocate(experts * ExpertScaleBytes);
         ulong row = (ulong)PaddedDepth / 2;
         Map = CudaTensorMap.Tiled(
             CudaTensorMapDataType.Packed16U4Align16,
-            _codes.Address,
+            _codes,
             [(ulong)PaddedDepth, (ulong)PaddedRows, (ulong)experts],
             [row, (ulong)PaddedRows * row],
             [NativeLayout.StepDepth, (uint)(NativeLayout.MmaRows * halves), 1],
@@ -46,36 +45,21 @@ internal sealed class NativeMatrix : IDisposable
 
     public int Halves { get; }
 
-    /// <summary>How the copy engine finds one step of a tile's codes, which it unpacks to 16 bytes for each 16.</summary>
+    /// <summary>How TMA finds one step of a tile's codes, which it unpacks to 16 bytes for each 16.</summary>
     public CudaTensorMap Map { get; }
 
-    public nint Scales => _scales.Address;
+    public nint Scales { get; }
 
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
-    public nint Bias => _bias?.Address ?? 0;
-
-    public long ByteCount => _codes.ByteCount + _scales.ByteCount + (_bias?.ByteCount ?? 0);
+    public nint Bias { get; private set; }
 
     private long ExpertCodeBytes => (long)PaddedRows * PaddedDepth / 2;
 
-    private long ExpertScaleBytes => (long)PaddedRows * PaddedDepth / Mxfp8Layout.BlockSize;
+    private long ExpertScaleBytes => (long)PaddedRows * PaddedDepth / Mxfp4Layout.BlockSize;
 
-    public nint ExpertCodes(int expert) => checked((nint)(_codes.Address + (expert * ExpertCodeBytes)));
+    public nint ExpertCodes(int expert) => checked((nint)(_codes + (expert * ExpertCodeBytes)));
 
-    public nint ExpertScales(int expert) => checked((nint)(_scales.Address + (expert * ExpertScaleBytes)));
+    public nint ExpertScales(int expert) => checked((nint)(Scales + (expert * ExpertScaleBytes)));
 
-    public void LoadBias(CudaContext context, in MoeTensorView bias)
-    {
-        if (!bias.IsEmpty)
-        {
-            _bias = HostFloats.Upload(context, bias);
-        }
-    }
-
-    public void Dispose()
-    {
-        _codes.Dispose();
-        _scales.Dispose();
-        _bias?.Dispose();
-    }
+    public void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
 }

@@ -1,10 +1,11 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100;
 
 /// <summary>Both products with one tile of <c>native.cu</c>.</summary>
-internal sealed class NativeProducts(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape, NativeTile tile)
+internal sealed class NativeProducts(KernelLibrary library, MoeLayerShape shape, NativeTile tile)
 {
     private readonly ActivationConstants _activation = ActivationConstants.Of(shape.Activation);
     private readonly int _multiprocessors = library.Context.Device.MultiprocessorCount;
@@ -13,21 +14,21 @@ internal sealed class NativeProducts(KernelLibrary library, RoutingKernels routi
 
     public void Run(NativeWeights weights, NativeWorkspace workspace, nint stream)
     {
-        NativeParameters first = Common(weights.GateUp, workspace.Input, workspace.Routing);
+        Parameters first = Common(weights.GateUp, workspace.Input, workspace.Routing);
         first.Bias = weights.GateUp.Bias;
         first.Codes = workspace.Act.Codes;
         first.Scales = workspace.Act.Scales;
         first.OutStride = workspace.Act.Columns;
-        _product1.Launch(routing.Launch(_multiprocessors, NativeTile.Threads, tile.SharedBytes(2)), stream, in first);
+        _product1.Launch(library.Launch(_multiprocessors, NativeTile.Threads, tile.SharedBytes(2)), stream, in first);
 
         // The combine adds the second product's bias and the router's weights.
-        NativeParameters second = Common(weights.Down, workspace.Act, workspace.Routing);
-        second.Out = workspace.Partial;
+        Parameters second = Common(weights.Down, workspace.Act, workspace.Routing);
+        second.Out = workspace.PartialResults;
         second.OutStride = shape.HiddenSize;
-        _product2.Launch(routing.Launch(_multiprocessors, NativeTile.Threads, tile.SharedBytes(1)), stream, in second);
+        _product2.Launch(library.Launch(_multiprocessors, NativeTile.Threads, tile.SharedBytes(1)), stream, in second);
     }
 
-    private NativeParameters Common(NativeMatrix matrix, NativeRows x, RoutingBuffers buffers) => new()
+    private Parameters Common(NativeMatrix matrix, NativeRows x, RoutingBuffers buffers) => new()
     {
         Weight = matrix.Map,
         X = x.Map,
@@ -41,8 +42,30 @@ internal sealed class NativeProducts(KernelLibrary library, RoutingKernels routi
         PaddedDepth = matrix.PaddedDepth,
         TopK = shape.TopK,
         Experts = shape.ExpertCount,
-        Alpha = _activation.Alpha,
-        Limit = _activation.Limit,
-        UpBias = _activation.UpBias,
+        Activation = _activation,
     };
+
+    /// <summary>As in <c>native.cu</c>. Its size is a multiple of its alignment, 64.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 384)]
+    internal struct Parameters
+    {
+        public CudaTensorMap Weight;
+        public CudaTensorMap X;
+        public nint WeightScales;
+        public nint XScales;
+        public nint Bias;
+        public nint Codes;
+        public nint Scales;
+        public nint Out;
+        public nint ExpertOffsets;
+        public nint SortedPairs;
+        public long OutStride;
+        public int Rows;
+        public int Depth;
+        public int PaddedRows;
+        public int PaddedDepth;
+        public int TopK;
+        public int Experts;
+        public ActivationConstants Activation;
+    }
 }

@@ -12,22 +12,16 @@ internal readonly record struct NativeTile(int Tokens)
     /// <summary>What a block of compute capability 10.0 may have (CUDA programming guide, "Technical specifications per compute capability").</summary>
     private const int MaxSharedBytes = 232448;
     private const int MaxStages = 16;
-    private const int ScheduleBytes = 2 * (RoutingKernels.MaxExperts + 4) * sizeof(int);
+    private const int ScheduleBytes = 2 * (RoutingBuffers.MaxExperts + 4) * sizeof(int);
 
-    /// <summary>For few tokens an expert, and for many: two sets of 2 · 112 columns and the scales fill tensor memory.</summary>
+    /// <summary>For few tokens per expert, and for many: two sets of 2 · 112 columns and the scales fill tensor memory.</summary>
     public static IReadOnlyList<NativeTile> All { get; } = [new(32), new(112)];
 
-    public KernelUnit Unit => new(
-        "native.cu",
-        $"MOE_TOKENS={Tokens}",
-        $"MOE_STAGES1={Stages(2)}",
-        $"MOE_STAGES2={Stages(1)}",
-        $"MOE_SHARED1={SharedBytes(2)}",
-        $"MOE_SHARED2={SharedBytes(1)}");
+    public KernelUnit Unit => new("native.cu", FirstEntry, SecondEntry);
 
-    public string FirstEntry => $"moe_native_product1_n{Tokens}";
+    public string FirstEntry => Entry(1);
 
-    public string SecondEntry => $"moe_native_product2_n{Tokens}";
+    public string SecondEntry => Entry(2);
 
     /// <summary>The tile for a number of pairs. Not measured: nobody has run it.</summary>
     public static NativeTile For(int pairs, int experts) => All[pairs <= 16L * experts ? 0 : 1];
@@ -35,6 +29,9 @@ internal readonly record struct NativeTile(int Tokens)
     /// <summary>Dynamic shared memory: the stages, the schedule, the barriers, and room to align them. The same formula as in <c>native.cu</c>.</summary>
     /// <param name="halves">Accumulators of a tile.</param>
     public int SharedBytes(int halves) => SharedBytes(halves, Stages(halves));
+
+    private string Entry(int product) =>
+        $"moe_native_product{product}<{Tokens}, {Stages(2)}, {Stages(1)}, {SharedBytes(2)}, {SharedBytes(1)}>";
 
     private int Stages(int halves)
     {

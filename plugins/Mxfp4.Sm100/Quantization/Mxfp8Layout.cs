@@ -1,11 +1,10 @@
+using Moe.Plugins.Kernels;
+
 namespace Moe.Plugins.Sm100;
 
 /// <summary>Where the bytes of an MXFP8 tensor lie: the host's twin of <c>mxfp8.cuh</c>.</summary>
 public static class Mxfp8Layout
 {
-    /// <summary>Values that share a scale (OCP Microscaling Formats v1.0, §5.1).</summary>
-    public const int BlockSize = 32;
-
     /// <summary>Rows of a tile of scales.</summary>
     public const int TileRows = 128;
 
@@ -43,7 +42,7 @@ public static class Mxfp8Layout
         order == Mxfp8ScaleOrder.Linear ? rows : RoundUp(rows, TileRows);
 
     internal static int ScaleColumns(int columns, Mxfp8ScaleOrder order) =>
-        order == Mxfp8ScaleOrder.Linear ? columns / BlockSize : RoundUp(columns / BlockSize, TileBlocks);
+        order == Mxfp8ScaleOrder.Linear ? columns / Mxfp4Layout.BlockSize : RoundUp(columns / Mxfp4Layout.BlockSize, TileBlocks);
 
     internal static int RoundUp(int size, int unit) => checked((size + unit - 1) / unit * unit);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
@@ -18,7 +19,8 @@ public sealed class Mxfp8Quantizer
 
     private readonly CudaFunction _aligned;
     private readonly CudaFunction _unaligned;
-    private readonly bool _hasDependentLaunch;
+    private readonly KernelLibrary _library;
+    private readonly MoeDevice _device;
 
     /// <summary>Gets the kernels.</summary>
     /// <param name="library">The backend's kernels; its context must be current.</param>
@@ -28,7 +30,8 @@ public sealed class Mxfp8Quantizer
         ArgumentNullException.ThrowIfNull(library);
         _aligned = library.Get(Unit, "mxfp8_quantize");
         _unaligned = library.Get(Unit, "mxfp8_quantize_unaligned");
-        _hasDependentLaunch = library.Context.Device.Architecture.Major >= 9;
+        _library = library;
+        _device = MoeDevice.Cuda(library.Context.Device.Ordinal);
     }
 
     /// <summary>The source of the kernels.</summary>
@@ -54,7 +57,7 @@ public sealed class Mxfp8Quantizer
             return;
         }
 
-        var parameters = new QuantizeParameters
+        var parameters = new Parameters
         {
             Source = input.Address,
             Codes = codes,
@@ -67,18 +70,20 @@ public sealed class Mxfp8Quantizer
             ScaleRows = Mxfp8Layout.ScaleRows(input.Rows, order),
             Swizzled = order == Mxfp8ScaleOrder.Swizzled128x4 ? 1 : 0,
         };
-        int pieces = checked(parameters.ScaleRows * parameters.ScaleColumns * (Mxfp8Layout.BlockSize / PieceSize));
-        var launch = new CudaLaunchConfig((pieces + PiecesPerBlock - 1) / PiecesPerBlock, Threads)
-        {
-            ProgrammaticStreamSerialization = _hasDependentLaunch,
-        };
+        int pieces = checked(parameters.ScaleRows * parameters.ScaleColumns * (Mxfp4Layout.BlockSize / PieceSize));
+        CudaLaunchConfig launch = _library.Launch((pieces + PiecesPerBlock - 1) / PiecesPerBlock, Threads);
         bool isAligned = input.Address % 16 == 0 && input.RowStride % 16 == 0 && input.Columns % PieceSize == 0;
         (isAligned ? _aligned : _unaligned).Launch(launch, stream, in parameters);
     }
 
-    /// <summary>The rows that the experts read, as the tensor that they are.</summary>
-    internal static MoeTensorView View(in ExpertRows rows, int hidden, MoeDevice device) =>
-        new(rows.Address, device, MoeElementType.BFloat16, rows.Tokens, hidden, rows.Stride * sizeof(ushort));
+    /// <summary>Enqueues the quantisation of what the experts read, with scales in linear order.</summary>
+    internal void Enqueue(in ExpertRows rows, int hidden, nint codes, nint scales, int paddedHidden, nint stream) => Enqueue(
+        new MoeTensorView(rows.Address, _device, MoeElementType.BFloat16, rows.Tokens, hidden, rows.Stride * sizeof(ushort)),
+        codes,
+        scales,
+        paddedHidden,
+        Mxfp8ScaleOrder.Linear,
+        stream);
 
     private static void Check(in MoeTensorView input, nint codes, int paddedHidden)
     {
@@ -92,7 +97,7 @@ public sealed class Mxfp8Quantizer
             throw new ArgumentException($"Rows of BF16 begin at odd bytes: address 0x{input.Address:x}, stride {input.RowStride}.", nameof(input));
         }
 
-        if (paddedHidden < input.Columns || paddedHidden % Mxfp8Layout.BlockSize != 0)
+        if (paddedHidden < input.Columns || paddedHidden % Mxfp4Layout.BlockSize != 0)
         {
             throw new ArgumentException($"Padded hidden is {paddedHidden}; a multiple of 32 that is at least {input.Columns} is expected.", nameof(paddedHidden));
         }
@@ -101,5 +106,21 @@ public sealed class Mxfp8Quantizer
         {
             throw new ArgumentException($"The codes are at 0x{codes:x}; a multiple of 8 is expected.", nameof(codes));
         }
+    }
+
+    /// <summary>As in <c>quantize.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Parameters
+    {
+        public nint Source;
+        public nint Codes;
+        public nint Scales;
+        public long SourceStride;
+        public int Tokens;
+        public int Hidden;
+        public int Padded;
+        public int ScaleColumns;
+        public int ScaleRows;
+        public int Swizzled;
     }
 }

@@ -1,6 +1,6 @@
 // Brings one expert of a checkpoint's MXFP4 tensors into the layout of native.cu, padded with zeros.
 #include "native_layout.cuh"
-#include "types.cuh"
+#include "ptx/types.cuh"
 
 struct NativeLoadParameters
 {

@@ -2,7 +2,7 @@
 // at once and writes 256. Each thread has kAtOnce such pieces under way. What lies behind a row's values is never read.
 //
 // Grid (ceil(pieces / 1024)), blocks of 256 threads; pieces = rows · columns / 8, where rows and columns are those that have scales.
-#include "mxfp8.cuh"
+#include "formats/mxfp8.cuh"
 
 namespace
 {

@@ -1,7 +1,7 @@
 // Tensor memory and the fifth generation's matrix instruction (PTX ISA 9.7.16): sm_100a and sm_103a. One PTX instruction a function.
 #pragma once
-#include "ptx.cuh"
-#include "tma.cuh"
+#include "ptx/ptx.cuh"
+#include "ptx/tma.cuh"
 
 /// Allocates columns of tensor memory, a power of two from 32 on; a whole warp. The address goes to shared memory.
 template <int kColumns>

@@ -7,6 +7,7 @@ internal static class BackendTemplate
 {
     private const string Prefix = "moe-backend/";
     private const string TemplateName = "Contoso.MyBackend";
+    private const string TemplateVersion = "MOE_PLUGINS_VERSION";
 
     /// <summary>Whether a name can be a namespace, an assembly and a folder.</summary>
     public static bool IsName(string name) => name.Split('.').All(
@@ -31,7 +32,8 @@ internal static class BackendTemplate
 
         return files;
 
-        string Rename(string text) => text.Replace(TemplateName, name, StringComparison.Ordinal);
+        string Rename(string text) =>
+            text.Replace(TemplateName, name, StringComparison.Ordinal).Replace(TemplateVersion, RunStamp.Version, StringComparison.Ordinal);
     }
 
     private static void MakeFolder(string folder)

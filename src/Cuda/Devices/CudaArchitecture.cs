@@ -14,6 +14,12 @@ public readonly record struct CudaArchitecture(int Major, int Minor)
     /// <summary>The capability as one number, as compilers count: 90 of 9.0, 103 of 10.3.</summary>
     public int Number => (Major * 10) + Minor;
 
+    /// <summary>Whether it has warpgroup matrix instructions (wgmma): 9.0, and no other.</summary>
+    public bool HasWgmma => Number == 90;
+
+    /// <summary>Whether it has thread block clusters and programmatic dependent launch: from 9.0 on.</summary>
+    public bool HasClusters => Major >= 9;
+
     /// <summary>The compiler's target.</summary>
     public override string ToString() => Target;
 }

@@ -82,10 +82,6 @@ public sealed unsafe class CudaFunction
     public void PreferSharedMemory() =>
         CudaException.ThrowIfFailed(Set(FunctionAttribute.PreferredSharedMemoryCarveout, 100), nameof(DriverApi.cuFuncSetAttribute));
 
-    /// <summary>Lets launches use clusters of more than 8 blocks, which not every device of the architecture can run.</summary>
-    public void AllowNonPortableClusters() =>
-        CudaException.ThrowIfFailed(Set(FunctionAttribute.NonPortableClusterSizeAllowed, 1), nameof(DriverApi.cuFuncSetAttribute));
-
     /// <summary>The number of blocks that fit on one multiprocessor at a time, for grids that fill the device once.</summary>
     /// <param name="threadsPerBlock">The threads of a block.</param>
     /// <param name="dynamicSharedBytes">The dynamic shared memory of a block in bytes.</param>

@@ -9,5 +9,4 @@ internal enum FunctionAttribute
     RegisterCount = 4,
     MaxDynamicSharedSizeBytes = 8,
     PreferredSharedMemoryCarveout = 9,
-    NonPortableClusterSizeAllowed = 14,
 }

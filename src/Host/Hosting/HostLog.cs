@@ -49,4 +49,7 @@ internal static partial class HostLog
 
     [LoggerMessage(15, LogLevel.Error, "{Sentence}")]
     public static partial void DeviceLost(ILogger logger, string sentence);
+
+    [LoggerMessage(16, LogLevel.Error, "{Sentence}")]
+    public static partial void NoBackend(ILogger logger, string sentence);
 }

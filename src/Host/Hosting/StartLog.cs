@@ -20,6 +20,7 @@ internal static class StartLog
             }
         }
 
+        WriteEmpty(logger, plugins, folders);
         WriteUnknownBackends(logger, options, [.. plugins.Select(static p => p.Id)], folders);
     }
 
@@ -29,6 +30,18 @@ internal static class StartLog
         {
             string lockFile = options.LockFilePath;
             HostLog.TrustsAny(logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+        }
+    }
+
+    // Without a backend no layer can be made, which is better said now than then.
+    private static void WriteEmpty(ILogger logger, IReadOnlyList<PluginRecord> plugins, IReadOnlyList<string> folders)
+    {
+        if (plugins.Count == 0)
+        {
+            HostLog.NoBackend(
+                logger,
+                $"No MoE backend was found. Looked in: {(folders.Count == 0 ? "no folder" : string.Join(", ", folders))}. "
+                    + "Add a backend's package, such as Moe.Plugins.Backends.Cpu, put a plugin's folder there, or compile one in with AddMoeBackend.");
         }
     }
 

@@ -35,15 +35,44 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     /// <inheritdoc/>
     public IReadOnlyList<string> LocalArchitectures => KernelCatalog.LocalArchitectures;
 
-    /// <inheritdoc/>
-    public abstract MoeProbeResult Probe(MoeProbeRequest request);
+    /// <summary>The oldest architecture that there are kernels for.</summary>
+    protected virtual CudaArchitecture OldestArchitecture => new(8, 0);
 
     /// <inheritdoc/>
-    public abstract IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request);
+    public MoeProbeResult Probe(MoeProbeRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (RefuseAnywhere(request.Shape) is string refusal)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.Shape, refusal);
+        }
+
+        MoeProbeResult? noDevice = FindDevice(request.Device, OldestArchitecture, out CudaDevice? device);
+        if (noDevice is not null)
+        {
+            return noDevice;
+        }
+
+        (int score, string explanation) = Rate(device!.Architecture, request.Shape);
+        return MoeProbeResult.Supported(MoeDevice.Cuda(device.Ordinal), device.Name, score, explanation);
+    }
+
+    /// <inheritdoc/>
+    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (RefuseAnywhere(request.Shape) is string refusal)
+        {
+            throw new MoeException(MoeReason.Shape, refusal);
+        }
+
+        int ordinal = request.Device?.Ordinal ?? 0;
+        return CreateMethod(() => Library(ordinal), request.Shape);
+    }
 
     /// <inheritdoc/>
     public IReadOnlyList<MoeKernelReport> Compile(string architecture, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        KernelCatalog.Compile(Units, architecture, _compiler, _own, progress, cancellationToken);
+        KernelCatalog.Compile(AllUnits, architecture, _compiler, _own, progress, cancellationToken);
 
     /// <inheritdoc/>
     public IMoeInstruments CreateInstruments(MoeDevice device) => new CudaInstruments(Library(device.Ordinal));
@@ -62,26 +91,26 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Every source that the backend compiles for an architecture.</summary>
+    /// <summary>The sources that the backend compiles for an architecture, beside what every CUDA backend has.</summary>
     protected abstract IEnumerable<KernelUnit> Units(CudaArchitecture architecture);
 
-    /// <summary>Why the common router cannot serve a shape; null where it can.</summary>
-    protected static string? RefuseRouting(MoeLayerShape shape)
-    {
-        ArgumentNullException.ThrowIfNull(shape);
-        if (shape.ExpertCount > RoutingKernels.MaxExperts)
-        {
-            return $"{shape.ExpertCount} experts are more than the {RoutingKernels.MaxExperts} that its router takes";
-        }
+    /// <summary>Why no device can run a shape; null where one can, as far as the backend's own kernels go.</summary>
+    protected abstract string? Refuse(MoeLayerShape shape);
 
-        return shape.TopK > RoutingKernels.MaxTopK
-            ? $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes"
-            : null;
-    }
+    /// <summary>How well a device runs a shape that is not refused, and why.</summary>
+    protected abstract (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape);
+
+    /// <summary>Makes the method for a shape that is not refused.</summary>
+    protected abstract CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape);
+
+    /// <summary>How far kernels that were tuned with wgmma fit an architecture, for an explanation: "kernels …".</summary>
+    protected static string TunedFor(CudaArchitecture architecture) => architecture.HasWgmma
+        ? "tuned for this device"
+        : $"compiled for {architecture}, on which they have not been timed";
 
     /// <summary>The kernels of a device.</summary>
     /// <exception cref="MoeException">There is no such device, or it cannot be used.</exception>
-    protected KernelLibrary Library(int ordinal)
+    private KernelLibrary Library(int ordinal)
     {
         try
         {
@@ -94,6 +123,68 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         {
             throw CudaFault.Explain(exception);
         }
+    }
+
+    private IEnumerable<KernelUnit> AllUnits(CudaArchitecture architecture) =>
+        [.. RoutingKernels.Units(architecture), CudaInstruments.Unit, CudaMoeMemory.Unit, .. Units(architecture)];
+
+    private string? RefuseAnywhere(MoeLayerShape shape)
+    {
+        if (shape.ExpertCount > RoutingBuffers.MaxExperts)
+        {
+            return $"{shape.ExpertCount} experts are more than the {RoutingBuffers.MaxExperts} that its router takes";
+        }
+
+        return shape.TopK > RoutingKernels.MaxTopK
+            ? $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes"
+            : Refuse(shape);
+    }
+
+    private static MoeProbeResult? FindDevice(MoeDevice? requested, CudaArchitecture minimum, out CudaDevice? device)
+    {
+        device = null;
+        if (requested is { Kind: not MoeDeviceKind.Cuda } other)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs only on CUDA devices, and {other} was asked for");
+        }
+
+        if (!CudaDriver.TryLoad(out string? reason))
+        {
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, reason.TrimEnd('.'));
+        }
+
+        try
+        {
+            return FindDevice(requested?.Ordinal, minimum, out device);
+        }
+        catch (CudaException exception)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, exception.Message);
+        }
+    }
+
+    private static MoeProbeResult? FindDevice(int? ordinal, CudaArchitecture minimum, out CudaDevice? device)
+    {
+        device = null;
+        CudaDevice? tooOld = null;
+        int first = ordinal ?? 0;
+        int last = ordinal ?? (CudaDevice.Count - 1);
+        for (int i = first; i <= last; i++)
+        {
+            CudaDevice candidate = CudaDevice.Get(i);
+            if (candidate.Architecture.Number >= minimum.Number)
+            {
+                device = candidate;
+                return null;
+            }
+
+            tooOld = candidate;
+        }
+
+        return MoeProbeResult.Unsupported(
+            MoeReason.DeviceUnsupported,
+            $"{tooOld?.Name} has compute capability {tooOld?.Architecture.Major}.{tooOld?.Architecture.Minor}, and "
+            + $"{minimum.Major}.{minimum.Minor} or newer is needed");
     }
 
     private static nint ReadContext(string? text)

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -9,20 +11,23 @@ public sealed class CudaMoeMemory : IMoeMemory
     private const int PieceBytes = 16;
     private const int BlocksPerMultiprocessor = 8;
 
+    // What was handed out as a raw handle, until it is handed back.
+    private static readonly ConcurrentDictionary<nint, CudaStream> Streams = new();
+
+    private readonly KernelLibrary _library;
     private readonly CudaContext _context;
     private readonly CudaFunction _copyRows;
     private readonly int _mostBlocks;
-    private readonly bool _hasDependentLaunch;
 
     /// <summary>Uses the context of a backend's kernels, which must outlive this.</summary>
     public CudaMoeMemory(KernelLibrary library)
     {
         ArgumentNullException.ThrowIfNull(library);
+        _library = library;
         _context = library.Context;
         CudaDevice device = _context.Device;
         Device = MoeDevice.Cuda(device.Ordinal);
         _mostBlocks = BlocksPerMultiprocessor * device.MultiprocessorCount;
-        _hasDependentLaunch = device.Architecture.Major >= 9;
 
         // Loaded now, since a module cannot be loaded while a stream is being captured.
         using CudaContextScope scope = _context.MakeCurrent();
@@ -92,11 +97,7 @@ public sealed class CudaMoeMemory : IMoeMemory
             Rows = rows,
         };
         long blocks = ((rowBytes / PieceBytes * rows) + Threads - 1) / Threads;
-        var launch = new CudaLaunchConfig((int)Math.Clamp(blocks, 1, _mostBlocks), Threads)
-        {
-            ProgrammaticStreamSerialization = _hasDependentLaunch,
-        };
-        _copyRows.Launch(launch, stream, in parameters);
+        _copyRows.Launch(_library.Launch((int)Math.Clamp(blocks, 1, _mostBlocks), Threads), stream, in parameters);
     }
 
     /// <inheritdoc/>
@@ -107,10 +108,21 @@ public sealed class CudaMoeMemory : IMoeMemory
     }
 
     /// <inheritdoc/>
-    public nint CreateStream() => StreamTable.Create(_context);
+    public nint CreateStream()
+    {
+        CudaStream stream = _context.CreateStream();
+        Streams[stream] = stream;
+        return stream;
+    }
 
     /// <inheritdoc/>
-    public void DestroyStream(nint stream) => StreamTable.Destroy(stream);
+    public void DestroyStream(nint stream)
+    {
+        if (Streams.TryRemove(stream, out CudaStream? found))
+        {
+            found.Dispose();
+        }
+    }
 
     /// <inheritdoc/>
     public void Synchronize(nint stream)
@@ -123,5 +135,17 @@ public sealed class CudaMoeMemory : IMoeMemory
         {
             throw CudaFault.Explain(exception);
         }
+    }
+
+    /// <summary>As in <c>copy_rows.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct CopyRowsParameters
+    {
+        public nint Source;
+        public nint Target;
+        public long SourceStride;
+        public long TargetStride;
+        public long RowBytes;
+        public long Rows;
     }
 }

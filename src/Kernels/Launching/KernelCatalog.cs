@@ -54,9 +54,10 @@ public static class KernelCatalog
         {
             KernelImage image = unit.Compile(compiler, target, own);
             double seconds = image.Origin == KernelImageOrigin.Compiled ? Stopwatch.GetElapsedTime(start).TotalSeconds : 0;
+            Dictionary<string, string> instances = unit.Instances.ToDictionary(image.GetLoweredName);
             reports.AddRange(image.Reports.Select(report => new MoeKernelReport
             {
-                Kernel = report.Name,
+                Kernel = instances.GetValueOrDefault(report.Name, report.Name),
                 Architecture = target.Target,
                 Registers = report.Registers,
                 SharedBytes = report.SharedBytes,

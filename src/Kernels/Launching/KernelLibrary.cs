@@ -8,9 +8,10 @@ namespace Moe.Plugins.Kernels;
 /// <remarks>Thread-safe.</remarks>
 public sealed class KernelLibrary : IDisposable
 {
-    private readonly ConcurrentDictionary<string, Lazy<CudaModule>> _modules = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Lazy<Unit>> _units = new(StringComparer.Ordinal);
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
+    private readonly bool _hasDependentLaunch;
 
     /// <summary>Makes the library of a context.</summary>
     /// <param name="context">The context, which must outlive this.</param>
@@ -19,6 +20,7 @@ public sealed class KernelLibrary : IDisposable
     public KernelLibrary(CudaContext context, KernelCompiler compiler, Assembly own)
     {
         Context = context;
+        _hasDependentLaunch = context.Device.Architecture.HasClusters;
         _compiler = compiler;
         _own = own;
     }
@@ -26,9 +28,13 @@ public sealed class KernelLibrary : IDisposable
     /// <summary>The context that the kernels run in.</summary>
     public CudaContext Context { get; }
 
+    /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
+    public CudaLaunchConfig Launch(CudaDim3 grid, CudaDim3 block, int dynamicSharedBytes = 0) =>
+        new(grid, block, dynamicSharedBytes) { ProgrammaticStreamSerialization = _hasDependentLaunch };
+
     /// <summary>Gets a kernel.</summary>
-    /// <param name="unit">Its source and macros.</param>
-    /// <param name="entry">Its name in the source.</param>
+    /// <param name="unit">Its source.</param>
+    /// <param name="entry">Its name in the source, or one of the unit's instances.</param>
     /// <param name="dynamicSharedBytes">The most dynamic shared memory that it will be launched with.</param>
     /// <param name="besideProducts">
     /// Whether it runs next to the products, which take most of a multiprocessor's shared memory: to overlap with them it splits the L1 cache as they do.
@@ -39,7 +45,8 @@ public sealed class KernelLibrary : IDisposable
         ArgumentNullException.ThrowIfNull(unit);
         try
         {
-            CudaFunction function = _modules.GetOrAdd(unit.ToString(), _ => new Lazy<CudaModule>(() => Load(unit))).Value.GetFunction(entry);
+            Unit loaded = _units.GetOrAdd(unit.ToString(), _ => new Lazy<Unit>(() => Load(unit))).Value;
+            CudaFunction function = loaded.Module.GetFunction(unit.Instances.Contains(entry) ? loaded.Image.GetLoweredName(entry) : entry);
             if (besideProducts)
             {
                 function.PreferSharedMemory();
@@ -58,21 +65,18 @@ public sealed class KernelLibrary : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (Lazy<CudaModule> module in _modules.Values)
+        foreach (Lazy<Unit> unit in _units.Values.Where(unit => unit.IsValueCreated))
         {
-            if (module.IsValueCreated)
-            {
-                module.Value.Dispose();
-            }
+            unit.Value.Module.Dispose();
         }
 
-        _modules.Clear();
+        _units.Clear();
     }
 
     // Layers of other shapes use the same kernel with less, so it is never lowered.
     private void RaiseSharedBytes(CudaFunction function, int bytes)
     {
-        lock (_modules)
+        lock (_units)
         {
             if (function.MaxDynamicSharedBytes < bytes)
             {
@@ -81,6 +85,11 @@ public sealed class KernelLibrary : IDisposable
         }
     }
 
-    private CudaModule Load(KernelUnit unit) =>
-        Context.LoadModule(unit.Compile(_compiler, Context.Device.Architecture, _own).Cubin.Span);
+    private Unit Load(KernelUnit unit)
+    {
+        KernelImage image = unit.Compile(_compiler, Context.Device.Architecture, _own);
+        return new Unit(image, Context.LoadModule(image.Cubin.Span));
+    }
+
+    private sealed record Unit(KernelImage Image, CudaModule Module);
 }

@@ -3,10 +3,10 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>One compilation: an embedded source and its macros.</summary>
+/// <summary>One compilation: an embedded source, and which instances of its kernel templates.</summary>
 /// <param name="File">The source's name, <c>router.cu</c>.</param>
-/// <param name="Defines">Its macros, each <c>NAME=VALUE</c>.</param>
-public sealed record KernelUnit(string File, params IReadOnlyList<string> Defines)
+/// <param name="Instances">The instances, as C++ names them: <c>product&lt;32, 64&gt;</c>. Plain kernels (<c>extern "C"</c>) are compiled anyway.</param>
+public sealed record KernelUnit(string File, params IReadOnlyList<string> Instances)
 {
     /// <summary>Compiles it, or finds it compiled.</summary>
     /// <param name="compiler">Where compiled kernels come from.</param>
@@ -18,9 +18,9 @@ public sealed record KernelUnit(string File, params IReadOnlyList<string> Define
         return compiler.Compile(
             KernelSource.FromResources(File, own, typeof(KernelUnit).Assembly),
             architecture,
-            new KernelCompileOptions { Defines = Defines });
+            new KernelCompileOptions { NameExpressions = Instances });
     }
 
-    /// <summary>The file and its macros.</summary>
-    public override string ToString() => $"{File} {string.Join(' ', Defines)}".TrimEnd();
+    /// <summary>The file and its instances.</summary>
+    public override string ToString() => $"{File} {string.Join(' ', Instances)}".TrimEnd();
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -59,11 +60,12 @@ public sealed class CudaInstruments : IMoeInstruments
     public MoeCeilings MeasureCeilings(CancellationToken cancellationToken = default)
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        using var source = new DeviceArray(Context, BufferBytes);
-        using var target = new DeviceArray(Context, BufferBytes);
+        using var memory = new DeviceArena(Context);
+        nint source = memory.Allocate(BufferBytes);
+        nint target = memory.Allocate(BufferBytes);
         Fill(source);
         cancellationToken.ThrowIfCancellationRequested();
-        double copy = 2 * BufferBytes / Median(stream => CudaMemory.Copy(target.Address, source.Address, BufferBytes, stream)) / 1e3;
+        double copy = 2 * BufferBytes / Median(stream => CudaMemory.Copy(target, source, BufferBytes, stream)) / 1e3;
         cancellationToken.ThrowIfCancellationRequested();
         double read = BufferBytes / Median(stream => Read(source, target, stream)) / 1e3;
         cancellationToken.ThrowIfCancellationRequested();
@@ -83,22 +85,22 @@ public sealed class CudaInstruments : IMoeInstruments
         // Context and kernels are the backend's.
     }
 
-    private void Fill(DeviceArray array)
+    private void Fill(nint target)
     {
-        var parameters = new FillParameters { Target = array.Address, Count = array.ByteCount / sizeof(uint) };
+        var parameters = new FillParameters { Target = target, Count = BufferBytes / sizeof(uint) };
         _library.Get(Unit, "moe_fill").Launch(
             new CudaLaunchConfig(Context.Device.MultiprocessorCount * 8, FillThreads), 0, in parameters);
         Context.UseStream(0).Synchronize();
     }
 
-    private void Read(DeviceArray source, DeviceArray sink, nint stream)
+    private void Read(nint source, nint sink, nint stream)
     {
-        var parameters = new ReadParameters { Source = source.Address, Sink = sink.Address, Count = source.ByteCount / 16 };
+        var parameters = new ReadParameters { Source = source, Sink = sink, Count = BufferBytes / 16 };
         _library.Get(Unit, "moe_read").Launch(
             new CudaLaunchConfig(Context.Device.MultiprocessorCount * 4, ReadThreads), stream, in parameters);
     }
 
-    private (double Teraflops, string Source) MatrixRate(DeviceArray source, DeviceArray target)
+    private (double Teraflops, string Source) MatrixRate(nint source, nint target)
     {
         using CudaBlas? blas = CudaBlas.TryCreate();
         if (blas is null)
@@ -108,14 +110,14 @@ public sealed class CudaInstruments : IMoeInstruments
 
         const long matrixBytes = (long)MatrixSize * MatrixSize * sizeof(ushort);
         double microseconds = Median(stream => blas.MultiplyBFloat16(
-            MatrixSize, source.Address, checked((nint)(source.Address + matrixBytes)), target.Address, stream));
+            MatrixSize, source, checked((nint)(source + matrixBytes)), target, stream));
         return (2.0 * MatrixSize * MatrixSize * MatrixSize / microseconds / 1e6, $"cuBLAS {blas.Version}, BF16, {MatrixSize} cubed");
     }
 
-    private double OwnMatrixRate(DeviceArray source, DeviceArray sink)
+    private double OwnMatrixRate(nint source, nint sink)
     {
         int blocks = Context.Device.MultiprocessorCount * 2;
-        var parameters = new MultiplyParameters { Source = source.Address, Sink = sink.Address, Rounds = MultiplyRounds };
+        var parameters = new MultiplyParameters { Source = source, Sink = sink, Rounds = MultiplyRounds };
         CudaFunction multiply = _library.Get(Unit, "moe_multiply");
         double microseconds = Median(stream => multiply.Launch(new CudaLaunchConfig(blocks, MultiplyThreads), stream, in parameters));
         return RoundOperations * MultiplyRounds * blocks / microseconds / 1e6;
@@ -142,5 +144,29 @@ public sealed class CudaInstruments : IMoeInstruments
 
         Array.Sort(times);
         return times[Repetitions / 2];
+    }
+
+    // As in ceilings.cu.
+    [StructLayout(LayoutKind.Sequential)]
+    private struct FillParameters
+    {
+        public nint Target;
+        public long Count;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct ReadParameters
+    {
+        public nint Source;
+        public nint Sink;
+        public long Count;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct MultiplyParameters
+    {
+        public nint Source;
+        public nint Sink;
+        public int Rounds;
     }
 }

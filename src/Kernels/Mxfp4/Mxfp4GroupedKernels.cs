@@ -1,21 +1,19 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The products on sm_90a: <c>mxfp4_prefill.cu</c>.</summary>
+/// <summary>The products on sm_90a: <c>mxfp4_grouped.cuh</c>.</summary>
 internal sealed class Mxfp4GroupedKernels
 {
-    /// <summary>Compute capability that the kernels are for, and no other: 9.0.</summary>
-    public const int ArchitectureNumber = 90;
-
     /// <summary>
     /// Parts of the second product's inner dimension that few pairs may be divided into, so that all multiprocessors have a tile.
     /// </summary>
     private const int MostParts = 2;
     private const int MostPairsInParts = 64;
 
-    private readonly RoutingKernels _routing;
-    private readonly IRowGather _gather;
+    private readonly KernelLibrary _library;
+    private readonly RowGather _gather;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
@@ -25,9 +23,9 @@ internal sealed class Mxfp4GroupedKernels
     private readonly Mxfp4Variant _variant;
 
     public Mxfp4GroupedKernels(
-        KernelLibrary library, RoutingKernels routing, IRowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations)
+        KernelLibrary library, RowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations)
     {
-        _routing = routing;
+        _library = library;
         _gather = gather;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
@@ -35,8 +33,9 @@ internal sealed class Mxfp4GroupedKernels
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant);
         KernelUnit unit = _tile.Unit(activations);
-        _product1 = library.Get(unit, $"moe_mxfp4_product1_n{variant.Tokens}", _tile.SharedBytes);
-        _product2 = library.Get(unit, $"moe_mxfp4_product2_n{variant.Tokens}", _tile.SharedBytes);
+        (string first, string second) = _tile.Entries(activations);
+        _product1 = library.Get(unit, first, _tile.SharedBytes);
+        _product2 = library.Get(unit, second, _tile.SharedBytes);
     }
 
     /// <summary>The most rows of partial results, up to so many pairs.</summary>
@@ -45,8 +44,8 @@ internal sealed class Mxfp4GroupedKernels
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
         _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
-        CudaLaunchConfig launch = _routing.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
-        var parameters = new Mxfp4GroupedParameters
+        CudaLaunchConfig launch = _library.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
+        var parameters = new Parameters
         {
             Weight = weights.GateUp.TileMap(_variant),
             Wide = workspace.Gathered.Wide,
@@ -61,9 +60,7 @@ internal sealed class Mxfp4GroupedKernels
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Depth,
             Experts = _shape.ExpertCount,
-            Alpha = _activation.Alpha,
-            Limit = _activation.Limit,
-            UpBias = _activation.UpBias,
+            Activation = _activation,
         };
         _product1.Launch(launch, stream, in parameters);
 
@@ -72,7 +69,7 @@ internal sealed class Mxfp4GroupedKernels
         parameters.Narrow = workspace.ActRows.Narrow;
         parameters.Bias = weights.Down.Bias;
         parameters.Factor = weights.Down.Factors;
-        parameters.Out = workspace.Partial;
+        parameters.Out = workspace.PartialResults;
         parameters.OutStride = _shape.HiddenSize;
         int pairs = rows.Tokens * _shape.TopK;
         parameters.Parts = Parts(pairs, weights.Down);
@@ -95,5 +92,27 @@ internal sealed class Mxfp4GroupedKernels
         double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
         bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
         return hasTwoStages && Math.Ceiling(2 * rounds) / 2 < Math.Ceiling(rounds) ? MostParts : 1;
+    }
+
+    /// <summary>As in <c>mxfp4_grouped.cuh</c>. Its size is a multiple of its alignment, 64.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 512)]
+    private struct Parameters
+    {
+        public CudaTensorMap Weight;
+        public CudaTensorMap Wide;
+        public CudaTensorMap Narrow;
+        public nint Bias;
+        public nint Factor;
+        public nint Out;
+        public nint ExpertOffsets;
+        public nint SortedPairs;
+        public nint Counters;
+        public long OutStride;
+        public long PartStride;
+        public int Parts;
+        public int Rows;
+        public int Depth;
+        public int Experts;
+        public ActivationConstants Activation;
     }
 }

@@ -1,10 +1,10 @@
 namespace Moe.Plugins.Kernels;
 
-/// <summary>How a block of <c>mxfp4_prefill.cu</c> is compiled for a tile: as many stages as its shared memory holds.</summary>
+/// <summary>How a block of <c>mxfp4_grouped.cuh</c> is compiled for a tile: as many stages as its shared memory holds.</summary>
 /// <param name="Tokens">The most tokens of the tile.</param>
 /// <param name="Rows">Weight rows of the tile.</param>
-/// <param name="Blocks">Thread blocks a multiprocessor.</param>
-/// <param name="Steps">Steps of 64 inputs that a stage holds.</param>
+/// <param name="Blocks">Thread blocks per multiprocessor.</param>
+/// <param name="Steps">K-blocks of 64 inputs per stage.</param>
 /// <param name="Stages">Stages.</param>
 /// <param name="SharedBytes">Dynamic shared memory, <c>kSharedBytes</c> of the kernel.</param>
 internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int Steps, int Stages, int SharedBytes)
@@ -13,15 +13,15 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     private const int MultiprocessorSharedBytes = 228 << 10;
     private const int SystemSharedBytes = 1 << 10;
     private const int OutBytes = 4096;
-    private const int TableBytes = 2 * (RoutingKernels.MaxExperts + 4) * sizeof(int);
+    private const int TableBytes = 2 * (RoutingBuffers.MaxExperts + 4) * sizeof(int);
 
-    /// <summary><c>kNumberBytes</c> of <c>grouped.cuh</c>.</summary>
+    /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
     private const int NumberBytes = 640;
 
     private const int AlignmentBytes = 1024;
     private const int BarrierBytes = 16;
 
-    /// <summary>What a warpgroup needs to round to MXFP8, <c>kLargest</c> of the kernel; beside the dynamic part.</summary>
+    /// <summary>What a warpgroup needs to round to MXFP8, <c>RoundMxfp8</c>; beside the dynamic part.</summary>
     private const int RoundingBytes = 512;
 
     /// <summary><c>kLoaderRegisters</c> of the kernel.</summary>
@@ -32,18 +32,19 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary>Threads of a block: a warpgroup for 64 rows each, and one that loads.</summary>
     public int Threads => 128 * (Groups + 1);
 
-    public KernelUnit Unit(Mxfp4Activations activations) => new(
-        "mxfp4_prefill.cu",
-        [
-            $"MOE_TOKENS={Tokens}",
-            $"MOE_ROWS={Rows}",
-            $"MOE_BLOCKS={Blocks}",
-            $"MOE_STEPS={Steps}",
-            $"MOE_STAGES={Stages}",
-            $"MOE_GROUP_REGISTERS={Registers}",
-            $"MOE_SHARED_BYTES={SharedBytes}",
-            .. Mxfp4Macros.Of(activations),
-        ]);
+    /// <summary>Both products' entries: of the first, and of the second.</summary>
+    public (string First, string Second) Entries(Mxfp4Activations activations)
+    {
+        string rounding = activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
+        string arguments = $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {rounding}>";
+        return ($"moe_mxfp4_product1{arguments}", $"moe_mxfp4_product2{arguments}");
+    }
+
+    public KernelUnit Unit(Mxfp4Activations activations)
+    {
+        (string first, string second) = Entries(activations);
+        return new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_grouped_mxfp8.cu" : "mxfp4_grouped.cu", first, second);
+    }
 
     /// <summary>
     /// What a multiplying thread may raise its registers to, in steps of 8: a launch takes an even share of the multiprocessor's 65,536 for

@@ -3,6 +3,9 @@ namespace Moe.Plugins.Kernels;
 /// <summary>How MXFP4 weights lie on the device: the host's twin of <c>mxfp4.cuh</c>, which says why they lie so.</summary>
 public static class Mxfp4Layout
 {
+    /// <summary>Values that share a scale, in MXFP4 as in MXFP8 (OCP Microscaling Formats v1.0, §5.2).</summary>
+    public const int BlockSize = 32;
+
     /// <summary>Rows of a group.</summary>
     public const int GroupRows = 16;
 
@@ -12,7 +15,7 @@ public static class Mxfp4Layout
     /// <summary>Bytes of a group's codes.</summary>
     public const int GroupCodeBytes = GroupRows * GroupDepth / 2;
 
-    /// <summary>Bytes of a group: codes and one scale a row and block.</summary>
+    /// <summary>Bytes of a group: codes, and one scale per row and block.</summary>
     public const int GroupBytes = GroupCodeBytes + (GroupRows * GroupDepth / BlockSize);
 
     /// <summary>Groups of rows of a band.</summary>
@@ -20,8 +23,6 @@ public static class Mxfp4Layout
 
     /// <summary>Rows of a band.</summary>
     public const int BandRows = BandGroups * GroupRows;
-
-    private const int BlockSize = 32;
 
     /// <summary>What a scale byte has more than E8M0: the widening multiplies by 2^126 as well.</summary>
     private const int ScaleShift = 126;
@@ -38,7 +39,7 @@ public static class Mxfp4Layout
     /// <summary>Reads an expert's groups back into the checkpoint's format.</summary>
     /// <param name="groups">The expert's groups.</param>
     /// <param name="factors">The rows' own factors, or empty where all are 1.</param>
-    /// <param name="codes">[rows, depth / 2]: two codes a byte, low nibble first.</param>
+    /// <param name="codes">[rows, depth / 2]: two codes per byte, low nibble first.</param>
     /// <param name="scales">[rows, depth / 32]: E8M0.</param>
     /// <param name="rows">Weight rows, a multiple of 16.</param>
     /// <param name="depth">Inputs, a multiple of 32.</param>

@@ -1,33 +1,30 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
 /// <summary>Copies a checkpoint's MXFP4 experts to the device and repacks them there.</summary>
-public sealed class Mxfp4Loader : IDisposable
+internal sealed class Mxfp4Loader : DeviceArena
 {
     private const int Threads = 256;
     private const int WarpsPerBlock = Threads / 32;
-    private const int BlockSize = 32;
 
-    private readonly CudaContext _context;
     private readonly CudaFunction _factors;
     private readonly CudaFunction _repack;
-    private readonly DeviceArray _staging;
-    private readonly DeviceArray _any;
+    private readonly nint _staging;
+    private readonly nint _any;
 
     /// <summary>Makes a loader with room for a layer's largest expert.</summary>
     /// <param name="library">The backend's kernels; its context must be current.</param>
     /// <param name="shape">The layer's shape.</param>
     public Mxfp4Loader(KernelLibrary library, MoeLayerShape shape)
+        : base(library.Context)
     {
-        ArgumentNullException.ThrowIfNull(library);
-        ArgumentNullException.ThrowIfNull(shape);
-        _context = library.Context;
         _factors = library.Get(Unit, "moe_mxfp4_factors");
         _repack = library.Get(Unit, "moe_mxfp4_repack");
         long largest = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _staging = new DeviceArray(library.Context, (largest / 2) + (largest / BlockSize));
-        _any = new DeviceArray(library.Context, sizeof(int));
+        _staging = Allocate((largest / 2) + (largest / Mxfp4Layout.BlockSize));
+        _any = Allocate(sizeof(int));
     }
 
     /// <summary>The source of its kernels.</summary>
@@ -41,10 +38,8 @@ public sealed class Mxfp4Loader : IDisposable
     /// <param name="cancellationToken">Ends a long load early.</param>
     public void Load(Mxfp4Matrix target, MoeExpertMatrix source, int experts, Action<int>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(target);
-        ArgumentNullException.ThrowIfNull(source);
-        target.LoadBias(_context, source.Bias);
-        CudaMemory.Fill(_any.Address, 0, sizeof(int), 0);
+        target.LoadBias(source.Bias);
+        CudaMemory.Fill(_any, 0, sizeof(int), 0);
         for (int expert = 0; expert < experts; expert++)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -53,37 +48,29 @@ public sealed class Mxfp4Loader : IDisposable
         }
 
         // The source's memory is the caller's again once this returns, and other streams read the weights.
-        _context.UseStream(0).Synchronize();
+        Context.UseStream(0).Synchronize();
         target.HasFactors = ReadAny() != 0;
     }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _staging.Dispose();
-        _any.Dispose();
-    }
-
 
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
     private void Load(Mxfp4Matrix target, MoeExpertMatrix source, int expert)
     {
-        nint scales = checked((nint)(_staging.Address + ((long)target.Rows * target.Depth / 2)));
-        HostTensors.Upload(_staging.Address, source.Values, expert);
+        nint scales = checked((nint)(_staging + ((long)target.Rows * target.Depth / 2)));
+        HostTensors.Upload(_staging, source.Values, expert);
         HostTensors.Upload(scales, source.Scales, expert);
-        var factors = new Mxfp4FactorParameters
+        var factors = new FactorParameters
         {
             Scales = scales,
             Factor = target.ExpertFactors(expert),
-            Any = _any.Address,
+            Any = _any,
             Rows = target.Rows,
             Depth = target.Depth,
         };
         _factors.Launch(new CudaLaunchConfig(Ceiling(target.Rows, WarpsPerBlock), Threads), 0, in factors);
-        var repack = new Mxfp4RepackParameters
+        var repack = new RepackParameters
         {
-            Codes = _staging.Address,
+            Codes = _staging,
             Scales = scales,
             Factor = target.ExpertFactors(expert),
             Out = target.Expert(expert),
@@ -98,7 +85,31 @@ public sealed class Mxfp4Loader : IDisposable
     private int ReadAny()
     {
         int[] any = new int[1];
-        CudaMemory.Download<int>(any, _any.Address);
+        CudaMemory.Download<int>(any, _any);
         return any[0];
+    }
+
+    /// <summary>As in <c>mxfp4_load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct FactorParameters
+    {
+        public nint Scales;
+        public nint Factor;
+        public nint Any;
+        public int Rows;
+        public int Depth;
+    }
+
+    /// <summary>As in <c>mxfp4_load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct RepackParameters
+    {
+        public nint Codes;
+        public nint Scales;
+        public nint Factor;
+        public nint Out;
+        public int Rows;
+        public int Depth;
+        public int GateUp;
     }
 }

@@ -6,12 +6,10 @@ namespace Moe.Plugins.Kernels;
 /// One MXFP4 weight matrix of all experts on the device, in the layout of <see cref="Mxfp4Layout"/>: the model's own sizes, rounded up to
 /// whole bands of 64 rows by 64 inputs, so that whatever a backend's sizes are padded to costs neither memory nor reads.
 /// </summary>
-public sealed class Mxfp4Matrix : IDisposable
+public sealed class Mxfp4Matrix : DeviceArena
 {
-    private readonly DeviceArray _groups;
-    private readonly DeviceArray _factors;
+    private readonly nint _factors;
     private readonly Dictionary<Mxfp4Variant, CudaTensorMap> _tileMaps = [];
-    private DeviceArray? _bias;
 
     /// <summary>Allocates.</summary>
     /// <param name="context">The context, which must be current.</param>
@@ -20,14 +18,15 @@ public sealed class Mxfp4Matrix : IDisposable
     /// <param name="depth">Inputs, a multiple of 32.</param>
     /// <param name="isGateUp">Whether gates and ups are interleaved weight rows.</param>
     public Mxfp4Matrix(CudaContext context, int experts, int rows, int depth, bool isGateUp)
+        : base(context)
     {
         ArgumentNullException.ThrowIfNull(context);
         Rows = rows;
         Depth = depth;
         IsGateUp = isGateUp;
-        _groups = new DeviceArray(context, experts * Mxfp4Layout.ExpertBytes(rows, depth));
-        _factors = new DeviceArray(context, (long)experts * rows * sizeof(float));
-        if (context.Device.Architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
+        Groups = Allocate(experts * Mxfp4Layout.ExpertBytes(rows, depth));
+        _factors = Allocate((long)experts * rows * sizeof(float));
+        if (context.Device.Architecture.HasWgmma)
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
             {
@@ -46,43 +45,26 @@ public sealed class Mxfp4Matrix : IDisposable
     public bool IsGateUp { get; }
 
     /// <summary>The groups' device address.</summary>
-    public nint Groups => _groups.Address;
+    public nint Groups { get; }
 
     /// <summary>[experts, rows] float32: the rows' own factors; 0 where all are 1.</summary>
-    public nint Factors => HasFactors ? _factors.Address : 0;
+    public nint Factors => HasFactors ? _factors : 0;
 
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
-    public nint Bias => _bias?.Address ?? 0;
-
-    /// <summary>Bytes on the device.</summary>
-    public long ByteCount => _groups.ByteCount + _factors.ByteCount + (_bias?.ByteCount ?? 0);
+    public nint Bias { get; private set; }
 
     internal bool HasFactors { get; set; }
 
     /// <summary>One expert's groups.</summary>
-    public nint Expert(int expert) => checked((nint)(_groups.Address + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
+    public nint Expert(int expert) => checked((nint)(Groups + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
 
     /// <summary>One expert's factors, where all are kept while loading.</summary>
-    public nint ExpertFactors(int expert) => checked((nint)(_factors.Address + ((long)expert * Rows * sizeof(float))));
+    public nint ExpertFactors(int expert) => checked((nint)(_factors + ((long)expert * Rows * sizeof(float))));
 
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _groups.Dispose();
-        _factors.Dispose();
-        _bias?.Dispose();
-    }
-
-    /// <summary>How the copy engine finds one stage's groups of a tile.</summary>
+    /// <summary>How TMA finds one stage's groups of a tile.</summary>
     internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
 
-    internal void LoadBias(CudaContext context, in MoeTensorView bias)
-    {
-        if (!bias.IsEmpty)
-        {
-            _bias = HostFloats.Upload(context, bias);
-        }
-    }
+    internal void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
 
     private CudaTensorMap MakeMap(int experts, int boxSteps, int boxRows)
     {

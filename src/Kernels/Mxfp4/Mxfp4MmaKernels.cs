@@ -1,24 +1,25 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The products on devices that the others are not for: <c>mxfp4_mma.cu</c>.</summary>
+/// <summary>The products on devices that the others are not for: <c>mxfp4_mma.cuh</c>.</summary>
 internal sealed class Mxfp4MmaKernels
 {
     /// <summary><c>kSharedBytes</c> of the kernel.</summary>
     private const int SharedBytes = 54272;
     private const int Threads = 256;
 
-    private readonly RoutingKernels _routing;
+    private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public Mxfp4MmaKernels(KernelLibrary library, RoutingKernels routing, MoeLayerShape shape, Mxfp4Activations activations)
+    public Mxfp4MmaKernels(KernelLibrary library, MoeLayerShape shape, Mxfp4Activations activations)
     {
-        _routing = routing;
+        _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
@@ -27,12 +28,13 @@ internal sealed class Mxfp4MmaKernels
         _product2 = library.Get(unit, "moe_mxfp4_mma_product2", SharedBytes);
     }
 
-    public static KernelUnit Unit(Mxfp4Activations activations) => new("mxfp4_mma.cu", Mxfp4Macros.Of(activations));
+    public static KernelUnit Unit(Mxfp4Activations activations) =>
+        new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_mma_mxfp8.cu" : "mxfp4_mma.cu");
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
-        CudaLaunchConfig launch = _routing.Launch(_multiprocessors, Threads, SharedBytes);
-        var parameters = new Mxfp4MmaParameters
+        CudaLaunchConfig launch = _library.Launch(_multiprocessors, Threads, SharedBytes);
+        var parameters = new Parameters
         {
             Weight = weights.GateUp.Groups,
             Factor = weights.GateUp.Factors,
@@ -47,9 +49,7 @@ internal sealed class Mxfp4MmaKernels
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Depth,
             TopK = _shape.TopK,
-            Alpha = _activation.Alpha,
-            Limit = _activation.Limit,
-            UpBias = _activation.UpBias,
+            Activation = _activation,
         };
         _product1.Launch(launch, stream, in parameters);
 
@@ -57,12 +57,32 @@ internal sealed class Mxfp4MmaKernels
         parameters.Factor = weights.Down.Factors;
         parameters.Bias = 0;
         parameters.X = workspace.Act;
-        parameters.Out = workspace.Partial;
+        parameters.Out = workspace.PartialResults;
         parameters.XStride = _shape.IntermediateSize;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
         parameters.Depth = weights.Down.Depth;
         _product2.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: true);
+    }
+
+    /// <summary>As in <c>mxfp4_mma.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Parameters
+    {
+        public nint Weight;
+        public nint Factor;
+        public nint Bias;
+        public nint X;
+        public nint Out;
+        public nint SortedPairs;
+        public nint RowBlocks;
+        public nint RowBlockCount;
+        public long XStride;
+        public long OutStride;
+        public int Rows;
+        public int Depth;
+        public int TopK;
+        public ActivationConstants Activation;
     }
 }

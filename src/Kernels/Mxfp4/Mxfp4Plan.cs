@@ -26,7 +26,7 @@ public sealed class Mxfp4Plan
         _shape = shape;
         _forced = forced;
         Activations = activations;
-        _runsGrouped = architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber;
+        _runsGrouped = architecture.HasWgmma;
         _available = [.. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || _runsGrouped)];
         if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
         {
@@ -48,13 +48,13 @@ public sealed class Mxfp4Plan
             return forced;
         }
 
-        double pairsAnExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
+        double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
-            : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsAnExpert)
-            : ForFewExperts(pairsAnExpert);
+            : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
+            : ForFewExperts(pairsPerExpert);
     }
 
-    private static Mxfp4Variant ForFewExperts(double pairsAnExpert) => pairsAnExpert switch
+    private static Mxfp4Variant ForFewExperts(double pairsPerExpert) => pairsPerExpert switch
     {
         < 0.5 => Mxfp4Variant.Grouped32x64,
         < 3 => Mxfp4Variant.Grouped32x128,
@@ -64,11 +64,24 @@ public sealed class Mxfp4Plan
         _ => Mxfp4Variant.Grouped144,
     };
 
-    private static Mxfp4Variant ForManyExperts(double pairsAnExpert) => pairsAnExpert switch
+    private static Mxfp4Variant ForManyExperts(double pairsPerExpert) => pairsPerExpert switch
     {
         < 12 => Mxfp4Variant.Grouped32x128,
         < 48 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,
     };
+}
+
+/// <summary>What the products' activations are rounded to. The products multiply BF16 numbers either way.</summary>
+public enum Mxfp4Activations
+{
+    /// <summary>BF16.</summary>
+    BFloat16,
+
+    /// <summary>
+    /// MXFP8: E4M3 values with an E8M0 scale for each 32 (<c>mxfp8_rule.cuh</c>). The first product takes them so and rounds its own results so.
+    /// BF16 has a number for each but those beyond its range.
+    /// </summary>
+    Mxfp8,
 }

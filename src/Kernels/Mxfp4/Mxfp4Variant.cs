@@ -41,3 +41,13 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     /// <summary>As settings name it: kind, tokens, rows; <c>grouped32x64</c>, <c>mma64x128</c>.</summary>
     public override string ToString() => $"{Kind.ToString().ToLowerInvariant()}{Tokens}x{Rows}";
 }
+
+/// <summary>The families of MXFP4 products.</summary>
+public enum Mxfp4Kind
+{
+    /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
+    Grouped,
+
+    /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>
+    Mma,
+}

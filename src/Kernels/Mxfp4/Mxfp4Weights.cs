@@ -3,17 +3,14 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>A layer's MXFP4 weights on the device, in the one layout that all of the products read.</summary>
-public sealed class Mxfp4Weights : IMoeWeights
+public sealed class Mxfp4Weights : CudaWeights
 {
-    private Mxfp4Weights(CudaContext context, MoeWeightSource source, MoeLayerShape shape)
+    private Mxfp4Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
+        : base(context, shape, source)
     {
-        Router = source.RouterWeight.IsEmpty ? null : new RouterTensors(context, source, shape);
-        GateUp = new Mxfp4Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize, isGateUp: true);
-        Down = new Mxfp4Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false);
+        GateUp = Add(new Mxfp4Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize, isGateUp: true));
+        Down = Add(new Mxfp4Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false));
     }
-
-    /// <summary>Null where the checkpoint has none: the caller routes.</summary>
-    public RouterTensors? Router { get; }
 
     /// <summary>The first product's matrix.</summary>
     public Mxfp4Matrix GateUp { get; }
@@ -22,7 +19,7 @@ public sealed class Mxfp4Weights : IMoeWeights
     public Mxfp4Matrix Down { get; }
 
     /// <inheritdoc/>
-    public long ByteCount => (Router?.ByteCount ?? 0) + GateUp.ByteCount + Down.ByteCount;
+    public override nint OutputBias => Down.Bias;
 
     /// <summary>Loads and repacks a layer.</summary>
     /// <param name="library">The backend's kernels.</param>
@@ -38,27 +35,12 @@ public sealed class Mxfp4Weights : IMoeWeights
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(source);
         using CudaContextScope scope = library.Context.MakeCurrent();
-        var weights = new Mxfp4Weights(library.Context, source, shape);
-        try
+        return Load(new Mxfp4Weights(library.Context, shape, source), weights =>
         {
             using var loader = new Mxfp4Loader(library, shape);
             int experts = shape.ExpertCount;
             loader.Load(weights.GateUp, source.GateUp, experts, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
             loader.Load(weights.Down, source.Down, experts, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
-            return weights;
-        }
-        catch
-        {
-            weights.Dispose();
-            throw;
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        Router?.Dispose();
-        GateUp.Dispose();
-        Down.Dispose();
+        });
     }
 }

@@ -2,63 +2,58 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The device buffers of one stream's forwards through <see cref="Mxfp4Products"/>.</summary>
-public sealed class Mxfp4Workspace : IMoeWorkspace
+/// <summary>The device buffers of one stream's forwards through <see cref="Mxfp4Experts"/>.</summary>
+public class Mxfp4Workspace : CudaWorkspace
 {
-    private readonly DeviceArray? _gathered;
-    private readonly DeviceArray _act;
-    private readonly DeviceArray _partial;
-
     /// <summary>Allocates.</summary>
     /// <param name="context">The context.</param>
     /// <param name="config">The layer's config.</param>
     public Mxfp4Workspace(CudaContext context, MoeLayerConfig config)
+        : base(context, config)
     {
-        ArgumentNullException.ThrowIfNull(context);
-        ArgumentNullException.ThrowIfNull(config);
         MoeLayerShape shape = config.Shape;
-        Config = config;
-        int pairs = checked(config.MaxTokens * shape.TopK);
-        Routing = new RoutingBuffers(context, config);
-        _act = new DeviceArray(context, (long)pairs * shape.IntermediateSize * sizeof(ushort));
-        _partial = new DeviceArray(context, Mxfp4GroupedKernels.MaxPartialRows(pairs) * shape.HiddenSize * sizeof(ushort));
-        using CudaContextScope scope = context.MakeCurrent();
-        if (context.Device.Architecture.Number == Mxfp4GroupedKernels.ArchitectureNumber)
+        Act = Allocate((long)MaxPairs * shape.IntermediateSize * sizeof(ushort));
+        PartialResults = Allocate(Mxfp4GroupedKernels.MaxPartialRows(MaxPairs) * shape.HiddenSize * sizeof(ushort));
+        if (context.Device.Architecture.HasWgmma)
         {
-            _gathered = new DeviceArray(context, (long)pairs * shape.HiddenSize * sizeof(ushort));
-            Gathered = new RowMaps(GatheredRows, shape.HiddenSize, pairs);
-            ActRows = new RowMaps(Act, shape.IntermediateSize, pairs);
+            using CudaContextScope scope = context.MakeCurrent();
+            GatheredRows = Allocate((long)MaxPairs * shape.HiddenSize * sizeof(ushort));
+            Gathered = new RowMaps(GatheredRows, shape.HiddenSize, MaxPairs);
+            ActRows = new RowMaps(Act, shape.IntermediateSize, MaxPairs);
         }
     }
 
-    /// <inheritdoc/>
-    public MoeLayerConfig Config { get; }
-
-    /// <inheritdoc/>
-    public long ByteCount => Routing.ByteCount + _act.ByteCount + _partial.ByteCount + (_gathered?.ByteCount ?? 0);
-
-    /// <summary>The routing's buffers.</summary>
-    public RoutingBuffers Routing { get; }
-
     /// <summary>[parts, pairs, hidden] BF16.</summary>
-    public nint Partial => _partial.Address;
+    public override nint PartialResults { get; }
 
     /// <summary>[sorted pairs, intermediate] BF16.</summary>
-    internal nint Act => _act.Address;
+    internal nint Act { get; }
 
     /// <summary>[sorted pairs, hidden] BF16. Not the partial results' memory, which the second product writes while the first still reads this.</summary>
-    internal nint GatheredRows => _gathered?.Address ?? 0;
+    internal nint GatheredRows { get; }
 
     internal RowMaps Gathered { get; }
 
     internal RowMaps ActRows { get; }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>How TMA finds BF16 rows: 64 columns, swizzled, of many rows or of few.</summary>
+    internal readonly struct RowMaps(nint address, int columns, int rows)
     {
-        Routing.Dispose();
-        _gathered?.Dispose();
-        _act.Dispose();
-        _partial.Dispose();
+        private const int WideBox = 64;
+        private const int NarrowBox = 8;
+
+        /// <summary>64 rows a box.</summary>
+        public CudaTensorMap Wide { get; } = Map(address, columns, rows, WideBox);
+
+        /// <summary>8 rows a box.</summary>
+        public CudaTensorMap Narrow { get; } = Map(address, columns, rows, NarrowBox);
+
+        private static CudaTensorMap Map(nint address, int columns, int rows, uint box) => CudaTensorMap.Tiled(
+            CudaTensorMapDataType.BFloat16,
+            address,
+            [(ulong)columns, (ulong)rows],
+            [(ulong)columns * sizeof(ushort)],
+            [Mxfp4Layout.GroupDepth, box],
+            CudaTensorMapSwizzle.Swizzle128B);
     }
 }

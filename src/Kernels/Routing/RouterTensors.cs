@@ -3,16 +3,14 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>The router's weights on the device. Float32 weights travel as a sum of three BF16 terms, which is exact.</summary>
-public sealed unsafe class RouterTensors : IDisposable
+public sealed class RouterTensors : DeviceArena
 {
-    private readonly DeviceArray _weight;
-    private readonly DeviceArray? _bias;
-
     /// <summary>Loads a router.</summary>
     /// <param name="context">The context, which must be current.</param>
     /// <param name="source">The checkpoint's tensors; the router's weight must be there.</param>
     /// <param name="shape">The layer's shape.</param>
     public RouterTensors(CudaContext context, MoeWeightSource source, MoeLayerShape shape)
+        : base(context)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(shape);
@@ -24,32 +22,18 @@ public sealed unsafe class RouterTensors : IDisposable
             SplitRow(weight, expert, shape.ExpertCount, terms);
         }
 
-        _weight = new DeviceArray(context, (long)terms.Length * sizeof(ushort));
-        CudaMemory.Upload<ushort>(_weight.Address, terms);
-        if (!source.RouterBias.IsEmpty)
-        {
-            _bias = HostFloats.Upload(context, source.RouterBias);
-        }
+        Weight = Upload<ushort>(terms);
+        Bias = HostFloats.Upload(this, source.RouterBias);
     }
 
     /// <summary>BF16 terms of each weight.</summary>
     public int Terms { get; }
 
     /// <summary>[terms, experts, hidden] BF16.</summary>
-    public nint Weight => _weight.Address;
+    public nint Weight { get; }
 
     /// <summary>[experts] float32, or 0.</summary>
-    public nint Bias => _bias?.Address ?? 0;
-
-    /// <summary>Bytes on the device.</summary>
-    public long ByteCount => _weight.ByteCount + (_bias?.ByteCount ?? 0);
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _weight.Dispose();
-        _bias?.Dispose();
-    }
+    public nint Bias { get; }
 
     private void SplitRow(MoeTensorView weight, int expert, int experts, ushort[] terms)
     {
@@ -61,7 +45,7 @@ public sealed unsafe class RouterTensors : IDisposable
                 // Truncation leaves a rest that the next terms hold exactly: three times 8 bits are a float32's 24.
                 uint bits = BitConverter.SingleToUInt32Bits(rest) & 0xFFFF_0000u;
                 terms[((((long)term * experts) + expert) * weight.Columns) + column] = (ushort)(bits >> 16);
-                rest -= BitConverter.UInt32BitsToSingle(bits);
+                rest -= MoeBFloat16.ToSingle((ushort)(bits >> 16));
             }
         }
     }

@@ -1,84 +1,75 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
 /// <summary>The device buffers of routing, made once for a config's most tokens.</summary>
-public sealed class RoutingBuffers : IDisposable
+public sealed class RoutingBuffers : DeviceArena
 {
-    private readonly DeviceArray _partialLogits;
-    private readonly DeviceArray _ids;
-    private readonly DeviceArray _weights;
-    private readonly DeviceArray _tickets;
-    private readonly DeviceArray _productCounters;
-    private readonly DeviceArray _offsets;
-    private readonly DeviceArray _pairs;
-    private readonly DeviceArray _blocks;
-    private readonly DeviceArray _blockCount;
-    private readonly DeviceArray _rows;
+    /// <summary>The most experts that routing and products take, <c>kMaxExperts</c> of <c>tile_scheduler.cuh</c>.</summary>
+    public const int MaxExperts = 512;
 
     /// <summary>Allocates.</summary>
     public RoutingBuffers(CudaContext context, MoeLayerConfig config)
+        : base(context)
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(config);
         MoeLayerShape shape = config.Shape;
         long pairs = (long)config.MaxTokens * shape.TopK;
-        long partialRows = RouterGrid.MaxPartialRows(config.MaxTokens, shape.ExpertCount, context.Device.MultiprocessorCount);
-        _partialLogits = new DeviceArray(context, partialRows * shape.ExpertCount * sizeof(float));
-        _ids = new DeviceArray(context, pairs * sizeof(int));
-        _weights = new DeviceArray(context, pairs * sizeof(float));
-        _tickets = new DeviceArray(context, (config.MaxTokens + 1L) * sizeof(int));
-        _productCounters = new DeviceArray(context, (2L + shape.ExpertCount) * sizeof(int));
-        _offsets = new DeviceArray(context, (shape.ExpertCount + 1L) * sizeof(int));
-        _pairs = new DeviceArray(context, pairs * sizeof(int));
-        _blocks = new DeviceArray(context, (shape.ExpertCount + pairs) * 4 * sizeof(int));
-        _blockCount = new DeviceArray(context, sizeof(int));
-        _rows = new DeviceArray(context, (long)config.MaxTokens * shape.HiddenSize * sizeof(ushort));
+        long partialRows = RouterKernels.MaxPartialRows(config.MaxTokens, shape.ExpertCount, context.Device.MultiprocessorCount);
+        PartialLogits = Allocate(partialRows * shape.ExpertCount * sizeof(float));
+        Ids = Allocate(pairs * sizeof(int));
+        Weights = Allocate(pairs * sizeof(float));
+        ProductCounters = Allocate((2L + shape.ExpertCount) * sizeof(int));
+        ExpertOffsets = Allocate((shape.ExpertCount + 1L) * sizeof(int));
+        SortedPairs = Allocate(pairs * sizeof(int));
+        RowBlocks = Allocate((shape.ExpertCount + pairs) * 4 * sizeof(int));
+        RowBlockCount = Allocate(sizeof(int));
+        Rows = Allocate((long)config.MaxTokens * shape.HiddenSize * sizeof(ushort));
 
         // Launches find zeros here and leave zeros behind.
+        long ticketBytes = (config.MaxTokens + 1L) * sizeof(int);
+        Tickets = Allocate(ticketBytes);
         using CudaContextScope scope = context.MakeCurrent();
-        CudaMemory.Fill(_tickets.Address, 0, _tickets.ByteCount, 0);
+        CudaMemory.Fill(Tickets, 0, ticketBytes, 0);
         context.UseStream(0).Synchronize();
     }
 
     /// <summary>[tokens, top-k] int32.</summary>
-    public nint Ids => _ids.Address;
+    public nint Ids { get; }
 
     /// <summary>[tokens, top-k] float32.</summary>
-    public nint Weights => _weights.Address;
+    public nint Weights { get; }
 
     /// <summary>[experts + 1] int32: first sorted position of each expert.</summary>
-    public nint ExpertOffsets => _offsets.Address;
+    public nint ExpertOffsets { get; }
 
     /// <summary>[pairs] int32: pairs (token · top-k + choice) in order of expert.</summary>
-    public nint SortedPairs => _pairs.Address;
+    public nint SortedPairs { get; }
 
     /// <summary>[experts + pairs] of (expert, first position, rows, 0).</summary>
-    public nint RowBlocks => _blocks.Address;
+    public nint RowBlocks { get; }
 
     /// <summary>
     /// [2 + experts] int32: tiles drawn by the first product and by the second, and how much of each expert the first has finished; the gather
     /// clears them.
     /// </summary>
-    public nint ProductCounters => _productCounters.Address;
+    public nint ProductCounters { get; }
 
     /// <summary>[1] int32.</summary>
-    public nint RowBlockCount => _blockCount.Address;
+    public nint RowBlockCount { get; }
 
     /// <summary>[tokens, hidden] BF16: the caller's rows, where the kernels cannot read those in place.</summary>
-    public nint Rows => _rows.Address;
+    public nint Rows { get; }
 
-    /// <summary>Bytes on the device.</summary>
-    public long ByteCount =>
-        _partialLogits.ByteCount + _ids.ByteCount + _weights.ByteCount + _tickets.ByteCount + _productCounters.ByteCount + _offsets.ByteCount
-        + _pairs.ByteCount + _blocks.ByteCount + _blockCount.ByteCount + _rows.ByteCount;
+    /// <summary>[parts, tokens, experts] float32.</summary>
+    internal nint PartialLogits { get; }
 
-    internal nint PartialLogits => _partialLogits.Address;
-
-    internal nint Tickets => _tickets.Address;
+    internal nint Tickets { get; }
 
     /// <summary>Where the sort writes, with blocks of so many rows; 0 for none.</summary>
-    public SortTarget Target(int blockRows) => new()
+    internal SortTarget Target(int blockRows) => new()
     {
         ExpertOffsets = ExpertOffsets,
         SortedPairs = SortedPairs,
@@ -87,18 +78,14 @@ public sealed class RoutingBuffers : IDisposable
         BlockRows = blockRows,
     };
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>As in <c>sort.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SortTarget
     {
-        _partialLogits.Dispose();
-        _ids.Dispose();
-        _weights.Dispose();
-        _tickets.Dispose();
-        _productCounters.Dispose();
-        _offsets.Dispose();
-        _pairs.Dispose();
-        _blocks.Dispose();
-        _blockCount.Dispose();
-        _rows.Dispose();
+        public nint ExpertOffsets;
+        public nint SortedPairs;
+        public nint RowBlocks;
+        public nint RowBlockCount;
+        public int BlockRows;
     }
 }

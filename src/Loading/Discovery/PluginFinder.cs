@@ -1,6 +1,6 @@
 namespace Moe.Plugins;
 
-/// <summary>Looks for plugins: every subfolder of a configured folder is one.</summary>
+/// <summary>Looks for plugins: every subfolder of a configured folder is one, unless it is empty.</summary>
 internal static class PluginFinder
 {
     /// <summary>The folders, absolute: a relative one is beside the program, never in the current folder, which anybody may choose.</summary>
@@ -12,5 +12,20 @@ internal static class PluginFinder
         from folder in source.Folders
         where Directory.Exists(folder)
         from plugin in Directory.GetDirectories(folder).Order(StringComparer.Ordinal)
+        where HoldsSomething(plugin)
         select new PluginFile(source, Path.GetFileName(plugin), plugin);
+
+    // A build that no longer places a plugin deletes its files and leaves the folder.
+    private static bool HoldsSomething(string folder)
+    {
+        try
+        {
+            return Directory.EnumerateFileSystemEntries(folder).Any();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Whoever reads it says what is wrong with it.
+            return true;
+        }
+    }
 }

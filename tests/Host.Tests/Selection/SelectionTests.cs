@@ -199,6 +199,18 @@ public sealed class SelectionTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => host.Explain(TinyLayer.Request));
     }
 
+    [Fact]
+    public void A_host_without_a_backend_says_at_start_what_to_add()
+    {
+        using (MoeHost.Create(new MoeOptions(), _log, [_ => new EmptyFolder()]))
+        {
+            (_, int id, string text) = Assert.Single(_log.Lines, line => line.Level == LogLevel.Error);
+            Assert.Equal(16, id);
+            Assert.Contains(EmptyFolder.Path, text, StringComparison.Ordinal);
+            Assert.Contains("Moe.Plugins.Backends.Cpu", text, StringComparison.Ordinal);
+        }
+    }
+
     public void Dispose() => _log.Dispose();
 
     private MoeHost Host(MoeOptions options, params CompiledInPlugin[] plugins) => MoeHost.Create(options, _log, [_ => new CompiledInPlugins(plugins)]);

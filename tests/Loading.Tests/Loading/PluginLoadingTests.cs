@@ -79,8 +79,8 @@ public sealed class PluginLoadingTests
             .With("Good")
             .WithFile("Text", "Text.dll", "This is a letter."u8.ToArray())
             .WithFile("Empty", "Empty.dll", [])
-            .WithFile("Elf", "Elf.dll", [0x7F, .. "ELF and nothing of Windows' in it"u8]);
-        Directory.CreateDirectory(Path.Combine(drop.Plugins, "Nothing"));
+            .WithFile("Elf", "Elf.dll", [0x7F, .. "ELF and nothing of Windows' in it"u8])
+            .WithFile("Nothing", "read.me", []);
         await using MoeHost host = drop.Load();
 
         foreach (string name in (string[])["Text", "Empty", "Elf"])
@@ -126,5 +126,15 @@ public sealed class PluginLoadingTests
         MoeSelectionReport report = host.Explain(TinyLayer.Request);
         Assert.Equal(MoeReason.NotFound, report.Reason);
         Assert.Contains($"Looked in {drop.Plugins}, which is not there", report.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_folder_that_a_build_has_emptied_is_no_plugin()
+    {
+        using var drop = new DropFolder().With("Good");
+        Directory.CreateDirectory(Path.Combine(drop.Plugins, "Gone"));
+        await using MoeHost host = drop.Load();
+
+        Assert.Equal(["Good"], host.Plugins.Select(plugin => plugin.Id));
     }
 }

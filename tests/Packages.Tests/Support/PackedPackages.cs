@@ -47,11 +47,14 @@ public sealed class PackedPackages : IAsyncLifetime
     internal static Task<string> PackAsync(string what, string target) => OtherProgram.DotnetAsync(
         Repository.Root, CancellationToken.None, "pack", what, "-c", Repository.Configuration, "--no-build", "-o", target, "-v", "q");
 
-    /// <summary>The packages of this run beside those of others that the user has, and a folder for what is restored, so that nothing of it stays.</summary>
+    /// <summary>
+    /// The packages of this run beside those of others that the user has, which is where `dotnet add package` finds the newest version of one, and
+    /// a folder for what is restored, so that nothing of it stays.
+    /// </summary>
     private string Sources => $"""
         <configuration>
           <config><add key="globalPackagesFolder" value="{Path.Combine(_root, "restored")}" /></config>
-          <packageSources><add key="packed" value="{Folder}" /></packageSources>
+          <packageSources><clear /><add key="packed" value="{Folder}" /><add key="cache" value="{Others}" /></packageSources>
           <fallbackPackageFolders><add key="cache" value="{Others}" /></fallbackPackageFolders>
         </configuration>
         """;

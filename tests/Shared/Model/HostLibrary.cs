@@ -12,7 +12,7 @@ internal sealed partial class HostLibrary : IDisposable
     private const string Compiler = "/usr/bin/g++";
 
     /// <summary>The headers of instructions, which <c>host_ptx.cuh</c> stands in for.</summary>
-    private static readonly string[] InstructionHeaders = ["ptx.cuh", "types.cuh", "mbarrier.cuh", "tma.cuh", "wgmma.cuh"];
+    private static readonly string[] InstructionHeaders = ["ptx/ptx.cuh", "ptx/types.cuh", "ptx/mbarrier.cuh", "ptx/tma.cuh", "ptx/wgmma.cuh"];
 
     private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh", "host_products.cuh"];
 
@@ -50,7 +50,7 @@ internal sealed partial class HostLibrary : IDisposable
         KernelSource source = Source(file);
         foreach (KernelHeader header in source.Headers)
         {
-            Write(folder, header.Name, header.Text);
+            Write(folder, header.Name, WithoutDynamicShared(header.Text));
         }
 
         foreach (string header in InstructionHeaders)
@@ -63,8 +63,7 @@ internal sealed partial class HostLibrary : IDisposable
             Write(folder, header, Source(header).Text);
         }
 
-        // Dynamic shared memory has no like in C++.
-        Write(folder, file, DynamicShared().Replace(source.Text, "char* $1 = shared_memory;"));
+        Write(folder, file, WithoutDynamicShared(source.Text));
         return Build(folder, exports);
     }
 
@@ -79,6 +78,9 @@ internal sealed partial class HostLibrary : IDisposable
     [GeneratedRegex(@"extern __shared__ (?:__align__\(\d+\) )?char (\w+)\[\];")]
     private static partial Regex DynamicShared();
 
+    // Dynamic shared memory has no like in C++.
+    private static string WithoutDynamicShared(string text) => DynamicShared().Replace(text, "char* $1 = shared_memory;");
+
     private static KernelSource Source(string file) =>
         KernelSource.FromResources(file, typeof(HostLibrary).Assembly, typeof(KernelUnit).Assembly);
 
@@ -88,7 +90,12 @@ internal sealed partial class HostLibrary : IDisposable
         return Directory.CreateTempSubdirectory("host-library");
     }
 
-    private static void Write(DirectoryInfo folder, string file, string text) => File.WriteAllText(Path.Combine(folder.FullName, file), text);
+    private static void Write(DirectoryInfo folder, string file, string text)
+    {
+        string path = Path.Combine(folder.FullName, file);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, text);
+    }
 
     private static HostLibrary Build(DirectoryInfo folder, string exports)
     {
@@ -97,7 +104,7 @@ internal sealed partial class HostLibrary : IDisposable
 
         // Lazy: parts that no test calls call what there is not. Not unique: libraries of tests that run at once shall not share a thread block.
         string[] arguments =
-            ["-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-fno-gnu-unique", "-Wl,-z,lazy", "-o", output, "exports.cpp"];
+            ["-std=c++20", "-I.", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-fno-gnu-unique", "-Wl,-z,lazy", "-o", output, "exports.cpp"];
         using Process process = Process.Start(new ProcessStartInfo(Compiler, arguments) { WorkingDirectory = folder.FullName, RedirectStandardError = true })!;
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();

@@ -25,7 +25,8 @@ public sealed partial class NativeCompilationTests
         var tile = new NativeTile(tokens);
         KernelImage image = CompiledUnit.Compile(tile.Unit, 10, minor);
 
-        Assert.Equal([tile.FirstEntry, tile.SecondEntry], image.Reports.Select(report => report.Name).Order());
+        string[] entries = [image.GetLoweredName(tile.FirstEntry), image.GetLoweredName(tile.SecondEntry)];
+        Assert.Equal(entries.Order(StringComparer.Ordinal), image.Reports.Select(report => report.Name).Order(StringComparer.Ordinal));
         Assert.All(image.Reports, report => Assert.Equal((0, 0), (report.SpillStoreBytes, report.StackBytes)));
     }
 

@@ -54,8 +54,8 @@ public sealed class NativeLayoutTests
     public void Kernel_parameters_lie_as_in_the_kernel()
     {
         // native.cu asserts its size, which five words of padding after the last field fill.
-        Assert.Equal(384, Unsafe.SizeOf<NativeParameters>());
-        Assert.Equal(360, Marshal.OffsetOf<NativeParameters>(nameof(NativeParameters.UpBias)));
+        Assert.Equal(384, Unsafe.SizeOf<NativeProducts.Parameters>());
+        Assert.Equal(352, Marshal.OffsetOf<NativeProducts.Parameters>(nameof(NativeProducts.Parameters.Activation)));
     }
 
     [Fact]

@@ -6,7 +6,7 @@ namespace Moe.Plugins.Sm100.Tests;
 internal sealed unsafe class HostRule : IDisposable
 {
     private readonly HostLibrary _library = HostLibrary.Compile(
-        "mxfp8_rule.cuh",
+        "formats/mxfp8_rule.cuh",
         """
         extern "C" unsigned scale_of(unsigned amax) { return mxfp8_scale(amax); }
         extern "C" float multiplier_of(unsigned scale) { return mxfp8_multiplier(scale); }

@@ -16,7 +16,7 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
     [InlineData(8192)]
     public void It_runs_at_the_speed_of_a_copy(int tokens)
     {
-        Sm100Host.RequireDevice();
+        Sm100.Host.RequireDevice();
         using CudaContext context = CudaContext.RetainPrimary(CudaDevice.Get(0));
         using var library = new KernelLibrary(context, new KernelCompiler(new KernelCompilerOptions()), typeof(Mxfp8Quantizer).Assembly);
         using CudaContextScope scope = context.MakeCurrent();
@@ -26,10 +26,11 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
         long inputBytes = (long)tokens * Hidden * sizeof(ushort);
         long bytes = inputBytes + ((long)tokens * Padded) + Mxfp8Layout.ScaleBytes(tokens, Padded, Mxfp8ScaleOrder.Linear);
         int copies = (int)((1L << 30) / bytes);
-        using var inputs = new DeviceArray(context, inputBytes * copies);
-        using var codes = new DeviceArray(context, (long)tokens * Padded * copies);
-        using var target = new DeviceArray(context, bytes / 2 * copies);
-        using var scales = new DeviceArray(context, Mxfp8Layout.ScaleBytes(tokens * copies, Padded, Mxfp8ScaleOrder.Linear));
+        using var memory = new DeviceArena(context);
+        nint inputs = memory.Allocate(inputBytes * copies);
+        nint codes = memory.Allocate((long)tokens * Padded * copies);
+        nint target = memory.Allocate(bytes / 2 * copies);
+        nint scales = memory.Allocate(Mxfp8Layout.ScaleBytes(tokens * copies, Padded, Mxfp8ScaleOrder.Linear));
 
         double own = Time(stream =>
         {
@@ -62,5 +63,5 @@ public sealed class QuantizerBandwidthTests(ITestOutputHelper output)
         }
     }
 
-    private static nint At(DeviceArray array, long offset) => checked((nint)(array.Address + offset));
+    private static nint At(nint array, long offset) => checked((nint)(array + offset));
 }

@@ -33,7 +33,7 @@ public sealed unsafe class QuantizerModelTests
     public void Rows_become_codes_and_scales(int rows, int hidden, int padded, int gap, bool isAligned)
     {
         using HostLibrary library = HostLibrary.CompileBlock("quantize.cu", Exports);
-        var quantize = (delegate* unmanaged<QuantizeParameters*, int, int, void>)library.Export("quantize");
+        var quantize = (delegate* unmanaged<Mxfp8Quantizer.Parameters*, int, int, void>)library.Export("quantize");
         var random = new Random(rows + hidden);
         ushort[,] values = new ushort[rows, hidden];
         ushort[] input = new ushort[rows * (hidden + gap)];
@@ -59,7 +59,7 @@ public sealed unsafe class QuantizerModelTests
             {
                 fixed (byte* c = codes, s = scales)
                 {
-                    var parameters = new QuantizeParameters
+                    var parameters = new Mxfp8Quantizer.Parameters
                     {
                         Source = (nint)source,
                         Codes = (nint)c,

@@ -12,17 +12,18 @@ public sealed unsafe class RoundingTests
 
     private const string Grouped =
         """
-        #include "grouped.cuh"
+        #include "epilogue/round_mxfp8.cuh"
+        #include "epilogue/store_tile.cuh"
         constexpr int kOutBytes = 4096;
         template <int kColumns>
         void store(const float* sums, const float* bias, const float* factor, u16* out, int row0, int count, int intermediate)
         {
-            static uint4 largest[mxfp8_pairs(kOutBytes / 64)];
             run_block(128, [&] {
                 float d[kColumns / 2];
                 std::memcpy(d, sums + threadIdx.x * (kColumns / 2), sizeof(d));
                 const Tile tile = {0, row0, 1, count};
-                store_act<kColumns, kOutBytes, true>(Activation{1.702f, 7, 1}, tile, d, shared_memory, 0, act_bias(tile, 0, bias, intermediate), factor, intermediate, out, intermediate, largest);
+                store_act<kColumns, kOutBytes>(Activation{1.702f, 7, 1}, tile, d, shared_memory, 0, act_bias(tile, 0, bias, intermediate), factor, intermediate, out, intermediate,
+                                               RoundMxfp8::of<1, kOutBytes / 64>(0));
             });
         }
         extern "C" float act_of(float gate, float up) { return Activation{1.702f, 7, 1}(gate, up); }
@@ -35,14 +36,13 @@ public sealed unsafe class RoundingTests
 
     private const string Mma =
         """
-        #define MOE_MXFP8 1
-        #include "mxfp4_mma.cu"
+        #include "mxfp4_mma_mxfp8.cu"
         extern "C" void store_tile(const float* sums, u16* out, i64 stride, int tokens)
         {
             run_block(256, [&] {
                 float own[kColumns][4];
                 std::memcpy(own, sums + threadIdx.x * kColumns * 4, sizeof(own));
-                store_rounded(own, [](float gate, float up) { return gate * up; }, out + threadIdx.x / 32 * 8 + threadIdx.x % 32 / 4, stride, tokens);
+                StoreMxfp8::store(own, [](float gate, float up) { return gate * up; }, out + threadIdx.x / 32 * 8 + threadIdx.x % 32 / 4, stride, tokens);
             });
         }
         """;
@@ -57,7 +57,7 @@ public sealed unsafe class RoundingTests
     {
         const int Intermediate = 96;
         const int Row0 = 64;
-        using HostLibrary library = HostLibrary.CompileBlock("grouped.cuh", Grouped);
+        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_grouped_mxfp8.cu", Grouped);
         var act = (delegate* unmanaged<float, float, float>)library.Export("act_of");
         var store = (delegate* unmanaged<int, float*, float*, float*, ushort*, int, int, int, void>)library.Export("store_columns");
         float[] sums = Values(columns, 128 * (columns / 2));
@@ -98,7 +98,7 @@ public sealed unsafe class RoundingTests
     public void A_tile_of_the_warps_product(int tokens)
     {
         const int Stride = 64;
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_mma.cu", Mma);
+        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_mma_mxfp8.cu", Mma);
         var store = (delegate* unmanaged<float*, ushort*, long, int, void>)library.Export("store_tile");
         float[] sums = Values(tokens, 256 * 8 * 4);
         ushort[] output = Output(66, Stride);

@@ -7,7 +7,7 @@ public sealed unsafe class WideningTests
 {
     private const string Exports =
         """
-        #include "mxfp8_round.cuh"
+        #include "epilogue/round_mxfp8.cuh"
         extern "C" u32 widen_of(u32 codes, u32 scales) { return widen_e4m3x2(codes, scales); }
         extern "C" u32 magnitudes_of(float low, float high) { return magnitudes_bf16x2(low, high); }
         extern "C" unsigned scale_of(unsigned amax) { return mxfp8_scale(amax); }
@@ -17,7 +17,7 @@ public sealed unsafe class WideningTests
     [Fact]
     public void Every_code_with_every_scale_is_its_value()
     {
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp8_round.cuh", Exports);
+        using HostLibrary library = HostLibrary.CompileBlock("epilogue/round_mxfp8.cuh", Exports);
         var widen = (delegate* unmanaged<uint, uint, uint>)library.Export("widen_of");
         for (uint scale = 0; scale <= 254; scale++)
         {
@@ -109,7 +109,7 @@ public sealed unsafe class WideningTests
     [Fact]
     public void Every_magnitude_has_the_rules_scale_in_either_half()
     {
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp8_round.cuh", Exports);
+        using HostLibrary library = HostLibrary.CompileBlock("epilogue/round_mxfp8.cuh", Exports);
         var scales = (delegate* unmanaged<uint, uint>)library.Export("scales_of");
         var scale = (delegate* unmanaged<uint, uint>)library.Export("scale_of");
         for (uint bits = 0; bits < 0x7F80; bits++)
@@ -124,7 +124,7 @@ public sealed unsafe class WideningTests
     [Fact]
     public void A_magnitude_in_BF16_has_the_scale_of_the_float32()
     {
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp8_round.cuh", Exports);
+        using HostLibrary library = HostLibrary.CompileBlock("epilogue/round_mxfp8.cuh", Exports);
         var magnitudes = (delegate* unmanaged<float, float, uint>)library.Export("magnitudes_of");
         var scale = (delegate* unmanaged<uint, uint>)library.Export("scale_of");
         var random = new Random(1);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 
 namespace Moe.Plugins.Cli;
 
@@ -6,7 +7,8 @@ namespace Moe.Plugins.Cli;
 internal static class RunStamp
 {
     /// <summary>This program's version.</summary>
-    public static string Version { get; } = typeof(RunStamp).Assembly.GetName().Version!.ToString(3);
+    public static string Version { get; } =
+        typeof(RunStamp).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
     /// <summary>The time, ISO 8601 in UTC.</summary>
     public static string Now() => DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);

@@ -1,0 +1,49 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.Sm100;
+
+/// <summary>
+/// The same numbers on BF16 tensor cores, on any device from compute capability 8.0 on: E4M3 and E2M1 values times powers of two are BF16
+/// numbers, so that products of widened codes are those of the codes. The caller's rows become MXFP8 once, and are widened as they are brought
+/// into the experts' order; the first product's results are rounded to MXFP8 in its registers.
+/// </summary>
+internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape, Mxfp4Variant? forced)
+    : Mxfp4Experts(library, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape, forced, Mxfp4Activations.Mxfp8))
+{
+    private readonly KernelLibrary _library = library;
+    private readonly MoeLayerShape _shape = shape;
+    private readonly Mxfp8Quantizer _quantizer = new(library);
+
+    /// <summary>The sources beside those that every kind of experts has.</summary>
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => Mxfp4Experts.Units(architecture, Mxfp4Activations.Mxfp8);
+
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Workspace(_library.Context, config);
+
+    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
+    {
+        var own = (Workspace)workspace;
+        _quantizer.Enqueue(rows, _shape.HiddenSize, own.Codes, own.Scales, own.Columns, stream);
+        return base.Run(new ExpertRows(own.Codes, own.Columns, rows.Tokens, own.Scales), weights, workspace, stream);
+    }
+
+    private sealed class Workspace : Mxfp4Workspace
+    {
+        public Workspace(CudaContext context, MoeLayerConfig config)
+            : base(context, config)
+        {
+            Columns = config.HiddenSize;
+            Codes = Allocate((long)config.MaxTokens * Columns);
+            Scales = Allocate(Mxfp8Layout.ScaleBytes(config.MaxTokens, Columns, Mxfp8ScaleOrder.Linear));
+        }
+
+        /// <summary>Codes of a row: the padded hidden size.</summary>
+        public int Columns { get; }
+
+        /// <summary>[tokens, padded hidden] E4M3.</summary>
+        public nint Codes { get; }
+
+        /// <summary>[tokens, padded hidden / 32] E8M0.</summary>
+        public nint Scales { get; }
+    }
+}

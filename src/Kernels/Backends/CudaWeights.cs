@@ -1,0 +1,42 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>A layer's weights on a device: the router's, and what a backend adds.</summary>
+public abstract class CudaWeights : DeviceArena, IMoeWeights
+{
+    /// <summary>Loads the router's. The context must be current.</summary>
+    protected CudaWeights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
+        : base(context)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        Router = source.RouterWeight.IsEmpty ? null : Add(new RouterTensors(context, source, shape));
+    }
+
+    /// <summary>Null where the checkpoint has none: the caller routes.</summary>
+    public RouterTensors? Router { get; }
+
+    /// <summary>[experts, hidden] float32: the second product's bias; 0 where the layer has none.</summary>
+    public abstract nint OutputBias { get; }
+
+    /// <summary>Fills weights just made, and waits until the source is no longer read; disposes them where that fails.</summary>
+    protected static T Load<T>(T weights, Action<T> fill)
+        where T : CudaWeights
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(fill);
+        try
+        {
+            fill(weights);
+
+            // The source's memory is the caller's again once this returns, and other streams read the weights.
+            weights.Context.UseStream(0).Synchronize();
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>Experts with MXFP4 weights on BF16 tensor cores, on any device from compute capability 8.0 on.</summary>
+public class Mxfp4Experts : CudaExperts
+{
+    private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
+    private readonly Mxfp4MmaKernels? _mma;
+    private readonly RowGather? _gather;
+    private readonly KernelLibrary _library;
+    private readonly MoeLayerShape _shape;
+
+    /// <summary>Gets the kernels that the plan may choose.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="shape">The layer's shape.</param>
+    /// <param name="plan">Which kernels run what.</param>
+    public Mxfp4Experts(KernelLibrary library, MoeLayerShape shape, Mxfp4Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        Plan = plan;
+        _library = library;
+        _shape = shape;
+        foreach (Mxfp4Variant variant in plan.Available)
+        {
+            if (variant.Kind == Mxfp4Kind.Grouped)
+            {
+                _gather ??= new RowGather(library, plan.Activations);
+                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
+            }
+            else
+            {
+                _mma = new Mxfp4MmaKernels(library, shape, plan.Activations);
+            }
+        }
+
+        if (plan.Activations == Mxfp4Activations.Mxfp8)
+        {
+            _gather ??= new RowGather(library, plan.Activations);
+        }
+    }
+
+    /// <summary>Which kernels run what.</summary>
+    public Mxfp4Plan Plan { get; }
+
+    /// <summary>Every source for an architecture and kind of activations.</summary>
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
+    {
+        yield return Mxfp4Loader.Unit;
+        yield return Mxfp4MmaKernels.Unit(activations);
+        if (architecture.HasWgmma)
+        {
+            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
+            {
+                yield return Mxfp4GroupedTile.Of(variant).Unit(activations);
+            }
+        }
+
+        if (architecture.HasWgmma || activations == Mxfp4Activations.Mxfp8)
+        {
+            yield return RowGather.Unit(activations);
+        }
+    }
+
+    /// <summary>Why no device runs these products for a shape; null where one does.</summary>
+    public static string? Refuse(MoeLayerShape shape)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        return shape.WeightFormat == MoeWeightFormat.Mxfp4 ? null : $"the weights are {shape.WeightFormat}, and it reads only MXFP4";
+    }
+
+    /// <inheritdoc/>
+    public override CudaWeights LoadWeights(
+        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken);
+
+    /// <inheritdoc/>
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Mxfp4Workspace(_library.Context, config);
+
+    /// <inheritdoc/>
+    public override int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
+
+    /// <inheritdoc/>
+    /// <remarks>The rows are of the kind that the plan says; MXFP8 ones lie in another buffer than the routing's rows, which are overwritten.</remarks>
+    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
+    {
+        var own = (Mxfp4Weights)weights;
+        var buffers = (Mxfp4Workspace)workspace;
+        Mxfp4Variant variant = Plan.Choose(rows.Tokens);
+        if (variant.Kind == Mxfp4Kind.Grouped)
+        {
+            return _grouped[variant].Run(rows, own, buffers, stream);
+        }
+
+        // These find a token's row by themselves, and read BF16. Whatever the router needed of its rows, it has read by then.
+        ExpertRows wide = Plan.Activations == Mxfp4Activations.Mxfp8 ? _gather!.Widen(rows, _shape, buffers.Routing.Rows, stream) : rows;
+        return _mma!.Run(wide, own, buffers, stream);
+    }
+}

@@ -1,0 +1,101 @@
+// MXFP8 of a product's results in the epilogue, where the next product multiplies BF16: they become the BF16 numbers that
+// their codes and scales stand for.
+//
+// Four warps have a block of 32 neurons of up to 64 tokens, 8 neurons each: lane 4g + t has neuron g of tokens 8j + 2t and the one after it, for
+// each j: pair 4j + t. What they tell each other through shared memory is a word a warp and pair.
+#pragma once
+#include "epilogue/activation.cuh"
+#include "formats/mxfp8.cuh"
+
+/// Words of shared memory for so many tokens, in fours: whole steps of 32.
+constexpr int mxfp8_pairs(int tokens)
+{
+    return (tokens + 31) / 32 * 16;
+}
+
+/// What stands for the magnitudes of two results where their block's scale is sought: BF16, rounded up. The bounds between scales, 1.75 · 2^e,
+/// are BF16 numbers, so that nothing crosses one.
+__device__ __forceinline__ u32 magnitudes_bf16x2(float low, float high)
+{
+    return __byte_perm((__float_as_uint(low) & 0x7fffffffu) + 0xffffu, (__float_as_uint(high) & 0x7fffffffu) + 0xffffu, 0x7632);
+}
+
+/// A warp's share in the largest magnitudes of 32 tokens, from pair0 on: each round of the exchange halves what a lane goes on with, so that
+/// lane 4g + t ends with word g / 2.
+__device__ __forceinline__ void publish_magnitudes(uint4* largest, int pair0, int warp, const u32 (&words)[4])
+{
+    const int lane = threadIdx.x % 32;
+    const bool upper = lane & 16, odd = lane & 8;
+    const u32 first = max_bf16x2(upper ? words[2] : words[0], __shfl_xor_sync(~0u, upper ? words[0] : words[2], 16));
+    const u32 second = max_bf16x2(upper ? words[3] : words[1], __shfl_xor_sync(~0u, upper ? words[1] : words[3], 16));
+    u32 most = max_bf16x2(odd ? second : first, __shfl_xor_sync(~0u, odd ? first : second, 8));
+    most = max_bf16x2(most, __shfl_xor_sync(~0u, most, 4));
+    if (lane % 8 < 4)
+    {
+        ((u32*)(largest + pair0 + lane / 8 * 4 + lane % 4))[warp] = most;
+    }
+}
+
+/// mxfp8_scale of two magnitudes in BF16, in the halves of a word. Infinity has the scale of the largest number, which leaves it infinite, and
+/// NaN, which nothing but NaN has for its largest, any.
+__device__ __forceinline__ u32 mxfp8_scales(u32 magnitudes)
+{
+    // What is added carries into the exponent above 1.75; eight less, and nothing below 0.
+    const u32 exponents = max_bf16x2(min_bf16x2(magnitudes, 0x7f617f61u) + 0x001f001fu, 0x04000400u) >> 7;
+    return (exponents & 0x00ff00ffu) - 0x00080008u;
+}
+
+/// Results of a pair of tokens, when all four warps have published: rounded, and widened again.
+__device__ __forceinline__ u32 round_mxfp8x2(float low, float high, const uint4& largest)
+{
+    // Multipliers as mxfp8_multiplier has them, but for scale byte 0: the codes are other than 0 then, and become so as they are widened.
+    const u32 scales = mxfp8_scales(max_bf16x2(max_bf16x2(largest.x, largest.y), max_bf16x2(largest.z, largest.w)));
+    const float first = __uint_as_float(0x7f000000u - (scales << 23)), second = __uint_as_float(0x7f000000u - (scales >> 16 << 23));
+    return widen_e4m3x2(__byte_perm(pack_e4m3(low * first, high * second), 0, 0x1404), scales);
+}
+
+/// How store_act (store_tile.cuh) rounds to MXFP8.
+struct RoundMxfp8
+{
+    uint4* largest;  // shared memory of the warpgroup, mxfp8_pairs of the tokens that it stores at once
+
+    static constexpr int shared_bytes(int groups, int tokens) { return groups * mxfp8_pairs(tokens) * 16; }
+
+    /// One array for all widths of a tile.
+    template <int kGroups, int kTokens>
+    static __device__ __forceinline__ RoundMxfp8 of(int group)
+    {
+        __shared__ uint4 largest[kGroups][mxfp8_pairs(kTokens)];
+        return {largest[group]};
+    }
+
+    /// Nobody still reads what was published before: that is behind the barrier before the last rows left.
+    template <int kColumns, int kPart>
+    __device__ __forceinline__ void prepare(const Activation& activation, float* d, const float2& b, int part) const
+    {
+        const int warp = threadIdx.x % 128 / 32;
+#pragma unroll
+        for (int token = part; token < min(part + kPart, kColumns); token += 32)
+        {
+            u32 magnitudes[4] = {};
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+                const int at = token / 2 + i * 4;
+                if (at < kColumns / 2)
+                {
+                    d[at] = activation(d[at] + b.x, d[at + 2] + b.y);
+                    d[at + 1] = activation(d[at + 1] + b.x, d[at + 3] + b.y);
+                    magnitudes[i] = magnitudes_bf16x2(d[at], d[at + 1]);
+                }
+            }
+
+            publish_magnitudes(largest, (token - part) / 2, warp, magnitudes);
+        }
+    }
+
+    __device__ __forceinline__ u32 round(const Activation&, const float* d, const float2&, int pair) const
+    {
+        return round_mxfp8x2(d[0], d[1], largest[pair]);
+    }
+};

@@ -1,0 +1,49 @@
+// MXFP4 weights as the products read them, and their widening to BF16 in registers.
+//
+// A group is 16 rows of the matrix instruction by 64 inputs: 512 bytes of codes, then 32 bytes of scales. Lane 4g + t of a warp owns 16 of
+// the bytes, a 32-bit word for each 16 inputs 16j …: the words hold what the lane needs as the first operand of a matrix instruction (see
+// mma_bf16), four pairs of codes: rows g and g + 8 at inputs 16j + 2t and the one after it, then both rows 8 inputs further. Scale bytes
+// 4g … 4g + 3 are those of row g, inputs 0 to 31 and 32 to 63, then of row g + 8.
+//
+// A code's three magnitude bits, read as the lowest exponent bits and the highest mantissa bit of a BF16 number, are its magnitude · 2^−126,
+// subnormal included; so a product with 2^126 · scale is all the widening there is. A word's bits are dealt such that each pair takes as few
+// instructions as can be: pair 0 lies in place, pairs 1 and 2 are one shift or rotation away, pair 3 is two.
+//
+// Four groups of rows are a band, whose four groups of the same inputs follow each other: what a warpgroup reads of a step is one stretch of memory.
+// Each band's steps follow each other, then the expert's bands; the last band is filled up with groups that nobody writes, and whose results
+// nobody reads. Scale bytes are exponents c of a factor 2^(c − 127) = 2^126 · scale · 2^−o;
+// o, a row's own offset, is 0 unless the row has a scale above 2, and is made up for at the end by the row's factor 2^o.
+#pragma once
+#include "ptx/ptx.cuh"
+
+constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBytes = 544, kBandGroups = 4;
+
+/// Where a group of rows lies of an expert's matrix, for a step.
+__device__ __forceinline__ i64 group_offset(int group, int step, int steps)
+{
+    return (((i64)(group / kBandGroups) * steps + step) * kBandGroups + group % kBandGroups) * kGroupBytes;
+}
+
+/// Bytes of an expert's matrix.
+__device__ __forceinline__ i64 expert_bytes(int rows, int steps)
+{
+    return (i64)ceil_div(rows, kGroupRows * kBandGroups) * kBandGroups * steps * kGroupBytes;
+}
+
+/// The four bits of a code in a BF16 number: sign, two exponent bits, one mantissa bit; in both halves of a word.
+constexpr u32 kCodeMask = 0x81c081c0u;
+
+/// What a lane needs of a word's scales: the factor, twice.
+__device__ __forceinline__ u32 scale_factor(u32 scales, int index)
+{
+    return __byte_perm(scales, 0, 0x4040u | index | index << 8) << 7;
+}
+
+/// The matrix instruction's first operand from a word: rows g and g + 8 are scaled by `low` and `high`.
+__device__ __forceinline__ void widen_codes(u32 (&a)[4], u32 word, u32 low, u32 high)
+{
+    a[0] = multiply_bf16x2(word & kCodeMask, low);
+    a[1] = multiply_bf16x2(word << 4 & kCodeMask, high);
+    a[2] = multiply_bf16x2(__funnelshift_r(word, word, 6) & kCodeMask, low);
+    a[3] = multiply_bf16x2((__funnelshift_r(word, word, 2) & 0x81808180u) | (word << 6 & 0x00400040u), high);
+}

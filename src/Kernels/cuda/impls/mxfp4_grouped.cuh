@@ -1,0 +1,428 @@
+// Both products of an MXFP4 mixture-of-experts layer for any number of tokens per expert, on sm_90a.
+//
+// A tile is kRows weight rows by up to kTokens tokens of one expert. The weights are the rows of the warpgroup's matrix instruction: each
+// warpgroup reads 64 rows' codes from shared memory and widens them into the registers that the instruction takes as its first operand, one
+// k-block of 64 inputs ahead of the one that is being multiplied. Tokens are its columns, in steps of 8 or 16, so that an expert's odd number
+// of tokens costs little. A stage holds one or two k-blocks; one thread of each of four warps fills every fourth stage by TMA, weights
+// and tokens alike: the first product reads rows that were brought into order before. One thread alone would bind: waiting for a stage and
+// starting its copies takes it longer than few tokens take to multiply.
+//
+// Weights and offsets are older than the launch before, so the first stages' weights are fetched before waiting for it. The second product waits for
+// no launch but for the experts that it comes to (TileBefore in tile_scheduler.cuh): its first tiles are multiplied while the first product's last
+// ones are. The blocks are persistent: after its first tile a block draws the next one's number (TileNumbers in tile_scheduler.cuh).
+#pragma once
+#include "epilogue/store_tile.cuh"
+#include "formats/mxfp4.cuh"
+#include "ptx/mbarrier.cuh"
+#include "ptx/tma.cuh"
+#include "ptx/wgmma.cuh"
+#include "scheduler/stage_ring.cuh"
+#include "scheduler/tile_scheduler.cuh"
+
+struct Mxfp4GroupedParameters
+{
+    TensorMap weight;            // 32-bit words {136, 4 · steps, bands, experts} (mxfp4.cuh), box {136, 4 · kSteps, kRows / 64, 1}
+    TensorMap wide;              // BF16 {depth, pairs}: rows in sorted order, box {64, 64}, 128-byte swizzle
+    TensorMap narrow;            // the same, box {64, 8}
+    const float* bias;           // [experts, rows], or null
+    const float* factor;         // [experts, rows], or null where all are 1
+    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [parts, pairs, out_stride], without router weight
+    const int* expert_offsets;   // [experts + 1]
+    const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
+    ProductCounters counters;    // 0 before
+    i64 out_stride;              // elements, a multiple of 8
+    i64 part_stride;             // second only: elements
+    int parts;                   // second only: of the inner dimension, each a tile of its own; at most as many as a tile has stages
+    int rows;                    // first: 2 · intermediate; second: hidden; a multiple of 16
+    int depth;                   // inner dimension, a multiple of 32
+    int experts;                 // at most 512
+    Activation activation;
+};
+
+/// A product with one tile, as the host's Mxfp4GroupedTile works it out for a multiprocessor.
+/// kBlocks: of threads, per multiprocessor. kSteps: k-blocks per stage. kGroupRegisters: of a thread that multiplies. kHostSharedBytes: dynamic shared
+/// memory, which the host asks for. TRounding: of the first product's results (store_tile.cuh).
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
+struct Mxfp4Grouped
+{
+    static constexpr int kGroups = kRows / 64, kLoaders = 4, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
+    static constexpr int kStepBytes = kTokens * kGroupDepth * 2, kTokenBytes = kSteps * kStepBytes;
+    static constexpr int kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes;
+    static constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;  // tokens that one copy brings; beyond so many narrow ones a wide one is used
+    static constexpr int kOutBytes = 4096;                                // a warpgroup's results in the epilogue
+    static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
+    static constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPairsBase = kOffsetsBase + kScheduleBytes;
+    static constexpr int kBarrierBase = kPairsBase + kGroups * kTokens * 4, kNumbersBase = kBarrierBase + 2 * kStages * 8;
+    static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
+    static constexpr bool kReadOnce = kTokens <= 80;                      // few experts have two tiles of tokens then, and L2 is kept for the rest
+    static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
+    static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+    static_assert((kSharedBytes + kRoundingBytes + 1024) * kBlocks <= 233472, "a multiprocessor has room for the blocks");
+    static_assert(kTokens % kWideBox <= kMostNarrow * kNarrowBox && kTokens % 16 == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
+    static_assert(kSteps <= 2 && kStages >= kLoaders && kStages + kLoaders < kNumberSlots, "a loader is never further ahead of the readers than all stages");
+    static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
+                  "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
+
+    using Ring = StageRing<kStages>;
+
+    /// The stages of a tile.
+    struct Stages
+    {
+        int first, count;
+
+        template <bool kFirst>
+        static __device__ __forceinline__ Stages of(const Mxfp4GroupedParameters& p, const Tile& tile)
+        {
+            const int all = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
+            if constexpr (kFirst)
+            {
+                return {0, all};
+            }
+
+            // As even as they can be: no part is empty where there are no more parts than stages.
+            const int first = all * tile.part / p.parts;
+            return {first, all * (tile.part + 1) / p.parts - first};
+        }
+    };
+
+    /// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
+    /// tiles.
+    template <bool kFirst>
+    static __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, u32 shared, int loader)
+    {
+        [[maybe_unused]] const u64 policy = policy_evict_first();
+        Ring start = {0, 1};
+        int before = 0;
+        bool is_first_tile = true;
+        TileBefore<kFirst> last;
+        Tile tile;
+        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        {
+            const Stages own = Stages::template of<kFirst>(p, tile);
+            const int stages = own.count;
+            // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
+            int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
+            if constexpr (kTokens >= kWideBox)
+            {
+                narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
+                wide = tile.count / kWideBox + (narrow > kMostNarrow);
+                narrow = narrow > kMostNarrow ? 0 : narrow;
+            }
+
+            const int bytes = kWeightBytes + kSteps * (wide * kWideBox + narrow * kNarrowBox) * kGroupDepth * 2;
+            const int first = (loader - before) & (kLoaders - 1);
+            Ring ring = start;
+            ring.skip(first);
+            auto load_weights = [&](const Ring& at, int stage) {
+                const u32 full = shared + kBarrierBase + at.stage * 8;
+                mbarrier_wait(full + kStages * 8, at.phase);
+                mbarrier_arrive_expect(full, bytes);
+                const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
+                const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / (kGroupRows * kBandGroups);
+                if constexpr (kReadOnce)
+                {
+                    tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert, policy);
+                }
+                else
+                {
+                    tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert);
+                }
+            };
+            int early = 0, drawn = 0;
+            if (is_first_tile)
+            {
+                early = min(stages, kStages);
+                Ring ahead = ring;
+#pragma unroll 1
+                for (int stage = first; stage < early; stage += kLoaders)
+                {
+                    load_weights(ahead, stage);
+                    ahead.advance(kLoaders);
+                }
+
+                if (kFirst)
+                {
+                    wait_for_previous_launch();
+                }
+
+                allow_next_launch();
+                is_first_tile = false;
+            }
+
+            last.wait_for_rows(p.counters, schedule, tile, p.depth);
+            if (loader == 0)
+            {
+                drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
+            }
+
+#pragma unroll 1
+            for (int stage = first; stage < stages; stage += kLoaders)
+            {
+                if (stage >= early)
+                {
+                    load_weights(ring, stage);
+                }
+
+                const u32 full = shared + kBarrierBase + ring.stage * 8;
+#pragma unroll
+                for (int step = 0; step < kSteps; step++)
+                {
+                    const int depth = ((own.first + stage) * kSteps + step) * kGroupDepth;
+                    u32 tokens = shared + ring.stage * kTokenBytes + step * kStepBytes;
+#pragma unroll 1
+                    for (int box = 0; box < wide; box++)
+                    {
+                        tma_load_2d(tokens, &p.wide, full, depth, tile.first + box * kWideBox);
+                        tokens += kWideBox * kGroupDepth * 2;
+                    }
+
+#pragma unroll 1
+                    for (int box = 0; box < narrow; box++)
+                    {
+                        tma_load_2d(tokens, &p.narrow, full, depth, tile.first + wide * kWideBox + box * kNarrowBox);
+                        tokens += kNarrowBox * kGroupDepth * 2;
+                    }
+                }
+
+                ring.advance(kLoaders);
+            }
+
+            start.skip(stages);
+            before += stages;
+            if (loader == 0)
+            {
+                numbers.hand_out(drawn);
+            }
+
+            if (loader == kLoaders - 1)
+            {
+                last.announce(p.counters, numbers, tile.expert);
+            }
+        }
+
+        if (loader == kLoaders - 1)
+        {
+            last.announce(p.counters, numbers, -1);
+        }
+
+        // The second product too: whoever waits for it shall have waited for the first.
+        wait_for_previous_launch();
+        allow_next_launch();
+    }
+
+    /// A step's 64 rows as the matrix instruction takes them.
+    static __device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
+    {
+        const int lane = threadIdx.x % 32;
+        const uint4 codes = load_shared(group + lane * 16);
+        const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
+        const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+        {
+            const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
+            widen_codes(a[2 * half], words[2 * half], low, high);
+            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
+        }
+    }
+
+    template <int kColumns>
+    static __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
+    {
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+        {
+            wgmma_bf16<kColumns>(d, a[k], columns + 2 * k);
+        }
+
+        wgmma_commit();
+    }
+
+    template <int kColumns>
+    static __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages)
+    {
+        const u32 barriers = shared + kBarrierBase, warp = threadIdx.x / 32;
+        const u32 groups = shared + kWeightBase + (warp / kBandGroups * kSteps * kBandGroups + warp % kBandGroups) * kGroupBytes;
+        const int steps = stages * kSteps;
+        u32 even[4][4], odd[4][4];
+        auto widen = [&](u32(&a)[4][4], int step) {
+            if (step == 0)
+            {
+                mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+            }
+
+            widen_step(a, groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes);
+        };
+        auto multiply = [&](const u32(&a)[4][4], int step) {
+            multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes + step * kStepBytes));
+            if (step == kSteps - 1)
+            {
+                ring.advance(1);
+            }
+        };
+        auto release = [&](int stage) {
+            if (threadIdx.x % 32 == 0)
+            {
+                mbarrier_arrive(barriers + (kStages + stage) * 8);
+            }
+        };
+        widen(even, 0);
+        int step = 0;
+#pragma unroll 1
+        for (; step + 1 < steps; step += 2)
+        {
+            const int first = ring.stage;
+            multiply(even, 0);
+            const int second = ring.stage;
+            widen(odd, kSteps - 1);
+            multiply(odd, kSteps - 1);
+            wgmma_wait<1>();
+            if (kSteps == 1)
+            {
+                release(first);
+            }
+
+            if (step + 2 < steps)
+            {
+                widen(even, 0);
+            }
+
+            // None may be under way at the end of a round, or the compiler finds no registers for all the widths.
+            wgmma_wait<0>();
+            release(second);
+        }
+
+        if (kSteps == 1 && step < steps)
+        {
+            const int last = ring.stage;
+            multiply(even, 0);
+            wgmma_wait<0>();
+            release(last);
+        }
+    }
+
+    template <bool kFirst, int kColumns>
+    static __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
+                                                 int stages)
+    {
+        int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
+        const float2 bias = fetch_for_store<kFirst>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
+        accumulate<kColumns>(d, ring, shared_address(shared), stages);
+        char* staged = shared + kOutBase + group * kOutBytes;
+        if constexpr (kFirst)
+        {
+            store_act<kColumns, kOutBytes>(p.activation, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
+                                           TRounding::template of<kGroups, kOutBytes / 64>(group));
+        }
+        else
+        {
+            store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out + tile.part * p.part_stride, p.out_stride);
+        }
+    }
+
+    template <bool kFirst>
+    static __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, char* shared)
+    {
+        const int group = threadIdx.x / 128;
+        Ring ring = {0, 0};
+        Tile tile;
+        constexpr int kUnit = kTokens <= 128 ? 8 : 16;
+        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        {
+            const int stages = Stages::template of<kFirst>(p, tile).count;
+            // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
+            float d[kTokens / 2];
+#pragma unroll
+            for (int i = 0; i < kTokens / 2; i++)
+            {
+                d[i] = 0;
+            }
+
+            switch (ceil_div(tile.count, kUnit))
+            {
+#define MOE_COLUMNS(n)                                                               \
+        case n:                                                                          \
+            if constexpr (n * kUnit <= kTokens)                                          \
+            {                                                                            \
+                compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, stages); \
+            }                                                                            \
+            break;
+                MOE_COLUMNS(1)
+                MOE_COLUMNS(2)
+                MOE_COLUMNS(3)
+                MOE_COLUMNS(4)
+                MOE_COLUMNS(5)
+                MOE_COLUMNS(6)
+                MOE_COLUMNS(7)
+                MOE_COLUMNS(8)
+                MOE_COLUMNS(9)
+                MOE_COLUMNS(10)
+                MOE_COLUMNS(11)
+                MOE_COLUMNS(12)
+                MOE_COLUMNS(13)
+                MOE_COLUMNS(14)
+                MOE_COLUMNS(15)
+                MOE_COLUMNS(16)
+#undef MOE_COLUMNS
+            }
+
+            if (kFirst)
+            {
+                numbers.arrive_stored();
+            }
+        }
+    }
+
+    template <bool kFirst>
+    static __device__ __forceinline__ void run(const Mxfp4GroupedParameters& p)
+    {
+        extern __shared__ char unaligned[];
+        char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+        const u32 base = shared_address(shared), barriers = base + kBarrierBase;
+        int* offsets = (int*)(shared + kOffsetsBase);
+        const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
+        if (threadIdx.x == 0)
+        {
+            tma_prefetch_map(&p.weight);
+            tma_prefetch_map(&p.wide);
+            tma_prefetch_map(&p.narrow);
+            for (int i = 0; i < kStages; i++)
+            {
+                mbarrier_init(barriers + i * 8, 1);
+                mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
+            }
+
+            numbers.init(kGroups * 4);
+            mbarrier_fence_init();
+        }
+
+        prepare_tile_scheduler<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
+        const TileScheduler<kRows> schedule = {offsets, ceil_div(p.rows, kRows), kFirst ? 1 : p.parts, 0};
+        if (threadIdx.x >= kGroups * 128)
+        {
+            registers_lower<kLoaderRegisters>();
+            if (threadIdx.x % 32 == 0)
+            {
+                load_tiles<kFirst>(p, schedule, numbers, base, threadIdx.x / 32 % 4);
+            }
+        }
+        else
+        {
+            registers_raise<kGroupRegisters>();
+            compute_tiles<kFirst>(p, schedule, numbers, shared);
+        }
+    }
+};
+
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+__global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product1(const __grid_constant__ Mxfp4GroupedParameters p)
+{
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding>::template run<true>(p);
+}
+
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+__global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product2(const __grid_constant__ Mxfp4GroupedParameters p)
+{
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding>::template run<false>(p);
+}

@@ -1,0 +1,12 @@
+// The products for BF16 activations.
+#include "impls/mxfp4_mma.cuh"
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_mxfp4_mma_product1(const __grid_constant__ Mxfp4MmaParameters p)
+{
+    product<true, StoreBf16>(p);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_mxfp4_mma_product2(const __grid_constant__ Mxfp4MmaParameters p)
+{
+    product<false, StoreBf16>(p);
+}

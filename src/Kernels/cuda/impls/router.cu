@@ -1,0 +1,291 @@
+// The router on any device and for any number of experts: logits = x · Wᵀ + b in float32, the top k of them (of equal logits the lowest expert id),
+// their weights; for few tokens the last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of
+// 8 · kTiles tokens and 16 · expert_warps experts over the s-th part of the inner dimension; the last block of a token tile to finish does the rest.
+// Dynamic shared memory: the larger of 4096 · kTiles bytes and ((n + 1) · experts + tokens · top_k) · 4 bytes if it sorts, n = ceil(tokens · top_k / 32).
+#include "routing/router.cuh"
+
+struct SplitRouterParameters
+{
+    RouterParameters router;
+    float* partial_logits;  // [gridDim.z, tokens, experts]
+    int* tickets;           // [gridDim.x + 1], zero before the first launch; each launch leaves zeros
+    int expert_warps;       // 1, 2, 4 or 8 warps side by side along the experts; the others split the inner dimension
+    int reserved;
+};
+
+/// One warp, kTokens tokens, 8 apart: lane l gets the logits of experts l, l + 32, … l + 32 · (kSlots − 1) as keys.
+template <int kSlots, int kTokens>
+__device__ __forceinline__ void sum_logits(const RouterParameters& p, const float* partial_logits, int token, int parts, u32 (&keys)[kTokens][kSlots])
+{
+    const int lane = threadIdx.x % 32;
+    float logits[kTokens][kSlots];
+    const i64 part_stride = (i64)p.tokens * p.experts;
+    constexpr int kBatch = kTokens > 1 ? 2 : kSlots <= 4 ? 4 : 1;
+#pragma unroll
+    for (int n = 0; n < kTokens; n++)
+    {
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            logits[n][j] = p.bias != nullptr ? p.bias[min(j * 32 + lane, p.experts - 1)] : 0.0f;
+        }
+    }
+
+    // Loads without branches, so that all of them are under way together.
+    for (int s = 0; s < parts; s += kBatch)
+    {
+        float v[kBatch][kTokens][kSlots];
+#pragma unroll
+        for (int i = 0; i < kBatch; i++)
+        {
+#pragma unroll
+            for (int n = 0; n < kTokens; n++)
+            {
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    v[i][n][j] = load_coherent(partial_logits + min(s + i, parts - 1) * part_stride
+                                               + (i64)min(token + n * 8, p.tokens - 1) * p.experts + min(j * 32 + lane, p.experts - 1));
+                }
+            }
+        }
+
+#pragma unroll
+        for (int i = 0; i < kBatch; i++)
+        {
+#pragma unroll
+            for (int n = 0; n < kTokens; n++)
+            {
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    logits[n][j] += s + i < parts ? v[i][n][j] : 0.0f;
+                }
+            }
+        }
+    }
+
+#pragma unroll
+    for (int n = 0; n < kTokens; n++)
+    {
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            keys[n][j] = j * 32 + lane < p.experts ? logit_key(logits[n][j]) : 0;
+        }
+    }
+}
+
+/// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
+/// it is null.
+template <int kSlots, int kTiles, int kAtOnce>
+__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const float* partial_logits, int first, int parts, int* chosen)
+{
+    const int lane = threadIdx.x % 32;
+#pragma unroll 1
+    for (int base = 0; base < kTiles; base += kAtOnce)
+    {
+        const int token = first + base * 8;
+        if (token >= p.tokens)
+        {
+            return;
+        }
+
+        u32 keys[kAtOnce][kSlots];
+        sum_logits<kSlots, kAtOnce>(p, partial_logits, token, parts, keys);
+#pragma unroll
+        for (int n = 0; n < kAtOnce; n++)
+        {
+            const int id = choose_experts<kSlots>(p, token + n * 8, keys[n]);
+            if (chosen != nullptr && lane < p.top_k && token + n * 8 < p.tokens)
+            {
+                chosen[(token + n * 8) * p.top_k + lane] = id;
+            }
+        }
+    }
+}
+
+/// Whether this block is the last of `blocks` to come here; what the others wrote before can then be seen.
+__device__ __forceinline__ bool is_last_block(int* ticket, int blocks)
+{
+    __shared__ int last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0)
+    {
+        last = atomicAdd(ticket, 1) == blocks - 1;
+        if (last)
+        {
+            *ticket = 0;
+        }
+    }
+
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+
+/// kSteps: slices of 32 inner values whose weights a warp holds at once; the first are loaded before the launch before this one is done.
+template <int kTiles, int kSteps>
+__device__ __forceinline__ void route(const SplitRouterParameters& q)
+{
+    const RouterParameters& p = q.router;
+    extern __shared__ float4 shared[];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    const int inner_warps = 8 / q.expert_warps, expert_warp = warp % q.expert_warps, inner_warp = warp / q.expert_warps;
+    const int expert = (blockIdx.y * q.expert_warps + expert_warp) * 16 + g, token0 = blockIdx.x * (8 * kTiles);
+    const int slices = ceil_div(p.hidden, 32), all_slices = slices * p.terms;
+    const int step = gridDim.z * inner_warps;
+    int slice = blockIdx.z * inner_warps + inner_warp;
+    const uint4 zero = make_uint4(0, 0, 0, 0);
+
+    uint4 rows[kSteps][2];
+    auto load_weights = [&](int from) {
+#pragma unroll
+        for (int i = 0; i < kSteps; i++)
+        {
+            const int s = from + i * step, term = s / slices, k = (s - term * slices) * 32 + t * 8;
+            const bool valid = s < all_slices && k < p.hidden;
+            const u16* row = p.weight + ((i64)term * p.experts + expert) * p.hidden + k;
+            rows[i][0] = valid && expert < p.experts ? load_readonly(row) : zero;
+            rows[i][1] = valid && expert + 8 < p.experts ? load_readonly(row + 8 * (i64)p.hidden) : zero;
+        }
+    };
+    allow_next_launch();
+    load_weights(slice);
+    wait_for_previous_launch();
+
+    float sums[kTiles][4] = {};
+    while (slice < all_slices)
+    {
+        uint4 columns[kSteps][kTiles];
+#pragma unroll
+        for (int i = 0; i < kSteps; i++)
+        {
+            const int s = slice + i * step, k = s % slices * 32 + t * 8;
+            const bool valid = s < all_slices && k < p.hidden;
+#pragma unroll
+            for (int j = 0; j < kTiles; j++)
+            {
+                const int token = token0 + j * 8 + g;
+                columns[i][j] = valid && token < p.tokens ? *(const uint4*)(p.x + token * p.x_stride + k) : zero;
+            }
+        }
+
+#pragma unroll
+        for (int i = 0; i < kSteps; i++)
+        {
+#pragma unroll
+            for (int j = 0; j < kTiles; j++)
+            {
+                mma_bf16_k32(sums[j], rows[i][0], rows[i][1], columns[i][j]);
+            }
+        }
+
+        slice += kSteps * step;
+        load_weights(slice);
+    }
+
+    // The warps that split the inner dimension are summed in their order, which keeps the result the same each time.
+#pragma unroll
+    for (int j = 0; j < kTiles; j++)
+    {
+        shared[(warp * kTiles + j) * 32 + lane] = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
+    }
+
+    __syncthreads();
+    for (int item = warp; item < q.expert_warps * kTiles; item += 8)
+    {
+        const int j = item % kTiles, ew = item / kTiles;
+        float4 sum = make_float4(0, 0, 0, 0);
+        for (int w = 0; w < inner_warps; w++)
+        {
+            const float4 v = shared[((w * q.expert_warps + ew) * kTiles + j) * 32 + lane];
+            sum.x += v.x;
+            sum.y += v.y;
+            sum.z += v.z;
+            sum.w += v.w;
+        }
+
+        const int e = (blockIdx.y * q.expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
+        float* logits = q.partial_logits + ((i64)blockIdx.z * p.tokens + token) * p.experts + e;
+        if (token < p.tokens)
+        {
+            if (e < p.experts)
+            {
+                logits[0] = sum.x;
+            }
+
+            if (e + 8 < p.experts)
+            {
+                logits[8] = sum.z;
+            }
+        }
+
+        if (token + 1 < p.tokens)
+        {
+            if (e < p.experts)
+            {
+                logits[p.experts] = sum.y;
+            }
+
+            if (e + 8 < p.experts)
+            {
+                logits[p.experts + 8] = sum.w;
+            }
+        }
+    }
+
+    if (!is_last_block(q.tickets + blockIdx.x, gridDim.y * gridDim.z))
+    {
+        return;
+    }
+
+    // Where this block is the only one to choose, what it sorts makes no trip through L2.
+    const int pairs = p.tokens * p.top_k;
+    int* const ids = (int*)shared;
+    int* const chosen = p.sort != 0 && gridDim.x == 1 ? ids : nullptr;
+    if (p.experts <= 32)
+    {
+        choose_for_tokens<1, kTiles, kTiles>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+    }
+    else if (p.experts <= 128)
+    {
+        choose_for_tokens<4, kTiles, (kTiles > 1 ? 2 : 1)>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+    }
+    else
+    {
+        choose_for_tokens<16, kTiles, 1>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+    }
+
+    if (p.sort == 0)
+    {
+        return;
+    }
+
+    if (chosen == nullptr)
+    {
+        if (!is_last_block(q.tickets + gridDim.x, gridDim.x))
+        {
+            return;
+        }
+
+        for (int i = threadIdx.x; i < pairs; i += 256)
+        {
+            ids[i] = load_coherent(p.ids + i);
+        }
+    }
+
+    __syncthreads();
+    sort_pairs<256>(ids, pairs, p.experts, p.target, ids + pairs);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_8(const __grid_constant__ SplitRouterParameters q)
+{
+    route<1, 4>(q);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_32(const __grid_constant__ SplitRouterParameters q)
+{
+    route<4, 2>(q);
+}

@@ -1,0 +1,128 @@
+// Sorting (token, k) pairs by expert inside one thread block: stable, so the same routing gives the same order each time.
+#pragma once
+#include "ptx/ptx.cuh"
+
+/// Where a block of the sort writes. A pair is token * top_k + k.
+struct SortTarget
+{
+    int* expert_offsets;  // [experts + 1]: first sorted position of each expert
+    int* sorted_pairs;    // [pairs]: pairs in order of expert, then of pair
+    int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows
+    int* row_block_count; // [1]
+    int block_rows;       // 0: none are made
+};
+
+/// How many of an expert's pairs are in the first groups.
+__device__ __forceinline__ int count_members(const u32* members, int experts, int groups)
+{
+    int count = 0;
+#pragma unroll 1
+    for (int first = 0; first < groups; first += 4)
+    {
+#pragma unroll
+        for (int group = first; group < first + 4; group++)
+        {
+            const u32 word = members[min(group, groups - 1) * experts];
+            count += group < groups ? __popc(word) : 0;
+        }
+    }
+
+    return count;
+}
+
+/// Sorts some hundred ids, which lie in shared memory; ids outside of 0 … experts − 1 are left out. `scratch` is shared memory of
+/// (ceil(pairs / 32) + 1) × experts ints.
+template <int kThreads>
+__device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int experts, const SortTarget& target, int* scratch)
+{
+    // Pairs are taken 32 at a time. members[c · experts + e] says which of group c have expert e.
+    constexpr int kWarps = kThreads / 32;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = ceil_div(pairs, 32);
+    u32* members = (u32*)scratch;
+    int* begins = scratch + groups * experts;
+    for (int i = threadIdx.x; i < groups * experts; i += kThreads)
+    {
+        members[i] = 0;
+    }
+
+    __syncthreads();
+#pragma unroll 1
+    for (int group = warp; group < groups; group += kWarps)
+    {
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
+        const u32 same = __match_any_sync(~0u, id);
+        if ((u32)id < (u32)experts)
+        {
+            members[group * experts + id] = same;
+        }
+    }
+
+    __syncthreads();
+#pragma unroll 1
+    for (int expert = threadIdx.x; expert < experts; expert += kThreads)
+    {
+        begins[expert] = count_members(members + expert, experts, groups);
+    }
+
+    __syncthreads();
+    if (warp == 0)
+    {
+        // Where each expert's pairs begin in the low half, where its blocks of rows begin in the high one.
+        const int height = target.block_rows;
+        u32 before = 0;
+#pragma unroll 1
+        for (int base = 0; base < experts; base += 32)
+        {
+            const int expert = base + lane, count = expert < experts ? begins[expert] : 0;
+            u32 own = count;
+#pragma unroll 1
+            for (int row = 0; height > 0 && row < count; row += height)
+            {
+                own += 1 << 16;
+            }
+
+            u32 sum = own;
+#pragma unroll
+            for (int d = 1; d < 32; d *= 2)
+            {
+                const u32 up = __shfl_up_sync(~0u, sum, d);
+                sum += lane >= d ? up : 0;
+            }
+
+            const u32 begin = before + sum - own;
+            const int first = begin & 0xffff;
+            before += __shfl_sync(~0u, sum, 31);
+            if (expert < experts)
+            {
+                begins[expert] = first;
+                target.expert_offsets[expert] = first;
+#pragma unroll 1
+                for (int row = 0, block = begin >> 16; height > 0 && row < count; row += height)
+                {
+                    target.row_blocks[block++] = make_int4(expert, first + row, min(height, count - row), 0);
+                }
+            }
+        }
+
+        if (lane == 0)
+        {
+            target.expert_offsets[experts] = before & 0xffff;
+            if (height > 0)
+            {
+                *target.row_block_count = before >> 16;
+            }
+        }
+    }
+
+    __syncthreads();
+#pragma unroll 1
+    for (int group = warp; group < groups; group += kWarps)
+    {
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
+        if ((u32)id < (u32)experts)
+        {
+            const int before = count_members(members + id, experts, group) + __popc(members[group * experts + id] & ((1u << lane) - 1));
+            target.sorted_pairs[begins[id] + before] = pair;
+        }
+    }
+}

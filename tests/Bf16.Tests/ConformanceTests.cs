@@ -1,0 +1,9 @@
+using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Bf16.Tests;
+
+public sealed class ConformanceTests : BackendConformanceTests
+{
+    protected override IMoeBackend CreateBackend() => PlacedPlugin.CreateBackend("Bf16", Context);
+}

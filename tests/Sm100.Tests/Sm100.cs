@@ -1,0 +1,12 @@
+using Moe.Plugins.Kernels;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Sm100.Tests;
+
+internal static class Sm100
+{
+    /// <summary>One that runs whatever the device can: the tests are where somebody may see the native kernels run.</summary>
+    public static CudaHost Host { get; } = new("Mxfp4.Sm100", ("Native", "true"));
+
+    public static TheoryData<string> Choices => [CudaHost.Auto, .. Mxfp4Variant.All.Select(variant => variant.ToString())];
+}
