@@ -86,9 +86,12 @@ public sealed class PluginsTests : IDisposable
         using var console = new CommandConsole(output, error) { AsJson = true, AsLines = true };
         await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Trial = MoeTrialMode.InProcess });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+
+        // Only against hanging.
+        stop.CancelAfter(TimeSpan.FromMinutes(2));
         Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), stop.Token);
         await File.WriteAllTextAsync(Path.Combine(target, "new.txt"), "new", stop.Token);
-        for (int i = 0; i < 500 && output.GetStringBuilder().Length == 0; i++)
+        while (output.GetStringBuilder().Length == 0)
         {
             await Task.Delay(20, stop.Token);
         }

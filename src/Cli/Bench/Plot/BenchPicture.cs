@@ -9,7 +9,7 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal static class BenchPicture
 {
-    private static readonly Color Grey = new("#6E7780");
+    private static readonly Color Grey = new("#59626B");
 
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
@@ -28,7 +28,7 @@ internal static class BenchPicture
     {
         plot.Title($"{panel.Shape}, {panel.Weights.ToUpperInvariant()} weights\n{result.Device}, {result.Day}, {result.Routing} routing");
         plot.XLabel("tokens");
-        plot.YLabel("microseconds a layer");
+        plot.YLabel("microseconds per layer");
         int mostTokens = panel.Rows.Max(row => row.Tokens);
         if (peers is not null)
         {
@@ -110,9 +110,10 @@ internal static class BenchPicture
             for (int i = 0; i < ordered.Length; i++)
             {
                 var text = plot.Add.Text(letter.ToString(), tokens[i], times[i]);
-                text.LabelFontSize = 15;
+                text.LabelFontSize = 16;
                 text.LabelBold = true;
                 text.LabelFontColor = Grey;
+                text.LabelBackgroundColor = Colors.White;
                 text.LabelAlignment = Alignment.MiddleCenter;
             }
 

@@ -11,6 +11,7 @@ internal static class Panels
     private const int Width = 900;
     private const int PlotHeight = 560;
     private const int LegendLine = 30;
+    private const float LeftAxis = 110;
     private const float LetterSize = 20;
 
     /// <summary>Colours that people with any colour vision tell apart (Okabe, Ito, "Color Universal Design", 2008).</summary>
@@ -66,6 +67,8 @@ internal static class Panels
             axis.TickLabelStyle.FontSize = LetterSize - 2;
         }
 
+        // Room for the widest label, which is known only once it is drawn.
+        plot.Axes.Left.MinimumSize = LeftAxis;
         plot.Legend.FontSize = LetterSize - 2;
         plot.Legend.Orientation = Orientation.Horizontal;
         plot.Legend.TightHorizontalWrapping = true;
