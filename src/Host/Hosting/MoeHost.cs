@@ -145,7 +145,14 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], ct);
 
     /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => new(OnThread(() =>
+    {
+        Dispose();
+        return true;
+    }));
+
+    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
+    public void Dispose()
     {
         lock (_lock)
         {
@@ -160,18 +167,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _layers.Close();
 
         // A reload that is under way ends first; none begins any more.
-        await _reloading.WaitAsync().ConfigureAwait(false);
+        _reloading.Wait();
         _reloading.Release();
         foreach (PluginRecord plugin in _plugins.Current)
         {
             _unloader.Discard(plugin);
         }
 
-        await _unloader.DrainAsync().ConfigureAwait(false);
+        _unloader.Drain();
     }
-
-    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
-    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     internal static MoeHost Create(MoeOptions options, ILoggerFactory? loggers, IEnumerable<Func<MoeOptions, IPluginSource>> sources)
     {
@@ -198,14 +202,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             InputType = request.Options.InputType,
             OutputType = request.Options.OutputType,
         };
-        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed));
+        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed), ct);
         try
         {
             return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, ct);
         }
         catch
         {
-            method.Dispose();
+            // What it throws now must not hide why the layer could not be made.
+            Fault.Ignore(method.Dispose);
             throw;
         }
     }
@@ -219,9 +224,9 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
     }
 
-    private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct)
+    private Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct) => OnThread(() =>
     {
-        await _reloading.WaitAsync(ct).ConfigureAwait(false);
+        _reloading.Wait(ct);
         try
         {
             lock (_lock)
@@ -229,13 +234,17 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
             }
 
-            return await Task.Run(() => reload(_reloader), CancellationToken.None).ConfigureAwait(false);
+            return reload(_reloader);
         }
         finally
         {
             _reloading.Release();
         }
-    }
+    });
+
+    // Not one of the pool, whose threads plugins may all keep.
+    private static Task<T> OnThread<T>(Func<T> work) =>
+        Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private MoeReloadReport Log(MoeReloadReport report)
     {

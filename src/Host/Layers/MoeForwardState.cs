@@ -33,7 +33,15 @@ public sealed class MoeForwardState : IDisposable
     public MoeLayer Layer { get; }
 
     /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers.</summary>
-    public long ByteCount => Workspace.ByteCount + SizeOf(_input) + SizeOf(_output);
+    /// <exception cref="MoeException">The backend failed at telling it.</exception>
+    public long ByteCount
+    {
+        get
+        {
+            IMoeWorkspace workspace = Workspace;
+            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output);
+        }
+    }
 
     internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
@@ -56,19 +64,13 @@ public sealed class MoeForwardState : IDisposable
         }
 
         Layer.Forget(this);
-        try
-        {
-            _input?.Dispose();
-            _output?.Dispose();
-            _workspace?.Dispose();
-        }
-        finally
-        {
-            // Who keeps a disposed state must not keep the plugin from being unloaded.
-            _input = null;
-            _output = null;
-            _workspace = null;
-        }
+        IDisposable?[] parts = [_input, _output, _workspace];
+
+        // Who keeps a disposed state must not keep the plugin from being unloaded.
+        _input = null;
+        _output = null;
+        _workspace = null;
+        Layer.Free("disposing a forward state", parts);
     }
 
     internal void Enter()

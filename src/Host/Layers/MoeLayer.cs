@@ -135,12 +135,8 @@ public sealed class MoeLayer : IDisposable
         {
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
-            // An argument that a backend refuses says nothing of its state.
-            if (exception is not ArgumentException)
-            {
-                state.Fail(exception.Message);
-            }
-
+            // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
+            state.Fail(Fault.Explain(exception).Sentence);
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
@@ -184,13 +180,32 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        // What fails at freeing its own must not keep the rest from being freed.
+        IDisposable[] parts = [.. states, _parts!.Weights, _parts.Method];
+
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
+        try
+        {
+            Free("disposing a layer", parts);
+        }
+        finally
+        {
+            Disposed?.Invoke(this);
+        }
+    }
+
+    /// <summary>Calls into the backend; what it throws names its plugin.</summary>
+    internal T Call<T>(string doing, Func<T> call) => PluginOwner.Call(_owner, doing, call);
+
+    /// <summary>Frees what is the backend's. What fails at freeing its own does not keep the rest from being freed.</summary>
+    internal void Free(string doing, IEnumerable<IDisposable?> parts)
+    {
         Exception? first = null;
-        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
+        foreach (IDisposable? part in parts)
         {
             try
             {
-                part.Dispose();
+                part?.Dispose();
             }
             catch (Exception exception)
             {
@@ -198,12 +213,9 @@ public sealed class MoeLayer : IDisposable
             }
         }
 
-        // Who keeps a disposed layer must not keep the plugin from being unloaded.
-        _parts = null;
-        Disposed?.Invoke(this);
         if (first is not null)
         {
-            throw _owner?.Wrap(first, "disposing a layer") ?? first;
+            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : _owner?.Wrap(first, doing) ?? first);
         }
     }
 
@@ -220,7 +232,7 @@ public sealed class MoeLayer : IDisposable
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options), cancellationToken);
         weights.Validate(shape);
         return PluginOwner.Call(
             owner,
@@ -232,7 +244,8 @@ public sealed class MoeLayer : IDisposable
                     method.CreateWeights(config, weights, progress, cancellationToken),
                     nameof(IMoeQuantMethod.CreateWeights));
                 return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
-            });
+            },
+            cancellationToken);
     }
 
     private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
@@ -304,8 +317,8 @@ public sealed class MoeLayer : IDisposable
         }
         catch
         {
-            input?.Dispose();
-            workspace.Dispose();
+            Fault.Ignore(() => input?.Dispose());
+            Fault.Ignore(workspace.Dispose);
             throw;
         }
     }

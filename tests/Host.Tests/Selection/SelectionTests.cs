@@ -225,7 +225,7 @@ public sealed class SelectionTests : IDisposable
 
         public PluginFile? Find(string name) => null;
 
-        public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) => [];
+        public IEnumerable<PluginFile> FindChanged() => [];
 
         public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current) => null;
     }
