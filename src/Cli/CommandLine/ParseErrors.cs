@@ -32,11 +32,11 @@ internal static class ParseErrors
         if (IsOption(word))
         {
             IEnumerable<string> options = Options(result).SelectMany(option => option.Aliases.Prepend(option.Name)).Where(option => option.StartsWith("--", StringComparison.Ordinal));
-            return $"'{PlainText.Of(word)}' is no option of {name}.{DidYouMean.Ask(word, options)}";
+            return $"'{PlainText.Of(word)}' is not an option of {name}.{DidYouMean.Ask(word, options)}";
         }
 
         return command.Subcommands.Count > 0
-            ? $"'{PlainText.Of(word)}' is no command of {name}.{DidYouMean.Ask(word, command.Subcommands.Select(other => other.Name))}"
+            ? $"'{PlainText.Of(word)}' is not a command of {name}.{DidYouMean.Ask(word, command.Subcommands.Select(other => other.Name))}"
             : $"'{PlainText.Of(word)}' is more than {name} takes.";
     }
 

@@ -28,6 +28,7 @@ internal static class InspectCommand
     {
         using var checkpoint = Checkpoint.Open(result.GetRequiredValue(Path));
         await using MoeHost host = HostFactory.Create(result, console);
+        LayerPatternCheck.Warn(console, checkpoint.Path, [.. checkpoint.MoeLayers.Select(layer => layer.Name)]);
         ProgressLine progress = console.BeginProgress();
         var report = InspectReport.Create(host, checkpoint, progress, cancellationToken);
         console.Write(report.WriteJson, report.WriteText);

@@ -35,6 +35,11 @@ internal static class RunCommand
         RunSettings settings = RunSettings.Read(result);
         await using MoeHost host = HostFactory.Create(result, console);
         using RunInput input = settings.OpenInput();
+        if (settings.Model is not null)
+        {
+            LayerPatternCheck.Warn(console, settings.Model, input.LayerNames);
+        }
+
         var request = new MoeLayerRequest
         {
             Name = input.LayerName,

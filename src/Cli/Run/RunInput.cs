@@ -22,6 +22,9 @@ internal sealed class RunInput : IDisposable
     /// <summary>The layer's name in its model, which settings may single out; empty where it has none.</summary>
     public string LayerName { get; private init; } = "";
 
+    /// <summary>The names of all layers of the model; none where the weights are random.</summary>
+    public IReadOnlyList<string> LayerNames { get; private init; } = [];
+
     public required MoeLayerShape Shape { get; init; }
 
     public required MoeWeightSource Source { get; init; }
@@ -57,6 +60,7 @@ internal sealed class RunInput : IDisposable
             {
                 Description = $"{layer.Name} of {path}",
                 LayerName = layer.Name,
+                LayerNames = [.. checkpoint.MoeLayers.Select(other => other.Name)],
                 Shape = layer.Shape,
                 Source = layer.Source,
                 Tokens = input,
