@@ -11,6 +11,7 @@ public sealed class SampleTests
     [Theory]
     [InlineData("MinimalHost", "17 tokens of 320 values; the first is ")]
     [InlineData("OwnRouter", "Token 0 went to experts ")]
+    [InlineData("Chat", "> What is a mixture of experts?", " tokens read, 0 of them known; ")]
     [InlineData("Telemetry", "Metric Name: moe.plugins.loads", "Metric Name: moe.plugins.selections", "Metric Name: moe.plugins.forwards", "Metric Name: moe.plugins.tokens", "Value: 51")]
     public async Task A_sample_runs(string name, params string[] expected)
     {
