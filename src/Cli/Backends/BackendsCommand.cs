@@ -19,11 +19,11 @@ internal static class BackendsCommand
             CommandOptions.Plugins,
             CommandOptions.Watch,
         };
-        command.SetComputation((result, ct) => ExecuteAsync(result, console, ct));
+        command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken ct)
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
         int? seconds = result.GetValue(CommandOptions.Watch);
@@ -34,7 +34,7 @@ internal static class BackendsCommand
         if (seconds is not null)
         {
             console.Error.Say($"Looking every {seconds} s for what changed; Ctrl+C ends it.");
-            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds.Value), ct);
+            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds.Value), cancellationToken);
         }
 
         return ExitCode.Ok;

@@ -8,20 +8,20 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal static class BackendsWatch
 {
-    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, CancellationToken ct)
+    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, CancellationToken cancellationToken)
     {
         try
         {
             while (true)
             {
-                await Task.Delay(pause, ct);
-                foreach (MoeReloadReport report in await host.ReloadChangedAsync(ct))
+                await Task.Delay(pause, cancellationToken);
+                foreach (MoeReloadReport report in await host.ReloadChangedAsync(cancellationToken))
                 {
                     console.Write(writer => WriteJson(writer, report), text => text.Say($"{report.Sentence}"));
                 }
             }
         }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // An interrupt is how watching ends; it is no error.
         }
