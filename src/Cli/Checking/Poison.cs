@@ -1,5 +1,3 @@
-using Moe.Plugins.Conformance;
-
 namespace Moe.Plugins.Cli;
 
 /// <summary>
@@ -12,7 +10,7 @@ internal static class Poison
     private const uint WidePattern = 0xFFA5FFA5;
 
     /// <summary>Fills a dense tensor in host memory.</summary>
-    public static unsafe void Fill(HostTensor tensor)
+    public static unsafe void Fill(MoeBuffer tensor)
     {
         for (int row = 0; row < tensor.View.Rows; row++)
         {

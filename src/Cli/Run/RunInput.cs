@@ -51,7 +51,7 @@ internal sealed class RunInput : IDisposable
             }
             else
             {
-                HostTensor random = RandomTokens(layer.Shape, tokens, seed);
+                MoeBuffer random = RandomTokens(layer.Shape, tokens, seed);
                 owned.Add(random);
                 input = random.View;
             }
@@ -80,7 +80,7 @@ internal sealed class RunInput : IDisposable
     {
         HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
         var layer = new RandomLayer(shape, seed);
-        HostTensor input = RandomTokens(shape, tokens, seed);
+        MoeBuffer input = RandomTokens(shape, tokens, seed);
         return new RunInput([layer, input])
         {
             Description = $"random weights, seed {seed}",
@@ -92,7 +92,7 @@ internal sealed class RunInput : IDisposable
 
     public void Dispose() => _owned.ForEach(item => item.Dispose());
 
-    private static HostTensor RandomTokens(MoeLayerShape shape, int? tokens, int seed)
+    private static MoeBuffer RandomTokens(MoeLayerShape shape, int? tokens, int seed)
     {
         int count = tokens ?? DefaultTokens;
         HostMemory.Require($"{HumanText.Count(count, "token")} of hidden size {shape.HiddenSize}", 2.0 * count * shape.HiddenSize * sizeof(float));
