@@ -22,6 +22,10 @@ internal static class LayerBytes
         };
     }
 
+    /// <summary>About the bytes of a layer, of any sizes.</summary>
+    public static double Estimate(MoeLayerShape shape) =>
+        (double)shape.ExpertCount * ((3.0 * shape.IntermediateSize * shape.HiddenSize) + shape.HiddenSize) * BFloat16Bytes;
+
     /// <summary>
     /// All experts' matrices, their biases, and the router, which is never padded.
     /// </summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using Moe.Plugins.Checkpoints;
 using Spectre.Console;
 
@@ -70,33 +71,30 @@ internal static class QuantizeCommand
             throw new CommandException(ExitCode.BadInput, "--output is empty; a folder is expected.");
         }
 
-        QuantizationReport report = CheckpointQuantizer.ToMxfp4(
-            result.GetRequiredValue(Model), output, scales == Search, console.Progress("quantizing"), cancellationToken);
-        console.ClearProgress();
-        if (result.GetValue(CommandOptions.Json))
-        {
-            JsonText.WriteObject(console.Json, writer =>
-            {
-                writer.WriteString("output", output);
-                writer.WriteNumber("bytes", report.ByteCount);
-                writer.WriteStartArray("layers");
-                foreach ((string layer, double error) in report.Layers)
-                {
-                    writer.WriteStartObject();
-                    writer.WriteString("name", layer);
-                    writer.WriteNumber("relative_error", error);
-                    writer.WriteEndObject();
-                }
-
-                writer.WriteEndArray();
-            });
-        }
-        else
-        {
-            WriteText(console.Out, output, report);
-        }
-
+        ProgressLine progress = console.BeginProgress();
+        progress.Begin("quantizing");
+        QuantizationReport report = CheckpointQuantizer.ToMxfp4(result.GetRequiredValue(Model), output, scales == Search, progress, cancellationToken);
+        progress.Clear();
+        console.Write(
+            writer => WriteJson(writer, output, report),
+            text => WriteText(text, output, report));
         return ExitCode.Ok;
+    }
+
+    private static void WriteJson(Utf8JsonWriter writer, string output, QuantizationReport report)
+    {
+        writer.WriteString("output", output);
+        writer.WriteNumber("bytes", report.ByteCount);
+        writer.WriteStartArray("layers");
+        foreach ((string layer, double error) in report.Layers)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("name", layer);
+            writer.WriteNumber("relative_error", error);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
     }
 
     private static void WriteText(IAnsiConsole console, string output, QuantizationReport report)

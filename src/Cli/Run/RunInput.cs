@@ -19,6 +19,9 @@ internal sealed class RunInput : IDisposable
     /// <summary>The layer's name in its model, which settings may single out; empty where it has none.</summary>
     public string LayerName { get; private init; } = "";
 
+    /// <summary>The names of all layers of the model; none where the weights are random.</summary>
+    public IReadOnlyList<string> LayerNames { get; private init; } = [];
+
     public required MoeLayerShape Shape { get; init; }
 
     public required MoeWeightSource Source { get; init; }
@@ -55,7 +58,7 @@ internal sealed class RunInput : IDisposable
             MoeTensorView? input = tensors.Tokens(layer.Shape.HiddenSize, tokens, isRequired: inputPath is not null);
             if (input is null)
             {
-                MoeBuffer random = RandomInput.Create(tokens ?? DefaultTokens, layer.Shape.HiddenSize, seed);
+                MoeBuffer random = RandomTokens(layer.Shape, tokens, seed);
                 owned.Add(random);
             }
 
@@ -64,6 +67,7 @@ internal sealed class RunInput : IDisposable
             {
                 Description = $"{layer.Name} of {path}",
                 LayerName = layer.Name,
+                LayerNames = [.. checkpoint.MoeLayers.Select(other => other.Name)],
                 Shape = layer.Shape,
                 Source = layer.Source,
                 Tokens = rows,
@@ -82,8 +86,9 @@ internal sealed class RunInput : IDisposable
     /// <exception cref="MoeException">There is not that much memory.</exception>
     public static RunInput Random(MoeLayerShape shape, int? tokens, int seed)
     {
+        HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
         var layer = new RandomLayer(shape, seed);
-        MoeBuffer input = RandomInput.Create(tokens ?? DefaultTokens, shape.HiddenSize, seed);
+        MoeBuffer input = RandomTokens(shape, tokens, seed);
         return new RunInput([layer, input])
         {
             Description = $"random weights, seed {seed}",
@@ -96,10 +101,17 @@ internal sealed class RunInput : IDisposable
     /// <summary>Says that a checkpoint has no experts.</summary>
     public static MoeException NoLayers(Checkpoint checkpoint) => new(
         MoeReason.Checkpoint,
-        $"'{checkpoint.Path}' has no tensors of experts{(checkpoint.ModelType is string type ? $" (its model_type is '{type}')" : "")}; "
+        $"'{PlainText.Of(checkpoint.Path)}' has no tensors of experts{(checkpoint.ModelType is string type ? $" (its model_type is '{PlainText.Of(type)}')" : "")}; "
         + $"layers of these models are read: {string.Join(", ", Checkpoint.Families)}.");
 
     public void Dispose() => _owned.ForEach(item => item.Dispose());
+
+    private static MoeBuffer RandomTokens(MoeLayerShape shape, int? tokens, int seed)
+    {
+        int count = tokens ?? DefaultTokens;
+        HostMemory.Require($"{HumanText.Count(count, "token")} of hidden size {shape.HiddenSize}", 2.0 * count * shape.HiddenSize * sizeof(float));
+        return RandomInput.Create(count, shape.HiddenSize, seed);
+    }
 
     private static CheckpointLayer SelectLayer(Checkpoint checkpoint, int? index)
     {
@@ -114,7 +126,7 @@ internal sealed class RunInput : IDisposable
             return found[0];
         }
 
-        string what = found.Length > 1 ? $"is {string.Join(" and ", found.Select(layer => layer.Name))}" : "is not there";
+        string what = found.Length > 1 ? $"is {string.Join(" and ", found.Select(layer => PlainText.Of(layer.Name)))}" : "does not exist";
         int[] indices = [.. checkpoint.MoeLayers.Select(layer => layer.Index)];
         string range = indices.Length == 1 ? $"{indices[0]}" : $"{indices.Min()} to {indices.Max()}";
         throw new MoeException(
