@@ -130,10 +130,10 @@ public sealed class CheckpointTests : IDisposable
     [Theory]
     [InlineData("router.weight", "router.weight or gate.weight is missing")]
     [InlineData("experts.gate_up_proj_blocks", "its first product is missing")]
-    [InlineData("experts.gate_up_proj_scales", "there are no scales")]
+    [InlineData("experts.gate_up_proj_scales", "_scales' are missing")]
     [InlineData("experts.gate_up_proj_bias", "gate_up_proj' is missing")]
     [InlineData("experts.down_proj_blocks", "down_proj.weight' is missing")]
-    [InlineData("experts.down_proj_scales", "there are no scales")]
+    [InlineData("experts.down_proj_scales", "_scales' are missing")]
     [InlineData("experts.down_proj_bias", "down_proj' is missing")]
     public void A_missing_tensor_is_named(string tensor, string fault)
     {

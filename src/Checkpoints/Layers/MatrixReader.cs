@@ -67,7 +67,7 @@ internal sealed class MatrixReader(CheckpointTensors tensors, LayerTensors layer
 
         if (scales is null)
         {
-            throw layer.Error($"'{PlainText.Of(values.Name)}' is {values}, and there are no scales '{PlainText.Of(name + names.Scales[0])}' beside it");
+            throw layer.Error($"'{PlainText.Of(values.Name)}' is {values}, and its scales '{PlainText.Of(name + names.Scales[0])}' are missing");
         }
 
         var matrix = new StoredMatrix { Name = name, Format = MoeWeightFormat.Fp8Block, Values = layer.Read(values), Scales = layer.Read(scales) };
