@@ -164,6 +164,11 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             _isDisposed = true;
         }
 
+        foreach (string sentence in _selector.DescribeUnusedPatterns())
+        {
+            HostLog.PatternUnused(_logger, sentence);
+        }
+
         _layers.Close();
 
         // A reload that is under way ends first; none begins any more.

@@ -37,6 +37,13 @@ internal static class MoeOptionsReader
     public static void Read(IConfiguration configuration, MoeOptions options)
     {
         IConfigurationSection section = configuration as IConfigurationSection ?? configuration.GetSection(MoeOptions.SectionName);
+        if (!section.Exists() && !section.Key.Equals(MoeOptions.SectionName, StringComparison.OrdinalIgnoreCase))
+        {
+            // Without the usual section, the defaults count; who names another one means what is in it.
+            throw new MoeException(
+                MoeReason.Configuration, $"The configuration has no section {section.Path}; the host's is {MoeOptions.SectionName}, unless yours has another name.");
+        }
+
         foreach (IConfigurationSection child in section.GetChildren())
         {
             if (!Readers.TryGetValue(child.Key, out Action<IConfigurationSection, MoeOptions>? read))
