@@ -70,7 +70,7 @@ public sealed class ContradictionTests : IDisposable
     {
         IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Other:Key"] = "x" }).Build();
         Exception? exception = Record.Exception(() => MoeOptions.From(configuration.GetSection(section)));
-        Assert.Equal(isWrong, exception is MoeException { Reason: MoeReason.Configuration } wrong && wrong.Message.Contains($"no section {section}", StringComparison.Ordinal));
+        Assert.Equal(isWrong, exception is MoeOptionsException wrong && wrong.Message.StartsWith($"{section} is no section of the configuration", StringComparison.Ordinal));
     }
 
     [Fact]

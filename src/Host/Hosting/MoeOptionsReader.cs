@@ -40,17 +40,16 @@ internal static class MoeOptionsReader
         if (!section.Exists() && !section.Key.Equals(MoeOptions.SectionName, StringComparison.OrdinalIgnoreCase))
         {
             // Without the usual section, the defaults count; who names another one means what is in it.
-            throw new MoeException(
-                MoeReason.Configuration, $"The configuration has no section {section.Path}; the host's is {MoeOptions.SectionName}, unless yours has another name.");
+            throw new MoeOptionsException(section.Path, $"is no section of the configuration; the host's is {MoeOptions.SectionName}, unless yours has another name.");
         }
 
+        options.SectionPath = section.Path;
         foreach (IConfigurationSection child in section.GetChildren())
         {
             if (!Readers.TryGetValue(child.Key, out Action<IConfigurationSection, MoeOptions>? read))
             {
-                throw new MoeException(
-                    MoeReason.Configuration,
-                    $"{child.Path} is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
+                throw new MoeOptionsException(
+                    child.Path, $"is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
             }
 
             read(child, options);
@@ -80,7 +79,7 @@ internal static class MoeOptionsReader
         // Each level's path repeats those above it: without a limit, a short text can ask for very much memory.
         if (depth > MaxSettingDepth)
         {
-            throw new MoeException(MoeReason.Configuration, $"{section.Path} is nested deeper than {MaxSettingDepth} levels.");
+            throw new MoeOptionsException(section.Path, $"is nested deeper than {MaxSettingDepth} levels.");
         }
 
         foreach (IConfigurationSection child in section.GetChildren())
@@ -95,6 +94,6 @@ internal static class MoeOptionsReader
         }
     }
 
-    private static MoeException Wrong(IConfigurationSection section, string expected) =>
-        new(MoeReason.Configuration, $"{section.Path} is '{section.Value}'; {expected} is expected.");
+    private static MoeOptionsException Wrong(IConfigurationSection section, string expected) =>
+        new(section.Path, $"is '{section.Value}'; {expected} is expected.");
 }

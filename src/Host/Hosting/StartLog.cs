@@ -49,13 +49,13 @@ internal static class StartLog
     // Settings of nobody, and settings that nobody asked for, were meant for somebody.
     private static void WriteSettings(ILogger logger, MoeOptions options, IReadOnlyList<PluginRecord> plugins)
     {
-        const string Section = $"{MoeOptions.SectionName}:{nameof(MoeOptions.Plugins)}";
+        string section = $"{options.SectionPath}:{nameof(MoeOptions.Plugins)}";
         string[] found = [.. plugins.Select(static p => p.Id).Distinct(StringComparer.OrdinalIgnoreCase)];
         foreach ((string key, IReadOnlyDictionary<string, string> settings) in options.Plugins)
         {
             if (!found.Any(id => MoeOptions.IsOf(key, id)))
             {
-                HostLog.SettingUnused(logger, $"{Section}:{key} has settings of a plugin that was not found.{DidYouMean.Ask(key, found)}");
+                HostLog.SettingUnused(logger, $"{section}:{key} has settings of a plugin that was not found.{DidYouMean.Ask(key, found)}");
                 continue;
             }
 
@@ -66,7 +66,7 @@ internal static class StartLog
                     string[] asked = plugin.Settings!.Asked;
                     HostLog.SettingUnused(
                         logger,
-                        $"{plugin.Id} did not ask for {Section}:{key}:{setting} when it was made.{DidYouMean.Ask(setting, asked)} "
+                        $"{plugin.Id} did not ask for {section}:{key}:{setting} when it was made.{DidYouMean.Ask(setting, asked)} "
                         + $"It asked for: {(asked.Length == 0 ? "nothing" : string.Join(", ", asked))}.");
                 }
             }

@@ -9,7 +9,7 @@ namespace Moe.Plugins;
 /// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
-public sealed class MoeForwardState : IDisposable
+public sealed class MoeForwardState : IMoeForwardState
 {
     private const int Free = 0;
     private const int InUse = 1;

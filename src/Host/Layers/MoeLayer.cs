@@ -10,7 +10,7 @@ namespace Moe.Plugins;
 /// Weights are immutable: several threads may run forwards at once, each with a state of its own. Dispose after the enqueued work is
 /// done; it frees the layer's states, its weights and its method.
 /// </remarks>
-public sealed class MoeLayer : IDisposable
+public sealed class MoeLayer : IMoeLayer
 {
     private readonly PluginOwner? _owner;
     private Parts? _parts;
@@ -31,23 +31,23 @@ public sealed class MoeLayer : IDisposable
         _parts = new Parts(method, memory, weights);
     }
 
-    /// <summary>The sizes that the layer really has; every buffer is sized from it.</summary>
+    /// <inheritdoc/>
     public MoeLayerConfig Config { get; }
 
     /// <summary>The backend's method.</summary>
     /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
     public IMoeQuantMethod Method => Live.Method;
 
-    /// <summary>The device that the layer is on, and that the tensors of a call must be on.</summary>
+    /// <inheritdoc/>
     public MoeDevice Device => _device;
 
-    /// <summary>Bytes of device memory that the weights take, padding included.</summary>
+    /// <inheritdoc/>
+    public IMoeMemory Memory => Live.Memory;
+
+    /// <inheritdoc/>
     public long WeightByteCount { get; }
 
-    /// <summary>
-    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
-    /// context is lost: then every layer on the device has failed, and a new process is the cure.
-    /// </summary>
+    /// <inheritdoc/>
     public MoeException? Failure => Volatile.Read(ref _failure);
 
     /// <summary>Told when the layer is disposed.</summary>
@@ -73,9 +73,7 @@ public sealed class MoeLayer : IDisposable
         CancellationToken cancellationToken = default) =>
         Create(owner: null, method, shape, weights, options, progress, cancellationToken);
 
-    /// <summary>Makes what a forward needs: once for each stream or thread that runs the layer.</summary>
-    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
-    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    /// <inheritdoc cref="IMoeLayer.CreateState"/>
     public MoeForwardState CreateState()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
@@ -104,21 +102,21 @@ public sealed class MoeLayer : IDisposable
         throw new ObjectDisposedException(nameof(MoeLayer));
     }
 
-    /// <summary>
-    /// Enqueues a forward: pads the input if the method wants it padded, runs the method, slices the output if the method leaves it
-    /// padded. Allocates nothing, waits for nothing.
-    /// </summary>
-    /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
-    /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
-    /// <exception cref="MoeException">
-    /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
-    /// </exception>
+    IMoeForwardState IMoeLayer.CreateState() => CreateState();
+
+    void IMoeLayer.Forward(IMoeForwardState state, MoeLayerCall layerCall)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        Forward(state as MoeForwardState ?? throw OtherLayers(nameof(state)), layerCall);
+    }
+
+    /// <inheritdoc cref="IMoeLayer.Forward"/>
     public void Forward(MoeForwardState state, MoeLayerCall call)
     {
         ArgumentNullException.ThrowIfNull(state);
         if (state.Layer != this)
         {
-            throw new ArgumentException("The forward state was made by another layer.", nameof(state));
+            throw OtherLayers(nameof(state));
         }
 
         ThrowIfFailed();
@@ -147,10 +145,7 @@ public sealed class MoeLayer : IDisposable
         MoeTelemetry.Forwarded(_owner?.Id, call.Input.Rows);
     }
 
-    /// <summary>Waits for what was enqueued on a stream. A device reports there what went wrong since the last time.</summary>
-    /// <param name="stream">The stream, a raw handle of the backend's; 0 for its default stream.</param>
-    /// <exception cref="MoeException">Something enqueued before has failed; its output is not to be used.</exception>
-    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    /// <inheritdoc/>
     public void Synchronize(nint stream = 0)
     {
         Parts parts = Live;
@@ -247,6 +242,8 @@ public sealed class MoeLayer : IDisposable
             },
             cancellationToken);
     }
+
+    private static ArgumentException OtherLayers(string parameter) => new("The forward state was made by another layer.", parameter);
 
     private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
 
