@@ -17,9 +17,9 @@ internal static class ReadmeCommand
 
     private static readonly Option<string> Readme = new("--readme")
     {
-        Description = "The readme. Default: README.md in the current folder.",
+        Description = "The file. Default: docs/performance.md in the current folder.",
         HelpName = "FILE",
-        DefaultValueFactory = _ => "README.md",
+        DefaultValueFactory = _ => Path.Combine("docs", "performance.md"),
     };
 
     private static readonly Option<string[]> Peers = new("--peers")
