@@ -191,6 +191,22 @@ public unsafe class MoeBuffer : IDisposable
         _memory.Synchronize(stream: 0);
     }
 
+    /// <summary>Sets every byte, and waits.</summary>
+    public void Fill(byte value)
+    {
+        byte[] chunk = new byte[Math.Min(ByteCount, 1 << 16)];
+        chunk.AsSpan().Fill(value);
+        fixed (byte* source = chunk)
+        {
+            for (long done = 0; done < ByteCount; done += chunk.Length)
+            {
+                _memory.CopyIn(Address + (nint)done, (nint)source, Math.Min(chunk.Length, ByteCount - done), stream: 0);
+            }
+
+            _memory.Synchronize(stream: 0);
+        }
+    }
+
     /// <summary>Frees the memory.</summary>
     public void Dispose()
     {

@@ -20,6 +20,9 @@ public interface IMoeLayer : IDisposable
     /// <summary>Bytes of device memory that the weights take, padding included.</summary>
     long WeightByteCount { get; }
 
+    /// <summary>‖stored − kept‖ ÷ ‖stored‖ over the experts' weights; 0 where the backend keeps the checkpoint's values exactly.</summary>
+    double WeightRoundingError { get; }
+
     /// <summary>
     /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
     /// context is lost: then every layer on the device has failed, and a new process is the cure.

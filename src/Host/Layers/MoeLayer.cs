@@ -28,6 +28,7 @@ public sealed class MoeLayer : IMoeLayer
         _device = memory.Device;
         _hasRouter = hasRouter;
         WeightByteCount = weights.ByteCount;
+        WeightRoundingError = weights.RoundingError;
         _parts = new Parts(method, memory, weights);
     }
 
@@ -46,6 +47,9 @@ public sealed class MoeLayer : IMoeLayer
 
     /// <inheritdoc/>
     public long WeightByteCount { get; }
+
+    /// <inheritdoc/>
+    public double WeightRoundingError { get; }
 
     /// <inheritdoc/>
     public MoeException? Failure => Volatile.Read(ref _failure);
@@ -227,18 +231,21 @@ public sealed class MoeLayer : IMoeLayer
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options), cancellationToken);
-        weights.Validate(shape);
+        // A part of a layer is a layer: its own shape, and tensors that read only the part's bytes.
+        MoePart part = options?.Part ?? MoePart.Whole;
+        MoeLayerShape local = shape.Slice(part);
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(local, method, options), cancellationToken);
+        MoeWeightSource source = weights.Slice(shape, part);
         return PluginOwner.Call(
             owner,
             "making the layer's weights",
             () =>
             {
-                IMoeMemory memory = Require(method.Memory, nameof(IMoeQuantMethod.Memory));
+                IMoeMemory memory = Require(method.Memory, $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.Memory)}");
                 IMoeWeights made = Require(
-                    method.CreateWeights(config, weights, progress, cancellationToken),
-                    nameof(IMoeQuantMethod.CreateWeights));
-                return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
+                    method.CreateWeights(config, source, progress, cancellationToken),
+                    $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.CreateWeights)}");
+                return new MoeLayer(owner, method, config, memory, made, hasRouter: source.RouterWeight is not null);
             },
             cancellationToken);
     }
@@ -291,23 +298,25 @@ public sealed class MoeLayer : IMoeLayer
 
     private static T Require<T>(T? value, string member)
         where T : class =>
-        value ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeQuantMethod)}.{member} returned null.");
+        value ?? throw new MoeException(MoeReason.ContractBroken, $"{member} returned null.");
 
     private MoeForwardState MakeState()
     {
-        IMoeWorkspace workspace = Require(Method.CreateWorkspace(Config), nameof(IMoeQuantMethod.CreateWorkspace));
-        PaddedBuffer? input = null;
-        PaddedBuffer? output = null;
+        IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
+        MoeBuffer? input = null;
+        MoeBuffer? output = null;
         try
         {
             if (Config.HostPadsInput)
             {
-                input = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+                // Zeroed once: every later copy writes the model's columns only.
+                input = new MoeBuffer(Live.Memory, Config.Options.InputType, Config.MaxTokens, Config.InputWidth);
+                input.Clear();
             }
 
             if (Config.HostSlicesOutput)
             {
-                output = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+                output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
             }
 
             return new MoeForwardState(this, workspace, input, output);
@@ -315,6 +324,7 @@ public sealed class MoeLayer : IMoeLayer
         catch
         {
             Fault.Ignore(() => input?.Dispose());
+            Fault.Ignore(() => output?.Dispose());
             Fault.Ignore(workspace.Dispose);
             throw;
         }
@@ -331,15 +341,14 @@ public sealed class MoeLayer : IMoeLayer
         }
 
         MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
-        parts.Method.Forward(new MoeForwardArguments
+        state.Workspace.Forward(new MoeForwardArguments
         {
-            Weights = parts.Weights,
-            Workspace = state.Workspace,
             Input = input,
             RouterInput = call.Input,
             Output = output,
             TopKIds = call.TopKIds,
             TopKWeights = call.TopKWeights,
+            TokenIds = call.TokenIds,
             Routing = call.Routing,
             Stream = call.Stream,
         });
