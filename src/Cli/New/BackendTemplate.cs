@@ -7,11 +7,8 @@ internal static class BackendTemplate
 {
     private const string Prefix = "moe-backend/";
     private const string TemplateName = "Contoso.MyBackend";
+    private const string Packages = "packages";
     private const string TemplateVersion = "MOE_PLUGINS_VERSION";
-
-    /// <summary>Whether a name can be a namespace, an assembly and a folder.</summary>
-    public static bool IsName(string name) => name.Split('.').All(
-        part => part.Length > 0 && (char.IsAsciiLetter(part[0]) || part[0] == '_') && part.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'));
 
     /// <summary>Writes the template under another name.</summary>
     public static void Write(string name, string folder)
@@ -23,6 +20,14 @@ internal static class BackendTemplate
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             using var reader = new StreamReader(own.GetManifestResourceStream(resource)!);
             File.WriteAllText(path, Rename(reader.ReadToEnd()));
+        }
+
+        // What it is built with, so that it builds where no feed has it.
+        string packages = Path.Combine(folder, Packages);
+        Directory.CreateDirectory(packages);
+        foreach (string package in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, Packages)))
+        {
+            File.Copy(package, Path.Combine(packages, Path.GetFileName(package)));
         }
 
         string Rename(string text) =>

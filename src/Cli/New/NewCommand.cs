@@ -27,9 +27,9 @@ internal static class NewCommand
     private static int Execute(ParseResult result, CommandConsole console)
     {
         string name = result.GetRequiredValue(Name);
-        if (!BackendTemplate.IsName(name))
+        if (BackendName.Describe(name) is { } fault)
         {
-            throw new CommandException(ExitCode.BadInput, $"'{name}' is no name of a backend; a namespace such as Contoso.MyBackend is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{name}' {fault}");
         }
 
         string folder = Path.GetFullPath(result.GetValue(Output) ?? name);
@@ -40,7 +40,7 @@ internal static class NewCommand
 
         BackendTemplate.Write(name, folder);
         console.Out.WriteLine($"{name} is in {folder}. Next, there:");
-        console.Out.WriteLine($"  dotnet build src/{name}");
+        console.Out.WriteLine("  dotnet test");
         console.Out.WriteLine($"  moe verify plugins/{name}/{name}.dll");
         return ExitCode.Ok;
     }
