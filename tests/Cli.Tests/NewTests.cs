@@ -15,7 +15,7 @@ public sealed class NewTests
     [InlineData("cpu", "is taken")]
     [InlineData("Mxfp4.Marlin", "is taken")]
     [InlineData("auto", "is taken")]
-    [InlineData("Contoso.ThisNameIsLongerThanWhatPathsThatRepeatItSeveralTimesCanHold1", "has 65 characters")]
+    [InlineData("Contoso.ThisNameIsLongerThanWhatPathsThatRepeatItSeveralTimesCanHold1", "has 69 characters")]
     public async Task A_name_that_no_backend_can_have_is_refused(string name, string reason)
     {
         Cli result = await Cli.Run("new", name, "--output", Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()));

@@ -45,7 +45,7 @@ internal static class NewCommand
             text =>
             {
                 text.Say($"{name} is in {folder}. Next, there:");
-                text.Say("  dotnet test");
+                text.Say($"  dotnet test");
                 text.Say($"  moe verify plugins/{name}/{name}.dll");
             });
         return ExitCode.Ok;
