@@ -56,14 +56,14 @@ internal static class LayerShapeText
         MoeWeightFormat.Float32 => "FP32",
         MoeWeightFormat.Fp8Block => "FP8",
         MoeWeightFormat.Nvfp4 => "NVFP4",
-        _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Not a format of this contract."),
+        _ => format.ToString(),
     };
 
-    /// <summary>The format of that name, in any case.</summary>
+    /// <summary>The format of that name, in any case, of those that random layers are made in.</summary>
     /// <exception cref="MoeException">The text is none.</exception>
     public static MoeWeightFormat FormatOf(string name)
     {
-        foreach (MoeWeightFormat format in Enum.GetValues<MoeWeightFormat>())
+        foreach (MoeWeightFormat format in (MoeWeightFormat[])[MoeWeightFormat.Mxfp4, MoeWeightFormat.BFloat16])
         {
             if (name.Equals(Name(format), StringComparison.OrdinalIgnoreCase))
             {
