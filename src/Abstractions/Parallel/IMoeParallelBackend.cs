@@ -13,8 +13,8 @@ public interface IMoeParallelBackend
     MoeProbeResult ProbeGroup(MoeGroupRequest request);
 
     /// <summary>
-    /// Makes a group and all its members. It returns once they have exchanged numbers and found them right; where it throws, nothing is
-    /// left behind.
+    /// Makes a group and all its members. Where they reach each other through a driver, it has moved numbers first and looked at them where
+    /// they went: a driver's word is not enough. Where it throws, nothing is left behind.
     /// </summary>
     /// <exception cref="MoeException">The group cannot be made, for the reason that <see cref="ProbeGroup"/> gives, or a device failed.</exception>
     IMoeGroup CreateGroup(MoeGroupRequest request);

@@ -3,6 +3,8 @@ namespace Moe.Plugins;
 /// <summary>A group that is asked for. All its buffers are sized from this, once.</summary>
 public sealed record MoeGroupRequest
 {
+    private static readonly TimeSpan MaxTimeout = TimeSpan.FromDays(1);
+
     /// <summary>A device for each rank, in the order of the ranks. Where a backend can have several ranks on one, it comes several times.</summary>
     public required IReadOnlyList<MoeDevice> Devices { get; init; }
 
@@ -31,7 +33,7 @@ public sealed record MoeGroupRequest
         Require(
             ElementType is MoeElementType.BFloat16 or MoeElementType.Float32,
             $"{nameof(ElementType)} is {ElementType}; {MoeElementType.BFloat16} or {MoeElementType.Float32} is expected");
-        Require(Timeout > TimeSpan.Zero, $"{nameof(Timeout)} is {Timeout}; a time above 0 is expected");
+        Require(Timeout > TimeSpan.Zero && Timeout <= MaxTimeout, $"{nameof(Timeout)} is {Timeout}; more than 0 and at most {MaxTimeout} is expected");
         Require(Clock is not null, $"{nameof(Clock)} is null");
     }
 
