@@ -91,8 +91,7 @@ public sealed record MoeLayerShape
             MoePart.Range(ExpertCount, 1, part.ExpertCount - 1, part.ExpertCount).Count > 0,
             $"its {ExpertCount} experts are too few for {part.ExpertCount} expert ranks");
 
-        (int rank, int count) = part.Flat;
-        int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, rank, count).Count;
+        int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, part.Rank, part.RankCount).Count;
         return this with
         {
             IntermediateSize = intermediate,
