@@ -61,8 +61,8 @@ public sealed class MoeLayerShapeTests
     }
 
     [Theory]
-    [InlineData(91, 1, "fewer blocks of 32 than the 91 tensor ranks need")]
-    [InlineData(1, 33, "32 experts are too few for 33 expert ranks")]
+    [InlineData(91, 1, "leaves nothing to the last of 91 tensor ranks")]
+    [InlineData(1, 33, "32 experts leave none to the last of 33 expert ranks")]
     public void Too_many_ranks_are_an_error_on_the_rank_that_has_nothing(int tensor, int expert, string message)
     {
         var part = new MoePart { TensorRank = tensor - 1, TensorCount = tensor, ExpertRank = expert - 1, ExpertCount = expert };
