@@ -149,8 +149,9 @@ public sealed class RunTests : IDisposable
         await using ServiceProvider provider = services.BuildServiceProvider();
         using var input = RunInput.FromCheckpoint(WriteLayerOfNaN(), layerIndex: null, tokens: null, seed: 1);
         var request = new MoeLayerRequest { Shape = input.Shape, Options = new MoeLayerOptions { MaxTokens = input.Tokens.Rows, InputType = input.Tokens.ElementType } };
-        using MoeLayer layer = provider.GetRequiredService<MoeHost>().CreateLayer(request, input.Source, progress: null, TestContext.Current.CancellationToken);
-        using var run = LayerRun.Execute(layer, input.Tokens, TestContext.Current.CancellationToken);
+        using var layers = RunLayers.Create(
+            provider.GetRequiredService<MoeHost>(), request, MoeDevice.Cpu, (1, 1), input.Source, progress: null, TestContext.Current.CancellationToken);
+        using var run = LayerRun.Execute(layers, input.Tokens, TestContext.Current.CancellationToken);
         var check = RunVerification.Check(input, run, limit: 1, TestContext.Current.CancellationToken);
         Assert.Equal((long)input.Tokens.Rows * input.Shape.HiddenSize, check.UnwrittenValues);
         Assert.False(check.Passed);

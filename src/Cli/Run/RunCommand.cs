@@ -64,7 +64,8 @@ internal static class RunCommand
 
         // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
         MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
-        using var layers = RunLayers.Create(host, named, selection.Selected.Device!.Value, settings, input.Source, progress, cancellationToken);
+        using var layers = RunLayers.Create(
+            host, named, selection.Selected.Device!.Value, (settings.TensorParallel, settings.ExpertParallel), input.Source, progress, cancellationToken);
         progress.Clear();
         using var run = LayerRun.Execute(layers, input.Tokens, cancellationToken);
         return Finish(settings, console, new RunReport

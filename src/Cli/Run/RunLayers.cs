@@ -21,7 +21,7 @@ internal sealed class RunLayers : IDisposable
     /// <param name="host">Makes them.</param>
     /// <param name="request">The whole layer, on a backend that is named.</param>
     /// <param name="device">The device of all ranks.</param>
-    /// <param name="settings">How many ranks share an expert, and how many the experts.</param>
+    /// <param name="parallel">How many ranks share each expert, and how many the experts.</param>
     /// <param name="source">The whole layer's tensors; each rank reads its own bytes.</param>
     /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
     /// <param name="cancellationToken">Ends a long load early.</param>
@@ -30,12 +30,12 @@ internal sealed class RunLayers : IDisposable
         MoeHost host,
         MoeLayerRequest request,
         MoeDevice device,
-        RunSettings settings,
+        (int Tensor, int Expert) parallel,
         MoeWeightSource source,
         IProgress<double>? progress,
         CancellationToken cancellationToken)
     {
-        int count = settings.RankCount;
+        int count = parallel.Tensor * parallel.Expert;
         var layers = new RunLayers(count == 1 ? null : host.CreateGroup(new MoeGroupRequest
         {
             Devices = [.. Enumerable.Repeat(device, count)],
@@ -47,7 +47,7 @@ internal sealed class RunLayers : IDisposable
         {
             for (int rank = 0; rank < count; rank++)
             {
-                var part = MoePart.OfRank(rank, settings.TensorParallel, settings.ExpertParallel);
+                var part = MoePart.OfRank(rank, parallel.Tensor, parallel.Expert);
                 layers._ranks.Add(host.CreateLayer(
                     request with { Options = request.Options with { Part = part } }, source, progress, cancellationToken));
             }
