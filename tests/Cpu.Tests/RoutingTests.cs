@@ -8,12 +8,12 @@ public sealed class RoutingTests : IDisposable
     private static readonly MoeLayerShape Shape = new() { HiddenSize = 64, IntermediateSize = 96, ExpertCount = 8, TopK = 3 };
 
     private readonly RandomLayer _random = new(Shape, seed: 11);
-    private readonly HostTensor _input = RandomInput.Create(40, Shape.HiddenSize, seed: 12);
+    private readonly MoeBuffer _input = RandomInput.Create(40, Shape.HiddenSize, seed: 12);
 
     [Fact]
     public void All_tokens_may_go_to_the_same_experts()
     {
-        Span<ushort> bias = Tensors.Row<ushort>(_random.Source.RouterBias, 0);
+        Span<ushort> bias = Tensors.Row<ushort>(_random.Tensors.RouterBias, 0);
         (bias[6], bias[1], bias[3]) = (Tensors.BFloat16(600), Tensors.BFloat16(500), Tensors.BFloat16(400));
         using var layer = new CpuLayer(Shape, _random.Source);
         using CpuRun run = layer.Run(_input.View);

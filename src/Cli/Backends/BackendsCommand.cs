@@ -20,11 +20,11 @@ internal static class BackendsCommand
             CommandOptions.Json,
             CommandOptions.Watch,
         };
-        command.SetAction((result, ct) => ExecuteAsync(result, console, ct));
+        command.SetAction((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken ct)
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
         await using MoeHost host = HostFactory.Create(result);
@@ -32,7 +32,7 @@ internal static class BackendsCommand
         if (result.GetValue(CommandOptions.Watch) is int seconds)
         {
             console.Error.WriteLine($"Looking every {seconds} s for what changed; Ctrl+C ends it.");
-            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds), result.GetValue(CommandOptions.Json), ct);
+            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds), result.GetValue(CommandOptions.Json), cancellationToken);
         }
 
         return ExitCode.Ok;

@@ -8,11 +8,11 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal static class BackendsWatch
 {
-    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, bool asJson, CancellationToken ct)
+    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, bool asJson, CancellationToken cancellationToken)
     {
-        while (await Pause(pause, ct))
+        while (await Pause(pause, cancellationToken))
         {
-            foreach (MoeReloadReport report in await host.ReloadChangedAsync(ct))
+            foreach (MoeReloadReport report in await host.ReloadChangedAsync(cancellationToken))
             {
                 if (asJson)
                 {
@@ -27,11 +27,11 @@ internal static class BackendsWatch
     }
 
     // An interrupt is how watching ends; it is no error.
-    private static async Task<bool> Pause(TimeSpan pause, CancellationToken ct)
+    private static async Task<bool> Pause(TimeSpan pause, CancellationToken cancellationToken)
     {
         try
         {
-            await Task.Delay(pause, ct);
+            await Task.Delay(pause, cancellationToken);
             return true;
         }
         catch (OperationCanceledException)

@@ -39,7 +39,7 @@ internal sealed class InspectReport
                 writer.WriteNumber("layer", layer.Index);
                 writer.WriteString("name", layer.Name);
                 writer.WriteShape(layer.Shape);
-                writer.WriteBoolean("has_router_bias", layer.Shape.HasRouterBias);
+                writer.WriteBoolean("has_router_bias", layer.Shape.Router.HasLogitBias);
                 writer.WriteBoolean("has_expert_bias", layer.Shape.HasExpertBias);
                 writer.WriteNumber("bytes", layer.ByteCount);
                 writer.WriteStartArray("backends");
@@ -103,7 +103,7 @@ internal sealed class InspectReport
         return layers.Count == 1 ? $"layer {numbers}" : $"layers {numbers}";
     }
 
-    private static string Biases(MoeLayerShape shape) => (shape.HasRouterBias, shape.HasExpertBias) switch
+    private static string Biases(MoeLayerShape shape) => (shape.Router.HasLogitBias, shape.HasExpertBias) switch
     {
         (true, true) => "with biases",
         (true, false) => "router bias only",

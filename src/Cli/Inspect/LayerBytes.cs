@@ -22,7 +22,7 @@ internal static class LayerBytes
     {
         long weightBytes = OfExpert(shape.WeightFormat, hiddenSize, intermediateSize);
         long biasBytes = shape.HasExpertBias ? ((2L * intermediateSize) + hiddenSize) * BFloat16Bytes : 0;
-        long routerBytes = (shape.HiddenSize + (shape.HasRouterBias ? 1 : 0)) * BFloat16Bytes;
+        long routerBytes = (shape.HiddenSize + (shape.Router.HasLogitBias ? 1 : 0)) * BFloat16Bytes;
         return shape.ExpertCount * (weightBytes + biasBytes + routerBytes);
     }
 }

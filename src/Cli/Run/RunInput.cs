@@ -48,7 +48,7 @@ internal sealed class RunInput : IDisposable
             }
             else
             {
-                HostTensor random = RandomInput.Create(tokens ?? DefaultTokens, layer.Shape.HiddenSize, seed);
+                MoeBuffer random = RandomInput.Create(tokens ?? DefaultTokens, layer.Shape.HiddenSize, seed);
                 owned.Add(random);
                 input = random.View;
             }
@@ -75,7 +75,7 @@ internal sealed class RunInput : IDisposable
     public static RunInput Random(MoeLayerShape shape, int? tokens, int seed)
     {
         var layer = new RandomLayer(shape, seed);
-        HostTensor input = RandomInput.Create(tokens ?? DefaultTokens, shape.HiddenSize, seed);
+        MoeBuffer input = RandomInput.Create(tokens ?? DefaultTokens, shape.HiddenSize, seed);
         return new RunInput([layer, input])
         {
             Description = $"random weights, seed {seed}",

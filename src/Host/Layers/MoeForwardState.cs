@@ -9,19 +9,19 @@ namespace Moe.Plugins;
 /// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
-public sealed class MoeForwardState : IDisposable
+public sealed class MoeForwardState : IMoeForwardState
 {
     private const int Free = 0;
     private const int InUse = 1;
     private const int Disposed = 2;
 
-    private PaddedBuffer? _input;
-    private PaddedBuffer? _output;
+    private MoeBuffer? _input;
+    private MoeBuffer? _output;
     private IMoeWorkspace? _workspace;
     private string? _failure;
     private int _use;
 
-    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, PaddedBuffer? input, PaddedBuffer? output)
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output)
     {
         Layer = layer;
         _workspace = workspace;
@@ -100,5 +100,5 @@ public sealed class MoeForwardState : IDisposable
     private static ObjectDisposedException Gone() =>
         new(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
 
-    private static long SizeOf(PaddedBuffer? buffer) => buffer is null ? 0 : buffer.View.Rows * buffer.View.RowStride;
+    private static long SizeOf(MoeBuffer? buffer) => buffer?.ByteCount ?? 0;
 }

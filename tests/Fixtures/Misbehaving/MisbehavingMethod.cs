@@ -54,16 +54,16 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         _isAtWeights = true;
         mode.Throw("weights");
         progress?.Report(double.NaN);
-        return mode.At("weights") == "null" ? null! : new Nothing(mode, "weights");
+        return mode.At("weights") == "null" ? null! : new Nothing(this, mode, "weights");
     }
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config)
+    private Nothing CreateWorkspace()
     {
         mode.Throw("workspace");
-        return mode.At("workspace") == "null" ? null! : new Nothing(mode, "workspace");
+        return mode.At("workspace") == "null" ? null! : new Nothing(this, mode, "workspace");
     }
 
-    public void Forward(MoeForwardArguments arguments)
+    private void Forward(MoeForwardArguments arguments)
     {
         // Once, so that a test can see what is still usable.
         if (!_hasFailed)
@@ -87,7 +87,7 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         }
     }
 
-    private sealed class Nothing(Mode mode, string what) : IMoeWeights, IMoeWorkspace
+    private sealed class Nothing(MisbehavingMethod method, Mode mode, string what) : IMoeWeights, IMoeWorkspace
     {
         public long ByteCount
         {
@@ -97,6 +97,10 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
                 return mode.At(what + "-size") == "negative" ? -1 : 0;
             }
         }
+
+        public IMoeWorkspace CreateWorkspace() => method.CreateWorkspace();
+
+        public void Forward(MoeForwardArguments arguments) => method.Forward(arguments);
 
         public void Dispose() => mode.Throw(what + "-end");
     }

@@ -24,9 +24,9 @@ internal sealed class BenchLayer : IDisposable
     private readonly List<MoeLayer> _layers = [];
     private readonly List<MoeForwardState> _states = [];
     private readonly List<IDisposable> _owned = [];
-    private readonly HostTensor _hostInput;
-    private readonly HostTensor _hostOutput;
-    private readonly HostTensor _hostIds;
+    private readonly MoeBuffer _hostInput;
+    private readonly MoeBuffer _hostOutput;
+    private readonly MoeBuffer _hostIds;
     private readonly DeviceBuffer _input;
     private readonly DeviceBuffer _output;
     private readonly DeviceBuffer _ids;
@@ -68,8 +68,8 @@ internal sealed class BenchLayer : IDisposable
             int rows = settings.Tokens.Max(tokens => Forwards(tokens) * tokens);
             IMoeMemory memory = Memory;
             _hostInput = Keep(source.Tokens(rows));
-            _hostOutput = Keep(new HostTensor(MoeElementType.BFloat16, rows, shape.HiddenSize));
-            _hostIds = Keep(new HostTensor(MoeElementType.Int32, rows, shape.TopK));
+            _hostOutput = Keep(MoeBuffer.OnHost(MoeElementType.BFloat16, rows, shape.HiddenSize));
+            _hostIds = Keep(MoeBuffer.OnHost(MoeElementType.Int32, rows, shape.TopK));
             _input = Keep(new DeviceBuffer(memory, MoeElementType.BFloat16, rows, shape.HiddenSize));
             _output = Keep(new DeviceBuffer(memory, MoeElementType.BFloat16, rows, shape.HiddenSize));
             _ids = Keep(new DeviceBuffer(memory, MoeElementType.Int32, rows, shape.TopK));

@@ -31,9 +31,9 @@ internal sealed class BenchSource : IDisposable
     public MoeWeightSource Weights { get; }
 
     /// <summary>Makes tokens, the same ones each time, which the router sends where the settings say.</summary>
-    public HostTensor Tokens(int count)
+    public MoeBuffer Tokens(int count)
     {
-        HostTensor tokens = RandomInput.Create(count, Shape.HiddenSize, _seed + 1);
+        MoeBuffer tokens = RandomInput.Create(count, Shape.HiddenSize, _seed + 1);
         if (_trace is not null)
         {
             Parallel.For(0, count, token => _router.Plant(BFloat16.Row(tokens.View, token), _trace.Of(token)));
