@@ -47,7 +47,7 @@ internal static class GenerateCommand
     {
         bool isJson = result.GetValue(CommandOptions.Json);
         int[]? ids = result.GetValue(PromptIds) is string text ? LoadedModel.ParseIds(text) : null;
-        await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken);
+        await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken, isQuiet: isJson);
         try
         {
             GenerateReport report = ids is null
