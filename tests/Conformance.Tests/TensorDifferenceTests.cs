@@ -21,6 +21,20 @@ public sealed class TensorDifferenceTests
         Assert.Equal(max, difference.MaxAbsError, 1e-7);
     }
 
+    [Theory]
+    [InlineData(new[] { float.NaN, float.NaN }, 0, 2)]
+    [InlineData(new[] { float.NaN, float.NegativeInfinity }, 0, 2)]
+    [InlineData(new[] { float.NaN, 4f }, 1, 1)]
+    [InlineData(new float[0], 0, 0)]
+    public void Agreement_of_NaN_is_counted_apart(float[] values, long compared, long notFinite)
+    {
+        using MoeBuffer a = Row(values);
+        using MoeBuffer b = Row(values);
+        TensorDifference difference = TensorDifference.Measure(a.View, b.View);
+        Assert.Equal((compared, notFinite), (difference.ComparedCount, difference.NotFiniteCount));
+        Assert.Equal(compared == 0 && notFinite > 0, double.IsNaN(difference.RelativeError));
+    }
+
     [Fact]
     public void Another_width_is_refused()
     {

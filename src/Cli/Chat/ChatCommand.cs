@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using Microsoft.Extensions.AI;
 using Moe.Plugins.GptOss;
 using Spectre.Console;
@@ -26,6 +27,7 @@ internal static class ChatCommand
 
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
+        console.AsLines = true;
         await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken);
         var tokenizer = GptOssTokenizer.Open(loaded.Model.Folder, loaded.Model.Config.VocabularySize);
         using var client = new GptOssChatClient(loaded.Model, tokenizer);
@@ -64,14 +66,14 @@ internal static class ChatCommand
         conversation.Add(new ChatMessage(ChatRole.User, line));
         var updates = new List<ChatResponseUpdate>();
         using (CancellationTokenSource answer = interrupt.Begin())
-        using (var view = new AnswerView(console))
+        using (AnswerView? view = console.AsJson ? null : new AnswerView(console))
         {
             try
             {
                 await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(conversation, options, answer.Token))
                 {
                     updates.Add(update);
-                    view.Show(update);
+                    view?.Show(update);
                 }
             }
             catch (OperationCanceledException)
@@ -81,11 +83,26 @@ internal static class ChatCommand
             catch (MoeException exception)
             {
                 conversation.RemoveRange(before, conversation.Count - before);
-                console.WriteError(exception.Message);
+                (int exitCode, string message) = MoeCommandLine.Explain(exception);
+                console.WriteError(exitCode, message);
                 return;
             }
         }
 
         conversation.AddMessages(updates);
+        if (console.AsJson)
+        {
+            ChatResponse response = updates.ToChatResponse();
+            console.Write(writer => WriteJson(writer, response), _ => { });
+        }
+    }
+
+    private static void WriteJson(Utf8JsonWriter writer, ChatResponse response)
+    {
+        IEnumerable<AIContent> contents = response.Messages.SelectMany(message => message.Contents);
+        string thinking = string.Concat(contents.OfType<TextReasoningContent>().Select(content => content.Text));
+        writer.WriteString("text", response.Text);
+        writer.WriteString("thinking", thinking.Length == 0 ? null : thinking);
+        writer.WriteString("finish_reason", response.FinishReason?.Value);
     }
 }

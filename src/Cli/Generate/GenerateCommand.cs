@@ -14,19 +14,16 @@ internal static class GenerateCommand
 
     private const string DefaultPrompt = "What is a mixture of experts?";
 
-    private static readonly Option<string?> Prompt = new("--prompt") { Description = "The question.", HelpName = "TEXT" };
+    private static readonly Option<string?> Prompt = CommandOptions.Text("--prompt", "TEXT", "The question.");
 
-    private static readonly Option<string?> PromptIds = new("--prompt-ids")
-    {
-        Description = "Token ids to continue as they are, without a tokenizer: 1,2,3.",
-        HelpName = "IDS",
-    };
+    private static readonly Option<string?> PromptIds = CommandOptions.Text(
+        "--prompt-ids", "IDS", "Token ids to continue as they are, without a tokenizer: 1,2,3.");
 
     private static readonly Option<bool> IgnoreStop = new("--ignore-stop") { Description = "Go on after stop tokens, until --max-tokens." };
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("generate", Description) { Prompt, PromptIds, IgnoreStop, CommandOptions.Json };
+        var command = new Command("generate", Description) { Prompt, PromptIds, IgnoreStop };
         foreach (Option option in (IEnumerable<Option>)[.. ModelOptions.Speaking, .. ModelOptions.Loading])
         {
             command.Add(option);
@@ -36,7 +33,7 @@ internal static class GenerateCommand
         {
             if (result.GetValue(Prompt) is not null && result.GetValue(PromptIds) is not null)
             {
-                result.AddError("--prompt and --prompt-ids are both given; one of them is expected.");
+                result.AddError("--prompt and --prompt-ids are both given; only one of them is expected.");
             }
         });
         command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
@@ -45,20 +42,15 @@ internal static class GenerateCommand
 
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
-        bool isJson = result.GetValue(CommandOptions.Json);
         int[]? ids = result.GetValue(PromptIds) is string text ? LoadedModel.ParseIds(text) : null;
         await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken, isQuiet: isJson);
         try
         {
             GenerateReport report = ids is null
-                ? await AnswerAsync(result, loaded, isJson ? null : console, cancellationToken)
+                ? await AnswerAsync(result, loaded, console.AsJson ? null : console, cancellationToken)
                 : Continue(result, loaded, ids, cancellationToken);
-            report.Write(console, isJson, isShown: ids is null);
+            report.Write(console, isShown: ids is null);
             return ExitCode.Ok;
-        }
-        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
-        {
-            throw new CommandException(ExitCode.Failed, exception.Message, exception);
         }
         catch (ArgumentException exception)
         {

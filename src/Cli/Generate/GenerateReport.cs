@@ -66,24 +66,21 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
     }
 
     /// <summary>Writes it all as JSON, or what is not on the screen yet.</summary>
-    public void Write(CommandConsole console, bool isJson, bool isShown)
-    {
-        if (isJson)
-        {
-            JsonText.WriteObject(console.Json, WriteJson);
-            return;
-        }
+    public void Write(CommandConsole console, bool isShown) => console.Write(WriteJson, text => WriteText(text, console.Error, isShown));
 
+    private void WriteText(IAnsiConsole output, IAnsiConsole error, bool isShown)
+    {
         if (!isShown)
         {
-            console.Out.WriteLine(Text is null ? string.Join(',', _generated) : PlainText.OfMessage(Text));
+            output.Write(new Text(Text is null ? string.Join(',', _generated) : PlainText.OfMessage(Text)));
+            output.WriteLine();
         }
 
-        console.Error.WriteLine(FormattableString.Invariant(
-            $"{HumanText.Count(_promptTokens, "token")} read in {SecondsToFirst:0.00} s ({PromptTokensPerSecond:0.0} a second), {HumanText.Count(_generated.Count, "token")} written ({DecodeTokensPerSecond ?? 0:0.0} a second)"));
+        error.Say(
+            $"{HumanText.Count(_promptTokens, "token")} read in {SecondsToFirst:0.00} s ({PromptTokensPerSecond:0.0} a second), {HumanText.Count(_generated.Count, "token")} written ({DecodeTokensPerSecond ?? 0:0.0} a second)");
         foreach (var layers in model.ExpertSelections.GroupBy(selection => (selection.Selected!.Id, selection.Selected.Device)))
         {
-            console.Error.WriteLine($"{HumanText.Count(layers.Count(), "layer")} on {layers.Key.Id}, {layers.Key.Device}");
+            error.Say($"{HumanText.Count(layers.Count(), "layer")} on {layers.Key.Id}, {layers.Key.Device}");
         }
     }
 

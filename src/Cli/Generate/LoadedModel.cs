@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Moe.Plugins.GptOss;
-using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
@@ -36,7 +35,7 @@ internal sealed class LoadedModel : IAsyncDisposable
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
         if (folder == SampleFolder && !isQuiet)
         {
-            console.Error.MarkupLine("[yellow]note:[/] this is the sample model, which babbles. --model FOLDER runs a folder of gpt-oss-20b.");
+            console.Error.Say($"[yellow]note:[/] this is the sample model, which babbles. --model FOLDER runs a folder of gpt-oss-20b.");
         }
 
         int made = GptOssConfig.Read(Path.Combine(folder, "config.json")).MaxPositions;
@@ -50,11 +49,13 @@ internal sealed class LoadedModel : IAsyncDisposable
             Backend = result.GetValue(CommandOptions.Backend),
             Device = result.GetValue(CommandOptions.Device),
         };
-        MoeHost host = HostFactory.Create(result);
+        MoeHost host = HostFactory.Create(result, console);
         try
         {
-            var model = GptOssModel.Load(host, options, console.Progress("loading"), cancellationToken);
-            console.ClearProgress();
+            ProgressLine progress = console.BeginProgress();
+            progress.Begin("loading");
+            var model = GptOssModel.Load(host, options, progress, cancellationToken);
+            progress.Clear();
             return new LoadedModel(host, model);
         }
         catch (Exception exception)
@@ -76,7 +77,7 @@ internal sealed class LoadedModel : IAsyncDisposable
         .. text.Split([',', ' '], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(
             part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
                 ? id
-                : throw new CommandException(ExitCode.BadInput, $"--prompt-ids has '{part}'; token ids with commas between them are expected.")),
+                : throw new CommandException(ExitCode.BadInput, $"--prompt-ids has '{PlainText.Of(part)}'; token ids with commas between them are expected.")),
     ];
 
     public async ValueTask DisposeAsync()

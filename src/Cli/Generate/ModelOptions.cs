@@ -6,11 +6,8 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options of the commands that run a whole model, one place for each.</summary>
 internal static class ModelOptions
 {
-    public static Option<string?> Model { get; } = new("--model")
-    {
-        Description = "Folder of a GPT-OSS checkpoint. Default: the sample that comes with the program, which babbles.",
-        HelpName = "FOLDER",
-    };
+    public static Option<string?> Model { get; } = CommandOptions.Text(
+        "--model", "FOLDER", "Folder of a GPT-OSS checkpoint. Default: the sample that comes with the program, which babbles.");
 
     public static Option<int?> MaxTokens { get; } = CommandOptions.WholeNumber("--max-tokens", 1, "The most tokens to write. Default: until it stops, or the context is full.");
 
@@ -47,7 +44,13 @@ internal static class ModelOptions
     private static Option<string?> Choice(string name, string description, params string[] values)
     {
         var option = new Option<string?>(name) { Description = $"{description}: {string.Join(", ", values)}.", HelpName = "NAME" };
-        option.AcceptOnlyFromAmong(values);
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Select(token => token.Value).FirstOrDefault(word => !values.Contains(word)) is string unknown)
+            {
+                result.AddError(CommandOptions.NoneOf(name, unknown, values));
+            }
+        });
         return option;
     }
 
@@ -63,7 +66,7 @@ internal static class ModelOptions
                 return value;
             }
 
-            result.AddError($"{name} is '{text}'; a number is expected.");
+            result.AddError($"{name} is '{PlainText.Of(text)}'; a number is expected.");
             return null;
         },
     };

@@ -15,6 +15,10 @@ internal static class LayerBytes
         return format == MoeWeightFormat.Mxfp4 ? weights / 32 * 17 : weights * BFloat16Bytes;
     }
 
+    /// <summary>About the bytes of a layer, of any sizes.</summary>
+    public static double Estimate(MoeLayerShape shape) =>
+        (double)shape.ExpertCount * ((3.0 * shape.IntermediateSize * shape.HiddenSize) + shape.HiddenSize) * BFloat16Bytes;
+
     /// <summary>
     /// All experts' matrices, their biases, and the router, which is never padded.
     /// </summary>

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Moe.Plugins.GptOss;
-using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
@@ -13,7 +12,7 @@ internal static class MakeModelCommand
 
     private const string Sample = "sample";
 
-    private static readonly Argument<string> Folder = new("FOLDER") { Description = "Folder to write, new or empty." };
+    private static readonly Argument<string> Folder = CommandOptions.RequiredText("FOLDER", "Folder to write, new or empty.");
 
     private static readonly Option<string> Size = new("--size")
     {
@@ -36,13 +35,13 @@ internal static class MakeModelCommand
         string folder = Path.GetFullPath(result.GetRequiredValue(Folder));
         if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
         {
-            throw new CommandException(ExitCode.BadInput, $"'{folder}' is not empty; a folder that does not exist, or an empty one, is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' is not empty; a new or empty folder is expected.");
         }
 
         string size = result.GetRequiredValue(Size);
         int seed = result.GetValue(CommandOptions.Seed) ?? 1;
         GptOssConfig config = ModelSizes.Find(size)
-            ?? throw new CommandException(ExitCode.BadInput, $"--size is '{size}'; gpt-oss-20b, gpt-oss-120b, tiny or sample is expected.");
+            ?? throw new CommandException(ExitCode.BadInput, CommandOptions.NoneOf("--size", size, "gpt-oss-20b", "gpt-oss-120b", "tiny", Sample));
         if (result.GetValue(Layers) is int layers)
         {
             config = config with { IsSliding = [.. Enumerable.Range(0, layers).Select(layer => layer % 2 == 0)] };
@@ -51,14 +50,23 @@ internal static class MakeModelCommand
         ModelTensor[] tensors = size == Sample ? SampleModel.Tensors(config, seed) : RandomModel.Tensors(config, seed);
         RequireSpace(folder, tensors.Sum(tensor => tensor.ByteCount));
         Directory.CreateDirectory(folder);
-        ModelFolderWriter.Write(folder, config, tensors, console.Progress("writing"), cancellationToken);
+        ProgressLine progress = console.BeginProgress();
+        progress.Begin("writing");
+        ModelFolderWriter.Write(folder, config, tensors, progress, cancellationToken);
         if (size == Sample)
         {
             WholeFile.Write(Path.Combine(folder, "tokenizer.json"), SampleTokenizer.ToJson());
         }
 
-        console.ClearProgress();
-        console.Out.WriteLine($"{folder} has {HumanText.Count(config.LayerCount, "layer")}, {HumanText.Bytes(tensors.Sum(tensor => tensor.ByteCount))} of random weights.");
+        long bytes = tensors.Sum(tensor => tensor.ByteCount);
+        console.Write(
+            writer =>
+            {
+                writer.WriteString("folder", folder);
+                writer.WriteNumber("layers", config.LayerCount);
+                writer.WriteNumber("bytes", bytes);
+            },
+            text => text.Say($"{folder} has {HumanText.Count(config.LayerCount, "layer")}, {HumanText.Bytes(bytes)} of random weights."));
         return ExitCode.Ok;
     }
 
@@ -73,7 +81,7 @@ internal static class MakeModelCommand
         long free = new DriveInfo(root).AvailableFreeSpace;
         if (free < needed)
         {
-            throw new CommandException(ExitCode.BadInput, $"'{folder}' would take {HumanText.Bytes(needed)}, and {HumanText.Bytes(free)} are free there.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' would take {HumanText.Bytes(needed)}, and {HumanText.Bytes(free)} are free there.");
         }
     }
 }

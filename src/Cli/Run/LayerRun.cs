@@ -9,9 +9,6 @@ internal sealed class LayerRun : IDisposable
     private const int WarmUps = 3;
     private const int MostForwards = 1000;
 
-    /// <summary>No value that a layer computes looks like this: NaN in BF16 and in float32, −1 as an id.</summary>
-    private const byte Poison = 0xFF;
-
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
 
     private LayerRun(MoeLayerShape shape, int tokens, MoeElementType outputType)
@@ -74,8 +71,7 @@ internal sealed class LayerRun : IDisposable
             input.CopyIn(tokens, stream);
             foreach (var (device, host) in results)
             {
-                // What a backend leaves unwritten must not look like a result.
-                host.Fill(Poison);
+                Poison.Fill(host);
                 device.CopyIn(host.View, stream);
             }
 

@@ -71,8 +71,8 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<MoeKernelReport> Compile(string architecture, CancellationToken cancellationToken) =>
-        KernelCatalog.Compile(AllUnits, architecture, _compiler, _own, cancellationToken);
+    public IReadOnlyList<MoeKernelReport> Compile(string architecture, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        KernelCatalog.Compile(AllUnits, architecture, _compiler, _own, progress, cancellationToken);
 
     /// <inheritdoc/>
     public IMoeInstruments CreateInstruments(MoeDevice device) => new CudaInstruments(Library(device.Ordinal));

@@ -26,6 +26,11 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     private void Forward(Weights block, in MoeForwardArguments arguments)
     {
+        if (backend.WritesNothing)
+        {
+            return;
+        }
+
         MoeTensorView input = arguments.Input.FirstColumns(block.Config.Shape.HiddenSize);
         OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source, OnHost(input));
         bool isWide = backend.MindsPadding && arguments.Output.Columns > input.Columns;

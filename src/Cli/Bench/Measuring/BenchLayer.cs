@@ -17,9 +17,6 @@ internal sealed class BenchLayer : IDisposable
     /// <summary>Forwards of one recording on a GPU: the start of a graph then weighs little against them.</summary>
     private const int FewestForwards = 8;
 
-    /// <summary>No value that a layer computes looks like this: NaN in BF16, −1 as an id.</summary>
-    private const byte Poison = 0xFF;
-
     private readonly BenchTarget _target;
     private readonly List<MoeLayer> _layers = [];
     private readonly List<MoeForwardState> _states = [];
@@ -124,8 +121,8 @@ internal sealed class BenchLayer : IDisposable
     public void SpoilResults(int tokens)
     {
         int rows = Forwards(tokens) * tokens;
-        _hostOutput.Fill(Poison);
-        _hostIds.Fill(Poison);
+        Poison.Fill(_hostOutput);
+        Poison.Fill(_hostIds);
         _output.CopyIn(_hostOutput.View.FirstRows(rows), stream: 0);
         _ids.CopyIn(_hostIds.View.FirstRows(rows), stream: 0);
         Memory.Synchronize(stream: 0);

@@ -1,42 +1,49 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>Writes one JSON value for a program that reads standard output. Names are snake_case.</summary>
+/// <summary>Writes one JSON object for a program that reads standard output. Names are snake_case, and those of docs/cli.schema.json.</summary>
 internal static class JsonText
 {
-    private static readonly JsonWriterOptions Options = new()
-    {
-        Indented = true,
-
-        // The reader is no HTML page: paths and arrows stay as they are.
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     /// <summary>Writes an object whose properties <paramref name="write"/> writes.</summary>
-    public static void WriteObject(TextWriter output, Action<Utf8JsonWriter> write) => Write(output, writer =>
+    /// <param name="output">Where it goes.</param>
+    /// <param name="write">Writes the properties.</param>
+    /// <param name="isIndented">Whether it is laid out for a person too; else it is one line.</param>
+    public static void WriteObject(TextWriter output, Action<Utf8JsonWriter> write, bool isIndented)
     {
-        writer.WriteStartObject();
-        write(writer);
-        writer.WriteEndObject();
-    });
+        var options = new JsonWriterOptions
+        {
+            Indented = isIndented,
 
-    /// <summary>Writes an array of objects, the properties of each of which <paramref name="write"/> writes.</summary>
-    public static void WriteArray<T>(TextWriter output, IEnumerable<T> items, Action<Utf8JsonWriter, T> write) => Write(output, writer =>
-    {
-        writer.WriteStartArray();
-        foreach (T item in items)
+            // The reader is no HTML page: paths and arrows stay as they are.
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        };
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, options))
         {
             writer.WriteStartObject();
-            write(writer, item);
+            write(writer);
             writer.WriteEndObject();
         }
 
+        output.WriteLine(EscapeHidden(Encoding.UTF8.GetString(buffer.WrittenSpan)));
+    }
+
+    /// <summary>Writes an array of texts.</summary>
+    public static void WriteStrings(this Utf8JsonWriter writer, string name, IEnumerable<string> texts)
+    {
+        writer.WriteStartArray(name);
+        foreach (string text in texts)
+        {
+            writer.WriteStringValue(text);
+        }
+
         writer.WriteEndArray();
-    });
+    }
 
     /// <summary>Writes a number, or null where there is none or JSON has no way to say it.</summary>
     public static void WriteNumberOrNull(this Utf8JsonWriter writer, string name, double? value)
@@ -89,14 +96,25 @@ internal static class JsonText
         writer.WriteEndObject();
     }
 
-    private static void Write(TextWriter output, Action<Utf8JsonWriter> write)
+    /// <summary>Whoever looks at an object at a terminal sees what is in its texts; a program reads the same texts as before.</summary>
+    private static string EscapeHidden(string json)
     {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, Options))
+        var escaped = new StringBuilder(json.Length);
+        foreach (Rune rune in json.EnumerateRunes())
         {
-            write(writer);
+            if (rune.Value >= ' ' && PlainText.IsHidden(rune))
+            {
+                foreach (char unit in rune.ToString())
+                {
+                    escaped.Append(CultureInfo.InvariantCulture, $"\\u{(int)unit:X4}");
+                }
+            }
+            else
+            {
+                escaped.Append(rune);
+            }
         }
 
-        output.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
+        return escaped.ToString();
     }
 }

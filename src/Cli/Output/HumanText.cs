@@ -20,7 +20,7 @@ internal static class HumanText
         _ => Invariant($"{value / 1e6:0.00} s"),
     };
 
-    public static string Error(double value) => double.IsFinite(value) ? Invariant($"{value:0.0e-0}") : "infinite or NaN";
+    public static string Error(double value) => double.IsFinite(value) ? Invariant($"{value:0.0e-0}") : "not finite";
 
     public static string Percent(double share) => Invariant($"{100 * share:0.0} %");
 
@@ -28,5 +28,5 @@ internal static class HumanText
     public static string Padded(int size, int padded) => padded == size ? Invariant($"{size}") : Invariant($"{size} → {padded}");
 
     /// <summary>A number with its noun: one token, 17 tokens.</summary>
-    public static string Count(int count, string noun) => count == 1 ? $"one {noun}" : Invariant($"{count} {noun}s");
+    public static string Count(long count, string noun) => count == 1 ? $"one {noun}" : Invariant($"{count} {noun}s");
 }
