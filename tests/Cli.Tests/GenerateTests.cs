@@ -42,7 +42,7 @@ public sealed class GenerateTests
     [Theory]
     [InlineData("'1.5'", "--prompt-ids", "1,1.5")]
     [InlineData("Token 320 is none of the vocabulary", "--prompt-ids", "320")]
-    [InlineData("one of them is expected", "--prompt-ids", "1", "--prompt", "x")]
+    [InlineData("only one of them is expected", "--prompt-ids", "1", "--prompt", "x")]
     [InlineData("'x'; a number is expected", "--prompt-ids", "1", "--temperature", "x")]
     [InlineData("its tokens have no text", "--prompt", "Hello?")]
     [InlineData("more than the context of 2", "--prompt-ids", "1,2,3", "--context", "2")]

@@ -25,7 +25,7 @@ internal static class ModelBenchCommand
             Contexts,
             BenchOptions.Seconds,
             CommandOptions.Seed,
-            BenchOptions.JsonFile,
+            BenchOptions.Output,
             BenchOptions.Plot,
             BenchOptions.Peers,
         };
@@ -45,35 +45,45 @@ internal static class ModelBenchCommand
         var run = new ModelBenchRun(loaded, result.GetValue(CommandOptions.Seed) ?? 1, result.GetValue(BenchOptions.Seconds) ?? 2, cancellationToken)
         {
             CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
-            JsonPath = result.GetValue(BenchOptions.JsonFile),
+            OutputPath = result.GetValue(BenchOptions.Output),
         };
-        try
-        {
-            foreach (int prompt in result.GetRequiredValue(Prompts))
-            {
-                run.MeasurePrefill(prompt);
-            }
-
-            foreach (int context in result.GetRequiredValue(Contexts))
-            {
-                foreach (int batch in result.GetRequiredValue(Batches))
-                {
-                    run.MeasureDecode(batch, context);
-                }
-            }
-        }
-        finally
-        {
-            // Also what was measured before something ended the run.
-            ModelBenchTable.Write(console.Out, run.Result, peers);
-        }
-
+        ModelBenchResult measured = Unfinished.Run(
+            console,
+            progress => Measure(run, result, progress),
+            () => run.Result,
+            static (rows, writer) => BenchJson.Write(writer, rows),
+            (rows, text) => ModelBenchTable.Write(text, rows, peers));
         if (result.GetValue(BenchOptions.Plot) is string picture)
         {
-            ModelBenchPicture.Save(picture, run.Result, peers);
+            ModelBenchPicture.Save(picture, measured, peers);
         }
 
+        console.Write(writer => BenchJson.Write(writer, measured), text => ModelBenchTable.Write(text, measured, peers));
         return ExitCode.Ok;
+    }
+
+    private static ModelBenchResult Measure(ModelBenchRun run, ParseResult result, ProgressLine progress)
+    {
+        int[] prompts = result.GetRequiredValue(Prompts), batches = result.GetRequiredValue(Batches), contexts = result.GetRequiredValue(Contexts);
+        progress.Plan(prompts.Length + (batches.Length * contexts.Length));
+        foreach (int prompt in prompts)
+        {
+            progress.Begin($"prompt of {prompt}");
+            run.MeasurePrefill(prompt);
+            progress.Step();
+        }
+
+        foreach (int context in contexts)
+        {
+            foreach (int batch in batches)
+            {
+                progress.Begin($"{batch} × {context}");
+                run.MeasureDecode(batch, context);
+                progress.Step();
+            }
+        }
+
+        return run.Result;
     }
 
     private static Option<int[]> List(string name, string description, string defaults) => new(name)

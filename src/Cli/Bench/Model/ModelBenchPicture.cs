@@ -6,18 +6,15 @@ namespace Moe.Plugins.Cli;
 /// <summary>A result as a picture: tokens per second over batch for each context, and what the floor allows, dashed.</summary>
 internal static class ModelBenchPicture
 {
-    private const int PanelWidth = 900;
-    private const int PanelHeight = 600;
-
     /// <summary>Draws the rows of decoding, and of peers.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, ModelBenchResult result, ModelPeers? peers) =>
-        Panels.Save(path, [result.Model], PanelWidth, PanelHeight, (plot, title) => Draw(plot, title, result, peers));
+        Panels.Save(path, [result], legendLines: 4, (plot, shown) => Draw(plot, shown, peers));
 
-    private static void Draw(Plot plot, string title, ModelBenchResult result, ModelPeers? peers)
+    private static void Draw(Plot plot, ModelBenchResult result, ModelPeers? peers)
     {
         ModelBenchRow[] rows = [.. result.Rows.Where(row => row.Phase == ModelBenchRow.Decode)];
-        plot.Title($"{title}, {result.Device}, {RunStamp.Day(result.Date)}");
+        plot.Title($"{result.Model}, {result.Device}, {RunStamp.Day(result.Date)}");
         plot.XLabel("sequences");
         plot.YLabel("tokens a second, all sequences (dashed: the floor)");
         int color = 0;

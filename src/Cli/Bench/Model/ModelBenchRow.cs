@@ -43,11 +43,10 @@ internal sealed record ModelBenchRow
     /// <summary>Who else used the processors meanwhile; null for nobody to speak of.</summary>
     public string? Throttle { get; init; }
 
-    [JsonIgnore]
+    /// <summary>Of all sequences together.</summary>
     public double TokensPerSecond => Batch * Tokens / Milliseconds * 1e3;
 
     /// <summary>The larger of reading all bytes once and of computing all operations, at the measured rates.</summary>
-    [JsonIgnore]
     public double? FloorMilliseconds => ReadGbps is double read && FmaGflops is double rate ? Math.Max(Bytes / read, Operations / rate) / 1e6 : null;
 
     /// <summary>Whether reading is what bounds it.</summary>

@@ -47,7 +47,7 @@ internal sealed class ModelBenchRun
     public required MoeElementType CacheType { get; init; }
 
     /// <summary>Where the result is written, anew after each row; null for nowhere.</summary>
-    public required string? JsonPath { get; init; }
+    public required string? OutputPath { get; init; }
 
     public ModelBenchResult Result { get; }
 
@@ -124,9 +124,9 @@ internal sealed class ModelBenchRun
             FmaGflops = (before?.MatrixTeraflops + _ceilings?.MatrixTeraflops) / 2 * 1e3,
             Throttle = throttle,
         });
-        if (JsonPath is not null)
+        if (OutputPath is not null)
         {
-            BenchJson.Save(JsonPath, Result);
+            BenchJson.Save(OutputPath, Result);
         }
     }
 }

@@ -8,14 +8,11 @@ internal static class ModelBenchTable
 {
     public static void Write(IAnsiConsole console, ModelBenchResult result, ModelPeers? peers)
     {
-        console.MarkupLineInterpolated($"[bold]{result.Model}[/], experts on {result.Experts}; {result.Device}, {result.Types}, {result.Date}");
-        console.WriteLine("floor = the larger of all bytes that a step needs ÷ read bandwidth and of its operations ÷ the rate of multiplications, both measured around each row");
-        var table = new Table().Border(TableBorder.Simple).AddColumn("phase");
-        foreach (string name in (string[])["batch", "context", "tokens", "tokens/s", "ms", "±", "floor ms", "÷ floor", "% of floor", "bound by", "GB/s", "GFLOP/s"])
-        {
-            table.AddColumn(new TableColumn(name).RightAligned());
-        }
-
+        console.Say($"[bold]{result.Model}[/], experts on {result.Experts}; {result.Device}, {result.Types}, {result.Date}");
+        console.Say($"floor = the larger of: bytes of a step ÷ read bandwidth; its operations ÷ the rate of multiplications; both measured around each row");
+        FittedTable table = new FittedTable()
+            .Always("phase", isNumber: false).Always("batch").Always("context").Always("tokens").Always("tokens/s").Always("ms").Optional("±")
+            .Always("floor ms").Always("÷ floor").Optional("% of floor").Optional("bound by", isNumber: false).Optional("GB/s").Optional("GFLOP/s");
         foreach (ModelBenchRow row in result.Rows)
         {
             double? floor = row.FloorMilliseconds;
@@ -35,18 +32,18 @@ internal static class ModelBenchTable
                 Invariant($"{row.Operations / row.Milliseconds / 1e6:0}"));
         }
 
-        console.Write(table);
+        table.WriteTo(console);
         foreach (var held in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
         {
-            console.MarkupLineInterpolated($"[yellow]held back[/] ({held.Key}): {string.Join(", ", held.Select(row => $"{row.Phase} {row.Batch} × {row.Context}"))}");
+            console.Say($"[yellow]held back[/] ({held.Key}): {string.Join(", ", held.Select(row => $"{row.Phase} {row.Batch} × {row.Context}"))}");
         }
 
         if (peers is not null)
         {
-            console.MarkupLineInterpolated($"[bold]others[/]: {peers.Measured}");
+            console.Say($"[bold]others[/]: {peers.Measured}");
             foreach (ModelPeers.Row row in peers.Rows)
             {
-                console.WriteLine(Invariant($"  {row.Name}: {row.Phase}, batch {row.Batch}, context {row.Context}: {row.TokensPerSecond:0.0} tokens/s"));
+                console.Say($"  {row.Name}: {row.Phase}, batch {row.Batch}, context {row.Context}: {row.TokensPerSecond:0.0} tokens/s");
             }
         }
     }
