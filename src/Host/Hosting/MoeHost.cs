@@ -168,6 +168,11 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             _isDisposed = true;
         }
 
+        foreach (string sentence in _selector.DescribeUnusedPatterns())
+        {
+            HostLog.PatternUnused(_logger, sentence);
+        }
+
         _layers.Close();
         _groups.Close();
 
