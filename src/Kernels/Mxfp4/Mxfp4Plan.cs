@@ -9,6 +9,9 @@ public sealed class Mxfp4Plan
     /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
     private const int ManyExperts = 64;
 
+    /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> takes: columns of the matrix instruction.</summary>
+    private const int FusedTokens = 8;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
@@ -38,18 +41,19 @@ public sealed class Mxfp4Plan
     public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
-    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant forced ? [forced] : _available;
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { Kind: not Mxfp4Kind.Fused } forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced)
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
         {
             return forced;
         }
 
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
+            : tokens is > 1 and <= FusedTokens && (_shape.ExpertCount < ManyExperts || tokens <= FusedTokens / 2) ? Mxfp4Variant.Fused16x64
             : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
@@ -58,8 +62,9 @@ public sealed class Mxfp4Plan
     {
         < 0.5 => Mxfp4Variant.Grouped32x64,
         < 3 => Mxfp4Variant.Grouped32x128,
-        < 20 => Mxfp4Variant.Grouped32x64,
-        < 48 => Mxfp4Variant.Grouped80,
+        < 12 => Mxfp4Variant.Grouped32x64,
+        < 28 => Mxfp4Variant.Grouped80x192,
+        < 72 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,
     };
@@ -67,7 +72,7 @@ public sealed class Mxfp4Plan
     private static Mxfp4Variant ForManyExperts(double pairsPerExpert) => pairsPerExpert switch
     {
         < 12 => Mxfp4Variant.Grouped32x128,
-        < 48 => Mxfp4Variant.Grouped80,
+        < 60 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,
     };
