@@ -55,7 +55,9 @@ public class CheckpointBenchmark
     public unsafe int ReadOneByteOfLarge()
     {
         using var checkpoint = Checkpoint.Open(_large, Options);
-        MoeTensorView last = checkpoint.MoeLayers[^1].Source.Down.Values;
-        return *(byte*)last.RowAddress(last.Rows - 1, last.Planes - 1);
+        MoeStoredTensor last = checkpoint.MoeLayers[^1].Source.Down.Values;
+        byte value;
+        last.Read(last.Planes - 1, last.Rows - 1, 1, last.Columns - 1, 1, (nint)(&value));
+        return value;
     }
 }

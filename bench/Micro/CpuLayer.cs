@@ -10,8 +10,8 @@ internal sealed class CpuLayer : IDisposable
     private readonly MoeHost _host;
     private readonly MoeLayer _layer;
     private readonly MoeForwardState _state;
-    private readonly HostTensor _input;
-    private readonly HostTensor _output;
+    private readonly MoeBuffer _input;
+    private readonly MoeBuffer _output;
     private readonly int _tokens;
     private int _batch;
 
@@ -28,7 +28,7 @@ internal sealed class CpuLayer : IDisposable
 
         _state = _layer.CreateState();
         _input = RandomInput.Create(tokens * Batches, shape.HiddenSize, seed: 2);
-        _output = new HostTensor(MoeElementType.BFloat16, tokens, shape.HiddenSize);
+        _output = MoeBuffer.OnHost(MoeElementType.BFloat16, tokens, shape.HiddenSize);
     }
 
     /// <summary>Runs the next batch.</summary>

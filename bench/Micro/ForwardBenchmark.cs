@@ -25,9 +25,9 @@ public class ForwardBenchmark
         _skippingState = _skipping.CreateState();
         _padded = Keep(MoeLayer.Create(new IdleMethod(256, skips: false), shape, weights.Source));
         _paddedState = _padded.CreateState();
-        HostTensor values = Keep(new HostTensor(MoeElementType.BFloat16, 16, shape.HiddenSize));
-        HostTensor ids = Keep(new HostTensor(MoeElementType.Int32, 16, shape.TopK));
-        HostTensor shares = Keep(new HostTensor(MoeElementType.Float32, 16, shape.TopK));
+        MoeBuffer values = Keep(MoeBuffer.OnHost(MoeElementType.BFloat16, 16, shape.HiddenSize));
+        MoeBuffer ids = Keep(MoeBuffer.OnHost(MoeElementType.Int32, 16, shape.TopK));
+        MoeBuffer shares = Keep(MoeBuffer.OnHost(MoeElementType.Float32, 16, shape.TopK));
         _call = new MoeLayerCall { Input = values.View, Output = values.View, TopKIds = ids.View, TopKWeights = shares.View };
     }
 

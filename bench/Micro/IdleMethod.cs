@@ -24,9 +24,7 @@ internal sealed unsafe class IdleMethod(int alignment, bool skips) : IMoeQuantMe
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) => new Nothing();
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new Nothing();
-
-    public void Forward(MoeForwardArguments arguments)
+    private static void Forward(MoeForwardArguments arguments)
     {
     }
 
@@ -62,6 +60,10 @@ internal sealed unsafe class IdleMethod(int alignment, bool skips) : IMoeQuantMe
     private sealed class Nothing : IMoeWeights, IMoeWorkspace
     {
         public long ByteCount => 0;
+
+        public IMoeWorkspace CreateWorkspace() => this;
+
+        public void Forward(MoeForwardArguments arguments) => IdleMethod.Forward(arguments);
 
         public void Dispose()
         {

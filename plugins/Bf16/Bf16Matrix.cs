@@ -27,5 +27,5 @@ internal sealed class Bf16Matrix : DeviceArena
 
     public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));
 
-    public void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
+    public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
 }

@@ -33,7 +33,7 @@ public sealed class Bf16Plugin : IMoePlugin
         protected override (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape) =>
             shape.WeightFormat == MoeWeightFormat.BFloat16
                 ? (NativeScore, $"kernels {TunedFor(architecture)}")
-                : (WideningScore, $"MXFP4 weights are widened to BF16 at load; kernels {TunedFor(architecture)}");
+                : (WideningScore, $"{shape.WeightFormat} weights become BF16 at load; kernels {TunedFor(architecture)}");
 
         protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Bf16Method(library, shape);
 

@@ -9,12 +9,12 @@ internal sealed class Bf16Weights : CudaWeights
     private Bf16Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
         : base(context, shape, source)
     {
-        GateUp = Add(new Bf16Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize));
-        Down = Add(new Bf16Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize));
+        GateUp = Add(new Bf16Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize));
+        Down = Add(new Bf16Matrix(context, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize));
         if (context.Device.Architecture.HasWgmma)
         {
-            GateUpTiles = WgmmaTiles.OfGateUp(GateUp, shape.ExpertCount);
-            DownTiles = WgmmaTiles.OfDown(Down, shape.ExpertCount);
+            GateUpTiles = WgmmaTiles.OfGateUp(GateUp, shape.LocalExpertCount);
+            DownTiles = WgmmaTiles.OfDown(Down, shape.LocalExpertCount);
         }
     }
 
@@ -35,17 +35,9 @@ internal sealed class Bf16Weights : CudaWeights
         Load(new Bf16Weights(library.Context, shape, source), weights =>
         {
             using var loader = new WeightLoader(library, shape);
-            weights.GateUp.LoadBias(source.GateUp.Bias);
-            weights.Down.LoadBias(source.Down.Bias);
-            for (int expert = 0; expert < shape.ExpertCount; expert++)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                loader.Load(weights.GateUp, source.GateUp, expert);
-                loader.Load(weights.Down, source.Down, expert);
-                progress?.Report((expert + 1.0) / shape.ExpertCount);
-            }
-
-            // The loader's memory goes now.
-            library.Context.UseStream(0).Synchronize();
+            int experts = shape.LocalExpertCount;
+            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
+            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
+            weights.RoundingError = loader.Rounding.RelativeError;
         });
 }

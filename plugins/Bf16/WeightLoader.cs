@@ -4,68 +4,76 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Bf16;
 
-/// <summary>Copies a checkpoint's experts to the device and widens or transposes them there.</summary>
+/// <summary>Copies a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, everything else rounded to BF16 on the way.</summary>
 internal sealed class WeightLoader : DeviceArena
 {
     private const int Threads = 256;
-    private const int TransposeTile = 32;
 
     private static readonly KernelUnit Source = new("load.cu");
 
     private readonly CudaFunction _widen;
-    private readonly CudaFunction _transpose;
-    private readonly nint _staging;
+    private readonly ExpertStaging _staging;
+    private readonly MoeWeightFormat _format;
+    private readonly int _experts;
+    private readonly Lock _lock = new();
 
     /// <summary>Makes a loader with room for the largest expert of a layer.</summary>
     public WeightLoader(KernelLibrary library, MoeLayerShape shape)
         : base(library.Context)
     {
         _widen = library.Get(Source, "bf16_load_widen");
-        _transpose = library.Get(Source, "bf16_load_transpose");
-        _staging = Allocate(2L * shape.IntermediateSize * shape.HiddenSize * sizeof(ushort));
+        _format = shape.WeightFormat;
+        _experts = shape.LocalExpertCount;
+        _staging = Add(new ExpertStaging(library.Context, _experts, (long)shape.GateUpSize * shape.HiddenSize * sizeof(ushort)));
     }
 
     public static KernelUnit Unit => Source;
 
-    /// <summary>Loads one expert's matrix; the copy has left the host's memory when this returns.</summary>
-    public void Load(Bf16Matrix target, MoeExpertMatrix source, int expert)
+    /// <summary>What rounding to BF16 has cost so far.</summary>
+    public MoeRoundingSums Rounding { get; private set; }
+
+    /// <summary>Loads all experts of a matrix.</summary>
+    public void Load(Bf16Matrix target, MoeExpertMatrix source, Action<int> progress, CancellationToken cancellationToken)
     {
-        if (source.Values.ElementType == MoeElementType.UInt8)
+        var reader = new MoeExpertReader(source, _format, target.Rows, target.Inputs);
+        target.LoadBias(reader, _experts);
+        if (_format == MoeWeightFormat.Mxfp4)
         {
-            Widen(target, source, expert);
+            _staging.Load(
+                _experts,
+                reader.ValueBytes + reader.ScaleBytes,
+                (expert, host) =>
+                {
+                    reader.ReadValues(expert, host);
+                    reader.ReadScales(expert, host + (nint)reader.ValueBytes);
+                },
+                (expert, device) => Widen(target, expert, device, device + (nint)reader.ValueBytes, reader.ScaleBytes),
+                progress,
+                cancellationToken);
+            return;
         }
-        else if (source.Order == MoeMatrixOrder.InputMajor)
+
+        long bytes = (long)target.Rows * target.Inputs * sizeof(ushort);
+        _staging.Load(
+            _experts,
+            bytes,
+            (expert, host) => Add(reader.ReadBFloat16(expert, host)),
+            (expert, device) => CudaMemory.Copy(target.Expert(expert), device, bytes, 0),
+            progress,
+            cancellationToken);
+    }
+
+    private void Add(MoeRoundingSums sums)
+    {
+        lock (_lock)
         {
-            HostTensors.Upload(_staging, source.Values, expert);
-            var parameters = new TransposeParameters
-            {
-                Source = _staging,
-                Out = target.Expert(expert),
-                Inputs = target.Inputs,
-                Rows = target.Rows,
-            };
-            _transpose.Launch(
-                new CudaLaunchConfig(
-                    new CudaDim3(Ceiling(target.Rows, TransposeTile), Ceiling(target.Inputs, TransposeTile)),
-                    new CudaDim3(TransposeTile, Threads / TransposeTile)),
-                0,
-                in parameters);
-        }
-        else
-        {
-            HostTensors.Upload(target.Expert(expert), source.Values, expert);
+            Rounding += sums;
         }
     }
 
-    private static int Ceiling(int count, int size) => (count + size - 1) / size;
-
-    private void Widen(Bf16Matrix target, MoeExpertMatrix source, int expert)
+    private void Widen(Bf16Matrix target, int expert, nint codes, nint scales, long blocks)
     {
-        long blocks = (long)source.Scales.Rows * source.Scales.Columns;
-        nint scales = checked((nint)(_staging + (blocks * Mxfp4Layout.BlockSize / 2)));
-        HostTensors.Upload(_staging, source.Values, expert);
-        HostTensors.Upload(scales, source.Scales, expert);
-        var parameters = new WidenParameters { Blocks = _staging, Scales = scales, Out = target.Expert(expert), Count = blocks };
+        var parameters = new WidenParameters { Blocks = codes, Scales = scales, Out = target.Expert(expert), Count = blocks };
         _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), 0, in parameters);
     }
 
@@ -77,15 +85,5 @@ internal sealed class WeightLoader : DeviceArena
         public nint Scales;
         public nint Out;
         public long Count;
-    }
-
-    /// <summary>As in <c>load.cu</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct TransposeParameters
-    {
-        public nint Source;
-        public nint Out;
-        public int Inputs;
-        public int Rows;
     }
 }

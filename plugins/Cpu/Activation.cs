@@ -3,16 +3,58 @@ using System.Runtime.Intrinsics;
 
 namespace Moe.Plugins.Cpu;
 
-/// <summary>What stands between the two products, for the gates and the ups of a panel.</summary>
+/// <summary>What stands between the two products (<see cref="MoeActivationKind"/> has the formulas), for the rows of a panel.</summary>
 internal static unsafe class Activation
 {
-    /// <summary>Computes the activation of a panel's 16 neurons for a block of tokens.</summary>
+    /// <summary>Computes the activation of a panel's neurons for a block of tokens.</summary>
     /// <param name="activation">The formula and its constants.</param>
     /// <param name="sums">Sums of the panel, [tokens][32], gates before ups; overwritten.</param>
     /// <param name="bias">The panel's 32 biases.</param>
     /// <param name="tokens">Tokens of the block.</param>
-    /// <param name="target">Result, [16][tokens].</param>
+    /// <param name="target">Result, [neurons of the panel][tokens].</param>
     public static void Apply(MoeActivation activation, float* sums, float* bias, int tokens, float* target)
+    {
+        // One loop per formula, so that none is chosen inside of it.
+        switch (activation)
+        {
+            case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }:
+                Gated<Silu>(activation, sums, bias, tokens, target);
+                break;
+            case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: true }:
+                Gated<SiluThenClamp>(activation, sums, bias, tokens, target);
+                break;
+            case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.GeluTanh }:
+                Gated<GeluTanh>(activation, sums, bias, tokens, target);
+                break;
+            case { Kind: MoeActivationKind.SiTu }:
+                Gated<SiTu>(activation, sums, bias, tokens, target);
+                break;
+            case { Kind: MoeActivationKind.ReluSquared }:
+                ReluSquared(sums, bias, tokens, target);
+                break;
+            default:
+                throw Unknown(activation);
+        }
+    }
+
+    /// <summary>Why a layer with this activation cannot run; null where it can.</summary>
+    public static string? Refusal(MoeActivation activation) => activation switch
+    {
+        { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu or MoeGluFunction.GeluTanh } => null,
+        { Kind: MoeActivationKind.SiTu or MoeActivationKind.ReluSquared } => null,
+        _ => Unknown(activation).Message,
+    };
+
+    private interface IFormula
+    {
+        static abstract Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up);
+    }
+
+    private static MoeException Unknown(MoeActivation activation) =>
+        new(MoeReason.Format, $"Activation {activation.Kind} with {activation.Function} is not one that this backend knows.");
+
+    private static void Gated<TFormula>(MoeActivation activation, float* sums, float* bias, int tokens, float* target)
+        where TFormula : struct, IFormula
     {
         for (int i = 0; i < tokens; i++)
         {
@@ -21,7 +63,7 @@ internal static unsafe class Activation
             {
                 Vector128<float> g = Vector128.Load(gate + lane) + Vector128.Load(bias + lane);
                 Vector128<float> u = Vector128.Load(gate + PanelKernel.Half + lane) + Vector128.Load(bias + PanelKernel.Half + lane);
-                Apply(activation, g, u).Store(gate + lane);
+                TFormula.Of(activation, g, u).Store(gate + lane);
             }
 
             for (int lane = 0; lane < PanelKernel.Half; lane++)
@@ -31,18 +73,81 @@ internal static unsafe class Activation
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Apply(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+    private static void ReluSquared(float* sums, float* bias, int tokens, float* target)
     {
-        if (activation.Kind == MoeActivationKind.SwiGluOai)
+        for (int i = 0; i < tokens; i++)
         {
-            // Gate is bounded above alone (openai/gpt-oss, gpt_oss/torch/model.py, swiglu). Min and Max hand a NaN on.
-            var limit = Vector128.Create(activation.Limit);
-            gate = Vector128.Min(gate, limit);
-            up = Vector128.Max(Vector128.Min(up, limit), -limit) + Vector128<float>.One;
+            for (int lane = 0; lane < PanelKernel.Rows; lane++)
+            {
+                // Max hands a NaN on.
+                float up = MathF.Max(sums[(i * PanelKernel.Rows) + lane] + bias[lane], 0);
+                target[(lane * tokens) + i] = up * up;
+            }
         }
+    }
 
-        Vector128<float> sigmoid = Vector128<float>.One / (Vector128<float>.One + Vector128.Exp(gate * -activation.Alpha));
-        return up * gate * sigmoid;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Sigmoid(Vector128<float> x) => Vector128<float>.One / (Vector128<float>.One + Vector128.Exp(-x));
+
+    /// <summary>tanh x = 1 − 2 ÷ (1 + e^2x); for small x, where that cancels, x − x³/3 + 2x⁵/15.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Tanh(Vector128<float> x)
+    {
+        Vector128<float> square = x * x;
+        Vector128<float> small = x * (Vector128<float>.One + (square * (Vector128.Create(-1f / 3) + (square * (Vector128.Create(2f / 15) + (square * Vector128.Create(-17f / 315)))))));
+        Vector128<float> large = Vector128<float>.One - (Vector128.Create(2f) / (Vector128<float>.One + Vector128.Exp(x + x)));
+        return Vector128.ConditionalSelect(Vector128.LessThan(Vector128.Abs(x), Vector128.Create(0.1f)), small, large);
+    }
+
+    // Min and Max hand a NaN on. Gate is bounded above only (openai/gpt-oss, gpt_oss/torch/model.py, swiglu).
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> BoundUp(MoeActivation activation, Vector128<float> up)
+    {
+        var limit = Vector128.Create(activation.Limit);
+        return Vector128.Max(Vector128.Min(up, limit), -limit) + Vector128.Create(activation.Beta);
+    }
+
+    private readonly struct Silu : IFormula
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        {
+            gate = Vector128.Min(gate, Vector128.Create(activation.Limit));
+            return BoundUp(activation, up) * gate * Sigmoid(gate * activation.Alpha);
+        }
+    }
+
+    private readonly struct SiluThenClamp : IFormula
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up) =>
+            BoundUp(activation, up) * Vector128.Min(gate * Sigmoid(gate * activation.Alpha), Vector128.Create(activation.Limit));
+    }
+
+    private readonly struct GeluTanh : IFormula
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        {
+            var limit = Vector128.Create(activation.Limit);
+            gate = activation.ClampsAfter ? gate : Vector128.Min(gate, limit);
+
+            // ½ (1 + tanh z) = sigmoid(2z)
+            Vector128<float> z = Vector128.Create(0.7978845608f) * (gate + (Vector128.Create(0.044715f) * gate * gate * gate));
+            Vector128<float> gelu = gate * Sigmoid(z + z);
+            return BoundUp(activation, up) * (activation.ClampsAfter ? Vector128.Min(gelu, limit) : gelu);
+        }
+    }
+
+    private readonly struct SiTu : IFormula
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        {
+            var gateBeta = Vector128.Create(activation.GateBeta);
+            var upBeta = Vector128.Create(activation.UpBeta);
+            Vector128<float> bounded = float.IsPositiveInfinity(activation.UpBeta) ? up : upBeta * Tanh(up / upBeta);
+            return gateBeta * Tanh(gate / gateBeta) * Sigmoid(gate) * bounded;
+        }
     }
 }

@@ -20,7 +20,12 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend
     {
         if (request.Device is MoeDevice device && device != MoeDevice.Cpu)
         {
-            return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs on the processor alone, and {device} was asked for");
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs only on the processor, and {device} was asked for");
+        }
+
+        if (Refusal(request) is string refusal)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.Format, refusal);
         }
 
         string threads = _threads == 1 ? "1 thread" : $"{_threads} threads";
@@ -41,6 +46,26 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend
 
         return ValueTask.CompletedTask;
     }
+
+    private static string? Refusal(MoeProbeRequest request)
+    {
+        MoeLayerShape shape = request.Shape;
+        MoeWeightFormat[] formats = [shape.WeightFormat, shape.Shared?.WeightFormat ?? shape.WeightFormat, shape.Latent?.WeightFormat ?? shape.WeightFormat];
+        foreach (MoeWeightFormat format in formats)
+        {
+            if (!IsKnown(format))
+            {
+                return $"Weight format {format} is not one that this backend knows.";
+            }
+        }
+
+        return ExpertChoice.Refusal(shape.Router)
+            ?? Activation.Refusal(shape.Activation)
+            ?? (shape.Shared is null ? null : Activation.Refusal(shape.Shared.Activation));
+    }
+
+    private static bool IsKnown(MoeWeightFormat format) => format is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
+        or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
 
     private static int ReadThreads(IReadOnlyDictionary<string, string> settings)
     {

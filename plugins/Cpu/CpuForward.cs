@@ -1,7 +1,7 @@
 namespace Moe.Plugins.Cpu;
 
 /// <summary>One forward as phases of independent units. It belongs to a workspace and is used again for each batch.</summary>
-internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
+internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspace, CpuTeam team) : ICpuWork
 {
     /// <summary>Experts whose logits are one unit of work.</summary>
     private const int LogitGroup = 8;
@@ -9,13 +9,17 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
     /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last.</summary>
     private const int PanelGroup = 4;
 
-    private readonly MoeLayerShape _shape = workspace.Config.Shape;
-    private readonly TokenBlocks _blocks = workspace.Blocks;
+    private readonly MoeLayerShape _shape = weights.Config.Shape;
+    private readonly int _maxBlock = weights.Experts.GateUp.Kernel.MaxTokens;
+    private readonly bool _weighsInput = weights.Config.Shape.Router.WeightOn == MoeWeightOn.Input;
     private MoeForwardArguments _arguments;
-    private CpuWeights _weights = null!;
-    private PanelKernel _kernel = null!;
     private int _first;
     private int _tokens;
+
+    // What the phases of packing and multiplying work on; set before each.
+    private Packing _packing;
+    private Product _product;
+    private CpuNetwork _network = null!;
 
     private enum Phase
     {
@@ -23,18 +27,18 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         Logits,
         Choose,
         Pack,
-        GateUp,
-        Down,
+        Activate,
+        Multiply,
+        SharedGate,
         Combine,
+        Finish,
     }
 
     /// <summary>Runs a batch.</summary>
-    public void Run(in MoeForwardArguments arguments, PanelKernel kernel, CpuTeam team)
+    public void Run(in MoeForwardArguments arguments)
     {
         _arguments = arguments;
-        _weights = (CpuWeights)arguments.Weights;
-        _kernel = kernel;
-        if (arguments.Routing == MoeRoutingSource.Router && _weights.Router is null)
+        if (arguments.Routing == MoeRoutingSource.Router && weights.Router is null)
         {
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
@@ -42,7 +46,7 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
         {
             _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
-            RunChunk(team);
+            RunChunk();
         }
     }
 
@@ -51,7 +55,7 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         switch ((Phase)phase)
         {
             case Phase.Widen:
-                Floats.ReadRow(_arguments.RouterInput, _first + unit, workspace.RouterInput + ((long)unit * _shape.HiddenSize), 1);
+                Floats.ReadRow(_arguments.RouterInput, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize), 1);
                 break;
             case Phase.Logits:
                 Logits(unit);
@@ -62,38 +66,113 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
             case Phase.Pack:
                 Pack(unit);
                 break;
-            case Phase.GateUp:
-                GateUp(unit);
+            case Phase.Activate:
+                Activate(unit);
                 break;
-            case Phase.Down:
-                Down(unit);
+            case Phase.Multiply:
+                Multiply(unit);
+                break;
+            case Phase.SharedGate:
+                float* row = workspace.Rows + ((long)unit * _shape.HiddenSize);
+                fixed (float* gate = weights.SharedGate)
+                {
+                    workspace.SharedWeights[unit] = (float)(1 / (1 + Math.Exp(-DoubleDot.Compute(row, gate, _shape.HiddenSize))));
+                }
+
+                break;
+            case Phase.Combine:
+                Combine(unit);
                 break;
             default:
-                Combine(unit);
+                Finish(unit);
                 break;
         }
     }
 
     private static int Groups(int count, int size) => (count + size - 1) / size;
 
-    private void RunChunk(CpuTeam team)
+    private void Run(Phase phase, int units) => team.Run(this, (int)phase, units);
+
+    private void RunChunk()
     {
+        Run(Phase.Widen, _tokens);
         if (_arguments.Routing == MoeRoutingSource.Router)
         {
-            team.Run(this, (int)Phase.Widen, _tokens);
-            team.Run(this, (int)Phase.Logits, _tokens * Groups(_shape.ExpertCount, LogitGroup));
-            team.Run(this, (int)Phase.Choose, _tokens);
+            if (_shape.Router.Choice == MoeRouterChoice.TokenTable)
+            {
+                LookUp();
+            }
+
+            Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, LogitGroup));
+            Run(Phase.Choose, _tokens);
         }
         else
         {
             CopyChoice();
         }
 
-        _blocks.Sort(workspace.Ids, _tokens * _shape.TopK, _kernel.MaxTokens);
-        team.Run(this, (int)Phase.Pack, _blocks.Count);
-        team.Run(this, (int)Phase.GateUp, _blocks.ActiveExperts * Groups(_weights.GateUp.Panels, PanelGroup));
-        team.Run(this, (int)Phase.Down, _blocks.ActiveExperts * Groups(_weights.Down.Panels, PanelGroup));
-        team.Run(this, (int)Phase.Combine, _tokens);
+        workspace.Dense?.Sort(null, _tokens, _maxBlock);
+        int width = CpuWorkspace.RoundUp(_shape.ExpertHiddenSize);
+        float* expertRows = workspace.Rows;
+        if (weights.LatentDown is not null)
+        {
+            Project(weights.LatentDown, workspace.Rows, _shape.HiddenSize, workspace.Latent, width);
+            expertRows = workspace.Latent;
+        }
+
+        CpuWorkspace.NetworkBuffers experts = workspace.Experts;
+        experts.Blocks.Sort(workspace.Ids, _tokens * _shape.TopK, _maxBlock, _shape.FirstExpert);
+        RunNetwork(
+            weights.Experts,
+            experts,
+            new Packing(
+                experts.Blocks, _shape.TopK, expertRows, weights.LatentDown is null ? _shape.HiddenSize : width, _shape.ExpertHiddenSize, experts.Input, experts.InputWidth,
+                _weighsInput ? workspace.Weights : null),
+            _weighsInput ? null : workspace.Weights);
+        Run(Phase.Combine, _tokens);
+        if (weights.LatentUp is not null)
+        {
+            // The latent rows were read; the projection's result takes the place of its input.
+            Project(weights.LatentUp, workspace.Sums, width, workspace.Sums, CpuWorkspace.RoundUp(_shape.HiddenSize));
+        }
+
+        if (weights.Shared is not null)
+        {
+            if (weights.SharedGate is not null)
+            {
+                Run(Phase.SharedGate, _tokens);
+            }
+
+            CpuWorkspace.NetworkBuffers shared = workspace.Shared!;
+            RunNetwork(
+                weights.Shared,
+                shared,
+                new Packing(shared.Blocks, 1, workspace.Rows, _shape.HiddenSize, _shape.HiddenSize, shared.Input, shared.InputWidth, null),
+                workspace.SharedWeights);
+        }
+
+        Run(Phase.Finish, _tokens);
+    }
+
+    private void RunNetwork(CpuNetwork network, CpuWorkspace.NetworkBuffers buffers, in Packing packing, float* outputWeights)
+    {
+        _network = network;
+        _packing = packing;
+        Run(Phase.Pack, buffers.Blocks.Count);
+        _product = new Product(network.GateUp, buffers.Blocks, buffers.Input, buffers.InputWidth, buffers.Activated, buffers.ActivatedWidth, null);
+        Run(Phase.Activate, buffers.Blocks.ActiveExperts * Groups(network.GateUp.Panels, PanelGroup));
+        _product = new Product(network.Down, buffers.Blocks, buffers.Activated, buffers.ActivatedWidth, buffers.Output, buffers.OutputWidth, outputWeights);
+        Run(Phase.Multiply, buffers.Blocks.ActiveExperts * Groups(network.Down.Panels, PanelGroup));
+    }
+
+    private void Project(PanelMatrix matrix, float* rows, int rowWidth, float* target, int targetWidth)
+    {
+        TokenBlocks blocks = workspace.Dense!;
+        int inputs = matrix == weights.LatentDown ? _shape.HiddenSize : _shape.ExpertHiddenSize;
+        _packing = new Packing(blocks, 1, rows, rowWidth, inputs, workspace.Projected, 2 * matrix.Pairs, null);
+        Run(Phase.Pack, blocks.Count);
+        _product = new Product(matrix, blocks, workspace.Projected, 2 * matrix.Pairs, target, targetWidth, null);
+        Run(Phase.Multiply, Groups(matrix.Panels, PanelGroup));
     }
 
     private void Logits(int unit)
@@ -101,8 +180,8 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         int groups = Groups(_shape.ExpertCount, LogitGroup);
         int token = unit / groups;
         int firstExpert = unit % groups * LogitGroup;
-        RouterWeights router = _weights.Router!;
-        float* x = workspace.RouterInput + ((long)token * _shape.HiddenSize);
+        RouterWeights router = weights.Router!;
+        float* x = workspace.Rows + ((long)token * _shape.HiddenSize);
         double* logits = workspace.Logits + ((long)token * _shape.ExpertCount);
         for (int expert = firstExpert; expert < Math.Min(firstExpert + LogitGroup, _shape.ExpertCount); expert++)
         {
@@ -112,13 +191,30 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
 
     private void Choose(int token)
     {
-        int* ids = workspace.Ids + (token * _shape.TopK);
-        float* weights = workspace.Weights + (token * _shape.TopK);
-        ExpertChoice.Choose(workspace.Logits + ((long)token * _shape.ExpertCount), _shape, ids, weights);
+        var ids = new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK);
+        var chosenWeights = new Span<float>(workspace.Weights + (token * _shape.TopK), _shape.TopK);
+        long row = (long)token * _shape.ExpertCount;
+        ExpertChoice.Choose(
+            _shape.Router, workspace.Logits + row, _shape.ExpertCount, weights.Router!.SelectionBias, workspace.Scratch + (2 * row), ids, chosenWeights);
         if (!_arguments.TopKIds.IsEmpty)
         {
-            new Span<int>(ids, _shape.TopK).CopyTo(new Span<int>((void*)_arguments.TopKIds.RowAddress(_first + token), _shape.TopK));
-            new Span<float>(weights, _shape.TopK).CopyTo(new Span<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK));
+            ids.CopyTo(new Span<int>((void*)_arguments.TopKIds.RowAddress(_first + token), _shape.TopK));
+            chosenWeights.CopyTo(new Span<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK));
+        }
+    }
+
+    private void LookUp()
+    {
+        RouterWeights router = weights.Router!;
+        for (int token = 0; token < _tokens; token++)
+        {
+            int id = *(int*)_arguments.TokenIds.RowAddress(_first + token);
+            if ((uint)id >= (uint)router.VocabularySize)
+            {
+                throw new ArgumentException($"Token {_first + token} has the id {id}; 0 to {router.VocabularySize - 1}, the table of tokens, is expected.");
+            }
+
+            router.Experts(id).CopyTo(new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK));
         }
     }
 
@@ -127,7 +223,7 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         for (int token = 0; token < _tokens; token++)
         {
             var ids = new ReadOnlySpan<int>((void*)_arguments.TopKIds.RowAddress(_first + token), _shape.TopK);
-            var weights = new ReadOnlySpan<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK);
+            var chosenWeights = new ReadOnlySpan<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK);
             foreach (int id in ids)
             {
                 if ((uint)id >= (uint)_shape.ExpertCount)
@@ -137,72 +233,80 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
             }
 
             ids.CopyTo(new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK));
-            weights.CopyTo(new Span<float>(workspace.Weights + (token * _shape.TopK), _shape.TopK));
+            chosenWeights.CopyTo(new Span<float>(workspace.Weights + (token * _shape.TopK), _shape.TopK));
         }
     }
 
+    /// <summary>Lays the rows of a block's tokens side by side.</summary>
     private void Pack(int unit)
     {
-        TokenBlock block = _blocks[unit];
-        float* target = workspace.Input + ((long)block.Start * workspace.InputWidth);
+        TokenBlock block = _packing.Blocks[unit];
+        float* target = _packing.Target + ((long)block.Start * _packing.TargetWidth);
         for (int i = 0; i < block.Count; i++)
         {
-            int token = _blocks.PairAt(block.Start + i) / _shape.TopK;
-            Floats.ReadRow(_arguments.Input, _first + token, target + i, block.Count);
-            if (workspace.InputWidth > _shape.HiddenSize)
+            int pair = _packing.Blocks.PairAt(block.Start + i);
+            float* row = _packing.Rows + ((long)(pair / _packing.PairsOfRow) * _packing.RowWidth);
+            float factor = _packing.Factors is null ? 1 : _packing.Factors[pair];
+            for (int input = 0; input < _packing.Inputs; input++)
             {
-                target[((long)_shape.HiddenSize * block.Count) + i] = 0f;
+                target[((long)input * block.Count) + i] = factor * row[input];
+            }
+
+            if (_packing.TargetWidth > _packing.Inputs)
+            {
+                target[((long)_packing.Inputs * block.Count) + i] = 0f;
             }
         }
     }
 
-    private void GateUp(int unit)
+    /// <summary>A few panels of the first product for all tokens of an expert, and the activation.</summary>
+    private void Activate(int unit)
     {
-        PanelMatrix matrix = _weights.GateUp;
+        PanelMatrix matrix = _product.Matrix;
         int groups = Groups(matrix.Panels, PanelGroup);
         int active = unit / groups;
-        int expert = _blocks.Expert(active);
+        int expert = _product.Blocks.Expert(active);
         int first = unit % groups * PanelGroup;
         int last = Math.Min(first + PanelGroup, matrix.Panels);
-        float* sums = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
+        int neurons = _network.IntermediateSize;
+        float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {
-            foreach (ref readonly TokenBlock block in _blocks.Of(active))
+            foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
             {
-                float* x = workspace.Input + ((long)block.Start * workspace.InputWidth);
-                _kernel.Multiply(matrix.Codes(expert, panel), matrix.Scales(expert, panel), matrix.Pairs, x, block.Count, sums);
-                float* target = workspace.Activated + ((long)block.Start * workspace.ActivatedWidth) + ((long)panel * PanelKernel.Half * block.Count);
-                Activation.Apply(_shape.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
-                if (panel == matrix.Panels - 1 && _shape.IntermediateSize % 2 != 0)
+                matrix.Multiply(expert, panel, _product.Input + ((long)block.Start * _product.InputWidth), block.Count, sums);
+                float* target = _product.Output + ((long)block.Start * _product.OutputWidth) + ((long)panel * matrix.PanelOutputs * block.Count);
+                Activation.Apply(_network.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
+                if (panel == matrix.Panels - 1 && neurons % 2 != 0)
                 {
                     // The last neuron's partner in the second product: a weight of 0 would not silence an infinity.
-                    new Span<float>(target + (_shape.IntermediateSize % PanelKernel.Half * block.Count), block.Count).Clear();
+                    new Span<float>(target + (neurons % matrix.PanelOutputs * block.Count), block.Count).Clear();
                 }
             }
         }
     }
 
-    private void Down(int unit)
+    /// <summary>A few panels of a product for all tokens of an expert, weighted.</summary>
+    private void Multiply(int unit)
     {
-        PanelMatrix matrix = _weights.Down;
+        PanelMatrix matrix = _product.Matrix;
         int groups = Groups(matrix.Panels, PanelGroup);
         int active = unit / groups;
-        int expert = _blocks.Expert(active);
+        int expert = _product.Blocks.Expert(active);
         int first = unit % groups * PanelGroup;
         int last = Math.Min(first + PanelGroup, matrix.Panels);
-        float* sums = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
+        float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {
             float* bias = matrix.Bias(expert, panel);
-            foreach (ref readonly TokenBlock block in _blocks.Of(active))
+            foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
             {
-                float* x = workspace.Activated + ((long)block.Start * workspace.ActivatedWidth);
-                _kernel.Multiply(matrix.Codes(expert, panel), matrix.Scales(expert, panel), matrix.Pairs, x, block.Count, sums);
+                matrix.Multiply(expert, panel, _product.Input + ((long)block.Start * _product.InputWidth), block.Count, sums);
                 for (int i = 0; i < block.Count; i++)
                 {
                     int place = block.Start + i;
-                    float weight = workspace.Weights[_blocks.PairAt(place)];
-                    float* target = workspace.Output + ((long)place * workspace.OutputWidth) + (panel * PanelKernel.Rows);
+                    float weight = _product.Weights is null ? 1 : _product.Weights[_product.Blocks.PairAt(place)];
+                    float* target = _product.Output + ((long)place * _product.OutputWidth) + (panel * PanelKernel.Rows);
                     for (int lane = 0; lane < PanelKernel.Rows; lane++)
                     {
                         target[lane] = weight * (sums[(i * PanelKernel.Rows) + lane] + bias[lane]);
@@ -212,13 +316,56 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         }
     }
 
+    /// <summary>Adds the rows of a token's experts, and norms the sum where a norm follows.</summary>
     private void Combine(int token)
     {
-        // The first choice's row becomes the sum: it is read by nobody else.
-        float* sum = workspace.Output + ((long)_blocks.PlaceOf(token * _shape.TopK) * workspace.OutputWidth);
-        for (int k = 1; k < _shape.TopK; k++)
+        CpuWorkspace.NetworkBuffers experts = workspace.Experts;
+        int width = _shape.ExpertHiddenSize;
+        float* sum = workspace.Sums + ((long)token * CpuWorkspace.RoundUp(width));
+        bool isFirst = true;
+        for (int k = 0; k < _shape.TopK; k++)
         {
-            float* row = workspace.Output + ((long)_blocks.PlaceOf((token * _shape.TopK) + k) * workspace.OutputWidth);
+            int place = experts.Blocks.PlaceOf((token * _shape.TopK) + k);
+            if (place < 0)
+            {
+                continue;
+            }
+
+            float* row = experts.Output + ((long)place * experts.OutputWidth);
+            if (isFirst)
+            {
+                new ReadOnlySpan<float>(row, width).CopyTo(new Span<float>(sum, width));
+                isFirst = false;
+                continue;
+            }
+
+            for (int i = 0; i < width; i++)
+            {
+                sum[i] += row[i];
+            }
+        }
+
+        if (isFirst)
+        {
+            new Span<float>(sum, width).Clear();
+        }
+
+        if (weights.LatentNorm is { } norm)
+        {
+            double factor = 1 / Math.Sqrt((DoubleDot.Compute(sum, sum, width) / width) + _shape.Latent!.NormEpsilon!.Value);
+            for (int i = 0; i < width; i++)
+            {
+                sum[i] = (float)(sum[i] * factor) * norm[i];
+            }
+        }
+    }
+
+    private void Finish(int token)
+    {
+        float* sum = workspace.Sums + ((long)token * CpuWorkspace.RoundUp(_shape.HiddenSize));
+        if (workspace.Shared is { } shared)
+        {
+            float* row = shared.Output + ((long)shared.Blocks.PlaceOf(token) * shared.OutputWidth);
             for (int i = 0; i < _shape.HiddenSize; i++)
             {
                 sum[i] += row[i];
@@ -226,5 +373,45 @@ internal sealed unsafe class CpuForward(CpuWorkspace workspace) : ICpuWork
         }
 
         Floats.WriteRow(_arguments.Output, _first + token, sum);
+    }
+
+    /// <summary>Rows that become columns: each row goes to a number of neighbouring pairs, times a factor where there are factors.</summary>
+    private readonly struct Packing(
+        TokenBlocks blocks, int pairsOfRow, float* rows, int rowWidth, int inputs, float* target, int targetWidth, float* factors)
+    {
+        public TokenBlocks Blocks => blocks;
+
+        public int PairsOfRow => pairsOfRow;
+
+        public float* Rows => rows;
+
+        public int RowWidth => rowWidth;
+
+        public int Inputs => inputs;
+
+        public float* Target => target;
+
+        public int TargetWidth => targetWidth;
+
+        public float* Factors => factors;
+    }
+
+    /// <summary>A product of all its experts: inputs for each block [inputs][tokens], outputs in rows, times a weight for each pair where there are weights.</summary>
+    private readonly struct Product(
+        PanelMatrix matrix, TokenBlocks blocks, float* input, int inputWidth, float* output, int outputWidth, float* weights)
+    {
+        public PanelMatrix Matrix => matrix;
+
+        public TokenBlocks Blocks => blocks;
+
+        public float* Input => input;
+
+        public int InputWidth => inputWidth;
+
+        public float* Output => output;
+
+        public int OutputWidth => outputWidth;
+
+        public float* Weights => weights;
     }
 }

@@ -3,8 +3,6 @@ namespace Moe.Plugins.Cpu;
 /// <summary>The CPU's method: nothing is padded, so both capabilities hold for any layer.</summary>
 internal sealed class CpuMethod(CpuTeam team, MoeProbeRequest request) : IMoeQuantMethod
 {
-    private readonly PanelKernel _kernel = PanelKernels.For(request.Shape.WeightFormat);
-
     public bool SupportsSkipForwardPadding => true;
 
     public bool HasUnpaddedOutput => true;
@@ -13,7 +11,7 @@ internal sealed class CpuMethod(CpuTeam team, MoeProbeRequest request) : IMoeQua
         ? new() { RelativeError = 2e-5, Description = "float32 activations and sums, router in float64", IsDeterministic = true }
         : new() { RelativeError = 4e-3, Description = "float32 activations and sums, router in float64, output rounded to BF16", IsDeterministic = true };
 
-    public IMoeMemory Memory { get; } = new CpuMemory();
+    public IMoeMemory Memory => MoeHostMemory.Instance;
 
     public int RoundUpHiddenSize(int hiddenSize) => hiddenSize;
 
@@ -21,11 +19,7 @@ internal sealed class CpuMethod(CpuTeam team, MoeProbeRequest request) : IMoeQua
 
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        CpuWeights.Load(config.Shape, source, team.ThreadCount, progress, cancellationToken);
-
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new CpuWorkspace(config);
-
-    public void Forward(MoeForwardArguments arguments) => ((CpuWorkspace)arguments.Workspace).Forward.Run(arguments, _kernel, team);
+        CpuWeights.Load(config, source, team, progress, cancellationToken);
 
     public void Dispose()
     {

@@ -1,45 +1,64 @@
 namespace Moe.Plugins.Cpu;
 
-/// <summary>A layer's weights in the kernels' layout. Gate and up rows are parted: the first half of a panel holds gates, the second half their ups.</summary>
+/// <summary>A layer's weights in the kernels' layout.</summary>
 internal sealed class CpuWeights : IMoeWeights
 {
-    private CpuWeights(MoeLayerShape shape, RouterWeights? router)
+    private readonly CpuTeam _team;
+
+    private CpuWeights(MoeLayerConfig config, MoeWeightSource source, CpuTeam team)
     {
-        Router = router;
-        GateUp = new PanelMatrix(
-            shape.WeightFormat,
-            shape.ExpertCount,
-            (shape.IntermediateSize + PanelKernel.Half - 1) / PanelKernel.Half,
-            shape.HiddenSize);
-        Down = new PanelMatrix(
-            shape.WeightFormat,
-            shape.ExpertCount,
-            (shape.HiddenSize + PanelKernel.Rows - 1) / PanelKernel.Rows,
-            shape.IntermediateSize);
+        MoeLayerShape shape = config.Shape;
+        Config = config;
+        _team = team;
+        Experts = new CpuNetwork(
+            shape.Activation, source.GateUp, source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.ExpertHiddenSize, shape.IntermediateSize);
+        if (shape.Shared is { } shared)
+        {
+            Shared = new CpuNetwork(
+                shared.Activation, source.Shared!.GateUp, source.Shared.Down, shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize);
+            SharedGate = source.Shared.Gate?.ToSingles();
+        }
+
+        if (shape.Latent is { } latent)
+        {
+            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false);
+            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false);
+            LatentNorm = source.Latent.Norm?.ToSingles();
+        }
     }
 
+    public MoeLayerConfig Config { get; }
+
     /// <summary>Null where the checkpoint has no router: the caller routes.</summary>
-    public RouterWeights? Router { get; }
+    public RouterWeights? Router { get; private set; }
 
-    public PanelMatrix GateUp { get; }
+    public CpuNetwork Experts { get; }
 
-    public PanelMatrix Down { get; }
+    /// <summary>Null where the layer has none.</summary>
+    public CpuNetwork? Shared { get; }
 
-    public long ByteCount => (Router?.ByteCount ?? 0) + GateUp.ByteCount + Down.ByteCount;
+    /// <summary>[hidden]; null where the shared experts have no gate.</summary>
+    public float[]? SharedGate { get; }
+
+    /// <summary>From the hidden size to the latent width; null where the experts are as wide as the layer.</summary>
+    public PanelMatrix? LatentDown { get; }
+
+    /// <summary>From the latent width to the hidden size.</summary>
+    public PanelMatrix? LatentUp { get; }
+
+    /// <summary>[latent width]; null where there is no norm.</summary>
+    public float[]? LatentNorm { get; }
+
+    public long ByteCount =>
+        (Router?.ByteCount ?? 0) + Experts.ByteCount + (Shared?.ByteCount ?? 0) + (LatentDown?.ByteCount ?? 0) + (LatentUp?.ByteCount ?? 0);
 
     public static CpuWeights Load(
-        MoeLayerShape shape, MoeWeightSource source, int threads, IProgress<double>? progress, CancellationToken cancellationToken)
+        MoeLayerConfig config, MoeWeightSource source, CpuTeam team, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        var weights = new CpuWeights(shape, source.RouterWeight.IsEmpty ? null : new RouterWeights(source, shape));
+        var weights = new CpuWeights(config, source, team);
         try
         {
-            int loaded = 0;
-            var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken };
-            Parallel.For(0, shape.ExpertCount, parallel, expert =>
-            {
-                weights.LoadExpert(shape, source, expert);
-                progress?.Report((double)Interlocked.Increment(ref loaded) / shape.ExpertCount);
-            });
+            weights.Load(source, progress, cancellationToken);
             return weights;
         }
         catch
@@ -49,36 +68,38 @@ internal sealed class CpuWeights : IMoeWeights
         }
     }
 
+    public IMoeWorkspace CreateWorkspace() => new CpuWorkspace(this, _team);
+
     public void Dispose()
     {
         Router?.Dispose();
-        GateUp.Dispose();
-        Down.Dispose();
+        Experts.Dispose();
+        Shared?.Dispose();
+        LatentDown?.Dispose();
+        LatentUp?.Dispose();
     }
 
-    private void LoadExpert(MoeLayerShape shape, MoeWeightSource source, int expert)
+    private void Load(MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        Span<int> rows = stackalloc int[PanelKernel.Rows];
-        for (int panel = 0; panel < GateUp.Panels; panel++)
+        Router = source.RouterWeight is null ? null : new RouterWeights(source, Config.Shape);
+        Shared?.LoadExpert(0);
+        LatentDown?.LoadExpert(0);
+        LatentUp?.LoadExpert(0);
+        int loaded = 0;
+        int experts = Config.Shape.LocalExpertCount;
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _team.ThreadCount, CancellationToken = cancellationToken };
+        try
         {
-            for (int lane = 0; lane < rows.Length; lane++)
+            Parallel.For(0, experts, parallel, expert =>
             {
-                int neuron = (panel * PanelKernel.Half) + (lane % PanelKernel.Half);
-                rows[lane] = neuron < shape.IntermediateSize ? (2 * neuron) + (lane / PanelKernel.Half) : -1;
-            }
-
-            PanelPacker.Pack(GateUp, source.GateUp, expert, panel, rows);
+                Experts.LoadExpert(expert);
+                progress?.Report((double)Interlocked.Increment(ref loaded) / experts);
+            });
         }
-
-        for (int panel = 0; panel < Down.Panels; panel++)
+        catch (AggregateException exception) when (exception.InnerExceptions is [MoeException first, ..])
         {
-            for (int lane = 0; lane < rows.Length; lane++)
-            {
-                int output = (panel * PanelKernel.Rows) + lane;
-                rows[lane] = output < shape.HiddenSize ? output : -1;
-            }
-
-            PanelPacker.Pack(Down, source.Down, expert, panel, rows);
+            // A file that cannot be read is one reason, however many threads found it.
+            throw new MoeException(first.Reason, first.Message, first);
         }
     }
 }

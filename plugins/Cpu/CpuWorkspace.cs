@@ -8,85 +8,136 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
 {
     private const int MaxChunkTokens = 256;
 
-    private readonly NativeBuffer _logits;
-    private readonly NativeBuffer _routerInput;
-    private readonly NativeBuffer _ids;
-    private readonly NativeBuffer _weights;
-    private readonly NativeBuffer _input;
-    private readonly NativeBuffer _activated;
-    private readonly NativeBuffer _output;
+    private readonly List<NativeBuffer> _buffers = [];
+    private readonly CpuForward _forward;
 
-    public CpuWorkspace(MoeLayerConfig config)
+    public CpuWorkspace(CpuWeights weights, CpuTeam team)
     {
-        MoeLayerShape shape = config.Shape;
-        Config = config;
-        ChunkTokens = Math.Min(config.MaxTokens, MaxChunkTokens);
-        long pairs = (long)ChunkTokens * shape.TopK;
-        InputWidth = (shape.HiddenSize + 1) / 2 * 2;
-        ActivatedWidth = RoundUp(shape.IntermediateSize, PanelKernel.Half);
-        OutputWidth = RoundUp(shape.HiddenSize, PanelKernel.Rows);
-        _logits = new NativeBuffer((long)ChunkTokens * shape.ExpertCount * sizeof(double));
-        _routerInput = new NativeBuffer((long)ChunkTokens * shape.HiddenSize * sizeof(float));
-        _ids = new NativeBuffer(pairs * sizeof(int));
-        _weights = new NativeBuffer(pairs * sizeof(float));
-        _input = new NativeBuffer(pairs * InputWidth * sizeof(float));
-        _activated = new NativeBuffer(pairs * ActivatedWidth * sizeof(float));
-        _output = new NativeBuffer(pairs * OutputWidth * sizeof(float));
-        Blocks = new TokenBlocks(shape.ExpertCount, checked((int)pairs));
-        Forward = new CpuForward(this);
-    }
+        MoeLayerShape shape = weights.Config.Shape;
+        ChunkTokens = Math.Min(weights.Config.MaxTokens, MaxChunkTokens);
+        int pairs = checked(ChunkTokens * shape.TopK);
+        try
+        {
+            Logits = Take<double>((long)ChunkTokens * shape.ExpertCount);
+            Scratch = Take<double>(2L * ChunkTokens * shape.ExpertCount);
+            Rows = Take<float>((long)ChunkTokens * shape.HiddenSize);
+            Ids = Take<int>(pairs);
+            Weights = Take<float>(pairs);
+            Sums = Take<float>((long)ChunkTokens * Math.Max(RoundUp(shape.ExpertHiddenSize), RoundUp(shape.HiddenSize)));
+            Experts = MakeBuffers(weights.Experts, new TokenBlocks(shape.LocalExpertCount, pairs), pairs);
+            if (weights.Shared is not null || weights.LatentDown is not null)
+            {
+                Dense = new TokenBlocks(1, ChunkTokens);
+            }
 
-    public MoeLayerConfig Config { get; }
+            Shared = weights.Shared is null ? null : MakeBuffers(weights.Shared, Dense!, ChunkTokens);
+            SharedWeights = weights.SharedGate is null ? null : Take<float>(ChunkTokens);
+            if (weights.LatentDown is not null)
+            {
+                Latent = Take<float>((long)ChunkTokens * RoundUp(shape.ExpertHiddenSize));
+                Projected = Take<float>((long)ChunkTokens * Math.Max(2 * weights.LatentDown.Pairs, 2 * weights.LatentUp!.Pairs));
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+
+        _forward = new CpuForward(weights, this, team);
+    }
 
     public int ChunkTokens { get; }
 
-    /// <summary>Floats that a token takes in <see cref="Input"/>.</summary>
-    public int InputWidth { get; }
-
-    /// <summary>Floats that a pair takes in <see cref="Activated"/>.</summary>
-    public int ActivatedWidth { get; }
-
-    /// <summary>Floats that a pair takes in <see cref="Output"/>.</summary>
-    public int OutputWidth { get; }
-
-    public TokenBlocks Blocks { get; }
-
-    public CpuForward Forward { get; }
-
     /// <summary>[tokens][experts].</summary>
-    public double* Logits => _logits.Pointer<double>();
+    public double* Logits { get; }
 
-    /// <summary>[tokens][hidden].</summary>
-    public float* RouterInput => _routerInput.Pointer<float>();
+    /// <summary>[tokens][2 · experts].</summary>
+    public double* Scratch { get; }
+
+    /// <summary>[tokens][hidden]: the input in float32.</summary>
+    public float* Rows { get; }
 
     /// <summary>[tokens][top-k].</summary>
-    public int* Ids => _ids.Pointer<int>();
+    public int* Ids { get; }
 
     /// <summary>[tokens][top-k].</summary>
-    public float* Weights => _weights.Pointer<float>();
+    public float* Weights { get; }
 
-    /// <summary>For each block [inputs][tokens of the block].</summary>
-    public float* Input => _input.Pointer<float>();
+    /// <summary>[tokens][<see cref="RoundUp"/> of the hidden size or the latent width]: the sums of a token's experts.</summary>
+    public float* Sums { get; }
 
-    /// <summary>For each block [neurons][tokens of the block].</summary>
-    public float* Activated => _activated.Pointer<float>();
+    public NetworkBuffers Experts { get; }
 
-    /// <summary>[pairs in expert order][outputs], already weighted.</summary>
-    public float* Output => _output.Pointer<float>();
+    /// <summary>Null where there are no shared experts.</summary>
+    public NetworkBuffers? Shared { get; }
 
-    public long ByteCount =>
-        _logits.ByteCount + _routerInput.ByteCount + _ids.ByteCount + _weights.ByteCount + _input.ByteCount + _activated.ByteCount + _output.ByteCount;
+    /// <summary>[tokens]: how far the shared experts' gate opens; null where it has none.</summary>
+    public float* SharedWeights { get; }
 
-    public void Dispose()
+    /// <summary>All tokens as those of one expert; null where nothing asks for them.</summary>
+    public TokenBlocks? Dense { get; }
+
+    /// <summary>[tokens][<see cref="RoundUp"/> of the latent width]: what the experts read; null where they read the input.</summary>
+    public float* Latent { get; }
+
+    /// <summary>For each block of all tokens [inputs][tokens of the block]: what a latent projection multiplies.</summary>
+    public float* Projected { get; }
+
+    public long ByteCount => _buffers.Sum(buffer => buffer.ByteCount);
+
+    /// <summary>Floats that a row of a product's outputs takes: whole panels.</summary>
+    public static int RoundUp(int size) => (size + PanelKernel.Rows - 1) / PanelKernel.Rows * PanelKernel.Rows;
+
+    public void Forward(MoeForwardArguments arguments) => _forward.Run(arguments);
+
+    public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());
+
+    private NetworkBuffers MakeBuffers(CpuNetwork network, TokenBlocks blocks, int pairs)
     {
-        _logits.Dispose();
-        _routerInput.Dispose();
-        _ids.Dispose();
-        _weights.Dispose();
-        _input.Dispose();
-        _activated.Dispose();
-        _output.Dispose();
+        int inputWidth = 2 * network.GateUp.Pairs;
+        int activatedWidth = network.GateUp.Panels * network.GateUp.PanelOutputs;
+        int outputWidth = network.Down.Panels * PanelKernel.Rows;
+        return new NetworkBuffers(
+            blocks,
+            inputWidth,
+            Take<float>((long)pairs * inputWidth),
+            activatedWidth,
+            Take<float>((long)pairs * activatedWidth),
+            outputWidth,
+            Take<float>((long)pairs * outputWidth));
     }
 
-    private static int RoundUp(int size, int multiple) => (size + multiple - 1) / multiple * multiple;
+    private T* Take<T>(long count)
+        where T : unmanaged
+    {
+        var buffer = new NativeBuffer(count * sizeof(T));
+        _buffers.Add(buffer);
+        return buffer.Pointer<T>();
+    }
+
+    /// <summary>What a network reads and writes.</summary>
+    internal sealed class NetworkBuffers(
+        TokenBlocks blocks, int inputWidth, float* input, int activatedWidth, float* activated, int outputWidth, float* output)
+    {
+        public TokenBlocks Blocks => blocks;
+
+        /// <summary>Floats that a pair takes in <see cref="Input"/>.</summary>
+        public int InputWidth => inputWidth;
+
+        /// <summary>For each block [inputs][tokens of the block].</summary>
+        public float* Input => input;
+
+        /// <summary>Floats that a pair takes in <see cref="Activated"/>.</summary>
+        public int ActivatedWidth => activatedWidth;
+
+        /// <summary>For each block [neurons][tokens of the block].</summary>
+        public float* Activated => activated;
+
+        /// <summary>Floats that a pair takes in <see cref="Output"/>.</summary>
+        public int OutputWidth => outputWidth;
+
+        /// <summary>[pairs in expert order][outputs], already weighted.</summary>
+        public float* Output => output;
+    }
 }

@@ -28,7 +28,7 @@ foreach (string backend in new[] { "Mxfp4.Marlin", "Mxfp4.Sm100", "Bf16" })
 
 await using var host = MoeHost.Create(options);
 
-using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
+using var checkpoint = Checkpoint.Open(args[0]);
 CheckpointLayer weights = checkpoint.MoeLayers[0];
 checkpoint.TryGetView("input", out MoeTensorView tokens);
 checkpoint.TryGetView("expected.output", out MoeTensorView expected);

@@ -1,53 +1,23 @@
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Moe.Plugins;
 using Moe.Plugins.Checkpoints;
 
-// Backends come from plugins/<Name>/<Name>.dll beside the program; which one runs is the configuration's business.
-IConfiguration configuration = new ConfigurationBuilder().SetBasePath(AppContext.BaseDirectory).AddJsonFile("appsettings.json").Build();
-var services = new ServiceCollection();
-services.AddMoePlugins(configuration.GetSection("Moe"));
-await using ServiceProvider provider = services.BuildServiceProvider();
-var host = provider.GetRequiredService<MoeHost>();
+HostApplicationBuilder builder = Host.CreateApplicationBuilder(args);
+builder.Services.AddMoePlugins(builder.Configuration.GetSection("Moe"));
+using IHost app = builder.Build();
+IMoeHost host = app.Services.GetRequiredService<IMoeHost>();
 
-using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
+using var checkpoint = Checkpoint.Open(args[0]);
 CheckpointLayer weights = checkpoint.MoeLayers[0];
-var request = new MoeLayerRequest
-{
-    Name = weights.Name,
-    Shape = weights.Shape,
-    Options = new MoeLayerOptions { MaxTokens = 32 },
-};
-Console.WriteLine(host.Explain(request).Sentence);
+using IMoeLayer layer = await host.CreateLayerAsync(new MoeLayerRequest { Name = weights.Name, Shape = weights.Shape }, weights.Source);
+using IMoeForwardState state = layer.CreateState();   // one for each thread or stream
 
-using MoeLayer layer = host.CreateLayer(request, weights.Source);
-using MoeForwardState state = layer.CreateState();   // one for each thread or stream
-
-// The layer's device may be a GPU, so its buffers come from the backend; 17 tokens in BF16.
 checkpoint.TryGetView("input", out MoeTensorView tokens);
-IMoeMemory memory = layer.Method.Memory;
-long bytes = tokens.Rows * tokens.RowBytes;
-nint input = memory.Allocate(bytes);
-nint output = memory.Allocate(bytes);
-memory.CopyIn(input, tokens.Address, bytes, stream: 0);
+using var input = new MoeBuffer(layer.Memory, tokens.ElementType, tokens.Rows, tokens.Columns);
+using var output = new MoeBuffer(layer.Memory, tokens.ElementType, tokens.Rows, tokens.Columns);
+input.CopyFrom(tokens);
+layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
 
-layer.Forward(state, new MoeLayerCall
-{
-    Input = new MoeTensorView(input, memory.Device, MoeElementType.BFloat16, tokens.Rows, tokens.Columns),
-    Output = new MoeTensorView(output, memory.Device, MoeElementType.BFloat16, tokens.Rows, tokens.Columns),
-});
-
-byte[] result = new byte[bytes];
-unsafe
-{
-    fixed (byte* first = result)
-    {
-        memory.CopyOut((nint)first, output, bytes, stream: 0);
-        layer.Synchronize();
-    }
-}
-
-memory.Free(input);
-memory.Free(output);
-float value = BitConverter.UInt32BitsToSingle((uint)BitConverter.ToUInt16(result) << 16);
-Console.WriteLine($"{tokens.Rows} tokens of {tokens.Columns} values; the first is {value}.");
+Console.WriteLine(host.Selections[0].Sentence);
+Console.WriteLine($"{tokens.Rows} tokens of {tokens.Columns} values, the first: {string.Join(" ", output.ToSingles()[..4])}");

@@ -10,14 +10,16 @@ internal static unsafe class SigmoidRouter
     /// <returns>[tokens, top-k] ids and weights.</returns>
     public static (int[] Ids, float[] Weights) Route(MoeLayerShape shape, MoeWeightSource source, MoeTensorView tokens)
     {
+        float[] router = source.RouterWeight!.ToSingles();
+        float[] bias = source.RouterBias?.ToSingles() ?? new float[shape.ExpertCount];
         int[] ids = new int[tokens.Rows * shape.TopK];
         float[] weights = new float[ids.Length];
         for (int token = 0; token < tokens.Rows; token++)
         {
             var scores = Enumerable.Range(0, shape.ExpertCount).Select(expert => (
                 Id: expert,
-                Score: 1 / (1 + MathF.Exp(-Dot(source.RouterWeight, expert, tokens, token))),
-                Bias: shape.HasRouterBias ? Bf16(source.RouterBias, 0, expert) : 0));
+                Score: 1 / (1 + MathF.Exp(-Dot(router.AsSpan(expert * shape.HiddenSize, shape.HiddenSize), tokens, token))),
+                Bias: bias[expert]));
             var chosen = scores.OrderByDescending(expert => expert.Score + expert.Bias).Take(shape.TopK).ToArray();
             float sum = chosen.Sum(expert => expert.Score);
             for (int k = 0; k < shape.TopK; k++)
@@ -30,12 +32,12 @@ internal static unsafe class SigmoidRouter
         return (ids, weights);
     }
 
-    private static float Dot(MoeTensorView weight, int expert, MoeTensorView tokens, int token)
+    private static float Dot(ReadOnlySpan<float> weights, MoeTensorView tokens, int token)
     {
         float sum = 0;
-        for (int i = 0; i < weight.Columns; i++)
+        for (int i = 0; i < weights.Length; i++)
         {
-            sum += Bf16(weight, expert, i) * Bf16(tokens, token, i);
+            sum += weights[i] * Bf16(tokens, token, i);
         }
 
         return sum;

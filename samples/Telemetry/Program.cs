@@ -11,27 +11,19 @@ using TracerProvider traces = Sdk.CreateTracerProviderBuilder().AddSource(MoeTel
 
 await using (var host = MoeHost.Create(new MoeOptions()))
 {
-    using var checkpoint = Checkpoint.Open(Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
+    using var checkpoint = Checkpoint.Open(args[0]);
     CheckpointLayer weights = checkpoint.MoeLayers[0];
     checkpoint.TryGetView("input", out MoeTensorView tokens);
     using MoeLayer layer = host.CreateLayer(
         new MoeLayerRequest { Name = weights.Name, Shape = weights.Shape, Options = new MoeLayerOptions { MaxTokens = tokens.Rows } }, weights.Source);
     using MoeForwardState state = layer.CreateState();
-    IMoeMemory memory = layer.Method.Memory;
-    long bytes = tokens.Rows * tokens.RowBytes;
-    nint input = memory.Allocate(bytes);
-    nint output = memory.Allocate(bytes);
-    memory.CopyIn(input, tokens.Address, bytes, stream: 0);
+    using var input = new MoeBuffer(layer.Memory, tokens.ElementType, tokens.Rows, tokens.Columns);
+    using var output = new MoeBuffer(layer.Memory, tokens.ElementType, tokens.Rows, tokens.Columns);
+    input.CopyFrom(tokens);
     for (int i = 0; i < 3; i++)
     {
-        layer.Forward(state, new MoeLayerCall
-        {
-            Input = new MoeTensorView(input, memory.Device, MoeElementType.BFloat16, tokens.Rows, tokens.Columns),
-            Output = new MoeTensorView(output, memory.Device, MoeElementType.BFloat16, tokens.Rows, tokens.Columns),
-        });
+        layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
     }
 
-    memory.Synchronize(stream: 0);
-    memory.Free(input);
-    memory.Free(output);
+    layer.Synchronize();
 }

@@ -1,4 +1,4 @@
 using Moe.Plugins.Cli;
 
-using var console = new CommandConsole(Console.Out, Console.Error);
+using var console = CommandConsole.OfProcess();
 return await MoeCommandLine.InvokeAsync(args, console);

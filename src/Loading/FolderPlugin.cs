@@ -22,12 +22,12 @@ internal sealed class FolderPlugin(PluginFile file, VerdictStore verdicts) : Plu
     // While a plugin is worked on, its version stays; the hash is the one that moe backends --explain shows.
     public override string Build => Source is { } content ? $"{Version} ({content.ShortHash})" : Version;
 
-    // Should the process end now, the next one finds the mark.
-    public override void BeginActivation() => _mark = verdicts.Mark(Staged!.Content.Hash);
+    // Should the process end now, the next one finds the mark. One that cannot be made is missed by nobody but that process.
+    public override void BeginActivation() => Attempt(() => _mark = verdicts.Mark(Staged!.Content.Hash));
 
     public override void EndActivation()
     {
-        _mark?.Dispose();
+        Attempt(() => _mark?.Dispose());
         _mark = null;
     }
 
@@ -37,5 +37,17 @@ internal sealed class FolderPlugin(PluginFile file, VerdictStore verdicts) : Plu
         Loaded = null;
         Staged?.Dispose();
         Staged = null;
+    }
+
+    private static void Attempt(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or MoeException)
+        {
+            // A full disk is no reason for a plugin to be refused.
+        }
     }
 }

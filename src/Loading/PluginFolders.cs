@@ -25,13 +25,13 @@ internal sealed class PluginFolders : IPluginSource
         // Processes are waited for together.
         Parallel.ForEach(plugins, _pipeline.Judge);
         plugins.ForEach(_pipeline.Load);
+        plugins.ForEach(plugin => _changes.Saw(plugin.File!, plugin.Source));
         return plugins;
     }
 
     public PluginFile? Find(string name) => PluginFinder.Find(this).FirstOrDefault(f => f.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
 
-    public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) =>
-        PluginFinder.Find(this).Where(file => _changes.HasChanged(file, current.OfType<FolderPlugin>().FirstOrDefault(p => p.File == file)));
+    public IEnumerable<PluginFile> FindChanged() => PluginFinder.Find(this).Where(_changes.HasChanged);
 
     public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current)
     {

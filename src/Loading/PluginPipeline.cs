@@ -13,8 +13,8 @@ internal sealed class PluginPipeline
     {
         _loader = loader;
         string root = StagingFolder.Of(options);
-        _staging = new PluginStaging(root);
         _trust = new TrustPolicy(options, folders);
+        _staging = new PluginStaging(root, checksWay: _trust.Pins);
         _verdicts = new VerdictStore(root);
         _trials = new PluginTrials(options, _verdicts);
     }
@@ -25,7 +25,7 @@ internal sealed class PluginPipeline
     public FolderPlugin Prepare(PluginFile file, Action<string> checkId)
     {
         var record = new FolderPlugin(file, _verdicts) { File = file };
-        _ = record.Do(MoePluginStepKind.Trust, MoeCandidateState.Discovered, () => CheckPlace(record, file))
+        _ = record.Do(MoePluginStepKind.Trust, MoeCandidateState.Discovered, () => CheckPlace(file))
             && record.Do(MoePluginStepKind.Inspect, MoeCandidateState.Inspected, () => Inspect(record, file, checkId))
             && record.Do(MoePluginStepKind.Stage, MoeCandidateState.Staged, () => Stage(record, file))
             && Verify(record);
@@ -44,11 +44,10 @@ internal sealed class PluginPipeline
         }
     }
 
-    private string CheckPlace(FolderPlugin record, PluginFile file)
+    private string CheckPlace(PluginFile file)
     {
         _trust.CheckPlace(file);
-        record.Source = PluginContent.Read(file.Folder);
-        return $"It holds {record.Source.Files.Count} files, {record.Source.ByteCount} bytes, {record.Source.ShortHash}.";
+        return _trust.Pins ? $"Nobody else can write {file.Folder}." : $"{MoeOptions.SectionName}:{nameof(MoeOptions.Trust)} is {MoeTrust.Any}: any folder will do.";
     }
 
     private static string Inspect(FolderPlugin record, PluginFile file, Action<string> checkId)
@@ -63,7 +62,9 @@ internal sealed class PluginPipeline
 
     private string Stage(FolderPlugin record, PluginFile file)
     {
-        record.Staged = _staging.Stage(record.Id, file.Folder, record.Source!);
+        // Not before it is known to be a plugin: beside plugins lie folders of data too.
+        record.Source = PluginContent.Read(file.Folder);
+        record.Staged = _staging.Stage(record.Id, file.Folder, record.Source);
 
         // What is loaded is the copy: a file that was swapped after the first look is seen here.
         PluginManifest manifest = PluginInspector.Inspect(record.Staged.MainAssemblyOf(file));
@@ -75,7 +76,7 @@ internal sealed class PluginPipeline
         }
 
         record.EntryType = manifest.EntryType;
-        return record.Staged.Folder;
+        return $"It holds {record.Source.Files.Count} files, {record.Source.ByteCount} bytes, {record.Source.ShortHash}, copied to {record.Staged.Folder}.";
     }
 
     private bool Verify(FolderPlugin record) =>

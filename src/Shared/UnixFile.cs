@@ -1,11 +1,13 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
 
-/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner and its kind.</summary>
+/// <summary>What Linux knows of a file or folder and .NET does not tell: its owner, its kind and how many names it has.</summary>
 /// <param name="Mode">Kind and permissions, as in <c>stat(2)</c>.</param>
 /// <param name="Owner">The owner's user id.</param>
-internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
+/// <param name="Names">Folder entries that name it; 0 once it is deleted and still open.</param>
+internal readonly partial record struct UnixFile(ushort Mode, uint Owner, uint Names)
 {
     // inode(7): the kind's bits in a mode.
     private const int KindMask = 0xF000;
@@ -25,23 +27,35 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
     public UnixFileMode Permissions => (UnixFileMode)(Mode & 0xFFF);
 
     /// <summary>The file, or the link itself unless links are followed; null on systems other than Linux and for what is not there.</summary>
-    public static unsafe UnixFile? TryGet(string path, bool followLinks = false)
+    public static UnixFile? TryGet(string path, bool followLinks = false)
+    {
+        const int CurrentFolder = -100;
+        const int NoFollow = 0x100;
+        return Stat(CurrentFolder, path, followLinks ? 0 : NoFollow);
+    }
+
+    /// <summary>An open file, or null on systems other than Linux.</summary>
+    public static UnixFile? TryGet(SafeFileHandle file)
+    {
+        const int EmptyPath = 0x1000;
+        return Stat((int)file.DangerousGetHandle(), "", EmptyPath);
+    }
+
+    /// <summary>The effective user's id.</summary>
+    public static uint CurrentUser() => geteuid();
+
+    // statx(2): unlike stat's, its struct is the same on every architecture.
+    private static unsafe UnixFile? Stat(int folder, string path, int flags)
     {
         if (!OperatingSystem.IsLinux())
         {
             return null;
         }
 
-        // statx(2): unlike stat's, its struct is the same on every architecture.
-        const int CurrentFolder = -100;
-        const int NoFollow = 0x100;
-        const uint TypeModeAndOwner = 0x1 | 0x2 | 0x8;
+        const uint TypeModeLinksAndOwner = 0x1 | 0x2 | 0x4 | 0x8;
         Statx found = default;
-        return statx(CurrentFolder, path, followLinks ? 0 : NoFollow, TypeModeAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner) : null;
+        return statx(folder, path, flags, TypeModeLinksAndOwner, &found) == 0 ? new UnixFile(found.Mode, found.Owner, found.Links) : null;
     }
-
-    /// <summary>The effective user's id.</summary>
-    public static uint CurrentUser() => geteuid();
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
@@ -55,6 +69,9 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner)
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     private struct Statx
     {
+        [FieldOffset(16)]
+        public uint Links;
+
         [FieldOffset(20)]
         public uint Owner;
 

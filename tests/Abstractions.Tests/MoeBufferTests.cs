@@ -26,6 +26,19 @@ public sealed class MoeBufferTests
     }
 
     [Fact]
+    public void A_tensor_of_any_row_stride_is_copied_in_and_one_of_another_size_is_not()
+    {
+        using MoeBuffer wide = MoeBuffer.OnHost(MoeElementType.Float32, 2, 3);
+        wide.CopyFrom([1f, 2f, 99f, 3f, 4f, 99f]);
+        using MoeBuffer buffer = MoeBuffer.OnHost(MoeElementType.Float32, 2, 2);
+
+        buffer.CopyFrom(wide.View.FirstColumns(2));
+
+        Assert.Equal([1f, 2f, 3f, 4f], buffer.ToSingles());
+        Assert.Contains("1 × 2 × 2 of Float32 on cpu is expected", Assert.Throws<ArgumentException>(() => buffer.CopyFrom(wide.View)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Wrong_lengths_and_types_are_refused()
     {
         using MoeBuffer buffer = MoeBuffer.OnHost(MoeElementType.UInt8, 1, 4);

@@ -16,16 +16,15 @@ public sealed class MoeWeightSourceTests
         MoeWeightSource fitting = Fitting();
         return new()
         {
-            { "gate_up blocks is [4, 64, 16]; [4, 64, 32] is expected", fitting with { GateUp = fitting.GateUp with { Values = Bytes(64, 16) } } },
-            { "down scales is missing", fitting with { Down = fitting.Down with { Scales = default } } },
+            { "gate_up is [4, 64, 16]; [4, 64, 32] is expected", fitting with { GateUp = fitting.GateUp with { Values = Bytes(64, 16) } } },
+            { "down has no scales", fitting with { Down = fitting.Down with { Scales = default } } },
             { "down bias is missing", fitting with { Down = fitting.Down with { Bias = default } } },
             { "router bias is missing", fitting with { RouterBias = default } },
             { "router weight is UInt8", fitting with { RouterWeight = View(MoeElementType.UInt8, 4, 64) } },
             { "gate_up is in input-major order", fitting with { GateUp = fitting.GateUp with { Order = MoeMatrixOrder.InputMajor } } },
-            {
-                "host memory is expected",
-                fitting with { RouterWeight = new(4096, MoeDevice.Cuda(0), MoeElementType.BFloat16, 4, 64) }
-            },
+            { "gate_up has ups of its own", fitting with { GateUp = fitting.GateUp with { Up = fitting.Down } } },
+            { "selection bias is there", fitting with { SelectionBias = View(MoeElementType.Float32, 1, 4) } },
+            { "shared experts are there", fitting with { Shared = new() { GateUp = fitting.GateUp, Down = fitting.Down } } },
         };
     }
 

@@ -52,8 +52,8 @@ public sealed class ForwardTests : CudaForwardTests
     {
         Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(21, Small.HiddenSize, seed: 6);
-        using HostTensor wide = Widen(input);
+        using MoeBuffer input = RandomInput.Create(21, Small.HiddenSize, seed: 6);
+        using MoeBuffer wide = Widen(input);
         var options = new MoeLayerOptions { MaxTokens = 21, InputType = MoeElementType.Float32, OutputType = MoeElementType.Float32 };
         using MoeLayer layer = Host.CreateLayer(Small, weights.Source, options);
         using MoeForwardState state = layer.CreateState();
@@ -75,9 +75,9 @@ public sealed class ForwardTests : CudaForwardTests
         Assert.Contains("70,368,744,177,664 bytes", error.Message, StringComparison.Ordinal);
     }
 
-    private static unsafe HostTensor Widen(HostTensor bf16)
+    private static unsafe MoeBuffer Widen(MoeBuffer bf16)
     {
-        var wide = new HostTensor(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
+        var wide = MoeBuffer.OnHost(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
         for (int i = 0; i < bf16.View.Rows * bf16.View.Columns; i++)
         {
             ((float*)wide.View.Address)[i] = BitConverter.UInt32BitsToSingle((uint)((ushort*)bf16.View.Address)[i] << 16);

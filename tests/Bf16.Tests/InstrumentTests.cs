@@ -32,8 +32,8 @@ public sealed class InstrumentTests
         using MoeLayer layer = Bf16.Host.CreateLayer(Small, weights.Source, new MoeLayerOptions { MaxTokens = tokens });
         using MoeForwardState state = layer.CreateState();
         IMoeMemory memory = layer.Method.Memory;
-        using HostTensor first = RandomInput.Create(tokens, Small.HiddenSize, seed: 2);
-        using HostTensor second = RandomInput.Create(tokens, Small.HiddenSize, seed: 3);
+        using MoeBuffer first = RandomInput.Create(tokens, Small.HiddenSize, seed: 2);
+        using MoeBuffer second = RandomInput.Create(tokens, Small.HiddenSize, seed: 3);
         using DeviceRun expected = DeviceRun.Run(layer, state, second.View);
 
         using DeviceTensor input = DeviceTensor.CopyOf(memory, first.View);
@@ -46,7 +46,7 @@ public sealed class InstrumentTests
         memory.Synchronize(0);
         recording.Replay();
 
-        using HostTensor result = output.Download();
+        using MoeBuffer result = output.Download();
         Assert.Equal(0, TensorDifference.Measure(result.View, expected.Output.View).MaxAbsError);
     }
 

@@ -122,7 +122,7 @@ public sealed class CheckpointTests : IDisposable
         files.Save(_folder.File("model.safetensors"));
         _folder.WriteText("config.json", LayerFiles.Config);
         using var checkpoint = Checkpoint.Open(_folder.Path);
-        Assert.False(checkpoint.MoeLayers[0].Shape.HasRouterBias);
+        Assert.False(checkpoint.MoeLayers[0].Shape.Router.HasLogitBias);
         Assert.False(checkpoint.MoeLayers[0].Shape.HasExpertBias);
     }
 

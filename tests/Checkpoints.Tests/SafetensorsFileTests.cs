@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -105,17 +104,15 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         const long bytes = 60L << 30;
         string path = _folder.Write("sparse.safetensors", $$$"""{"x":{"dtype":"U8","shape":[60,1073741824],"data_offsets":[0,{{{bytes}}}]}}""", bytes);
-        SafetensorsFile.Open(path).Dispose();
-
-        var clock = Stopwatch.StartNew();
+        long before = GC.GetAllocatedBytesForCurrentThread();
         using var file = SafetensorsFile.Open(path);
         MoeTensorView view = file.GetView(file.Tensors["x"]);
         Assert.Equal(0, Marshal.ReadByte(view.RowAddress(59)));
-        Assert.True(clock.ElapsedMilliseconds < 500, $"Opening took {clock.ElapsedMilliseconds} ms.");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
     }
 
     [Fact]
-    public void A_hundred_thousand_tensors_open_fast()
+    public void A_hundred_thousand_tensors_take_memory_in_proportion()
     {
         var header = new StringBuilder("{");
         const int count = 100_000;
@@ -127,10 +124,10 @@ public sealed class SafetensorsFileTests : IDisposable
         }
 
         string path = _folder.Write("many.safetensors", header.Append('}').ToString(), 2 * count);
-        var clock = Stopwatch.StartNew();
+        long before = GC.GetAllocatedBytesForCurrentThread();
         using var file = SafetensorsFile.Open(path);
         Assert.Equal(count, file.Tensors.Count);
-        Assert.True(clock.ElapsedMilliseconds < 3000, $"Opening took {clock.ElapsedMilliseconds} ms.");
+        Assert.InRange((GC.GetAllocatedBytesForCurrentThread() - before) / count, 0, 2000);
     }
 
     [Fact]

@@ -5,11 +5,14 @@ namespace Moe.Plugins.Cli.Tests;
 /// <summary>Runs the program's own entry with arguments, and keeps what it prints.</summary>
 internal sealed record Cli(int ExitCode, string Output, string Error)
 {
-    public static async Task<Cli> Run(params string[] arguments)
+    public static Task<Cli> Run(params string[] arguments) => RunAt(width: null, arguments);
+
+    /// <summary>Runs it where lines have so many columns.</summary>
+    public static async Task<Cli> RunAt(int? width, params string[] arguments)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        using var console = new CommandConsole(output, error);
+        using var console = new CommandConsole(output, error, width);
         int exitCode = await MoeCommandLine.InvokeAsync(arguments, console);
         return new Cli(exitCode, output.ToString(), error.ToString());
     }

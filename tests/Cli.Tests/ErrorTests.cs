@@ -11,7 +11,7 @@ public sealed class ErrorTests : IDisposable
         { "run --tokens 18", "17 tokens" },
         { "run --layer 99", "--layer 99" },
         { "run --seed -1", "--seed" },
-        { "run --shape 1,2,3", "'1,2,3' is no shape" },
+        { "run --shape 1,2,3", "'1,2,3' is not a shape" },
         { "run --shape 4,33,64,2", "multiple of 32" },
         { "run --shape 4,64,64,5", "top-k is 5" },
         { "run --shape gpt-oss-20b --layer 1", "--layer" },
@@ -22,8 +22,43 @@ public sealed class ErrorTests : IDisposable
         { "run --device gpu", "--device is 'gpu'" },
         { "run --plugins /none", "/none" },
         { "run --output /none/x.safetensors", "/none/x.safetensors" },
-        { "run --frob", "--frob" },
-        { "frob", "frob" },
+        { "run --frob", "'--frob' is not an option of moe run" },
+        { "run --tokns 4", "Did you mean '--tokens'?" },
+        { "bench comapre a b", "Did you mean 'compare'?" },
+        { "benhc", "'benhc' is not a command of moe. Did you mean 'bench'?" },
+        { "run --output-type b16", "Did you mean 'bf16'?" },
+        { "run --shape gpt-os-20b", "Did you mean 'gpt-oss-20b'?" },
+        { "bench --weights mxpf4", "Did you mean 'mxfp4'?" },
+        { "bench --routing skewd", "Did you mean 'skewed'?" },
+        { "verify Cpu --rule numeric", "Did you mean 'numerics'?" },
+        { "run --model EMPTY", "--model is empty" },
+        { "run --output EMPTY", "--output is empty" },
+        { "run --backend EMPTY", "--backend is empty" },
+        { "run --plugins EMPTY", "--plugins is ''" },
+        { "run --shape EMPTY", "'' is not a shape" },
+        { "inspect EMPTY", "FILE|FOLDER is empty" },
+        { "verify EMPTY", "PLUGIN.dll|NAME is empty" },
+        { "verify Cpu --html EMPTY", "--html is empty" },
+        { "verify Cpu --html /none/x.html", "its folder does not exist" },
+        { "plugins trust EMPTY", "FOLDER is empty" },
+        { "plugins trust x --lock EMPTY", "--lock is empty" },
+        { "plugins release EMPTY", "ID is empty" },
+        { "bench compare EMPTY EMPTY", "A.json is empty" },
+        { "bench plot EMPTY", "RESULT.json is empty" },
+        { "bench --output EMPTY", "--output is empty" },
+        { "new EMPTY", "NAME is empty" },
+        { "run --output LONG", "its name is too long" },
+        { "run --model LONG", "nnnnn" },
+        { "new x --output LONG", "nnnnn" },
+        { "run --output GOLDEN", "it is a folder" },
+        { "bench compare GOLDEN GOLDEN", "it is a folder" },
+        { "run --shape 2147483647,2147483616,2147483616,1", "at most 1073741823" },
+        { "run --shape 2147483647,2147483616,1073741792,1", "more weights than a machine can hold" },
+        { "run --shape 100000,28800,28800,1", "Out of memory" },
+        { "run --tokens 2147483647 --shape 4,64,64,2", "Out of memory" },
+        { "bench --shape 100000,28800,28800,1 --backend Cpu", "Out of memory" },
+        { "backends --watch 999999999", "from 1 to 86400" },
+        { "bench --seconds 1000000", "--seconds is '1000000'" },
         { "inspect", "inspect" },
         { "inspect /none", "/none" },
         { "backends --shape 0,0,0,0", "--shape" },
@@ -33,11 +68,19 @@ public sealed class ErrorTests : IDisposable
     [MemberData(nameof(BadInput))]
     public async Task Bad_input_is_named(string arguments, string word)
     {
-        Cli result = await Cli.Run(arguments.Replace("GOLDEN", Path.Combine(AppContext.BaseDirectory, "golden"), StringComparison.Ordinal).Split(' '));
+        string[] words =
+        [
+            .. arguments
+                .Replace("GOLDEN", Path.Combine(AppContext.BaseDirectory, "golden"), StringComparison.Ordinal)
+                .Replace("LONG", Path.Combine(_folder.Path, new string('n', 300)), StringComparison.Ordinal)
+                .Split(' ')
+                .Select(word => word == "EMPTY" ? "" : word),
+        ];
+        Cli result = await Cli.Run(words);
         Assert.Equal(ExitCode.BadInput, result.ExitCode);
         Assert.Contains("error:", result.Error, StringComparison.Ordinal);
         Assert.Contains(word, result.Error, StringComparison.Ordinal);
-        Assert.InRange(result.Error.Split('\n').Length, 1, 4);
+        Assert.InRange(result.Error.Split('\n').Length, 1, 5);
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
     }
 

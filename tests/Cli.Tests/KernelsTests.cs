@@ -10,7 +10,7 @@ public sealed class KernelsTests
         Cli result = await Cli.Run("kernels", "--backend", "Bf16", "--arch", "sm_90a", "--json");
         Assert.SkipWhen(result.Error.Contains("NVRTC", StringComparison.Ordinal), result.Error.Trim());
 
-        JsonElement kernels = result.Json();
+        JsonElement kernels = result.Json().GetProperty("kernels");
         JsonElement router = kernels.EnumerateArray().Single(kernel => kernel.GetProperty("kernel").GetString() == "moe_router_8");
         Assert.Equal("Bf16", router.GetProperty("backend").GetString());
         Assert.Equal("sm_90a", router.GetProperty("arch").GetString());
@@ -20,8 +20,8 @@ public sealed class KernelsTests
     }
 
     [Theory]
-    [InlineData("'Cpu', which is no backend with kernels", "kernels", "--backend", "Cpu")]
-    [InlineData("'Nope', which is no backend with kernels", "kernels", "--backend", "Nope")]
+    [InlineData("'Cpu', which is not a backend with kernels", "kernels", "--backend", "Cpu")]
+    [InlineData("'Nope', which is not a backend with kernels", "kernels", "--backend", "Nope")]
     public async Task A_backend_without_kernels_is_named(string message, params string[] arguments)
     {
         Cli result = await Cli.Run(arguments);

@@ -15,7 +15,7 @@ public sealed class NewTests
         Cli result = await Cli.Run("new", name, "--output", Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()));
 
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains($"'{name}' is no name of a backend", result.Error, StringComparison.Ordinal);
+        Assert.Contains($"'{name}' is not a backend's name", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -15,12 +15,33 @@ public sealed class PluginsTests : IDisposable
         string lockFile = _folder.File("lock.json");
         Cli result = await Cli.Run("plugins", "trust", Cpu, "--lock", lockFile, "--yes");
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
-        Assert.All(["Cpu.dll", "native libraries", "imports", "module initialisers", "may do anything", lockFile], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
+        Assert.All(["Cpu.dll", "native libraries", "imports", "module initializers", "may do anything", lockFile], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
 
         using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(lockFile, TestContext.Current.CancellationToken));
         JsonElement pin = Assert.Single(json.RootElement.GetProperty("plugins").EnumerateArray());
         Assert.Equal("Cpu", pin.GetProperty("id").GetString());
         Assert.Equal(Directory.GetFiles(Cpu, "*", SearchOption.AllDirectories).Length, pin.GetProperty("files").EnumerateObject().Count());
+    }
+
+    [Fact]
+    public async Task A_name_that_turns_the_direction_of_writing_is_shown_as_what_it_is()
+    {
+        string plugin = Directory.CreateDirectory(Path.Combine(_folder.Path, "Cpu")).FullName;
+        foreach (string file in Directory.GetFiles(Cpu))
+        {
+            File.Copy(file, Path.Combine(plugin, Path.GetFileName(file)));
+        }
+
+        const string name = "native\u202Eyrarbil\u200B.txt";
+        await File.WriteAllTextAsync(Path.Combine(plugin, name), "x", TestContext.Current.CancellationToken);
+        string lockFile = _folder.File("lock.json");
+        Cli text = await Cli.Run("plugins", "trust", plugin, "--lock", lockFile, "--yes");
+        Assert.DoesNotContain('\u202E', text.Output);
+        Assert.Contains(@"native\u{202E}yrarbil\u{200B}.txt", text.Output, StringComparison.Ordinal);
+
+        Cli json = await Cli.Run("plugins", "trust", plugin, "--lock", lockFile, "--yes", "--json");
+        Assert.DoesNotContain('\u202E', json.Output);
+        Assert.Contains(json.Json().GetProperty("files").EnumerateObject(), file => file.Name == name);
     }
 
     [Fact]
@@ -61,18 +82,22 @@ public sealed class PluginsTests : IDisposable
 
         using var output = new StringWriter();
         using var error = new StringWriter();
-        using var console = new CommandConsole(output, error);
+        using var console = new CommandConsole(output, error) { AsJson = true, AsLines = true };
         await using MoeHost host = MoeHost.Create(new MoeOptions { PluginFolders = [plugins], Trial = MoeTrialMode.InProcess });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), asJson: true, stop.Token);
+
+        // Only against hanging.
+        stop.CancelAfter(TimeSpan.FromMinutes(2));
+        Task watch = BackendsWatch.RunAsync(host, console, TimeSpan.FromMilliseconds(20), stop.Token);
         await File.WriteAllTextAsync(Path.Combine(target, "new.txt"), "new", stop.Token);
-        for (int i = 0; i < 500 && output.GetStringBuilder().Length == 0; i++)
+        while (output.GetStringBuilder().Length == 0)
         {
             await Task.Delay(20, stop.Token);
         }
 
         await stop.CancelAsync();
         await watch;
+        Assert.Single(output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.Equal("replaced", JsonDocument.Parse(output.ToString()).RootElement.GetProperty("outcome").GetString());
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
 using Moe.Plugins.Checkpoints;
 
 namespace Moe.Plugins.Cli.Tests;
@@ -105,6 +106,37 @@ public sealed class RunTests : IDisposable
     }
 
     [Fact]
+    public async Task Where_all_is_NaN_nothing_is_called_right()
+    {
+        string file = WriteLayerOfNaN();
+        Cli result = await Cli.Run("run", "--model", file, "--backend", "Cpu", "--verify");
+        Assert.Equal(ExitCode.Wrong, result.ExitCode);
+        Assert.Contains("NOT COMPARED", result.Output, StringComparison.Ordinal);
+        Assert.Contains("NaN or infinite in both", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("right:", result.Output, StringComparison.Ordinal);
+
+        JsonElement json = JsonDocument.Parse((await Cli.Run("run", "--model", file, "--backend", "Cpu", "--verify", "--json")).Output).RootElement;
+        Assert.False(json.GetProperty("passed").GetBoolean());
+        Assert.Equal((0, 0), (json.GetProperty("compared_values").GetInt64(), json.GetProperty("unwritten_values").GetInt64()));
+        Assert.True(json.GetProperty("not_finite_values").GetInt64() > 0);
+    }
+
+    [Fact]
+    public async Task What_a_backend_never_wrote_is_found_though_all_is_NaN()
+    {
+        var services = new ServiceCollection();
+        services.AddMoeBackend<IdlePlugin>();
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        using var input = RunInput.FromCheckpoint(WriteLayerOfNaN(), layerIndex: null, tokens: null, seed: 1);
+        var request = new MoeLayerRequest { Shape = input.Shape, Options = new MoeLayerOptions { MaxTokens = input.Tokens.Rows, InputType = input.Tokens.ElementType } };
+        using MoeLayer layer = provider.GetRequiredService<MoeHost>().CreateLayer(request, input.Source, progress: null, TestContext.Current.CancellationToken);
+        using var run = LayerRun.Execute(layer, input.Tokens, TestContext.Current.CancellationToken);
+        var check = RunVerification.Check(input, run, limit: 1, TestContext.Current.CancellationToken);
+        Assert.Equal((long)input.Tokens.Rows * input.Shape.HiddenSize, check.UnwrittenValues);
+        Assert.False(check.Passed);
+    }
+
+    [Fact]
     public async Task A_person_reads_what_was_chosen_and_how_right_it_is()
     {
         Cli result = await Cli.Run("run", "--backend", "Cpu");
@@ -115,6 +147,32 @@ public sealed class RunTests : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    /// <summary>A golden layer whose scales are all NaN: E8M0 of 255.</summary>
+    private string WriteLayerOfNaN()
+    {
+        string file = _folder.File("nan.safetensors");
+        using var golden = SafetensorsFile.Open(Cli.Golden("tiny"));
+        var writer = new SafetensorsWriter();
+        foreach (SafetensorsTensor tensor in golden.Tensors.Values.Where(tensor => !tensor.Name.StartsWith("expected", StringComparison.Ordinal)))
+        {
+            byte[] data = Bytes(golden, tensor.Name);
+            if (tensor.Name.EndsWith("_scales", StringComparison.Ordinal))
+            {
+                Array.Fill(data, byte.MaxValue);
+            }
+
+            writer.Add(tensor.Name, tensor.Type, [.. tensor.Shape], data);
+        }
+
+        foreach ((string key, string value) in golden.Metadata)
+        {
+            writer.Metadata[key] = value;
+        }
+
+        writer.Save(file);
+        return file;
+    }
 
     private static unsafe byte[] Bytes(SafetensorsFile file, string name)
     {

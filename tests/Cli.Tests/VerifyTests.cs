@@ -57,8 +57,8 @@ public sealed class VerifyTests
     }
 
     [Theory]
-    [InlineData(3, "'nope' is no backend", "verify", "nope")]
-    [InlineData(2, "'no/such.dll' is no file", "verify", "no/such.dll")]
+    [InlineData(3, "'nope' could not be loaded as a backend", "verify", "nope")]
+    [InlineData(2, "'no/such.dll' is not a file", "verify", "no/such.dll")]
     [InlineData(2, "--rule is 'made-up'", "verify", "Cpu", "--rule", "made-up")]
     [InlineData(2, "--expect-failure is 'made-up'", "verify", "Cpu", "--expect-failure", "made-up")]
     public async Task What_cannot_be_verified_is_named(int exitCode, string message, params string[] arguments)

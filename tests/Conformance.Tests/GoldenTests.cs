@@ -71,7 +71,7 @@ public sealed class GoldenTests
         Assert.True(TensorDifference.Measure(View(checkpoint, "expected.output"), given).RelativeError < 1e-6);
         Assert.Equal(own.Output(0).ToArray(), Compute(checkpoint, new OracleOptions { TopKIds = ids }).Output(0).ToArray());
 
-        using var last = new HostTensor(MoeElementType.Int32, ids.Rows, ids.Columns);
+        using var last = MoeBuffer.OnHost(MoeElementType.Int32, ids.Rows, ids.Columns);
         for (int token = 0; token < ids.Rows; token++)
         {
             Tensors.Write(last.View, token, [4, 5, 6, 7]);

@@ -16,7 +16,7 @@ public sealed class Mxfp8OracleTests
     public void What_an_expert_computes_between_its_products_is_rounded(float gate, float up, double expected)
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai());
-        Tensors.Write(layer.Source.GateUp.Bias, 0, [gate, up]);
+        Tensors.Write(layer.Tensors.GateUp.Bias, 0, [gate, up]);
 
         Assert.Equal(expected, layer.Compute(Options).Output(0).Span[0]);
     }
@@ -33,8 +33,8 @@ public sealed class Mxfp8OracleTests
         // SiLU of a gate of 1000 is 1000, and up is the input.
         using var layer = new OneExpert(MoeActivation.SiluGated);
         Tensors.Write(layer.Input, 0, [input]);
-        Tensors.Write(layer.Source.GateUp.Values, 1, Tensors.BFloat16(1));
-        Tensors.Write(layer.Source.GateUp.Bias, 0, [1024f, 0f]);
+        Tensors.Write(layer.Tensors.GateUp.Values, 1, Tensors.BFloat16(1));
+        Tensors.Write(layer.Tensors.GateUp.Bias, 0, [1024f, 0f]);
 
         Assert.Equal(1024 * expected, layer.Compute(Options).Output(0).Span[0]);
     }
@@ -44,7 +44,7 @@ public sealed class Mxfp8OracleTests
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai(), experts: 2, topK: 2);
         Tensors.Write(layer.Input, 0, [1.06f]);
-        Tensors.Write(layer.Source.RouterWeight, 0, [1f]);
+        Tensors.Write(layer.Tensors.RouterWeight, 0, [1f]);
 
         Assert.Equal((double)1.06f, layer.Compute(Options).Routing.Logits(0).Span[0]);
     }
@@ -56,7 +56,7 @@ public sealed class Mxfp8OracleTests
     {
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 4, TopK = 2 };
         using var layer = new RandomLayer(shape, seed: 3);
-        using HostTensor input = RandomInput.Create(5, hidden, seed: 4);
+        using MoeBuffer input = RandomInput.Create(5, hidden, seed: 4);
         OracleResult result = MoeOracle.Compute(shape, layer.Source, input.View, Options, TestContext.Current.CancellationToken);
         OracleResult exact = MoeOracle.Compute(shape, layer.Source, input.View, null, TestContext.Current.CancellationToken);
 

@@ -6,9 +6,9 @@ namespace Moe.Plugins.Conformance.Tests;
 /// </summary>
 internal sealed class OneExpert : IDisposable
 {
-    private readonly List<HostTensor> _tensors = [];
+    private readonly List<MoeBuffer> _tensors = [];
 
-    public OneExpert(MoeActivation activation, int experts = 1, int topK = 1, MoeRouterScoring scoring = MoeRouterScoring.TopKThenSoftmax)
+    public OneExpert(MoeActivation activation, int experts = 1, int topK = 1, MoeRouter? router = null)
     {
         Shape = new MoeLayerShape
         {
@@ -18,34 +18,42 @@ internal sealed class OneExpert : IDisposable
             TopK = topK,
             WeightFormat = MoeWeightFormat.BFloat16,
             Activation = activation,
-            RouterScoring = scoring,
+            Router = (router ?? MoeRouter.TopKThenSoftmax) with { HasLogitBias = true },
         };
-        Source = new MoeWeightSource
+        Tensors = new RandomTensors
         {
             RouterWeight = Add(MoeElementType.Float32, experts, 1),
             RouterBias = Add(MoeElementType.Float32, 1, experts),
-            GateUp = new MoeExpertMatrix
+            GateUp = new RandomMatrix
             {
                 Values = Add(MoeElementType.BFloat16, 2, 1, experts),
                 Bias = Add(MoeElementType.Float32, experts, 2),
             },
-            Down = new MoeExpertMatrix
+            Down = new RandomMatrix
             {
                 Values = Add(MoeElementType.BFloat16, 1, 1, experts),
                 Bias = Add(MoeElementType.Float32, experts, 1),
             },
         };
         Input = Add(MoeElementType.Float32, 1, 1);
-        Tensors.Write(Input, 0, [1f]);
+        Conformance.Tests.Tensors.Write(Input, 0, [1f]);
         for (int expert = 0; expert < experts; expert++)
         {
-            Tensors.Write(Source.Down.Values, 0, Tensors.BFloat16(1), expert);
+            Conformance.Tests.Tensors.Write(Tensors.Down.Values, 0, Conformance.Tests.Tensors.BFloat16(1), expert);
         }
     }
 
     public MoeLayerShape Shape { get; }
 
-    public MoeWeightSource Source { get; }
+    public RandomTensors Tensors { get; }
+
+    public MoeWeightSource Source => new()
+    {
+        RouterWeight = Tensors.RouterWeight,
+        RouterBias = Tensors.RouterBias,
+        GateUp = new MoeExpertMatrix { Values = Tensors.GateUp.Values, Bias = Tensors.GateUp.Bias },
+        Down = new MoeExpertMatrix { Values = Tensors.Down.Values, Bias = Tensors.Down.Bias },
+    };
 
     public MoeTensorView Input { get; }
 
@@ -55,7 +63,7 @@ internal sealed class OneExpert : IDisposable
 
     private MoeTensorView Add(MoeElementType type, int rows, int columns, int planes = 1)
     {
-        var tensor = new HostTensor(type, rows, columns, planes);
+        var tensor = MoeBuffer.OnHost(type, rows, columns, planes);
         tensor.Fill(0);
         _tensors.Add(tensor);
         return tensor.View;

@@ -14,7 +14,7 @@ public sealed class OracleTests
     public void SwiGlu_clamps_gate_above_and_up_on_both_sides(float gate, float up, double expected)
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai());
-        Tensors.Write(layer.Source.GateUp.Bias, 0, [gate, up]);
+        Tensors.Write(layer.Tensors.GateUp.Bias, 0, [gate, up]);
         double actual = layer.Compute().Output(0).Span[0];
         Assert.Equal(expected, actual, Math.Abs(expected) < 1e-9 ? 1e-13 : 1e-6);
     }
@@ -26,20 +26,20 @@ public sealed class OracleTests
     public void SiluGated_clamps_nothing(float gate, float up, double expected)
     {
         using var layer = new OneExpert(MoeActivation.SiluGated);
-        Tensors.Write(layer.Source.GateUp.Bias, 0, [gate, up]);
+        Tensors.Write(layer.Tensors.GateUp.Bias, 0, [gate, up]);
         Assert.Equal(expected, layer.Compute().Output(0).Span[0], 1e-9);
     }
 
     [Theory]
-    [InlineData(MoeRouterScoring.TopKThenSoftmax, 0.7310585786300049, 0.2689414213699951)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopK, 0.6652409557748218, 0.24472847105479764)]
-    [InlineData(MoeRouterScoring.SoftmaxThenTopKRenormalized, 0.7310585786300049, 0.2689414213699951)]
-    public void Scoring_turns_logits_into_weights(MoeRouterScoring scoring, double first, double second)
+    [InlineData(nameof(MoeRouter.TopKThenSoftmax), 0.7310585786300049, 0.2689414213699951)]
+    [InlineData(nameof(MoeRouter.SoftmaxThenTopK), 0.6652409557748218, 0.24472847105479764)]
+    [InlineData(nameof(MoeRouter.SoftmaxThenTopKRenormalized), 0.7310585786300049, 0.2689414213699951)]
+    public void Scoring_turns_logits_into_weights(string preset, double first, double second)
     {
-        using var layer = new OneExpert(MoeActivation.SwiGluOai(), 3, 2, scoring);
-        Tensors.Write(layer.Source.RouterBias, 0, [0f, 2f, 1f]);
-        Tensors.Write(layer.Source.Down.Bias, 1, [10f]);
-        Tensors.Write(layer.Source.Down.Bias, 2, [100f]);
+        using var layer = new OneExpert(MoeActivation.SwiGluOai(), 3, 2, (MoeRouter)typeof(MoeRouter).GetProperty(preset)!.GetValue(null)!);
+        Tensors.Write(layer.Tensors.RouterBias, 0, [0f, 2f, 1f]);
+        Tensors.Write(layer.Tensors.Down.Bias, 1, [10f]);
+        Tensors.Write(layer.Tensors.Down.Bias, 2, [100f]);
         OracleResult result = layer.Compute();
         Assert.Equal([1, 2], result.Routing.Ids(0).ToArray());
         Assert.Equal([first, second], result.Routing.Weights(0).ToArray().Select(weight => Math.Round(weight, 15)).ToArray(), (a, b) => Math.Abs(a - b) < 1e-12);
@@ -50,7 +50,7 @@ public sealed class OracleTests
     public void Of_equal_logits_the_lowest_id_wins_and_nan_loses()
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai(), 6, 4);
-        Tensors.Write(layer.Source.RouterBias, 0, [float.NaN, 1f, 3f, 1f, 3f, 1f]);
+        Tensors.Write(layer.Tensors.RouterBias, 0, [float.NaN, 1f, 3f, 1f, 3f, 1f]);
         Assert.Equal([2, 4, 1, 3], layer.Compute().Routing.Ids(0).ToArray());
     }
 
@@ -62,11 +62,11 @@ public sealed class OracleTests
     public void Every_code_and_the_extreme_scales_are_read(byte scale, double expected)
     {
         // One expert that copies: down has the codes 0..15 twice in its first row, and every activation is 0.3125 / 8 of what they sum to.
-        var shape = new MoeLayerShape { HiddenSize = 32, IntermediateSize = 32, ExpertCount = 1, TopK = 1, HasExpertBias = true, HasRouterBias = false };
+        var shape = new MoeLayerShape { HiddenSize = 32, IntermediateSize = 32, ExpertCount = 1, TopK = 1, HasExpertBias = true, Router = MoeRouter.TopKThenSoftmax };
         using var layer = new RandomLayer(shape, 1);
-        Zero(layer.Source.GateUp.Values);
-        Zero(layer.Source.Down.Values);
-        Zero(layer.Source.Down.Bias);
+        Zero(layer.Tensors.GateUp.Values);
+        Zero(layer.Tensors.Down.Values);
+        Zero(layer.Tensors.Down.Bias);
 
         // gate 0.5 and up −1 + 2 · i for input i would be clamped; what matters is one activation that is not 0.
         float[] gateUp = new float[64];
@@ -76,8 +76,8 @@ public sealed class OracleTests
             Array.Clear(gateUp);
             gateUp[2 * code] = 100;
             gateUp[(2 * code) + 1] = 0;
-            Tensors.Write(layer.Source.GateUp.Bias, 0, Tensors.BFloat16(gateUp));
-            using HostTensor input = RandomInput.Create(1, 32, 1);
+            Tensors.Write(layer.Tensors.GateUp.Bias, 0, Tensors.BFloat16(gateUp));
+            using MoeBuffer input = RandomInput.Create(1, 32, 1);
             double output = Compute(shape, layer.Source, input.View).Output(0).Span[0];
 
             // Activation of gate 7 (clamped) and up 0 is 7 · sigmoid(7 · 1.702).
@@ -101,10 +101,10 @@ public sealed class OracleTests
             TopK = 2,
             WeightFormat = format,
             HasExpertBias = biases,
-            HasRouterBias = biases,
+            Router = MoeRouter.TopKThenSoftmax with { HasLogitBias = biases },
         };
         using var layer = new RandomLayer(shape, 3);
-        using HostTensor input = RandomInput.Create(4, 96, 4);
+        using MoeBuffer input = RandomInput.Create(4, 96, 4);
         OracleResult result = Compute(shape, layer.Source, input.View);
         for (int token = 0; token < 4; token++)
         {
@@ -119,9 +119,9 @@ public sealed class OracleTests
         MoeLayerShape shape = new() { HiddenSize = 40, IntermediateSize = 24, ExpertCount = 3, TopK = 2, WeightFormat = MoeWeightFormat.BFloat16 };
         using var first = new RandomLayer(shape, 5);
         using var second = new RandomLayer(shape, 5, MoeMatrixOrder.InputMajor);
-        Transpose(first.Source.GateUp.Values, second.Source.GateUp.Values);
-        Transpose(first.Source.Down.Values, second.Source.Down.Values);
-        using HostTensor input = RandomInput.Create(7, 40, 6);
+        Transpose(first.Tensors.GateUp.Values, second.Tensors.GateUp.Values);
+        Transpose(first.Tensors.Down.Values, second.Tensors.Down.Values);
+        using MoeBuffer input = RandomInput.Create(7, 40, 6);
         OracleResult a = Compute(shape, first.Source, input.View);
         OracleResult b = Compute(shape, second.Source, input.View);
         Assert.All(Enumerable.Range(0, 7), token => Assert.Equal(a.Output(token).ToArray(), b.Output(token).ToArray()));
@@ -139,8 +139,8 @@ public sealed class OracleTests
     public void What_does_not_fit_is_refused()
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai());
-        using var wide = new HostTensor(MoeElementType.Float32, 1, 2);
-        using var ids = new HostTensor(MoeElementType.Int32, 1, 1);
+        using var wide = MoeBuffer.OnHost(MoeElementType.Float32, 1, 2);
+        using var ids = MoeBuffer.OnHost(MoeElementType.Int32, 1, 1);
         Tensors.Write(ids.View, 0, [1]);
         Assert.Throws<ArgumentException>(() => Compute(layer.Shape, layer.Source, wide.View));
         Assert.Throws<ArgumentException>(() => Compute(layer.Shape, layer.Source, ids.View));
@@ -157,9 +157,9 @@ public sealed class OracleTests
 
     private static unsafe void Write(RandomLayer layer, int code, byte scale)
     {
-        byte* codes = (byte*)layer.Source.Down.Values.Address;
+        byte* codes = (byte*)layer.Tensors.Down.Values.Address;
         codes[code / 2] = (byte)(code % 2 == 0 ? code : code << 4);
-        *(byte*)layer.Source.Down.Scales.Address = scale;
+        *(byte*)layer.Tensors.Down.Scales.Address = scale;
     }
 
     private static unsafe void Transpose(MoeTensorView from, MoeTensorView to)

@@ -11,7 +11,7 @@ internal static unsafe class PlainLoops
         for (int k = 0; k < ids.Length; k++)
         {
             double[] x = round([.. input.Select(value => (double)value)]);
-            double[] h = Product(layer.Source.GateUp, ids[k], x, 2 * shape.IntermediateSize);
+            double[] h = Product(layer.Tensors.GateUp, ids[k], x, 2 * shape.IntermediateSize);
             double[] act = new double[shape.IntermediateSize];
             for (int i = 0; i < act.Length; i++)
             {
@@ -20,7 +20,7 @@ internal static unsafe class PlainLoops
                 act[i] = (up + 1) * gate / (1 + Math.Exp(-(double)1.702f * gate));
             }
 
-            double[] y = Product(layer.Source.Down, ids[k], round(act), shape.HiddenSize);
+            double[] y = Product(layer.Tensors.Down, ids[k], round(act), shape.HiddenSize);
             for (int i = 0; i < output.Length; i++)
             {
                 output[i] += weights[k] * y[i];
@@ -30,7 +30,7 @@ internal static unsafe class PlainLoops
         return output;
     }
 
-    private static double[] Product(MoeExpertMatrix matrix, int expert, double[] x, int outputs)
+    private static double[] Product(RandomMatrix matrix, int expert, double[] x, int outputs)
     {
         double[] y = new double[outputs];
         for (int o = 0; o < outputs; o++)
@@ -45,7 +45,7 @@ internal static unsafe class PlainLoops
         return y;
     }
 
-    private static double Weight(MoeExpertMatrix matrix, int expert, int output, int input)
+    private static double Weight(RandomMatrix matrix, int expert, int output, int input)
     {
         if (matrix.Scales.IsEmpty)
         {

@@ -13,8 +13,8 @@ public sealed class RoutingDifferenceTests
     public void Only_a_tie_excuses_another_choice(int[] chosen, int tokens, double gap, bool isTie)
     {
         using var layer = new OneExpert(MoeActivation.SwiGluOai(), 4, 2);
-        Tensors.Write(layer.Source.RouterBias, 0, [0f, 2f, 1f, 0.99998f]);
-        using var ids = new HostTensor(MoeElementType.Int32, 1, 2);
+        Tensors.Write(layer.Tensors.RouterBias, 0, [0f, 2f, 1f, 0.99998f]);
+        using var ids = MoeBuffer.OnHost(MoeElementType.Int32, 1, 2);
         Tensors.Write(ids.View, 0, chosen);
         RoutingDifference difference = RoutingDifference.Measure(ids.View, layer.Compute());
         Assert.Equal(tokens, difference.TokenCount);

@@ -14,24 +14,38 @@ public sealed class TensorDifferenceTests
     [InlineData(new[] { float.PositiveInfinity, 4f }, new[] { float.NegativeInfinity, 4f }, double.PositiveInfinity, double.PositiveInfinity)]
     public void The_relative_error_is_a_ratio_of_norms(float[] result, float[] reference, double relative, double max)
     {
-        using HostTensor a = Row(result);
-        using HostTensor b = Row(reference);
+        using MoeBuffer a = Row(result);
+        using MoeBuffer b = Row(reference);
         TensorDifference difference = TensorDifference.Measure(a.View, b.View);
         Assert.Equal(relative, difference.RelativeError, 1e-7);
         Assert.Equal(max, difference.MaxAbsError, 1e-7);
     }
 
+    [Theory]
+    [InlineData(new[] { float.NaN, float.NaN }, 0, 2)]
+    [InlineData(new[] { float.NaN, float.NegativeInfinity }, 0, 2)]
+    [InlineData(new[] { float.NaN, 4f }, 1, 1)]
+    [InlineData(new float[0], 0, 0)]
+    public void Agreement_of_NaN_is_counted_apart(float[] values, long compared, long notFinite)
+    {
+        using MoeBuffer a = Row(values);
+        using MoeBuffer b = Row(values);
+        TensorDifference difference = TensorDifference.Measure(a.View, b.View);
+        Assert.Equal((compared, notFinite), (difference.ComparedCount, difference.NotFiniteCount));
+        Assert.Equal(compared == 0 && notFinite > 0, double.IsNaN(difference.RelativeError));
+    }
+
     [Fact]
     public void Another_width_is_refused()
     {
-        using HostTensor a = Row([1, 2]);
-        using HostTensor b = Row([1]);
+        using MoeBuffer a = Row([1, 2]);
+        using MoeBuffer b = Row([1]);
         Assert.Throws<ArgumentException>(() => TensorDifference.Measure(a.View, b.View));
     }
 
-    private static HostTensor Row(float[] values)
+    private static MoeBuffer Row(float[] values)
     {
-        var tensor = new HostTensor(MoeElementType.Float32, 1, values.Length);
+        var tensor = MoeBuffer.OnHost(MoeElementType.Float32, 1, values.Length);
         Tensors.Write(tensor.View, 0, values);
         return tensor;
     }

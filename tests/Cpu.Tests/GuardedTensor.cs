@@ -11,12 +11,12 @@ internal sealed unsafe class GuardedTensor : IDisposable
     private const byte Guard = 0xFF;
     private const int Margin = 64;
 
-    private readonly HostTensor _memory;
+    private readonly MoeBuffer _memory;
 
     public GuardedTensor(MoeElementType type, int rows, int columns, int gapElements = 5)
     {
         long stride = (long)(columns + gapElements) * type.ByteSize();
-        _memory = new HostTensor(MoeElementType.UInt8, 1, checked((int)((rows * stride) + (2 * Margin))));
+        _memory = MoeBuffer.OnHost(MoeElementType.UInt8, 1, checked((int)((rows * stride) + (2 * Margin))));
         _memory.Fill(Guard);
         View = new MoeTensorView(_memory.View.Address + Margin, MoeDevice.Cpu, type, rows, columns, stride);
     }

@@ -8,7 +8,7 @@ public sealed class RepeatTests : IDisposable
     private static readonly MoeLayerShape Shape = new() { HiddenSize = 160, IntermediateSize = 224, ExpertCount = 16, TopK = 4 };
 
     private readonly RandomLayer _random = new(Shape, seed: 21);
-    private readonly HostTensor _input = RandomInput.Create(600, Shape.HiddenSize, seed: 22);
+    private readonly MoeBuffer _input = RandomInput.Create(600, Shape.HiddenSize, seed: 22);
 
     [Fact]
     public void Twenty_runs_give_the_same_bits()
@@ -88,7 +88,7 @@ public sealed class RepeatTests : IDisposable
     {
         using MoeHost host = CpuHost.Create(threads);
         using var layer = new CpuLayer(Shape, _random.Source, MoeElementType.BFloat16, MoeElementType.BFloat16, maxTokens: 300, host: host);
-        using var output = new HostTensor(MoeElementType.BFloat16, tokens, Shape.HiddenSize);
+        using var output = MoeBuffer.OnHost(MoeElementType.BFloat16, tokens, Shape.HiddenSize);
         var call = new MoeLayerCall { Input = _input.View.FirstRows(tokens), Output = output.View };
         for (int i = 0; i < 50; i++)
         {

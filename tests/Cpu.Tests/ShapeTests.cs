@@ -9,7 +9,7 @@ public sealed class ShapeTests
     private static readonly Gen<MoeLayerShape> AnyOptions = Gen.Select(
         Gen.OneOf(Gen.Int[4, 40], Gen.Int[4, 256]),
         Gen.Int[1, 8],
-        Gen.Enum<MoeRouterScoring>(),
+        Gen.Int[0, 2].Select(i => new[] { MoeRouter.TopKThenSoftmax, MoeRouter.SoftmaxThenTopK, MoeRouter.SoftmaxThenTopKRenormalized }[i]),
         Gen.Int[0, 2].Select(i => new[] { MoeActivation.SwiGluOai(), MoeActivation.SwiGluOai(1.3f, 0.75f), MoeActivation.SiluGated }[i]),
         Gen.Bool,
         Gen.Bool,
@@ -20,9 +20,8 @@ public sealed class ShapeTests
             WeightFormat = MoeWeightFormat.BFloat16,
             ExpertCount = experts,
             TopK = Math.Min(topK, experts),
-            RouterScoring = scoring,
+            Router = scoring with { HasLogitBias = routerBias },
             Activation = activation,
-            HasRouterBias = routerBias,
             HasExpertBias = expertBias,
         });
 
@@ -71,7 +70,7 @@ public sealed class ShapeTests
         MoeLayerShape shape, MoeMatrixOrder order, int tokens, MoeElementType inputType, MoeElementType outputType, int seed)
     {
         using var random = new RandomLayer(shape, seed, order);
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed);
         using var layer = new CpuLayer(shape, random.Source, inputType, outputType);
         using CpuRun run = layer.Run(input.View);
         OracleResult expected = MoeOracle.Compute(

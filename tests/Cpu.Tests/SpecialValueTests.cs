@@ -22,11 +22,11 @@ public sealed class SpecialValueTests
             for (int expert = 0; expert < Experts; expert++)
             {
                 // Gate and up take the first input times 1; each output is the first neuron times the code, low nibble or high.
-                SetRows(random.Source.GateUp, expert, 64, block: 0, firstByte: 0x02);
-                SetRows(random.Source.Down, expert, 32, block: 0, firstByte: expert % 2 == 0 ? (byte)code : (byte)(code << 4));
+                SetRows(random.Tensors.GateUp, expert, 64, block: 0, firstByte: 0x02);
+                SetRows(random.Tensors.Down, expert, 32, block: 0, firstByte: expert % 2 == 0 ? (byte)code : (byte)(code << 4));
             }
 
-            using var input = new HostTensor(MoeElementType.Float32, 4, 32);
+            using var input = MoeBuffer.OnHost(MoeElementType.Float32, 4, 32);
             input.Fill(0);
             for (int token = 0; token < 4; token++)
             {
@@ -49,8 +49,8 @@ public sealed class SpecialValueTests
     public void The_smallest_and_largest_scale_factors_are_the_oracle_s(byte scale, float magnitude)
     {
         using var random = new RandomLayer(Shape, seed: 2);
-        FillScales(random.Source.GateUp, scale);
-        using HostTensor input = Input(magnitude);
+        FillScales(random.Tensors.GateUp, scale);
+        using MoeBuffer input = Input(magnitude);
         CheckRouted(random, input.View);
     }
 
@@ -58,8 +58,8 @@ public sealed class SpecialValueTests
     public void A_NaN_scale_factor_of_gate_up_spoils_the_tokens_of_that_expert_alone()
     {
         using var random = new RandomLayer(Shape, seed: 3);
-        Tensors.Row<byte>(random.Source.GateUp.Scales, row: 77, plane: 2)[1] = 255;
-        using HostTensor input = Input(1);
+        Tensors.Row<byte>(random.Tensors.GateUp.Scales, row: 77, plane: 2)[1] = 255;
+        using MoeBuffer input = Input(1);
         using CpuRun run = CheckRouted(random, input.View);
         for (int token = 0; token < Tokens; token++)
         {
@@ -71,8 +71,8 @@ public sealed class SpecialValueTests
     public void A_NaN_scale_factor_of_down_spoils_that_output_alone()
     {
         using var random = new RandomLayer(Shape, seed: 4);
-        Tensors.Row<byte>(random.Source.Down.Scales, row: 50, plane: 1)[4] = 255;
-        using HostTensor input = Input(1);
+        Tensors.Row<byte>(random.Tensors.Down.Scales, row: 50, plane: 1)[4] = 255;
+        using MoeBuffer input = Input(1);
         using CpuRun run = CheckRouted(random, input.View);
         for (int token = 0; token < Tokens; token++)
         {
@@ -94,7 +94,7 @@ public sealed class SpecialValueTests
         {
             MoeLayerShape shape = Shape with { Activation = activation };
             using var random = new RandomLayer(shape, seed: 5);
-            using HostTensor input = Input(1);
+            using MoeBuffer input = Input(1);
             Tensors.Row<float>(input.View, 4)[17] = special;
             using CpuRun run = CheckRouted(random, input.View);
             using var layer = new CpuLayer(shape, random.Source);
@@ -114,11 +114,11 @@ public sealed class SpecialValueTests
         {
             for (int row = 0; row < 2 * intermediate; row++)
             {
-                Tensors.Row<ushort>(random.Source.GateUp.Values, row, expert)[17] = Tensors.BFloat16(1);
+                Tensors.Row<ushort>(random.Tensors.GateUp.Values, row, expert)[17] = Tensors.BFloat16(1);
             }
         }
 
-        using HostTensor input = Input(1);
+        using MoeBuffer input = Input(1);
         Tensors.Row<float>(input.View, 4)[17] = float.PositiveInfinity;
         using CpuRun run = CheckRouted(random, input.View);
         Assert.All(run.Output.ToArray<float>(), value => Assert.True(float.IsFinite(value)));
@@ -127,12 +127,12 @@ public sealed class SpecialValueTests
     [Fact]
     public void An_expert_whose_router_row_is_NaN_is_chosen_last()
     {
-        foreach (MoeRouterScoring scoring in Enum.GetValues<MoeRouterScoring>())
+        foreach (MoeRouter router in new[] { MoeRouter.TopKThenSoftmax, MoeRouter.SoftmaxThenTopK, MoeRouter.SoftmaxThenTopKRenormalized })
         {
-            MoeLayerShape shape = Shape with { TopK = 2, RouterScoring = scoring };
+            MoeLayerShape shape = Shape with { TopK = 2, Router = router with { HasLogitBias = true } };
             using var random = new RandomLayer(shape, seed: 6);
-            Tensors.Row<ushort>(random.Source.RouterWeight, 1)[3] = Tensors.BFloat16(float.NaN);
-            using HostTensor input = Input(1);
+            Tensors.Row<ushort>(random.Tensors.RouterWeight, 1)[3] = Tensors.BFloat16(float.NaN);
+            using MoeBuffer input = Input(1);
             using var layer = new CpuLayer(shape, random.Source);
             using CpuRun run = layer.Run(input.View);
             run.CheckAgainst(Compute(random, input.View, null), Tolerance.Float32);
@@ -140,7 +140,7 @@ public sealed class SpecialValueTests
         }
     }
 
-    private static void SetRows(MoeExpertMatrix matrix, int expert, int rows, int block, byte firstByte)
+    private static void SetRows(RandomMatrix matrix, int expert, int rows, int block, byte firstByte)
     {
         for (int row = 0; row < rows; row++)
         {
@@ -150,7 +150,7 @@ public sealed class SpecialValueTests
         }
     }
 
-    private static void FillScales(MoeExpertMatrix matrix, byte scale)
+    private static void FillScales(RandomMatrix matrix, byte scale)
     {
         for (int expert = 0; expert < Experts; expert++)
         {
@@ -162,9 +162,9 @@ public sealed class SpecialValueTests
     }
 
     /// <summary>Float32 activations, [9, hidden], that are never 0.</summary>
-    private static HostTensor Input(float magnitude)
+    private static MoeBuffer Input(float magnitude)
     {
-        var input = new HostTensor(MoeElementType.Float32, Tokens, Shape.HiddenSize);
+        var input = MoeBuffer.OnHost(MoeElementType.Float32, Tokens, Shape.HiddenSize);
         for (int token = 0; token < Tokens; token++)
         {
             for (int i = 0; i < Shape.HiddenSize; i++)

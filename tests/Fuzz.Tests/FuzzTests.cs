@@ -130,11 +130,9 @@ public sealed class FuzzTests : IDisposable
             input =>
             {
                 MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddInMemoryCollection(Pairs(input)).Build());
-                if (new MoeOptionsValidator().Validate(null, options).Succeeded)
-                {
-                    _ = (options.LockFilePath, options.SettingsOf("Cpu").Count);
-                    PluginFinder.ResolveFolders(options.PluginFolders);
-                }
+                MoeOptionsValidator.Check(options);
+                _ = (options.LockFilePath, options.SettingsOf("Cpu").Count);
+                PluginFinder.ResolveFolders(options.PluginFolders);
             },
             _output);
     }

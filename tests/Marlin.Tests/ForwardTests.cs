@@ -17,7 +17,7 @@ public sealed class ForwardTests : CudaForwardTests
     {
         Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 12);
-        MoeTensorView scales = weights.Source.GateUp.Scales;
+        MoeTensorView scales = weights.Tensors.GateUp.Scales;
         var bytes = new Span<byte>((void*)scales.Address, scales.Planes * scales.Rows * scales.Columns);
         for (int i = 0; i < bytes.Length; i++)
         {
@@ -36,7 +36,7 @@ public sealed class ForwardTests : CudaForwardTests
         using var weights = new RandomLayer(Small, seed: 5);
         using MoeLayer recorded = Host.CreateLayer(Small, weights.Source, 8);
         using MoeForwardState state = recorded.CreateState();
-        using HostTensor input = RandomInput.Create(8, Small.HiddenSize, seed: 5);
+        using MoeBuffer input = RandomInput.Create(8, Small.HiddenSize, seed: 5);
         using DeviceTensor x = DeviceTensor.CopyOf(recorded.Method.Memory, input.View);
         using var y = new DeviceTensor(recorded.Method.Memory, MoeElementType.BFloat16, 8, Small.HiddenSize);
         var backend = (IMoeInstrumentedBackend)Host.Backend;

@@ -14,7 +14,7 @@ public sealed class KernelCompilationTests
         IReadOnlyList<MoeKernelReport> reports = [];
         try
         {
-            reports = catalog.Compile(architecture, TestContext.Current.CancellationToken);
+            reports = catalog.Compile(architecture, progress: null, TestContext.Current.CancellationToken);
         }
         catch (MoeException exception) when (exception.Reason == MoeReason.MissingLibrary)
         {

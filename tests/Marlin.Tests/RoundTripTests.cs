@@ -16,7 +16,7 @@ public sealed unsafe class RoundTripTests
         Marlin.Host.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = 3, TopK = 2 };
         using var weights = new RandomLayer(shape, seed: 4);
-        foreach (MoeTensorView scales in new[] { weights.Source.GateUp.Scales, weights.Source.Down.Scales })
+        foreach (MoeTensorView scales in new[] { weights.Tensors.GateUp.Scales, weights.Tensors.Down.Scales })
         {
             foreach (ref byte scale in new Span<byte>((void*)scales.Address, 3 * scales.Rows * scales.Columns))
             {
@@ -28,11 +28,11 @@ public sealed unsafe class RoundTripTests
         using var library = new KernelLibrary(context, new KernelCompiler(new KernelCompilerOptions()), typeof(Mxfp4Weights).Assembly);
         using Mxfp4Weights packed = Mxfp4Weights.Load(library, shape, weights.Source, null, TestContext.Current.CancellationToken);
         using CudaContextScope scope = context.MakeCurrent();
-        AssertSame(packed.GateUp, weights.Source.GateUp, shape.ExpertCount);
-        AssertSame(packed.Down, weights.Source.Down, shape.ExpertCount);
+        AssertSame(packed.GateUp, weights.Tensors.GateUp, shape.ExpertCount);
+        AssertSame(packed.Down, weights.Tensors.Down, shape.ExpertCount);
     }
 
-    private static void AssertSame(Mxfp4Matrix packed, MoeExpertMatrix source, int experts)
+    private static void AssertSame(Mxfp4Matrix packed, RandomMatrix source, int experts)
     {
         byte[] groups = new byte[Mxfp4Layout.ExpertBytes(packed.Rows, packed.Depth)];
         float[] factors = new float[packed.Rows];

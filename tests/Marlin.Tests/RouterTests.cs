@@ -36,9 +36,9 @@ public sealed class RouterTests
         Marlin.Host.RequireDevice();
         MoeLayerShape shape = new() { HiddenSize = hidden, IntermediateSize = 32, ExpertCount = experts, TopK = topK };
         using var random = new RandomLayer(shape, seed: tokens + experts);
-        using HostTensor? wide = isFloat ? Widen(random.Source.RouterWeight) : null;
+        using MoeBuffer? wide = isFloat ? Widen(random.Tensors.RouterWeight) : null;
         MoeWeightSource source = wide is null ? random.Source : random.Source with { RouterWeight = wide.View };
-        using HostTensor input = RandomInput.Create(tokens, hidden, seed: tokens);
+        using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: tokens);
         using MoeLayer layer = Marlin.Host.CreateLayer(shape, source, tokens);
         using MoeForwardState state = layer.CreateState();
 
@@ -65,9 +65,9 @@ public sealed class RouterTests
     }
 
     /// <summary>As float32, with bits that BF16 has not.</summary>
-    private static unsafe HostTensor Widen(MoeTensorView weight)
+    private static unsafe MoeBuffer Widen(MoeTensorView weight)
     {
-        var wide = new HostTensor(MoeElementType.Float32, weight.Rows, weight.Columns);
+        var wide = MoeBuffer.OnHost(MoeElementType.Float32, weight.Rows, weight.Columns);
         var random = new Random(9);
         for (int row = 0; row < weight.Rows; row++)
         {

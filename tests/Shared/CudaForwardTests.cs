@@ -16,16 +16,16 @@ public abstract class CudaForwardTests
     /// <summary>The relative error against that oracle; null for what the method promises.</summary>
     private protected virtual double? Tolerance => null;
 
-    public static TheoryData<MoeRouterScoring, bool, bool, bool, int> Options()
+    public static TheoryData<string, bool, bool, bool, int> Options()
     {
-        var data = new TheoryData<MoeRouterScoring, bool, bool, bool, int>();
-        foreach (MoeRouterScoring scoring in Enum.GetValues<MoeRouterScoring>())
+        var data = new TheoryData<string, bool, bool, bool, int>();
+        foreach (string scoring in RouterPresets.Names)
         {
             data.Add(scoring, true, false, true, 8);
             data.Add(scoring, false, true, false, 1);
         }
 
-        data.Add(MoeRouterScoring.SoftmaxThenTopK, false, false, true, 5);
+        data.Add(nameof(MoeRouter.SoftmaxThenTopK), false, false, true, 5);
         return data;
     }
 
@@ -41,14 +41,13 @@ public abstract class CudaForwardTests
 
     [Theory]
     [MemberData(nameof(Options))]
-    public void Options_of_the_layer(MoeRouterScoring scoring, bool routerBias, bool expertBias, bool isSilu, int topK)
+    public void Options_of_the_layer(string scoring, bool routerBias, bool expertBias, bool isSilu, int topK)
     {
         Host.RequireDevice();
         MoeLayerShape shape = Small with
         {
             TopK = topK,
-            RouterScoring = scoring,
-            HasRouterBias = routerBias,
+            Router = RouterPresets.Of(scoring) with { HasLogitBias = routerBias },
             HasExpertBias = expertBias,
             Activation = isSilu ? MoeActivation.SiluGated : MoeActivation.SwiGluOai(1.3f, 2f),
         };
@@ -64,7 +63,7 @@ public abstract class CudaForwardTests
     {
         Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 5);
-        using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
+        using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: 6);
         using MoeLayer layer = Host.CreateLayer(Small, weights.Source, tokens);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun aligned = DeviceRun.Run(layer, state, input.View, inputGap: 8);
@@ -93,7 +92,7 @@ public abstract class CudaForwardTests
         Host.RequireDevice();
         MoeLayerShape shape = Small with { TopK = 1 };
         using var weights = new RandomLayer(shape, seed: 3);
-        LayerChecks.SendEveryTokenTo(5, weights.Source, shape.ExpertCount);
+        LayerChecks.SendEveryTokenTo(5, weights, shape.ExpertCount);
         Check(shape, weights, 2, kernels);
         Check(shape, weights, 65, kernels);
         Check(shape, weights, 600, kernels);
@@ -133,7 +132,7 @@ public abstract class CudaForwardTests
     /// <summary>Runs random tokens, and fails unless they come out as the oracle has them, and as near to exact arithmetic as is promised.</summary>
     private protected void Check(MoeLayerShape shape, RandomLayer weights, int tokens, string kernels = CudaHost.Auto)
     {
-        using HostTensor input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens + 1);
         using MoeLayer layer = Host.CreateLayer(shape, weights.Source, tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);

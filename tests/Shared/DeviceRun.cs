@@ -5,18 +5,18 @@ namespace Moe.Plugins.Tests;
 /// <summary>One forward in guarded buffers on the device, and what came back.</summary>
 internal sealed class DeviceRun : IDisposable
 {
-    private DeviceRun(HostTensor output, HostTensor ids, HostTensor weights)
+    private DeviceRun(MoeBuffer output, MoeBuffer ids, MoeBuffer weights)
     {
         Output = output;
         Ids = ids;
         Weights = weights;
     }
 
-    public HostTensor Output { get; }
+    public MoeBuffer Output { get; }
 
-    public HostTensor Ids { get; }
+    public MoeBuffer Ids { get; }
 
-    public HostTensor Weights { get; }
+    public MoeBuffer Weights { get; }
 
     /// <summary>Runs a batch.</summary>
     /// <param name="layer">The layer.</param>

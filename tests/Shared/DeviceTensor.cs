@@ -41,7 +41,7 @@ internal sealed unsafe class DeviceTensor : IDisposable
     }
 
     /// <summary>The tensor's elements on the host, dense; fails where something beyond them was written.</summary>
-    public HostTensor Download()
+    public MoeBuffer Download()
     {
         fixed (byte* image = _image)
         {
@@ -49,7 +49,7 @@ internal sealed unsafe class DeviceTensor : IDisposable
             _memory.Synchronize(0);
         }
 
-        var host = new HostTensor(View.ElementType, View.Rows, View.Columns);
+        var host = MoeBuffer.OnHost(View.ElementType, View.Rows, View.Columns);
         for (int row = 0; row < View.Rows; row++)
         {
             Row(row).CopyTo(new Span<byte>((void*)host.View.RowAddress(row), (int)View.RowBytes));

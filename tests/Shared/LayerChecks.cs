@@ -8,7 +8,7 @@ internal static class LayerChecks
     /// <summary>The caller's routing gives what the router gave.</summary>
     public static void FollowsTheCallersRouting(MoeLayer layer, int tokens)
     {
-        using HostTensor input = RandomInput.Create(tokens, layer.Config.Shape.HiddenSize, seed: 9);
+        using MoeBuffer input = RandomInput.Create(tokens, layer.Config.Shape.HiddenSize, seed: 9);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun own = DeviceRun.Run(layer, state, input.View);
         using DeviceRun given = DeviceRun.Run(layer, state, input.View, routing: own);
@@ -23,7 +23,7 @@ internal static class LayerChecks
         using MoeForwardState state = layer.CreateState();
         foreach (int tokens in new[] { 1, 31, 512 })
         {
-            using HostTensor input = RandomInput.Create(tokens, hidden, seed: tokens);
+            using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: tokens);
             using DeviceRun first = DeviceRun.Run(layer, state, input.View);
             for (int i = 0; i < 20; i++)
             {
@@ -32,7 +32,7 @@ internal static class LayerChecks
             }
         }
 
-        using HostTensor none = RandomInput.Create(0, hidden, seed: 1);
+        using MoeBuffer none = RandomInput.Create(0, hidden, seed: 1);
         DeviceRun.Run(layer, state, none.View).Dispose();
     }
 
@@ -47,7 +47,7 @@ internal static class LayerChecks
             nint stream = memory.CreateStream();
             for (int i = 0; i < 10; i++)
             {
-                using HostTensor input = RandomInput.Create(1 + (thread * step), layer.Config.Shape.HiddenSize, seed: (thread * 100) + i);
+                using MoeBuffer input = RandomInput.Create(1 + (thread * step), layer.Config.Shape.HiddenSize, seed: (thread * 100) + i);
                 using DeviceRun run = DeviceRun.Run(layer, state, input.View, stream: stream);
                 run.AssertAgrees(layer, source, input.View, activations, tolerance);
             }
@@ -64,7 +64,7 @@ internal static class LayerChecks
         IMoeMemory memory = layer.Method.Memory;
         foreach (int tokens in new[] { 4, 512 })
         {
-            using HostTensor input = RandomInput.Create(tokens, hidden, seed: 4);
+            using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: 4);
             using DeviceTensor x = DeviceTensor.CopyOf(memory, input.View);
             using var output = new DeviceTensor(memory, MoeElementType.BFloat16, tokens, hidden);
             var call = new MoeLayerCall { Input = x.View, Output = output.View };
@@ -81,9 +81,9 @@ internal static class LayerChecks
     }
 
     /// <summary>Makes the router choose one expert before all others, for every token.</summary>
-    public static unsafe void SendEveryTokenTo(int expert, MoeWeightSource source, int experts)
+    public static unsafe void SendEveryTokenTo(int expert, RandomLayer layer, int experts)
     {
-        new Span<ushort>((void*)source.RouterBias.Address, experts).Clear();
-        ((ushort*)source.RouterBias.Address)[expert] = 0x4480; // 1024
+        new Span<ushort>((void*)layer.Tensors.RouterBias.Address, experts).Clear();
+        ((ushort*)layer.Tensors.RouterBias.Address)[expert] = 0x4480; // 1024
     }
 }

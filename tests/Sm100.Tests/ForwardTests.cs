@@ -25,7 +25,7 @@ public sealed class ForwardTests : CudaForwardTests
     {
         Host.RequireDevice();
         using var weights = new RandomLayer(Small, seed: 12);
-        MoeTensorView scales = weights.Source.GateUp.Scales;
+        MoeTensorView scales = weights.Tensors.GateUp.Scales;
         var bytes = new Span<byte>((void*)scales.Address, scales.Planes * scales.Rows * scales.Columns);
         for (int i = 0; i < bytes.Length; i++)
         {
@@ -33,7 +33,7 @@ public sealed class ForwardTests : CudaForwardTests
             bytes[i] = (row % 7) switch { 0 => 0, 1 => (byte)(i % 3), 2 => (byte)(130 + (i % 4)), 3 => 129, _ => bytes[i] };
         }
 
-        using HostTensor input = RandomInput.Create(30, Small.HiddenSize, seed: 13);
+        using MoeBuffer input = RandomInput.Create(30, Small.HiddenSize, seed: 13);
         using MoeLayer layer = Host.CreateLayer(Small, weights.Source, 30, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
@@ -49,7 +49,7 @@ public sealed class ForwardTests : CudaForwardTests
         // Without biases, zeros stay zeros through a whole expert.
         MoeLayerShape shape = Small with { HasExpertBias = false };
         using var weights = new RandomLayer(shape, seed: 7);
-        using HostTensor input = RandomInput.Create(40, shape.HiddenSize, seed: 7);
+        using MoeBuffer input = RandomInput.Create(40, shape.HiddenSize, seed: 7);
         for (int row = 0; row < 40; row++)
         {
             var values = new Span<ushort>((void*)input.View.RowAddress(row), shape.HiddenSize);
@@ -78,7 +78,7 @@ public sealed class ForwardTests : CudaForwardTests
         using MoeForwardState state = layer.CreateState();
         foreach (int tokens in new[] { 1, 31, 300 })
         {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
+            using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
             using DeviceRun first = DeviceRun.Run(layer, state, input.View, inputGap: 0, outputGap: 0);
             foreach (int gap in new[] { 8, 16, 3, 0, 8, 0, 1, 8, 8, 0, 8 })
             {
@@ -102,7 +102,7 @@ public sealed class ForwardTests : CudaForwardTests
         using MoeForwardState padding = pads.CreateState();
         foreach (int tokens in new[] { 1, 17, 150 })
         {
-            using HostTensor input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
+            using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
             using DeviceRun skipped = DeviceRun.Run(skips, skipping, input.View);
             using DeviceRun padded = DeviceRun.Run(pads, padding, input.View);
             Assert.True(padded.HasBitsOf(skipped), $"{tokens} tokens");
@@ -116,7 +116,7 @@ public sealed class ForwardTests : CudaForwardTests
         Host.RequireDevice();
         const int Tokens = 45;
         using var weights = new RandomLayer(Small, seed: 22);
-        using HostTensor input = RandomInput.Create(Tokens, Small.HiddenSize, seed: 23);
+        using MoeBuffer input = RandomInput.Create(Tokens, Small.HiddenSize, seed: 23);
         using MoeLayer layer = Host.CreateLayer(Small, weights.Source, Tokens, kernels);
         using MoeForwardState state = layer.CreateState();
         using DeviceRun direct = DeviceRun.Run(layer, state, input.View);
@@ -130,7 +130,7 @@ public sealed class ForwardTests : CudaForwardTests
         recording.Replay();
         recording.Replay();
 
-        using HostTensor replayed = output.Download();
+        using MoeBuffer replayed = output.Download();
         Assert.True(new ReadOnlySpan<byte>((void*)replayed.View.Address, (int)replayed.ByteCount)
             .SequenceEqual(new ReadOnlySpan<byte>((void*)direct.Output.View.Address, (int)direct.Output.ByteCount)));
     }

@@ -15,7 +15,7 @@ public sealed class RoundingCostTests(ITestOutputHelper output)
     public void Normal_activations_cost_little()
     {
         using var weights = new RandomLayer(Shape, seed: 5);
-        using HostTensor input = Normal();
+        using MoeBuffer input = Normal();
         OracleResult exact = Compute(weights, input, OracleActivations.Exact);
         OracleResult rounded = Compute(weights, input, OracleActivations.Mxfp8);
 
@@ -40,7 +40,7 @@ public sealed class RoundingCostTests(ITestOutputHelper output)
     {
         Sm100.Host.RequireDevice();
         using var weights = new RandomLayer(Shape, seed: 5);
-        using HostTensor input = Normal();
+        using MoeBuffer input = Normal();
         using MoeLayer layer = Sm100.Host.CreateLayer(Shape, weights.Source, Tokens, "auto");
         using MoeForwardState state = layer.CreateState();
         using DeviceRun run = DeviceRun.Run(layer, state, input.View);
@@ -50,12 +50,12 @@ public sealed class RoundingCostTests(ITestOutputHelper output)
         Assert.InRange(difference.RelativeError, 1e-2, Most);
     }
 
-    private static OracleResult Compute(RandomLayer weights, HostTensor input, OracleActivations activations) => MoeOracle.Compute(
+    private static OracleResult Compute(RandomLayer weights, MoeBuffer input, OracleActivations activations) => MoeOracle.Compute(
         Shape, weights.Source, input.View, options: new OracleOptions { Activations = activations }, cancellationToken: TestContext.Current.CancellationToken);
 
-    private static unsafe HostTensor Normal()
+    private static unsafe MoeBuffer Normal()
     {
-        var tensor = new HostTensor(MoeElementType.BFloat16, Tokens, Shape.HiddenSize);
+        var tensor = MoeBuffer.OnHost(MoeElementType.BFloat16, Tokens, Shape.HiddenSize);
         var random = new Random(11);
         foreach (ref ushort value in new Span<ushort>((void*)tensor.View.Address, Tokens * Shape.HiddenSize))
         {

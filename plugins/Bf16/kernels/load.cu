@@ -44,36 +44,3 @@ extern "C" __global__ void __launch_bounds__(256) bf16_load_widen(const __grid_c
         p.out[block * 4 + i] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
     }
 }
-
-struct TransposeParameters
-{
-    const u16* source;  // [inputs, rows]
-    u16* out;           // [rows, inputs]
-    int inputs;
-    int rows;
-};
-
-/// Grid (ceil(rows / 32), ceil(inputs / 32)), blocks of (32, 8).
-extern "C" __global__ void __launch_bounds__(256) bf16_load_transpose(const __grid_constant__ TransposeParameters p)
-{
-    __shared__ u16 tile[32][33];
-    const int row = blockIdx.x * 32 + threadIdx.x, input = blockIdx.y * 32 + threadIdx.x;
-    for (int i = threadIdx.y; i < 32; i += 8)
-    {
-        const int from = blockIdx.y * 32 + i;
-        if (from < p.inputs && row < p.rows)
-        {
-            tile[i][threadIdx.x] = p.source[(i64)from * p.rows + row];
-        }
-    }
-
-    __syncthreads();
-    for (int i = threadIdx.y; i < 32; i += 8)
-    {
-        const int to = blockIdx.x * 32 + i;
-        if (to < p.rows && input < p.inputs)
-        {
-            p.out[(i64)to * p.inputs + input] = tile[threadIdx.x][i];
-        }
-    }
-}

@@ -40,16 +40,24 @@ internal sealed class TokenBlocks
     /// <summary>The pair (token · top-k + choice) at a place in expert order.</summary>
     public int PairAt(int place) => _pairAt[place];
 
-    /// <summary>The place of a pair in expert order.</summary>
+    /// <summary>The place of a pair in expert order; −1 where its expert is not here.</summary>
     public int PlaceOf(int pair) => _placeOf[pair];
 
     /// <summary>Sorts the pairs of a batch; those of one expert stay in their order.</summary>
-    public unsafe void Sort(int* ids, int pairs, int maxBlock)
+    /// <param name="ids">The expert of each pair; null sends all to the first.</param>
+    /// <param name="pairs">Pairs.</param>
+    /// <param name="maxBlock">The most pairs of a block.</param>
+    /// <param name="firstExpert">The id of the first expert that is here; pairs of others have no place.</param>
+    public unsafe void Sort(int* ids, int pairs, int maxBlock, int firstExpert = 0)
     {
         Array.Clear(_offsets);
         for (int pair = 0; pair < pairs; pair++)
         {
-            _offsets[ids[pair] + 1]++;
+            int expert = ids is null ? 0 : ids[pair] - firstExpert;
+            if ((uint)expert < (uint)_active.Length)
+            {
+                _offsets[expert + 1]++;
+            }
         }
 
         Count = 0;
@@ -70,9 +78,17 @@ internal sealed class TokenBlocks
         _firstBlock[ActiveExperts] = Count;
         for (int pair = 0; pair < pairs; pair++)
         {
-            int place = _offsets[ids[pair]]++;
-            _pairAt[place] = pair;
-            _placeOf[pair] = place;
+            int expert = ids is null ? 0 : ids[pair] - firstExpert;
+            if ((uint)expert < (uint)_active.Length)
+            {
+                int place = _offsets[expert]++;
+                _pairAt[place] = pair;
+                _placeOf[pair] = place;
+            }
+            else
+            {
+                _placeOf[pair] = -1;
+            }
         }
     }
 

@@ -12,7 +12,8 @@ internal sealed class NativeLoader : DeviceArena
 
     private readonly CudaFunction _codes;
     private readonly CudaFunction _scales;
-    private readonly nint _staging;
+    private readonly ExpertStaging _staging;
+    private readonly int _experts;
 
     /// <summary>Makes a loader with room for a layer's largest expert.</summary>
     public NativeLoader(KernelLibrary library, MoeLayerShape shape)
@@ -21,20 +22,35 @@ internal sealed class NativeLoader : DeviceArena
         _codes = library.Get(Unit, "moe_native_load_codes");
         _scales = library.Get(Unit, "moe_native_load_scales");
         long values = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _staging = Allocate((values / 2) + (values / Mxfp4Layout.BlockSize));
+        _experts = shape.LocalExpertCount;
+        _staging = Add(new ExpertStaging(library.Context, _experts, (values / 2) + (values / Mxfp4Layout.BlockSize)));
     }
 
     public static KernelUnit Unit { get; } = new("native_load.cu");
 
-    /// <summary>Loads one expert; it has left the host's memory when the default stream has come this far.</summary>
-    public void Load(NativeMatrix target, MoeExpertMatrix source, int expert)
+    /// <summary>Loads all experts of a matrix.</summary>
+    public void Load(NativeMatrix target, MoeExpertMatrix source, Action<int> progress, CancellationToken cancellationToken)
     {
-        nint scales = checked((nint)(_staging + ((long)target.Rows * target.Depth / 2)));
-        HostTensors.Upload(_staging, source.Values, expert);
-        HostTensors.Upload(scales, source.Scales, expert);
+        var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
+        target.LoadBias(reader, _experts);
+        _staging.Load(
+            _experts,
+            reader.ValueBytes + reader.ScaleBytes,
+            (expert, host) =>
+            {
+                reader.ReadValues(expert, host);
+                reader.ReadScales(expert, host + (nint)reader.ValueBytes);
+            },
+            (expert, device) => Repack(target, expert, device, device + (nint)reader.ValueBytes),
+            progress,
+            cancellationToken);
+    }
+
+    private void Repack(NativeMatrix target, int expert, nint codes, nint scales)
+    {
         var parameters = new Parameters
         {
-            Codes = _staging,
+            Codes = codes,
             Scales = scales,
             OutCodes = target.ExpertCodes(expert),
             OutScales = target.ExpertScales(expert),

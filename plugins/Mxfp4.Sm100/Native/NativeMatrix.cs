@@ -61,5 +61,5 @@ internal sealed class NativeMatrix : DeviceArena
 
     public nint ExpertScales(int expert) => checked((nint)(Scales + (expert * ExpertScaleBytes)));
 
-    public void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
+    public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
 }

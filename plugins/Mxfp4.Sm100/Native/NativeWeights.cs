@@ -15,8 +15,8 @@ internal sealed class NativeWeights : CudaWeights
         MoeLayerShape shape = config.Shape;
         (int, int) hidden = (shape.HiddenSize, config.HiddenSize);
         GateUp = Add(new NativeMatrix(
-            context, shape.ExpertCount, (2 * shape.IntermediateSize, 2 * config.IntermediateSize), hidden, GateUpHalves));
-        Down = Add(new NativeMatrix(context, shape.ExpertCount, hidden, (shape.IntermediateSize, config.IntermediateSize), DownHalves));
+            context, shape.LocalExpertCount, (2 * shape.IntermediateSize, 2 * config.IntermediateSize), hidden, GateUpHalves));
+        Down = Add(new NativeMatrix(context, shape.LocalExpertCount, hidden, (shape.IntermediateSize, config.IntermediateSize), DownHalves));
     }
 
     public NativeMatrix GateUp { get; }
@@ -30,17 +30,8 @@ internal sealed class NativeWeights : CudaWeights
         Load(new NativeWeights(library.Context, config, source), weights =>
         {
             using var loader = new NativeLoader(library, config.Shape);
-            weights.GateUp.LoadBias(source.GateUp.Bias);
-            weights.Down.LoadBias(source.Down.Bias);
-            for (int expert = 0; expert < config.Shape.ExpertCount; expert++)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                loader.Load(weights.GateUp, source.GateUp, expert);
-                loader.Load(weights.Down, source.Down, expert);
-                progress?.Report((expert + 1.0) / config.Shape.ExpertCount);
-            }
-
-            // The loader's memory goes now.
-            library.Context.UseStream(0).Synchronize();
+            int experts = config.Shape.LocalExpertCount;
+            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
+            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
         });
 }

@@ -2,8 +2,8 @@ namespace Moe.Plugins;
 
 /// <summary>
 /// How one backend runs one layer: it alone owns the padding rules, the weight layout and the kernels. The order of calls is:
-/// round, <see cref="MoeLayerConfig.Create"/>, <see cref="CreateWeights"/> once, <see cref="CreateWorkspace"/> once a stream,
-/// <see cref="Forward"/> for every batch.
+/// round, <see cref="MoeLayerConfig.Create"/>, <see cref="CreateWeights"/> once, <see cref="IMoeWeights.CreateWorkspace"/> once per stream,
+/// <see cref="IMoeWorkspace.Forward"/> for every batch.
 /// </summary>
 /// <remarks>
 /// Rounding, the capabilities and <see cref="Numerics"/> touch no device: a tool may ask for them on a machine that has none. All
@@ -11,16 +11,16 @@ namespace Moe.Plugins;
 /// </remarks>
 public interface IMoeQuantMethod : IDisposable
 {
-    /// <summary>The hidden size that the weights get: at least its input, monotone, idempotent, pure.</summary>
+    /// <summary>The hidden size that the weights get: at least its input, monotone, idempotent, pure. Also asked for a latent width.</summary>
     int RoundUpHiddenSize(int hiddenSize);
 
     /// <summary>The intermediate size that the weights get: at least its input, monotone, idempotent, pure.</summary>
     int RoundUpIntermediateSize(int intermediateSize);
 
-    /// <summary>Whether <see cref="Forward"/> takes the caller's unpadded activations. If not, the host pads them.</summary>
+    /// <summary>Whether a forward takes the caller's unpadded activations. If not, the host pads them.</summary>
     bool SupportsSkipForwardPadding => false;
 
-    /// <summary>Whether <see cref="Forward"/> writes the caller's unpadded output. If not, the host slices it.</summary>
+    /// <summary>Whether a forward writes the caller's unpadded output. If not, the host slices it.</summary>
     bool HasUnpaddedOutput => false;
 
     /// <summary>What the method promises about its arithmetic.</summary>
@@ -32,24 +32,13 @@ public interface IMoeQuantMethod : IDisposable
 
     /// <summary>Loads, pads and repacks a layer's weights: once.</summary>
     /// <param name="config">The sizes, made through this method.</param>
-    /// <param name="source">The checkpoint's tensors, already checked against the shape; valid during the call only.</param>
+    /// <param name="source">The checkpoint's tensors, already checked against the shape; can be read during the call only.</param>
     /// <param name="progress">Told the share that is done, 0 to 1; may be null.</param>
     /// <param name="cancellationToken">Ends a long load early.</param>
-    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
+    /// <exception cref="MoeException">The device is out of memory or failed, or a tensor cannot be read.</exception>
     IMoeWeights CreateWeights(
         MoeLayerConfig config,
         MoeWeightSource source,
         IProgress<double>? progress = null,
         CancellationToken cancellationToken = default);
-
-    /// <summary>Allocates what a forward of up to <see cref="MoeLayerConfig.MaxTokens"/> tokens needs.</summary>
-    /// <exception cref="MoeException">The device is out of memory.</exception>
-    IMoeWorkspace CreateWorkspace(MoeLayerConfig config);
-
-    /// <summary>
-    /// Enqueues router, experts and combine for a batch. It allocates nothing, waits for nothing and copies nothing to the host.
-    /// A CPU method has finished when it returns.
-    /// </summary>
-    /// <exception cref="MoeException">The device failed.</exception>
-    void Forward(MoeForwardArguments arguments);
 }

@@ -6,12 +6,6 @@ namespace Moe.Plugins;
 /// </summary>
 public readonly struct MoeForwardArguments
 {
-    /// <summary>The layer's weights, made by the same method.</summary>
-    public required IMoeWeights Weights { get; init; }
-
-    /// <summary>A workspace made by the same method, in use by no other forward.</summary>
-    public required IMoeWorkspace Workspace { get; init; }
-
     /// <summary>[tokens, <see cref="MoeLayerConfig.InputWidth"/>]: what the experts read. 0 tokens are allowed.</summary>
     public required MoeTensorView Input { get; init; }
 
@@ -27,6 +21,9 @@ public readonly struct MoeForwardArguments
 
     /// <summary>Weights of those experts, [tokens, top-k] float32; empty exactly when <see cref="TopKIds"/> is.</summary>
     public MoeTensorView TopKWeights { get; init; }
+
+    /// <summary>[tokens, 1] int32: the tokens' ids in the vocabulary; there where the shape's router has <see cref="MoeRouterChoice.TokenTable"/> and routes.</summary>
+    public MoeTensorView TokenIds { get; init; }
 
     /// <summary>Who routes.</summary>
     public MoeRoutingSource Routing { get; init; }

@@ -6,11 +6,13 @@ namespace Moe.Plugins;
 /// </summary>
 public sealed class MoeLayerConfig
 {
-    private MoeLayerConfig(MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int intermediateSize, bool skips, bool unpadded)
+    private MoeLayerConfig(
+        MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int expertHiddenSize, int intermediateSize, bool skips, bool unpadded)
     {
         Shape = shape;
         Options = options;
         HiddenSize = hiddenSize;
+        ExpertHiddenSize = expertHiddenSize;
         IntermediateSize = intermediateSize;
         InputWidth = skips ? shape.HiddenSize : hiddenSize;
         OutputWidth = unpadded ? shape.HiddenSize : hiddenSize;
@@ -24,6 +26,9 @@ public sealed class MoeLayerConfig
 
     /// <summary>Padded hidden size: of the weights, and of expert-parallel dispatch and combine buffers.</summary>
     public int HiddenSize { get; }
+
+    /// <summary>Padded width of the experts' input and output: <see cref="HiddenSize"/>, or the padded latent width.</summary>
+    public int ExpertHiddenSize { get; }
 
     /// <summary>Padded intermediate size.</summary>
     public int IntermediateSize { get; }
@@ -78,11 +83,15 @@ public sealed class MoeLayerConfig
             shape.IntermediateSize,
             Rule(method, nameof(IMoeQuantMethod.RoundUpIntermediateSize)));
 
-        bool widthIsKept = dispatcher is null || dispatcher.PreservesWidth;
+        int expertHidden = shape.Latent is null
+            ? hidden
+            : Round(method.RoundUpHiddenSize, shape.ExpertHiddenSize, Rule(method, nameof(IMoeQuantMethod.RoundUpHiddenSize)));
+        bool widthIsKept = !options.ForcePadding && (dispatcher is null || dispatcher.PreservesWidth);
         return new MoeLayerConfig(
             shape,
             options,
             hidden,
+            expertHidden,
             intermediate,
             widthIsKept && method.SupportsSkipForwardPadding,
             widthIsKept && method.HasUnpaddedOutput);

@@ -12,6 +12,14 @@ public sealed record MoeLayerOptions
     /// <summary>Element type of the result: BF16 or float32.</summary>
     public MoeElementType OutputType { get; init; } = MoeElementType.BFloat16;
 
+    /// <summary>
+    /// Whether the host pads the input and slices the output even of a method that needs neither: what the padding costs can be measured so.
+    /// </summary>
+    public bool ForcePadding { get; init; }
+
+    /// <summary>The part of the layer that is made, one of several ranks'; its outputs are to be summed with theirs.</summary>
+    public MoePart Part { get; init; } = MoePart.Whole;
+
     /// <summary>The expert-parallel dispatcher; null where tokens stay on this device.</summary>
     public IMoeDispatcher? Dispatcher { get; init; }
 }

@@ -6,13 +6,16 @@ namespace Moe.Plugins;
 /// </summary>
 public sealed record MoeLayerShape
 {
+    /// <summary>Values along the inputs that parts of a layer are cut by, and that share a scale in MXFP4.</summary>
+    internal const int BlockSize = 32;
+
     /// <summary>Width of the residual stream: of the layer's input, its output and the router's input.</summary>
     public required int HiddenSize { get; init; }
 
-    /// <summary>Width between an expert's two products; the first has twice as many rows, gate and up.</summary>
+    /// <summary>Width between an expert's two products; the first has twice as many rows, gate and up, where the activation has a gate.</summary>
     public required int IntermediateSize { get; init; }
 
-    /// <summary>Number of experts.</summary>
+    /// <summary>Number of experts that the router chooses from.</summary>
     public required int ExpertCount { get; init; }
 
     /// <summary>Experts that each token goes to.</summary>
@@ -24,20 +27,74 @@ public sealed record MoeLayerShape
     /// <summary>What stands between the two products.</summary>
     public MoeActivation Activation { get; init; } = MoeActivation.SwiGluOai();
 
-    /// <summary>How logits become weights.</summary>
-    public MoeRouterScoring RouterScoring { get; init; } = MoeRouterScoring.TopKThenSoftmax;
-
-    /// <summary>Whether the router adds a bias to its logits.</summary>
-    public bool HasRouterBias { get; init; } = true;
+    /// <summary>How logits become experts and weights.</summary>
+    public MoeRouter Router { get; init; } = MoeRouter.TopKThenSoftmax with { HasLogitBias = true };
 
     /// <summary>Whether both of an expert's products add a bias.</summary>
     public bool HasExpertBias { get; init; } = true;
+
+    /// <summary>Experts that every token goes to; null where there are none.</summary>
+    public MoeSharedExperts? Shared { get; init; }
+
+    /// <summary>Whether the experts are narrower than the residual stream; null where they are not.</summary>
+    public MoeLatentExperts? Latent { get; init; }
+
+    /// <summary>Which part of the model's layer these sizes are: made by <see cref="Slice"/>, the whole layer otherwise.</summary>
+    public MoePart Part { get; private init; } = MoePart.Whole;
+
+    /// <summary>Width of an expert's input and output: the hidden size, or the latent width.</summary>
+    public int ExpertHiddenSize => Latent?.Width ?? HiddenSize;
+
+    /// <summary>Rows of an expert's first product: gate and up, or up alone.</summary>
+    public int GateUpSize => checked((Activation.IsGated ? 2 : 1) * IntermediateSize);
+
+    /// <summary>The first of the experts that this part has.</summary>
+    public int FirstExpert => MoePart.Range(ExpertCount, 1, Part.ExpertRank, Part.ExpertCount).First;
+
+    /// <summary>Number of experts that this part has; all of them in a whole layer.</summary>
+    public int LocalExpertCount => MoePart.Range(ExpertCount, 1, Part.ExpertRank, Part.ExpertCount).Count;
+
+    /// <summary>Whether the second product adds a bias here: of the ranks that share an expert only the first does.</summary>
+    public bool HasDownBias => HasExpertBias && Part.TensorRank == 0;
 
     /// <summary>gpt-oss-20b: hidden and intermediate 2880, 32 experts, top-4.</summary>
     public static MoeLayerShape GptOss20B { get; } = new() { HiddenSize = 2880, IntermediateSize = 2880, ExpertCount = 32, TopK = 4 };
 
     /// <summary>gpt-oss-120b: hidden and intermediate 2880, 128 experts, top-4.</summary>
     public static MoeLayerShape GptOss120B { get; } = GptOss20B with { ExpertCount = 128 };
+
+    /// <summary>The sizes of a part of this layer: local in experts and intermediate size, the model's in everything else.</summary>
+    /// <param name="part">The part; the whole layer returns this shape.</param>
+    /// <exception cref="MoeException">
+    /// The layer has too few experts or blocks of 32 for so many ranks, is a part itself, or has a norm behind its experts, which is not
+    /// linear and so has no parts.
+    /// </exception>
+    public MoeLayerShape Slice(MoePart part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        part.Validate();
+        Validate();
+        if (part.IsWhole)
+        {
+            return this;
+        }
+
+        Require(Part.IsWhole, "it is a part already, and parts have no parts");
+        Require(Latent?.NormEpsilon is null, "the norm behind its latent experts needs the sum of all ranks, so it has no parts");
+        (_, int intermediate) = MoePart.Range(IntermediateSize, BlockSize, part.TensorRank, part.TensorCount);
+        Require(intermediate > 0, $"its intermediate size {IntermediateSize} has fewer blocks of {BlockSize} than the {part.TensorCount} tensor ranks need");
+        (_, int experts) = MoePart.Range(ExpertCount, 1, part.ExpertRank, part.ExpertCount);
+        Require(experts > 0, $"its {ExpertCount} experts are too few for {part.ExpertCount} expert ranks");
+
+        (int rank, int count) = part.Flat;
+        int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, rank, count).Count;
+        return this with
+        {
+            IntermediateSize = intermediate,
+            Shared = shared == 0 ? null : Shared! with { IntermediateSize = shared },
+            Part = part,
+        };
+    }
 
     /// <summary>Checks that the sizes can be those of a layer.</summary>
     /// <exception cref="MoeException">A size is out of range; the message names it and says what was expected.</exception>
@@ -47,22 +104,36 @@ public sealed record MoeLayerShape
         Require(IntermediateSize >= 1, $"intermediate size is {IntermediateSize}; at least 1 is expected");
         Require(ExpertCount >= 1, $"the number of experts is {ExpertCount}; at least 1 is expected");
         Require(TopK >= 1 && TopK <= ExpertCount, $"top-k is {TopK}; 1 to {ExpertCount}, the number of experts, is expected");
-        Require(Enum.IsDefined(WeightFormat), $"weight format {(int)WeightFormat} is none of this contract's");
-        Require(Enum.IsDefined(RouterScoring), $"router scoring {(int)RouterScoring} is none of this contract's");
-        if (WeightFormat == MoeWeightFormat.Mxfp4)
+        Require(IntermediateSize <= int.MaxValue / 2, $"intermediate size is {IntermediateSize}; at most {int.MaxValue / 2} is expected");
+        Router.Validate(ExpertCount, TopK);
+        if (Latent is { } latent)
         {
-            Require(HiddenSize % 32 == 0, $"hidden size is {HiddenSize}; MXFP4 has blocks of 32, so a multiple of 32 is expected");
-            Require(
-                IntermediateSize % 32 == 0,
-                $"intermediate size is {IntermediateSize}; MXFP4 has blocks of 32, so a multiple of 32 is expected");
+            Require(latent.Width >= 1, $"the latent width is {latent.Width}; at least 1 is expected");
+            RequireFormat(latent.WeightFormat, "latent width", latent.Width, "hidden size", HiddenSize);
+            Require(latent.NormEpsilon is null or >= 0, $"the latent norm's epsilon is {latent.NormEpsilon}; 0 or a positive number is expected");
         }
+
+        RequireFormat(WeightFormat, Latent is null ? "hidden size" : "latent width", ExpertHiddenSize, "intermediate size", IntermediateSize);
+        if (Shared is { } shared)
+        {
+            Require(shared.IntermediateSize >= 1, $"the shared experts' intermediate size is {shared.IntermediateSize}; at least 1 is expected");
+            RequireFormat(shared.WeightFormat, "hidden size", HiddenSize, "the shared experts' intermediate size", shared.IntermediateSize);
+        }
+    }
+
+    private static void RequireFormat(MoeWeightFormat format, string firstName, int first, string secondName, int second)
+    {
+        Require(Enum.IsDefined(format), $"weight format {(int)format} is not one of this contract's");
+        int block = format switch { MoeWeightFormat.Mxfp4 => BlockSize, MoeWeightFormat.Nvfp4 => BlockSize / 2, _ => 1 };
+        Require(first % block == 0, $"{firstName} is {first}; {format} has blocks of {block}, so a multiple of {block} is expected");
+        Require(second % block == 0, $"{secondName} is {second}; {format} has blocks of {block}, so a multiple of {block} is expected");
     }
 
     private static void Require(bool condition, string message)
     {
         if (!condition)
         {
-            throw new MoeException(MoeReason.Shape, $"This is no MoE layer: {message}.");
+            throw new MoeException(MoeReason.Shape, $"The layer's shape is invalid: {message}.");
         }
     }
 }

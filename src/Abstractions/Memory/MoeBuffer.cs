@@ -80,6 +80,31 @@ public unsafe class MoeBuffer : IDisposable
         }
     }
 
+    /// <summary>Copies a tensor in host memory, a checkpoint's for one, into the buffer.</summary>
+    /// <param name="source">[planes, rows, columns] of the buffer's own sizes and element type; any row stride.</param>
+    /// <exception cref="ArgumentException">The tensor is on a device, or has another size or type.</exception>
+    public void CopyFrom(MoeTensorView source)
+    {
+        if (source.Device != MoeDevice.Cpu
+            || (source.ElementType, source.Planes, source.Rows, source.Columns) != (View.ElementType, View.Planes, View.Rows, View.Columns))
+        {
+            throw new ArgumentException(
+                $"The tensor has {source.Planes} × {source.Rows} × {source.Columns} of {source.ElementType} on {source.Device}; "
+                    + $"{View.Planes} × {View.Rows} × {View.Columns} of {View.ElementType} on {MoeDevice.Cpu} is expected.",
+                nameof(source));
+        }
+
+        for (int plane = 0; plane < View.Planes; plane++)
+        {
+            for (int row = 0; row < View.Rows; row++)
+            {
+                _memory.CopyIn(View.RowAddress(row, plane), source.RowAddress(row, plane), View.RowBytes, stream: 0);
+            }
+        }
+
+        _memory.Synchronize(stream: 0);
+    }
+
     /// <summary>Copies numbers into a buffer of float32, or rounds them into one of BF16.</summary>
     /// <exception cref="ArgumentException">The number of values is another than <see cref="Length"/>.</exception>
     /// <exception cref="InvalidOperationException">The buffer has neither of these element types.</exception>
@@ -164,6 +189,22 @@ public unsafe class MoeBuffer : IDisposable
     {
         _memory.Zero(Address, Math.Max(ByteCount, 1), stream: 0);
         _memory.Synchronize(stream: 0);
+    }
+
+    /// <summary>Sets every byte, and waits.</summary>
+    public void Fill(byte value)
+    {
+        byte[] chunk = new byte[Math.Min(ByteCount, 1 << 16)];
+        chunk.AsSpan().Fill(value);
+        fixed (byte* source = chunk)
+        {
+            for (long done = 0; done < ByteCount; done += chunk.Length)
+            {
+                _memory.CopyIn(Address + (nint)done, (nint)source, Math.Min(chunk.Length, ByteCount - done), stream: 0);
+            }
+
+            _memory.Synchronize(stream: 0);
+        }
     }
 
     /// <summary>Frees the memory.</summary>

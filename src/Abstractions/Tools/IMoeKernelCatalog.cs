@@ -11,8 +11,10 @@ public interface IMoeKernelCatalog
 
     /// <summary>Compiles every kernel for an architecture, or finds it compiled, and keeps the result for later starts.</summary>
     /// <param name="architecture">As the compiler names it, <c>sm_90a</c>.</param>
+    /// <param name="progress">Told the share that is done, 0 to 1; may be null.</param>
     /// <param name="cancellationToken">Ends the work between two kernels.</param>
     /// <returns>One entry a kernel; one that did not compile carries its error.</returns>
     /// <exception cref="MoeException">There is no compiler on this machine.</exception>
-    IReadOnlyList<MoeKernelReport> Compile(string architecture, CancellationToken cancellationToken = default);
+    IReadOnlyList<MoeKernelReport> Compile(
+        string architecture, IProgress<double>? progress = null, CancellationToken cancellationToken = default);
 }

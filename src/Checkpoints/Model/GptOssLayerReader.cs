@@ -54,7 +54,7 @@ internal sealed class GptOssLayerReader
             TopK = settings.TopK(_name.Name),
             WeightFormat = isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16,
             Activation = settings.Activation(_name.Name),
-            HasRouterBias = Has("router.bias"),
+            Router = MoeRouter.TopKThenSoftmax with { HasLogitBias = Has("router.bias") },
             HasExpertBias = Has("experts.gate_up_proj_bias") || Has("experts.down_proj_bias"),
         };
         MoeWeightSource source = ReadSource(shape);
@@ -65,8 +65,8 @@ internal sealed class GptOssLayerReader
     private MoeWeightSource ReadSource(MoeLayerShape shape)
     {
         int experts = shape.ExpertCount;
-        MoeTensorView routerBias = default;
-        if (shape.HasRouterBias)
+        MoeStoredTensor? routerBias = null;
+        if (shape.Router.HasLogitBias)
         {
             routerBias = View("router.bias", null, experts);
         }
@@ -83,7 +83,7 @@ internal sealed class GptOssLayerReader
     private MoeExpertMatrix ReadMatrix(string name, MoeLayerShape shape, int outputs, int inputs)
     {
         int experts = shape.ExpertCount;
-        MoeTensorView bias = default;
+        MoeStoredTensor? bias = null;
         if (shape.HasExpertBias)
         {
             bias = View($"{name}_bias", null, experts, outputs);

@@ -7,7 +7,7 @@ namespace Moe.Plugins.Checkpoints;
 /// <summary>Collects tensors and writes them as a safetensors file.</summary>
 public sealed class SafetensorsWriter
 {
-    private readonly List<(string Name, SafetensorsType Type, long[] Shape, ReadOnlyMemory<byte> Data)> _tensors = [];
+    private readonly List<(string Name, SafetensorsType Type, long[] Shape, long ByteCount, Action<Stream> Write)> _tensors = [];
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
 
     /// <summary>Strings to keep beside the tensors.</summary>
@@ -21,11 +21,29 @@ public sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or reserved, or the data has another length than the shape asks for.</exception>
     public void Add(string name, SafetensorsType type, ReadOnlySpan<long> shape, ReadOnlyMemory<byte> data)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount) || byteCount != data.Length)
         {
             throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type, sizes)}; its data has {data.Length} bytes.", nameof(data));
+        }
+
+        AddStreamed(name, type, shape, stream => stream.Write(data.Span));
+    }
+
+    /// <summary>Adds a tensor that is made while it is written: it need not fit into memory.</summary>
+    /// <param name="name">Its name, unique in the file.</param>
+    /// <param name="type">What one element is.</param>
+    /// <param name="shape">Sizes, outermost first.</param>
+    /// <param name="write">Writes the elements, little-endian, as many bytes as they are; called once by <see cref="Save"/>.</param>
+    /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is beyond any file.</exception>
+    public void AddStreamed(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(write);
+        long[] sizes = shape.ToArray();
+        if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount))
+        {
+            throw new ArgumentException($"'{name}' is {SafetensorsTensor.Describe(type, sizes)}, which is beyond any file.", nameof(shape));
         }
 
         if (name == SafetensorsHeader.MetadataName || !_names.Add(name))
@@ -33,7 +51,7 @@ public sealed class SafetensorsWriter
             throw new ArgumentException($"'{name}' is reserved, or there already.", nameof(name));
         }
 
-        _tensors.Add((name, type, sizes, data));
+        _tensors.Add((name, type, sizes, byteCount, write));
     }
 
     /// <summary>
@@ -57,9 +75,9 @@ public sealed class SafetensorsWriter
             writer.WriteStartObject();
             WriteMetadata(writer);
             long offset = 0;
-            foreach (var (name, type, shape, data) in inOrder)
+            foreach (var (name, type, shape, byteCount, _) in inOrder)
             {
-                WriteTensor(writer, name, type, shape, offset, offset += data.Length);
+                WriteTensor(writer, name, type, shape, offset, offset += byteCount);
             }
 
             writer.WriteEndObject();
@@ -76,7 +94,7 @@ public sealed class SafetensorsWriter
         stream.Write(json.WrittenSpan);
         foreach (var tensor in inOrder)
         {
-            stream.Write(tensor.Data.Span);
+            tensor.Write(stream);
         }
     }
 

@@ -48,32 +48,32 @@ internal sealed record BackendEntry
         writer.WriteEndObject();
     }
 
-    public void WriteText(IAnsiConsole console, bool explain)
+    /// <summary>Writes it for a person.</summary>
+    /// <param name="console">Where.</param>
+    /// <param name="explain">Whether each step of loading is shown.</param>
+    /// <param name="sameAs">The backend that gave the same message already; null where none did.</param>
+    public void WriteText(IAnsiConsole console, bool explain, string? sameAs)
     {
-        console.MarkupInterpolated($"[bold]{Candidate.Id}[/]{(Candidate.Version.Length == 0 ? "" : $" {Candidate.Version}")}  ");
-        if (Candidate.IsEligible)
+        string name = Candidate.Version.Length == 0 ? Candidate.Id : $"{Candidate.Id} {Candidate.Version}";
+        string verdict = Candidate.IsEligible
+            ? $"[green]runs it[/] on {PlainConsole.Show(Candidate.Device?.ToString())} ({PlainConsole.Show(Candidate.DeviceName)}), score {Candidate.Score}"
+            : "[yellow]does not run it here[/]";
+        console.MarkupLine($"[bold]{PlainConsole.Show(name)}[/]  {verdict}");
+        var grid = new LabelGrid();
+        if (Candidate.Message.Length > 0)
         {
-            console.MarkupLineInterpolated($"[green]runs it[/] on {Candidate.Device?.ToString()} ({Candidate.DeviceName}), score {Candidate.Score}");
-        }
-        else
-        {
-            console.MarkupLineInterpolated($"[yellow]does not run it here[/]: {Candidate.Message}");
+            grid.Add(Candidate.IsEligible ? "note" : "reason", sameAs is null ? Candidate.Message : $"the same as {sameAs}'s");
         }
 
-        var grid = new LabelGrid();
         if (Padding is not null)
         {
-            string other = Padding.Shape.WeightFormat == Shape.WeightFormat ? "" : $"of {LayerShapeText.Name(Padding.Shape.WeightFormat)} weights: ";
-            grid.Add("padding", $"{other}{Padding.Sizes}");
+            string other = Padding.Shape.WeightFormat == Shape.WeightFormat ? "" : $" (of {LayerShapeText.Name(Padding.Shape.WeightFormat)} weights)";
+            grid.Add("padding", $"{Padding.Hidden}{other}");
+            grid.Add("", Padding.Intermediate);
             grid.Add("forward", Padding.Forward);
         }
 
-        if (Candidate.IsEligible && Candidate.Message.Length > 0)
-        {
-            grid.Add("note", Candidate.Message);
-        }
-
-        grid.Add("from", Candidate.Path);
+        grid.AddPath("from", Candidate.Path);
         if (explain)
         {
             AddSteps(grid);

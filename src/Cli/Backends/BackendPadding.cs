@@ -20,8 +20,9 @@ internal sealed record BackendPadding
 
     public required bool HasUnpaddedOutput { get; init; }
 
-    public string Sizes => $"hidden {Describe(Shape.HiddenSize, HiddenSize, HiddenAlignment)}, "
-        + $"intermediate {Describe(Shape.IntermediateSize, IntermediateSize, IntermediateAlignment)}";
+    public string Hidden => $"hidden {Describe(Shape.HiddenSize, HiddenSize, HiddenAlignment)}";
+
+    public string Intermediate => $"intermediate {Describe(Shape.IntermediateSize, IntermediateSize, IntermediateAlignment)}";
 
     public string Forward
     {

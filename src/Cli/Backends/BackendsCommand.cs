@@ -8,7 +8,7 @@ internal static class BackendsCommand
 {
     private const string Description =
         "List the backends: version, path, how they pad, their two capabilities, and whether they can run a layer here or why not. "
-        + "The layer is gpt-oss-20b unless --shape names another.";
+        + "The layer is one of gpt-oss-20b unless --shape gives another.";
 
     public static Command Create(CommandConsole console)
     {
@@ -17,36 +17,26 @@ internal static class BackendsCommand
             CommandOptions.Explain,
             CommandOptions.Shape,
             CommandOptions.Plugins,
-            CommandOptions.Json,
             CommandOptions.Watch,
         };
-        command.SetAction((result, ct) => ExecuteAsync(result, console, ct));
+        command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken ct)
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
-        await using MoeHost host = HostFactory.Create(result);
-        Write(result, console, BackendsReport.Create(host, shape));
-        if (result.GetValue(CommandOptions.Watch) is int seconds)
+        int? seconds = result.GetValue(CommandOptions.Watch);
+        console.AsLines = seconds is not null;
+        await using MoeHost host = HostFactory.Create(result, console);
+        var report = BackendsReport.Create(host, shape);
+        console.Write(report.WriteJson, text => report.WriteText(text, result.GetValue(CommandOptions.Explain)));
+        if (seconds is not null)
         {
-            console.Error.WriteLine($"Looking every {seconds} s for what changed; Ctrl+C ends it.");
-            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds), result.GetValue(CommandOptions.Json), ct);
+            console.Error.Say($"Looking every {seconds} s for what changed; Ctrl+C ends it.");
+            await BackendsWatch.RunAsync(host, console, TimeSpan.FromSeconds(seconds.Value), cancellationToken);
         }
 
         return ExitCode.Ok;
-    }
-
-    private static void Write(ParseResult result, CommandConsole console, BackendsReport report)
-    {
-        if (result.GetValue(CommandOptions.Json))
-        {
-            JsonText.WriteObject(console.Json, report.WriteJson);
-        }
-        else
-        {
-            report.WriteText(console.Out, result.GetValue(CommandOptions.Explain));
-        }
     }
 }

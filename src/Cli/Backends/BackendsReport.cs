@@ -38,13 +38,7 @@ internal sealed class BackendsReport
         writer.WriteShape(_shape);
         writer.WriteString("selected", _selection.Selected?.Id);
         writer.WriteString("reason", _selection.Sentence);
-        writer.WriteStartArray("folders");
-        foreach (string folder in _selection.Folders)
-        {
-            writer.WriteStringValue(folder);
-        }
-
-        writer.WriteEndArray();
+        writer.WriteStrings("folders", _selection.Folders);
         writer.WriteStartArray("backends");
         foreach (BackendEntry entry in _entries)
         {
@@ -56,18 +50,22 @@ internal sealed class BackendsReport
 
     public void WriteText(IAnsiConsole console, bool explain)
     {
-        console.MarkupLineInterpolated($"For a layer of [bold]{LayerShapeText.Describe(_shape)}[/]:");
+        console.Say($"For a layer of [bold]{LayerShapeText.Describe(_shape)}[/]:");
         console.WriteLine();
+        var saidBy = new Dictionary<string, string>();
         foreach (BackendEntry entry in _entries)
         {
-            entry.WriteText(console, explain);
+            // What one driver lacks, all of its backends would say.
+            string message = entry.Candidate.Message;
+            string? sameAs = message.Length > 0 && !saidBy.TryAdd(message, entry.Candidate.Id) ? saidBy[message] : null;
+            entry.WriteText(console, explain, sameAs);
             console.WriteLine();
         }
 
-        console.WriteLine(_selection.Sentence);
+        console.Say($"{_selection.Sentence}");
         if (explain || _entries.Count == 0)
         {
-            console.WriteLine($"Looked in {string.Join(", ", _selection.Folders)}.");
+            console.Say($"Looked in {string.Join(", ", _selection.Folders)}.");
         }
     }
 }

@@ -1,4 +1,4 @@
-using Spectre.Console;
+using System.Text.Json;
 
 namespace Moe.Plugins.Cli;
 
@@ -8,43 +8,30 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal static class BackendsWatch
 {
-    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, bool asJson, CancellationToken ct)
-    {
-        while (await Pause(pause, ct))
-        {
-            foreach (MoeReloadReport report in await host.ReloadChangedAsync(ct))
-            {
-                if (asJson)
-                {
-                    WriteJson(console, report);
-                }
-                else
-                {
-                    console.Out.WriteLine(report.Sentence);
-                }
-            }
-        }
-    }
-
-    // An interrupt is how watching ends; it is no error.
-    private static async Task<bool> Pause(TimeSpan pause, CancellationToken ct)
+    public static async Task RunAsync(MoeHost host, CommandConsole console, TimeSpan pause, CancellationToken cancellationToken)
     {
         try
         {
-            await Task.Delay(pause, ct);
-            return true;
+            while (true)
+            {
+                await Task.Delay(pause, cancellationToken);
+                foreach (MoeReloadReport report in await host.ReloadChangedAsync(cancellationToken))
+                {
+                    console.Write(writer => WriteJson(writer, report), text => text.Say($"{report.Sentence}"));
+                }
+            }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            return false;
+            // An interrupt is how watching ends; it is no error.
         }
     }
 
-    private static void WriteJson(CommandConsole console, MoeReloadReport report) => JsonText.WriteObject(console.Json, writer =>
+    private static void WriteJson(Utf8JsonWriter writer, MoeReloadReport report)
     {
         writer.WriteString("backend", report.Id);
         writer.WriteString("version", report.Plugin.Version);
         writer.WriteString("outcome", report.Outcome.ToString().ToLowerInvariant());
         writer.WriteString("message", report.Sentence);
-    });
+    }
 }

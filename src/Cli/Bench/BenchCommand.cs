@@ -6,8 +6,9 @@ namespace Moe.Plugins.Cli;
 internal static class BenchCommand
 {
     private const string Description =
-        "Measure a device's ceilings, then each backend's whole layer (router, experts, combine) of random weights against the floor that "
-        + "they allow. Every row is checked against float64 in the same run; a wrong one is not timed. A throttled device is not measured.";
+        "Measure a device's ceilings (bandwidth and matrix rate), then each backend's whole layer (router, experts, combine) with random weights, "
+        + "and compare its time with the floor that the ceilings allow. Every row is checked against float64 in the same run; a wrong one is not "
+        + "timed. A throttled device is not measured.";
 
     public static Command Create(CommandConsole console)
     {
@@ -22,7 +23,7 @@ internal static class BenchCommand
             CommandOptions.Seed,
             BenchOptions.Seconds,
             BenchOptions.Replays,
-            BenchOptions.JsonFile,
+            BenchOptions.Output,
             BenchOptions.Plot,
             BenchOptions.Peers,
             CommandOptions.Plugins,
@@ -41,25 +42,18 @@ internal static class BenchCommand
     public static int Execute(MoeHost host, BenchSettings settings, CommandConsole console, CancellationToken cancellationToken)
     {
         var run = new BenchRun(host, settings, cancellationToken);
-        BenchResult result;
-        try
-        {
-            result = BenchProgress.Run(console, run.Execute);
-        }
-        finally
-        {
-            // Also what was measured before something ended the run.
-            if (run.Result is BenchResult measured)
-            {
-                BenchTable.Write(console.Out, measured);
-            }
-        }
-
+        BenchResult result = Unfinished.Run(
+            console,
+            run.Execute,
+            () => run.Result,
+            static (measured, writer) => BenchJson.Write(writer, measured),
+            static (measured, text) => BenchTable.Write(text, measured));
         if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
         {
             BenchPicture.Save(settings.PlotPath, result, settings.Peers);
         }
 
+        console.Write(writer => BenchJson.Write(writer, result), text => BenchTable.Write(text, result));
         return result.Rows.Exists(row => !row.Right) ? ExitCode.Wrong
             : result.HasFailed ? ExitCode.Failed
             : ExitCode.Ok;
@@ -68,14 +62,7 @@ internal static class BenchCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         BenchSettings settings = BenchSettings.Read(result);
-        await using MoeHost host = HostFactory.Create(result);
-        try
-        {
-            return Execute(host, settings, console, cancellationToken);
-        }
-        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint or MoeReason.Shape))
-        {
-            throw new CommandException(ExitCode.Failed, exception.Message, exception);
-        }
+        await using MoeHost host = HostFactory.Create(result, console);
+        return Execute(host, settings, console, cancellationToken);
     }
 }

@@ -7,26 +7,26 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options that only `moe bench` has.</summary>
 internal static class BenchOptions
 {
+    private const double MostSeconds = 24 * 60 * 60;
+
     public static Option<string[]> Backends { get; } = BackendsOr("all that run on the device");
 
     public static Option<MoeLayerShape[]> Shapes { get; } = ShapesOr("gpt-oss-20b");
 
     public static Option<MoeWeightFormat?> Weights { get; } = new("--weights")
     {
-        Description = "Format of the weights, and so of the floor: mxfp4 or bf16. Default: the one that each backend is made for.",
+        Description = "Weight format, and so that of the floor: mxfp4 or bf16. Default: the one that each backend is made for.",
         HelpName = "FORMAT",
         CustomParser = ParseWeights,
     };
 
     public static Option<int[]> Tokens { get; } = TokensOr("1 to 128 in powers of two");
 
-    public static Option<string?> Routing { get; } = new("--routing")
-    {
-        Description =
-            "uniform (each expert as likely as the others), skewed (a router bias of −ln n for the n-th expert) or a safetensors file with a "
-            + "tensor topk_ids, as 'moe run --output' writes it: random tokens are then shifted so that the router chooses those experts. Default: uniform.",
-        HelpName = "uniform|skewed|FILE",
-    };
+    public static Option<string?> Routing { get; } = CommandOptions.Text(
+        "--routing",
+        "uniform|skewed|FILE",
+        "uniform (every expert is as likely), skewed (a router bias of −ln n for the n-th expert) or a safetensors file with a tensor "
+        + "topk_ids, as 'moe run --output' writes it: random tokens are then shifted so that the router chooses those experts. Default: uniform.");
 
     public static Option<double?> Seconds { get; } = new("--seconds")
     {
@@ -37,23 +37,12 @@ internal static class BenchOptions
 
     public static Option<int?> Replays { get; } = CommandOptions.WholeNumber("--replays", 3, "The most replays of one row. Default: 100.");
 
-    public static Option<string?> JsonFile { get; } = new("--json")
-    {
-        Description = "Write the results to this file, anew after each row.",
-        HelpName = "FILE",
-    };
+    public static Option<string?> Output { get; } = CommandOptions.Text("--output", "FILE.json", "Write the results to this file, again after each row.");
 
-    public static Option<string?> Plot { get; } = new("--plot")
-    {
-        Description = "Draw the results: microseconds over tokens, with the floor.",
-        HelpName = "FILE.png",
-    };
+    public static Option<string?> Plot { get; } = CommandOptions.Text("--plot", "FILE.png", "Draw the results: microseconds over tokens, with the floor.");
 
-    public static Option<string?> Peers { get; } = new("--peers")
-    {
-        Description = "Others' figures to draw beside, such as bench/peers/h100-2026-11-23.json.",
-        HelpName = "FILE",
-    };
+    public static Option<string?> Peers { get; } = CommandOptions.Text(
+        "--peers", "FILE", "Figures of other libraries to draw beside them, such as bench/peers/h100-2026-11-23.json.");
 
     /// <summary>The backends to measure.</summary>
     /// <param name="defaults">Which these are if none is named, in words.</param>
@@ -114,19 +103,19 @@ internal static class BenchOptions
             return tokens;
         }
 
-        result.AddError($"--tokens has '{text}'; whole numbers from 1 on are expected, as in 1,2,4.");
+        result.AddError($"--tokens has '{PlainText.Of(text)}'; whole numbers of at least 1 are expected, as in 1,2,4.");
         return 1;
     }
 
     private static double? ParseSeconds(ArgumentResult result)
     {
         string text = result.Tokens[0].Value;
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds > 0)
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds is > 0 and <= MostSeconds)
         {
             return seconds;
         }
 
-        result.AddError($"--seconds is '{text}'; a number above 0 is expected.");
+        result.AddError($"--seconds is '{PlainText.Of(text)}'; a number above 0 and up to {MostSeconds} is expected.");
         return null;
     }
 }

@@ -31,8 +31,8 @@ internal sealed record BenchSettings
     /// <summary>The most replays of one row.</summary>
     public int Replays { get; init; } = 100;
 
-    /// <summary>Where results go; null for nowhere.</summary>
-    public string? JsonPath { get; init; }
+    /// <summary>The file that results go to; null for none.</summary>
+    public string? OutputPath { get; init; }
 
     /// <summary>Where the picture goes; null for nowhere.</summary>
     public string? PlotPath { get; init; }
@@ -43,8 +43,8 @@ internal sealed record BenchSettings
     /// <summary>The routing's name in a result.</summary>
     public string RoutingName => Routing is Uniform or Skewed ? Routing : Path.GetFileName(Routing);
 
-    /// <exception cref="CommandException">An output's folder is not there.</exception>
-    /// <exception cref="MoeException">The peers' file is none.</exception>
+    /// <exception cref="CommandException">The routing is none.</exception>
+    /// <exception cref="MoeException">An output cannot be written, or the peers' file is none.</exception>
     public static BenchSettings Read(ParseResult result)
     {
         var defaults = new BenchSettings();
@@ -55,24 +55,34 @@ internal sealed record BenchSettings
             Shapes = result.GetValue(BenchOptions.Shapes) is { Length: > 0 } shapes ? shapes : defaults.Shapes,
             Weights = result.GetValue(BenchOptions.Weights),
             Tokens = result.GetValue(BenchOptions.Tokens) is { Length: > 0 } tokens ? [.. tokens.Distinct().Order()] : defaults.Tokens,
-            Routing = result.GetValue(BenchOptions.Routing) ?? defaults.Routing,
+            Routing = KnownRouting(result.GetValue(BenchOptions.Routing) ?? defaults.Routing),
             Device = result.GetValue(CommandOptions.Device),
             Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
             Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
             Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
-            JsonPath = InFolder(result, BenchOptions.JsonFile),
-            PlotPath = InFolder(result, BenchOptions.Plot),
+            OutputPath = Writable(result, BenchOptions.Output),
+            PlotPath = Writable(result, BenchOptions.Plot),
             Peers = peers is null ? null : PeerFigures.Load(peers),
         };
     }
 
-    /// <summary>A file that can be written, as far as can be said before the work.</summary>
-    /// <exception cref="CommandException">Its folder is not there.</exception>
-    public static string? InFolder(ParseResult result, Option<string?> option)
+    /// <summary>A file that can be written, as far as that can be said before the work.</summary>
+    /// <exception cref="MoeException">It cannot.</exception>
+    public static string? Writable(ParseResult result, Option<string?> option)
     {
         string? path = result.GetValue(option);
-        return path is null || Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path)))
-            ? path
-            : throw new CommandException(ExitCode.BadInput, $"{option.Name} is '{path}'; a file in a folder that exists is expected.");
+        if (path is not null)
+        {
+            WholeFile.Check(path);
+        }
+
+        return path;
     }
+
+    private static string KnownRouting(string routing) =>
+        routing is Uniform or Skewed || FileKinds.Of(routing, followLinks: true) == FileKind.Regular
+            ? routing
+            : throw new CommandException(
+                ExitCode.BadInput,
+                $"--routing is '{PlainText.Of(routing)}'; {Uniform}, {Skewed} or a file is expected.{DidYouMean.Ask(routing, [Uniform, Skewed])}");
 }

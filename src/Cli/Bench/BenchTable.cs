@@ -11,46 +11,36 @@ internal static class BenchTable
     {
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
         string throttle = result.Throttle is null ? "" : $"; held back by: {result.Throttle}";
-        console.MarkupLineInterpolated($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{throttle}");
-        console.WriteLine(Invariant($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.Bf16Tflops)} ({result.MatrixSource})"));
-        console.WriteLine(
-            $"floor = the larger of the distinct experts' bytes ÷ {result.FloorBandwidth} bandwidth and of the operations ÷ that rate");
-        foreach (IGrouping<(string, string), BenchRow> rows in result.Rows.GroupBy(row => (row.Shape, row.Weights)))
+        console.Say($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{throttle}");
+        console.Say($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.MatrixTflops)} ({result.MatrixSource})");
+        console.Say($"floor = the larger of: bytes of the distinct experts ÷ {result.FloorBandwidth} bandwidth; operations ÷ that rate");
+        foreach (IGrouping<(string Shape, string Weights), BenchRow> rows in result.Rows.GroupBy(row => (row.Shape, row.Weights)))
         {
             console.WriteLine();
-            console.MarkupLineInterpolated($"[bold]{rows.Key.Item1}[/], {rows.Key.Item2} weights");
-            console.Write(Rows(rows));
+            console.Say($"[bold]{rows.Key.Shape}[/], {rows.Key.Weights} weights");
+            FittedTable table = new FittedTable()
+                .Always("backend", isNumber: false).Always("tokens").Always("µs").Always("±").Always("floor µs").Always("÷ floor")
+                .Optional("experts").Optional("GB/s").Optional("TFLOP/s").Optional("kernels").Optional("weights").Optional("workspace")
+                .Always("error");
+            foreach (BenchRow row in rows)
+            {
+                table.AddRow(Cells(row));
+            }
+
+            table.WriteTo(console);
         }
 
         HeldBackText.Write(console, result.Rows.Select(row => (row.Backend, row.Shape, row.Tokens, row.Throttle)));
 
         foreach (string note in result.Notes.Concat(result.Skipped))
         {
-            console.MarkupLineInterpolated($"[yellow]note:[/] {note}");
+            console.Say($"[yellow]note:[/] {note}");
         }
-    }
-
-    private static Table Rows(IEnumerable<BenchRow> rows)
-    {
-        var table = new Table().Border(TableBorder.Simple);
-        table.AddColumn("backend");
-        foreach (string name in (string[])
-            ["tokens", "µs", "±", "floor µs", "÷ floor", "experts", "GB/s", "TFLOP/s", "kernels", "weights", "workspace", "error"])
-        {
-            table.AddColumn(new TableColumn(name).RightAligned());
-        }
-
-        foreach (BenchRow row in rows)
-        {
-            table.AddRow([.. Cells(row).Select(cell => new Markup(cell))]);
-        }
-
-        return table;
     }
 
     private static IEnumerable<string> Cells(BenchRow row) =>
     [
-        Markup.Escape(row.Backend),
+        PlainConsole.Show(row.Backend),
         Invariant($"{row.Tokens}"),
         row.Right ? Time(row.Microseconds) : "[red]WRONG[/]",
         Time(row.Spread),

@@ -11,7 +11,7 @@ internal static class HeldBackText
         foreach (var same in rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
         {
             string where = string.Join(", ", same.Select(row => Invariant($"{row.Backend} {row.Shape} {row.Tokens}")));
-            console.MarkupLineInterpolated($"[yellow]held back[/] ({same.Key}): {where}");
+            console.Say($"[yellow]held back[/] ({same.Key}): {where}");
         }
     }
 }

@@ -2,7 +2,7 @@ using Moe.Plugins.Conformance;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>How right a layer's output is, on a sample of its tokens.</summary>
+/// <summary>How large the error of a layer's output is, on a sample of its tokens.</summary>
 internal sealed record OutputCheck
 {
     private const int FewestTokens = 8;
@@ -22,7 +22,7 @@ internal sealed record OutputCheck
     /// <summary>What was computed in float64.</summary>
     public required OracleResult Reference { get; init; }
 
-    /// <summary>Whether it is right. NaN never is.</summary>
+    /// <summary>Whether it was compared and is right. An error of NaN, where no number was left to compare, is not.</summary>
     public bool Passed => Difference.RelativeError <= Limit && Routing.IsTie;
 
     /// <summary>Computes the sample in float64 and compares.</summary>

@@ -8,12 +8,9 @@ namespace Moe.Plugins.Cli;
 internal static class CommandOptions
 {
     private const int DefaultWatchSeconds = 2;
+    private const int MostWatchSeconds = 24 * 60 * 60;
 
-    public static Option<string?> Model { get; } = new("--model")
-    {
-        Description = "Safetensors file, or a folder as Hugging Face lays it out.",
-        HelpName = "FILE|FOLDER",
-    };
+    public static Option<string?> Model { get; } = Text("--model", "FILE|FOLDER", "Safetensors file, or a folder as Hugging Face lays it out.");
 
     public static Option<MoeLayerShape?> Shape { get; } = new("--shape")
     {
@@ -24,11 +21,8 @@ internal static class CommandOptions
 
     public static Option<int?> Layer { get; } = WholeNumber("--layer", 0, "Number of the layer in the checkpoint. Default: its first.");
 
-    public static Option<string?> Backend { get; } = new("--backend")
-    {
-        Description = "Id of a backend, which then runs or is an error, or auto. Default: auto.",
-        HelpName = "NAME",
-    };
+    public static Option<string?> Backend { get; } = Text(
+        "--backend", "NAME", "Id of a backend, or auto. A backend that is named runs, or that it cannot is an error. Default: auto.");
 
     public static Option<MoeDevice?> Device { get; } = new("--device")
     {
@@ -40,13 +34,13 @@ internal static class CommandOptions
     public static Option<int?> Tokens { get; } = WholeNumber(
         "--tokens",
         1,
-        $"Tokens to run: the first of the checkpoint's tensor 'input' if it has one, else random. Default: all of them, or {RunInput.DefaultTokens}.");
+        $"Tokens to run: the first ones of the checkpoint's tensor input, else random ones. Default: all of that tensor, or {RunInput.DefaultTokens}.");
 
     public static Option<int?> Seed { get; } = WholeNumber("--seed", 0, "Seed of random weights and tokens. Default: 1.");
 
     public static Option<string[]> Plugins { get; } = new("--plugins")
     {
-        Description = "Folder of plugins, each in a folder of its own; may be given several times. Default: 'plugins' beside the program.",
+        Description = "Folder that holds plugins, each in a folder of its own; may be given several times. Default: plugins beside the program.",
         HelpName = "FOLDER",
     };
 
@@ -59,29 +53,26 @@ internal static class CommandOptions
 
     public static Option<bool> Verify { get; } = new("--verify")
     {
-        Description = "Compare with a float64 computation written apart from every backend, and with the file's 'expected.output' if it has one.",
+        Description = "Compare with a float64 computation that shares no code with any backend, and with the file's tensor expected.output if it has one.",
     };
 
-    public static Option<string?> Output { get; } = new("--output")
-    {
-        Description = "Write the tensors output, topk_ids and topk_weights to this file.",
-        HelpName = "FILE",
-    };
+    public static Option<string?> Output { get; } = Text("--output", "FILE", "Write the tensors output, topk_ids and topk_weights to this file.");
 
-    public static Option<bool> Json { get; } = new("--json") { Description = "Print one JSON object instead of text." };
+    /// <summary>Every command has it.</summary>
+    public static Option<bool> Json { get; } = new("--json") { Description = "Print one JSON object instead of text, also on failure.", Recursive = true };
 
     public static Option<bool> Explain { get; } = new("--explain")
     {
-        Description = "Show what became of every plugin, step by step, and why auto picks what it picks.",
+        Description = "Show each step of loading every plugin, and why auto picks what it picks.",
     };
 
     /// <summary>Seconds between two looks; null where the command does not watch.</summary>
     public static Option<int?> Watch { get; } = new("--watch")
     {
-        Description = $"Go on: look every N seconds ({DefaultWatchSeconds} if left out) whether the content of a plugin's folder changed, and reload it.",
+        Description = $"Keep looking, every N seconds (default {DefaultWatchSeconds}), whether a plugin's folder changed, and reload the plugin.",
         HelpName = "N",
         Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = result => ParseWhole(result, "--watch", 1, result.Tokens.Count == 0 ? DefaultWatchSeconds : null),
+        CustomParser = result => result.Tokens.Count == 0 ? DefaultWatchSeconds : ParseWhole(result, "--watch", 1, MostWatchSeconds),
     };
 
     /// <summary>An option that is a whole number, no smaller than <paramref name="least"/>.</summary>
@@ -89,23 +80,47 @@ internal static class CommandOptions
     {
         Description = description,
         HelpName = "N",
-        CustomParser = result => ParseWhole(result, name, least, absent: null),
+        CustomParser = result => ParseWhole(result, name, least, int.MaxValue),
     };
 
-    private static int? ParseWhole(ArgumentResult result, string name, int least, int? absent)
+    /// <summary>An option that is a name or a path.</summary>
+    public static Option<string?> Text(string name, string helpName, string description)
     {
-        if (absent is not null)
-        {
-            return absent;
-        }
+        var option = new Option<string?>(name) { Description = description, HelpName = helpName };
+        option.Validators.Add(result => RequireText(result, name));
+        return option;
+    }
 
+    /// <summary>An argument that is a name or a path.</summary>
+    public static Argument<string> RequiredText(string name, string description)
+    {
+        var argument = new Argument<string>(name) { Description = description };
+        argument.Validators.Add(result => RequireText(result, name));
+        return argument;
+    }
+
+    /// <summary>The error of a word that is none of those that are expected.</summary>
+    public static string NoneOf(string name, string word, params IReadOnlyCollection<string> expected) =>
+        $"{name} is '{PlainText.Of(word)}'; {string.Join(" or ", expected)} is expected.{DidYouMean.Ask(word, expected)}";
+
+    private static void RequireText(SymbolResult result, string name)
+    {
+        if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value) || token.Value.Contains('\0')))
+        {
+            result.AddError($"{name} is empty; a name or a path is expected.");
+        }
+    }
+
+    private static int? ParseWhole(ArgumentResult result, string name, int least, int most)
+    {
         string text = result.Tokens[0].Value;
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least)
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most)
         {
             return value;
         }
 
-        result.AddError($"{name} is '{text}'; a whole number from {least} on is expected.");
+        string range = most == int.MaxValue ? $"of at least {least}" : $"from {least} to {most}";
+        result.AddError($"{name} is '{PlainText.Of(text)}'; a whole number {range} is expected.");
         return null;
     }
 
@@ -130,7 +145,7 @@ internal static class CommandOptions
             return device;
         }
 
-        result.AddError($"--device is '{text}'; a GPU's number, cuda:N or cpu is expected.");
+        result.AddError($"--device is '{PlainText.Of(text)}'; a GPU's number, cuda:N or cpu is expected.");
         return null;
     }
 
@@ -144,7 +159,7 @@ internal static class CommandOptions
             case "F32":
                 return MoeElementType.Float32;
             default:
-                result.AddError($"--output-type is '{text}'; bf16 or f32 is expected.");
+                result.AddError(NoneOf("--output-type", text, "bf16", "f32"));
                 return null;
         }
     }

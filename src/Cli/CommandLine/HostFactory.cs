@@ -8,7 +8,7 @@ internal static class HostFactory
 {
     /// <exception cref="CommandException">A plugin folder that was named is not there.</exception>
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
-    public static MoeHost Create(ParseResult result)
+    public static MoeHost Create(ParseResult result, CommandConsole console)
     {
         MoeOptions options = Options();
         string[] folders = result.GetValue(CommandOptions.Plugins) ?? [];
@@ -16,7 +16,7 @@ internal static class HostFactory
         {
             if (!Directory.Exists(folder))
             {
-                throw new CommandException(ExitCode.BadInput, $"--plugins is '{folder}'; a folder that exists is expected.");
+                throw new CommandException(ExitCode.BadInput, $"--plugins is '{PlainText.Of(folder)}'; a folder that exists is expected.");
             }
         }
 
@@ -25,8 +25,11 @@ internal static class HostFactory
             options.PluginFolders = [.. folders.Select(Path.GetFullPath)];
         }
 
-        return MoeHost.Create(options);
+        return Create(options, console);
     }
+
+    /// <summary>Makes a host whose warnings a person sees.</summary>
+    public static MoeHost Create(MoeOptions options, CommandConsole console) => MoeHost.Create(options, new HostWarnings(console));
 
     /// <summary>The options that the environment gives.</summary>
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
@@ -44,6 +47,16 @@ internal static class HostFactory
 
         // What the sentence says of a named backend is all there is to say; where any would have done, each has its reason.
         bool isNamed = request.Backend is not null && !request.Backend.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
-        throw new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : report.ToString());
+        throw new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : Describe(report));
+    }
+
+    /// <summary>What speaks against every candidate, the same reason once for all that have it.</summary>
+    private static string Describe(MoeSelectionReport report)
+    {
+        IEnumerable<string> reasons = report.Candidates
+            .GroupBy(candidate => candidate.Message.Length > 0 ? candidate.Message : $"{candidate.State}, {candidate.Reason}")
+            .Select(same => $"  {string.Join(", ", same.Select(candidate => PlainText.Of(candidate.Id)))}: {same.Key}");
+        IEnumerable<string> folders = report.Folders.Select(folder => $"  Looked in {folder}{(Directory.Exists(folder) ? "" : ", which does not exist")}");
+        return string.Join('\n', [report.Sentence, .. report.Candidates.Count == 0 ? ["  No plugin was found."] : reasons, .. folders]);
     }
 }

@@ -9,6 +9,11 @@ internal static class LayerShapeText
 
     private const string BFloat16Suffix = ":bf16";
 
+    /// <summary>Bytes that no sum of sizes gets near to overflow with.</summary>
+    private const double LargestLayer = 1e15;
+
+    private static readonly string[] Models = ["gpt-oss-20b", "gpt-oss-120b"];
+
     /// <summary>Reads a shape.</summary>
     /// <exception cref="MoeException">The text is none.</exception>
     public static MoeLayerShape Parse(string text)
@@ -23,7 +28,9 @@ internal static class LayerShapeText
         };
         shape = shape with { WeightFormat = isBFloat16 ? MoeWeightFormat.BFloat16 : MoeWeightFormat.Mxfp4 };
         shape.Validate();
-        return shape;
+        return LayerBytes.Estimate(shape) < LargestLayer
+            ? shape
+            : throw new MoeException(MoeReason.Shape, $"'{PlainText.Of(text)}' has more weights than a machine can hold.");
     }
 
     /// <summary>What a person wants to know of a shape, on one line.</summary>
@@ -55,7 +62,7 @@ internal static class LayerShapeText
             }
         }
 
-        throw new MoeException(MoeReason.Configuration, $"'{name}' is no format of weights; mxfp4 or bf16 is expected.");
+        throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(name)}' is not a weight format; mxfp4 or bf16 is expected.{DidYouMean.Ask(name, ["mxfp4", "bf16"])}");
     }
 
     private static MoeLayerShape ParseSizes(string text, string sizes)
@@ -70,6 +77,6 @@ internal static class LayerShapeText
 
         return isValid
             ? new MoeLayerShape { ExpertCount = numbers[0], HiddenSize = numbers[1], IntermediateSize = numbers[2], TopK = numbers[3] }
-            : throw new MoeException(MoeReason.Configuration, $"'{text}' is no shape; {Syntax} is expected.");
+            : throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(text)}' is not a shape; {Syntax} is expected.{DidYouMean.Ask(sizes, Models)}");
     }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Help;
-using System.CommandLine.Parsing;
 
 namespace Moe.Plugins.Cli;
 
@@ -8,54 +7,48 @@ namespace Moe.Plugins.Cli;
 internal static class MoeCommandLine
 {
     private const string Description = """
-        Mixture-of-experts layers on whatever backends lie in the plugins folder.
+        Run mixture-of-experts layers on the backends in the plugins folder.
 
         Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.
-        Exit codes: 0 right, 1 ran and is wrong, 2 bad option or file, 3 no backend can run it, 4 the backend failed, 5 the device is
-        throttled and was not measured, 130 interrupted.
+        Exit codes: 0 right; 1 it ran and the result is wrong; 2 a bad option, file or setting; 3 no backend can run it; 4 the backend
+        failed; 5 the device is throttled and was not measured; 130 interrupted.
         """;
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)
     {
         Command root = Create(console);
         ParseResult result = root.Parse(args);
-        if (result.Errors.Count > 0)
-        {
-            foreach (ParseError error in result.Errors)
-            {
-                console.WriteError(error.Message);
-            }
-
-            string name = Path(result.CommandResult);
-            await console.Error.Profile.Out.Writer.WriteLineAsync($"'{name} --help' lists what is expected.");
-            return ExitCode.BadInput;
-        }
-
+        console.AsJson = args.TakeWhile(static argument => argument != "--").Contains(CommandOptions.Json.Name);
         try
         {
-            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = console.Json };
+            ParseErrors.ThrowIfAny(result);
+            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = console.Plain };
             return await result.InvokeAsync(invocation);
         }
-        catch (CommandException exception)
+        catch (Exception exception)
         {
-            console.WriteError(exception.Message);
-            return exception.ExitCode;
-        }
-        catch (MoeException exception)
-        {
-            console.WriteError(exception.Message);
-            return ExitCode.BadInput;
-        }
-        catch (OperationCanceledException)
-        {
-            console.WriteError("interrupted.");
-            return ExitCode.Interrupted;
+            (int exitCode, string message) = Explain(exception);
+            console.WriteError(exitCode, message, (exception as CommandException)?.Partial);
+            return exitCode;
         }
     }
 
-    /// <summary>A command with those that it belongs to, as it is typed.</summary>
-    private static string Path(CommandResult result) =>
-        result.Parent is CommandResult parent ? $"{Path(parent)} {result.Command.Name}" : result.Command.Name;
+    /// <summary>What a program and a person are told of what ended a command.</summary>
+    public static (int ExitCode, string Message) Explain(Exception exception) => exception switch
+    {
+        CommandException known => (known.ExitCode, known.Message),
+        MoeSelectionException known => (ExitCode.Failed, known.Report.Sentence),
+        MoeException known => (IsInput(known.Reason) ? ExitCode.BadInput : ExitCode.Failed, known.Message),
+        OperationCanceledException => (ExitCode.Interrupted, "interrupted."),
+        IOException or UnauthorizedAccessException => (ExitCode.BadInput, exception.Message),
+
+        // A fault of this program: no user can do anything with its stack, and a program that reads the output not either.
+        _ => (ExitCode.Failed, $"the program failed, which is a fault of its own: {exception.GetType().Name}: {exception.Message}"),
+    };
+
+    private static bool IsInput(MoeReason reason) => reason
+        is MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint or MoeReason.Shape or MoeReason.Format
+        or MoeReason.NotAPlugin or MoeReason.Trust or MoeReason.ContractVersion or MoeReason.RuntimeVersion or MoeReason.DuplicateId;
 
     private static Command Create(CommandConsole console)
     {
@@ -68,12 +61,16 @@ internal static class MoeCommandLine
             KernelsCommand.Create(console),
             PluginsCommand.Create(console),
             VerifyCommand.Create(console),
+            GenerateCommand.Create(console),
+            ChatCommand.Create(console),
+            MakeModelCommand.Create(console),
             NewCommand.Create(console),
             BenchCommand.Create(console),
+            CommandOptions.Json,
             new HelpOption(),
             new VersionOption(),
         };
-        root.SetAction(_ => root.Parse("--help").Invoke(new InvocationConfiguration { Output = console.Json }));
+        root.SetAction(_ => root.Parse("--help").Invoke(new InvocationConfiguration { Output = console.Plain }));
         return root;
     }
 }

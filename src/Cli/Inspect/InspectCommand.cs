@@ -3,40 +3,35 @@ using Moe.Plugins.Checkpoints;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>`moe inspect`: the mixture-of-experts layers of a checkpoint, and what each backend pads them to.</summary>
+/// <summary>`moe inspect`: the mixture-of-experts layers of a checkpoint, and what each backend makes of them.</summary>
 internal static class InspectCommand
 {
-    private static readonly Argument<string> Path = new("FILE|FOLDER")
-    {
-        Description = "Safetensors file, or a folder as Hugging Face lays it out.",
-    };
+    private const string Description =
+        "List a checkpoint's mixture-of-experts layers, what each backend pads them to, and how many bytes their weights take there: "
+        + "one layer of each kind is loaded on every backend that can run it here.";
+
+    private static readonly Argument<string> Path = CommandOptions.RequiredText(
+        "FILE|FOLDER", "Safetensors file, or a folder as Hugging Face lays it out.");
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("inspect", "List a checkpoint's layers, what each backend pads them to, and how many bytes a layer of those sizes has: a backend may know how not to store them.")
+        var command = new Command("inspect", Description)
         {
             Path,
             CommandOptions.Plugins,
-            CommandOptions.Json,
         };
-        command.SetAction((result, _) => ExecuteAsync(result, console));
+        command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console)
+    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         using var checkpoint = Checkpoint.Open(result.GetRequiredValue(Path));
-        await using MoeHost host = HostFactory.Create(result);
-        InspectReport report = InspectReport.Create(host, checkpoint);
-        if (result.GetValue(CommandOptions.Json))
-        {
-            JsonText.WriteObject(console.Json, report.WriteJson);
-        }
-        else
-        {
-            report.WriteText(console.Out);
-        }
-
+        await using MoeHost host = HostFactory.Create(result, console);
+        LayerPatternCheck.Warn(console, checkpoint.Path, [.. checkpoint.MoeLayers.Select(layer => layer.Name)]);
+        ProgressLine progress = console.BeginProgress();
+        var report = InspectReport.Create(host, checkpoint, progress, cancellationToken);
+        console.Write(report.WriteJson, report.WriteText);
         return ExitCode.Ok;
     }
 }

@@ -17,12 +17,16 @@ internal sealed class InspectReport
         _groups = groups;
     }
 
-    public static InspectReport Create(MoeHost host, Checkpoint checkpoint)
+    public static InspectReport Create(MoeHost host, Checkpoint checkpoint, ProgressLine progress, CancellationToken cancellationToken)
     {
-        var groups = checkpoint.MoeLayers
-            .GroupBy(layer => (layer.Shape, layer.ByteCount))
-            .Select(layers => new LayerGroup([.. layers], PaddingCost.ForEachBackend(host, layers.Key.Shape)))
-            .ToList();
+        var layers = checkpoint.MoeLayers.GroupBy(layer => (layer.Shape, layer.ByteCount)).ToList();
+        progress.Plan(layers.Count * host.Plugins.Count);
+        var groups = new List<LayerGroup>();
+        foreach (IReadOnlyList<CheckpointLayer> same in layers.Select(group => group.ToList()))
+        {
+            groups.Add(new LayerGroup(same, PaddingCost.ForEachBackend(host, same[0], progress, cancellationToken)));
+        }
+
         return new InspectReport(checkpoint, groups);
     }
 
@@ -39,7 +43,7 @@ internal sealed class InspectReport
                 writer.WriteNumber("layer", layer.Index);
                 writer.WriteString("name", layer.Name);
                 writer.WriteShape(layer.Shape);
-                writer.WriteBoolean("has_router_bias", layer.Shape.HasRouterBias);
+                writer.WriteBoolean("has_router_bias", layer.Shape.Router.HasLogitBias);
                 writer.WriteBoolean("has_expert_bias", layer.Shape.HasExpertBias);
                 writer.WriteNumber("bytes", layer.ByteCount);
                 writer.WriteStartArray("backends");
@@ -60,36 +64,43 @@ internal sealed class InspectReport
     {
         int layers = _checkpoint.MoeLayers.Count;
         long bytes = _checkpoint.MoeLayers.Sum(layer => layer.ByteCount);
-        console.MarkupLineInterpolated(
+        console.Say(
             $"[bold]{_checkpoint.Path}[/]: {HumanText.Count(_checkpoint.Files.Count, "file")}, {HumanText.Count(layers, "mixture-of-experts layer")}, {HumanText.Bytes(bytes)}");
+        if (_groups.Count > 0)
+        {
+            console.Say($"padded: bytes at the padded sizes, in the checkpoint's format; stored: bytes that the backend really keeps, measured by loading a layer (– where it cannot run here)");
+        }
+
         foreach (LayerGroup group in _groups)
         {
             CheckpointLayer first = group.Layers[0];
             console.WriteLine();
-            console.MarkupLineInterpolated($"{Numbers(group.Layers)} [grey]{first.Name}[/]");
-            console.WriteLine($"  {LayerShapeText.Describe(first.Shape)}, {Biases(first.Shape)}; {HumanText.Bytes(first.ByteCount)} a layer");
-            console.Write(Costs(group));
+            console.Say($"{Numbers(group.Layers)} [grey]{first.Name}[/]");
+            console.Say($"  {LayerShapeText.Describe(first.Shape)}, {Biases(first.Shape)}; {HumanText.Bytes(first.ByteCount)} a layer");
+            WriteCosts(console, group);
         }
     }
 
-    private static Table Costs(LayerGroup group)
+    private static void WriteCosts(IAnsiConsole console, LayerGroup group)
     {
-        Table table = new Table().Border(TableBorder.None).AddColumns("  backend", "hidden", "intermediate", "bytes at those sizes", "more than the model's");
-        foreach (PaddingCost cost in group.Costs)
+        FittedTable table = new FittedTable()
+            .Always("backend", isNumber: false).Always("hidden").Always("intermediate").Optional("padded").Always("stored").Always("÷ model's");
+        foreach (PaddingCost cost in group.Costs.Where(cost => cost.Refusal is null))
         {
-            string[] cells = cost.Refusal is string refusal
-                ? [$"  {cost.Backend}", "–", "–", "–", refusal]
-                : [
-                    $"  {cost.Backend}",
-                    HumanText.Padded(cost.Shape.HiddenSize, cost.HiddenSize),
-                    HumanText.Padded(cost.Shape.IntermediateSize, cost.IntermediateSize),
-                    HumanText.Bytes(cost.PaddedBytes),
-                    cost.Overhead == 0 ? "nothing" : $"+{HumanText.Bytes(cost.PaddedBytes - cost.ModelBytes)}, {HumanText.Percent(cost.Overhead)}",
-                ];
-            table.AddRow([.. cells.Select(cell => new Text(cell))]);
+            table.AddRow(
+                PlainConsole.Show(cost.Backend),
+                HumanText.Padded(cost.Shape.HiddenSize, cost.HiddenSize),
+                HumanText.Padded(cost.Shape.IntermediateSize, cost.IntermediateSize),
+                HumanText.Bytes(cost.PaddedBytes),
+                cost.StoredBytes is long stored ? HumanText.Bytes(stored) : "–",
+                cost.StoredBytes is long bytes ? string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / cost.ModelBytes:0.00}") : "–");
         }
 
-        return table;
+        table.WriteTo(console);
+        foreach (var same in group.Costs.Where(cost => (cost.Refusal ?? cost.LoadError) is not null).GroupBy(cost => cost.Refusal ?? cost.LoadError))
+        {
+            console.Say($"  {string.Join(", ", same.Select(cost => cost.Backend))}: {same.Key}");
+        }
     }
 
     private static string Numbers(IReadOnlyList<CheckpointLayer> layers)
@@ -103,7 +114,7 @@ internal sealed class InspectReport
         return layers.Count == 1 ? $"layer {numbers}" : $"layers {numbers}";
     }
 
-    private static string Biases(MoeLayerShape shape) => (shape.HasRouterBias, shape.HasExpertBias) switch
+    private static string Biases(MoeLayerShape shape) => (shape.Router.HasLogitBias, shape.HasExpertBias) switch
     {
         (true, true) => "with biases",
         (true, false) => "router bias only",

@@ -15,6 +15,10 @@ internal static class LayerBytes
         return format == MoeWeightFormat.Mxfp4 ? weights / 32 * 17 : weights * BFloat16Bytes;
     }
 
+    /// <summary>About the bytes of a layer, of any sizes.</summary>
+    public static double Estimate(MoeLayerShape shape) =>
+        (double)shape.ExpertCount * ((3.0 * shape.IntermediateSize * shape.HiddenSize) + shape.HiddenSize) * BFloat16Bytes;
+
     /// <summary>
     /// All experts' matrices, their biases, and the router, which is never padded.
     /// </summary>
@@ -22,7 +26,7 @@ internal static class LayerBytes
     {
         long weightBytes = OfExpert(shape.WeightFormat, hiddenSize, intermediateSize);
         long biasBytes = shape.HasExpertBias ? ((2L * intermediateSize) + hiddenSize) * BFloat16Bytes : 0;
-        long routerBytes = (shape.HiddenSize + (shape.HasRouterBias ? 1 : 0)) * BFloat16Bytes;
+        long routerBytes = (shape.HiddenSize + (shape.Router.HasLogitBias ? 1 : 0)) * BFloat16Bytes;
         return shape.ExpertCount * (weightBytes + biasBytes + routerBytes);
     }
 }

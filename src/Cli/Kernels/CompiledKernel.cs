@@ -9,31 +9,39 @@ namespace Moe.Plugins.Cli;
 /// <param name="Report">What the compiler said.</param>
 internal sealed record CompiledKernel(string Backend, MoeKernelReport Report)
 {
-    public static void WriteTable(IAnsiConsole console, IReadOnlyList<CompiledKernel> kernels)
+    public static void WriteText(IAnsiConsole console, IReadOnlyList<CompiledKernel> kernels)
     {
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("backend", "kernel", "arch", "registers", "shared", "spills", "seconds");
-        foreach (CompiledKernel kernel in kernels)
+        foreach (var same in kernels.GroupBy(kernel => (kernel.Backend, kernel.Report.Architecture)))
         {
-            MoeKernelReport report = kernel.Report;
-            string[] cells = report.Error is null
-                ?
-                [
-                    Number(report.Registers), Number(report.SharedBytes), Number(report.SpillBytes),
-                    report.Seconds == 0 ? "kept" : report.Seconds.ToString("0.0", CultureInfo.InvariantCulture),
-                ]
-                : ["failed", "", "", ""];
-            table.AddRow([.. new[] { kernel.Backend, report.Kernel, report.Architecture }.Concat(cells).Select(Markup.Escape)]);
+            console.Say($"[bold]{same.Key.Backend}[/], {same.Key.Architecture}");
+            FittedTable table = new FittedTable()
+                .Always("kernel", isNumber: false).Always("registers").Always("spills").Optional("shared").Optional("seconds");
+            foreach (MoeKernelReport report in same.Select(kernel => kernel.Report))
+            {
+                table.AddRow(report.Error is null
+                    ?
+                    [
+                        PlainConsole.Show(report.Kernel), Number(report.Registers), Number(report.SpillBytes), Number(report.SharedBytes),
+                        report.Seconds == 0 ? "kept" : report.Seconds.ToString("0.0", CultureInfo.InvariantCulture),
+                    ]
+                    : [PlainConsole.Show(report.Kernel), "[red]failed[/]", "", "", ""]);
+            }
+
+            table.WriteTo(console);
         }
 
-        console.Write(table);
-        foreach (string error in kernels.Select(kernel => kernel.Report.Error).OfType<string>())
+        // What the compiler lacks, it lacks for every kernel.
+        foreach (var same in kernels.Where(kernel => kernel.Report.Error is not null).GroupBy(kernel => kernel.Report.Error))
         {
-            console.WriteLine(error);
+            console.Say($"[red]failed:[/] {string.Join(", ", same.Select(kernel => kernel.Report.Kernel).Distinct())}");
+            console.Write(new Text(PlainText.OfMessage(same.Key)));
+            console.WriteLine();
         }
     }
 
     public void WriteJson(Utf8JsonWriter writer)
     {
+        writer.WriteStartObject();
         writer.WriteString("backend", Backend);
         writer.WriteString("kernel", Report.Kernel);
         writer.WriteString("arch", Report.Architecture);
@@ -42,6 +50,7 @@ internal sealed record CompiledKernel(string Backend, MoeKernelReport Report)
         writer.WriteNumber("spill_bytes", Report.SpillBytes);
         writer.WriteNumber("seconds", Report.Seconds);
         writer.WriteString("error", Report.Error);
+        writer.WriteEndObject();
     }
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);

@@ -6,8 +6,8 @@ namespace Moe.Plugins.Cli;
 internal static class KernelsCommand
 {
     private const string Description =
-        "Compile the backends' kernels for some architectures and keep them for later starts: for containers, and to see registers and "
-        + "spills. Needs the compiler (NVRTC), not the device.";
+        "Compile the backends' kernels ahead of their first start, keep them for later starts, and list their registers and spills. "
+        + "It needs the compiler (NVRTC), but no device: use it to build containers.";
 
     private static readonly Option<string[]> Backends = new("--backend")
     {
@@ -24,32 +24,38 @@ internal static class KernelsCommand
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("kernels", Description) { Backends, Architectures, CommandOptions.Plugins, CommandOptions.Json };
-        command.SetAction((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
+        var command = new Command("kernels", Description) { Backends, Architectures, CommandOptions.Plugins };
+        command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
         return command;
     }
 
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
-        await using MoeHost host = HostFactory.Create(result);
+        await using MoeHost host = HostFactory.Create(result, console);
+        (string Id, IMoeKernelCatalog Catalog, string Architecture)[] work =
+        [
+            .. from catalog in Catalogs(host, result.GetValue(Backends) ?? [])
+               from architecture in Targets(catalog.Id, catalog.Catalog, result.GetValue(Architectures) ?? [])
+               select (catalog.Id, catalog.Catalog, architecture),
+        ];
+        ProgressLine progress = console.BeginProgress();
+        progress.Plan(work.Length);
         var kernels = new List<CompiledKernel>();
-        foreach ((string id, IMoeKernelCatalog catalog) in Catalogs(host, result.GetValue(Backends) ?? []))
+        foreach ((string id, IMoeKernelCatalog catalog, string architecture) in work)
         {
-            foreach (string architecture in Targets(id, catalog, result.GetValue(Architectures) ?? []))
+            progress.Begin($"{id}, {architecture}");
+            kernels.AddRange(catalog.Compile(architecture, progress, cancellationToken).Select(report => new CompiledKernel(id, report)));
+            progress.Step();
+        }
+
+        console.Write(
+            writer =>
             {
-                kernels.AddRange(catalog.Compile(architecture, cancellationToken).Select(report => new CompiledKernel(id, report)));
-            }
-        }
-
-        if (result.GetValue(CommandOptions.Json))
-        {
-            JsonText.WriteArray(console.Json, kernels, static (writer, kernel) => kernel.WriteJson(writer));
-        }
-        else
-        {
-            CompiledKernel.WriteTable(console.Out, kernels);
-        }
-
+                writer.WriteStartArray("kernels");
+                kernels.ForEach(kernel => kernel.WriteJson(writer));
+                writer.WriteEndArray();
+            },
+            text => CompiledKernel.WriteText(text, kernels));
         return kernels.Exists(kernel => kernel.Report.Error is not null) ? ExitCode.Failed : ExitCode.Ok;
     }
 
@@ -63,8 +69,10 @@ internal static class KernelsCommand
             }
             else if (names.Length > 0)
             {
-                string found = string.Join(", ", host.Plugins.Select(plugin => plugin.Id));
-                throw new CommandException(ExitCode.NoBackend, $"--backend is '{id}', which is no backend with kernels to compile. Found: {found}.");
+                string[] found = [.. host.Plugins.Select(plugin => plugin.Id)];
+                throw new CommandException(
+                    ExitCode.NoBackend,
+                    $"--backend is '{PlainText.Of(id)}', which is not a backend with kernels to compile.{DidYouMean.Ask(id, found.Where(other => other != id))} Found: {string.Join(", ", found)}.");
             }
         }
     }
@@ -74,6 +82,6 @@ internal static class KernelsCommand
         IReadOnlyList<string> targets = asked.Length > 0 ? asked : catalog.LocalArchitectures;
         return targets.Count > 0
             ? targets
-            : throw new CommandException(ExitCode.BadInput, $"there is no device here for {id}; --arch sm_90a (or another) says what to compile for.");
+            : throw new CommandException(ExitCode.BadInput, $"There is no device here for {id}; --arch says what to compile for, such as --arch sm_90a.");
     }
 }

@@ -14,18 +14,37 @@ internal static class BackendTemplate
         part => part.Length > 0 && (char.IsAsciiLetter(part[0]) || part[0] == '_') && part.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'));
 
     /// <summary>Writes the template under another name.</summary>
-    public static void Write(string name, string folder)
+    /// <returns>The files, by their paths in the folder.</returns>
+    /// <exception cref="MoeException">The folder or a file cannot be written.</exception>
+    public static IReadOnlyList<string> Write(string name, string folder)
     {
+        var files = new List<string>();
         Assembly own = typeof(BackendTemplate).Assembly;
         foreach (string resource in own.GetManifestResourceNames().Where(resource => resource.StartsWith(Prefix, StringComparison.Ordinal)))
         {
-            string path = Path.Combine(folder, Rename(resource[Prefix.Length..].Replace('\\', '/')));
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            string file = Rename(resource[Prefix.Length..].Replace('\\', '/'));
+            string path = Path.Combine(folder, file);
+            MakeFolder(Path.GetDirectoryName(path)!);
             using var reader = new StreamReader(own.GetManifestResourceStream(resource)!);
-            File.WriteAllText(path, Rename(reader.ReadToEnd()));
+            WholeFile.Write(path, Rename(reader.ReadToEnd()));
+            files.Add(file);
         }
+
+        return files;
 
         string Rename(string text) =>
             text.Replace(TemplateName, name, StringComparison.Ordinal).Replace(TemplateVersion, RunStamp.Version, StringComparison.Ordinal);
+    }
+
+    private static void MakeFolder(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(MoeReason.NotFound, $"'{PlainText.Of(folder)}' cannot be made: {PlainText.Of(exception.Message)}", exception);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
@@ -7,15 +6,12 @@ namespace Moe.Plugins.Cli;
 internal static class NewCommand
 {
     private const string Description =
-        "Make a backend that runs, with tests that hold it against the contract: a place to begin. The same as `dotnet new moe-backend -n NAME`.";
+        "Make a backend that runs, with tests that check it against the contract. The same as `dotnet new moe-backend -n NAME`.";
 
-    private static readonly Argument<string> Name = new("NAME") { Description = "Name of the backend, its assembly and its namespace: Contoso.MyBackend." };
+    private static readonly Argument<string> Name = CommandOptions.RequiredText("NAME", "Name of the backend, its assembly and its namespace: Contoso.MyBackend.");
 
-    private static readonly Option<string?> Output = new("--output")
-    {
-        Description = "Folder to make it in. Default: one of that name in the current folder.",
-        HelpName = "FOLDER",
-    };
+    private static readonly Option<string?> Output = CommandOptions.Text(
+        "--output", "FOLDER", "Folder to make it in. Default: one of that name in the current folder.");
 
     public static Command Create(CommandConsole console)
     {
@@ -29,19 +25,29 @@ internal static class NewCommand
         string name = result.GetRequiredValue(Name);
         if (!BackendTemplate.IsName(name))
         {
-            throw new CommandException(ExitCode.BadInput, $"'{name}' is no name of a backend; a namespace such as Contoso.MyBackend is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(name)}' is not a backend's name; a namespace such as Contoso.MyBackend is expected.");
         }
 
         string folder = Path.GetFullPath(result.GetValue(Output) ?? name);
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
-            throw new CommandException(ExitCode.BadInput, $"'{folder}' is not empty; a folder that does not exist, or an empty one, is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' is not empty; a new or empty folder is expected.");
         }
 
-        BackendTemplate.Write(name, folder);
-        console.Out.WriteLine($"{name} is in {folder}. Next, there:");
-        console.Out.WriteLine($"  dotnet build src/{name}");
-        console.Out.WriteLine($"  moe verify plugins/{name}/{name}.dll");
+        IReadOnlyList<string> files = BackendTemplate.Write(name, folder);
+        console.Write(
+            writer =>
+            {
+                writer.WriteString("name", name);
+                writer.WriteString("folder", folder);
+                writer.WriteStrings("files", files);
+            },
+            text =>
+            {
+                text.Say($"{name} is in {folder}. Next, there:");
+                text.Say($"  dotnet build src/{name}");
+                text.Say($"  moe verify plugins/{name}/{name}.dll");
+            });
         return ExitCode.Ok;
     }
 }

@@ -6,17 +6,16 @@ namespace Moe.Plugins.Cli;
 /// <summary>`moe plugins`: what the operator of a host decides about plugins.</summary>
 internal static class PluginsCommand
 {
-    private static readonly Argument<string> Folder = new("FOLDER") { Description = "The plugin's folder, named as its main assembly." };
+    private static readonly Argument<string> Folder = CommandOptions.RequiredText("FOLDER", "The plugin's folder, named as its main assembly.");
 
-    private static readonly Option<string?> LockFile = new("--lock")
-    {
-        Description = "The lock file of the host that shall trust it: moe.plugins.lock.json beside your program. Default: Moe__LockFile, or that of moe itself.",
-        HelpName = "FILE",
-    };
+    private static readonly Option<string?> LockFile = CommandOptions.Text(
+        "--lock",
+        "FILE",
+        "The lock file of the host that is to trust the plugin: moe.plugins.lock.json beside your program. Default: Moe__LockFile, or that of moe itself.");
 
     private static readonly Option<bool> Yes = new("--yes") { Description = "Write without asking." };
 
-    private static readonly Argument<string> Id = new("ID") { Description = "The plugin's id." };
+    private static readonly Argument<string> Id = CommandOptions.RequiredText("ID", "The plugin's id.");
 
     public static Command Create(CommandConsole console)
     {
@@ -34,47 +33,67 @@ internal static class PluginsCommand
 
     private static int Release(ParseResult result, CommandConsole console)
     {
-        string id = result.GetValue(Id)!;
+        string id = result.GetRequiredValue(Id);
         IReadOnlyList<string> released = MoeQuarantine.Release(HostFactory.Options(), id);
         if (released.Count == 0)
         {
-            throw new CommandException(ExitCode.BadInput, $"'{id}' is not in quarantine.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(id)}' is not in quarantine.");
         }
 
-        foreach (string sentence in released)
-        {
-            console.Out.WriteLine(sentence);
-        }
-
+        console.Write(
+            writer =>
+            {
+                writer.WriteString("id", id);
+                writer.WriteStrings("released", released);
+            },
+            text =>
+            {
+                foreach (string sentence in released)
+                {
+                    text.Say($"{sentence}");
+                }
+            });
         return ExitCode.Ok;
     }
 
     private static int Trust(ParseResult result, CommandConsole console)
     {
-        MoePluginFolder folder = MoePluginFolder.Read(result.GetValue(Folder)!);
+        var folder = MoePluginFolder.Read(result.GetRequiredValue(Folder));
         string lockFile = result.GetValue(LockFile) is { } named ? Path.GetFullPath(named) : HostFactory.Options().LockFilePath;
-        PluginFolderText.Write(folder, console.Out);
-        if (!result.GetValue(Yes))
+        WholeFile.Check(lockFile);
+        if (!console.AsJson)
         {
-            if (!console.CanAsk)
-            {
-                throw new CommandException(ExitCode.BadInput, $"nobody is there to be asked; --yes writes {lockFile}.");
-            }
+            PluginFolderText.Write(folder, console.Out);
+        }
 
-            if (!console.Out.Confirm($"Trust it, in {Markup.Escape(lockFile)}?", defaultValue: false))
-            {
-                console.Out.WriteLine("Nothing was written.");
-                return ExitCode.Ok;
-            }
+        if (!result.GetValue(Yes) && !Confirm(console, lockFile))
+        {
+            console.Out.WriteLine("Nothing was written.");
+            return ExitCode.Ok;
         }
 
         folder.PinIn(lockFile);
-        console.Out.WriteLine($"{folder.Id} {folder.Version} is pinned in {lockFile}.");
-        if (File.Exists(lockFile + ".sig"))
-        {
-            console.Out.WriteLine($"{lockFile}.sig was a signature of the old content: sign it again.");
-        }
-
+        bool isSigned = File.Exists(lockFile + ".sig");
+        console.Write(
+            writer =>
+            {
+                PluginFolderText.WriteJson(writer, folder);
+                writer.WriteString("lock_file", lockFile);
+                writer.WriteBoolean("needs_signature", isSigned);
+            },
+            text =>
+            {
+                text.Say($"{folder.Id} {folder.Version} is pinned in {lockFile}.");
+                if (isSigned)
+                {
+                    text.Say($"{lockFile}.sig is a signature of the old content: sign the file again.");
+                }
+            });
         return ExitCode.Ok;
     }
+
+    /// <exception cref="CommandException">Nobody is there to be asked.</exception>
+    private static bool Confirm(CommandConsole console, string lockFile) => console.CanAsk
+        ? console.Out.Confirm($"Trust it, in {PlainConsole.Show(lockFile)}?", defaultValue: false)
+        : throw new CommandException(ExitCode.BadInput, $"Nobody is there to confirm; --yes writes {PlainText.Of(lockFile)} without asking.");
 }

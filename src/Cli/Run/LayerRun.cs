@@ -9,23 +9,20 @@ internal sealed class LayerRun : IDisposable
     private const int WarmUps = 3;
     private const int MostForwards = 1000;
 
-    /// <summary>No value that a layer computes looks like this: NaN in BF16 and in float32, −1 as an id.</summary>
-    private const byte Poison = 0xFF;
-
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
 
     private LayerRun(MoeLayerShape shape, int tokens, MoeElementType outputType)
     {
-        Output = new HostTensor(outputType, tokens, shape.HiddenSize);
-        TopKIds = new HostTensor(MoeElementType.Int32, tokens, shape.TopK);
-        TopKWeights = new HostTensor(MoeElementType.Float32, tokens, shape.TopK);
+        Output = MoeBuffer.OnHost(outputType, tokens, shape.HiddenSize);
+        TopKIds = MoeBuffer.OnHost(MoeElementType.Int32, tokens, shape.TopK);
+        TopKWeights = MoeBuffer.OnHost(MoeElementType.Float32, tokens, shape.TopK);
     }
 
-    public HostTensor Output { get; }
+    public MoeBuffer Output { get; }
 
-    public HostTensor TopKIds { get; }
+    public MoeBuffer TopKIds { get; }
 
-    public HostTensor TopKWeights { get; }
+    public MoeBuffer TopKWeights { get; }
 
     /// <summary>Median time of one forward, from the call until the device is done.</summary>
     public double Microseconds { get; private set; }
@@ -68,14 +65,13 @@ internal sealed class LayerRun : IDisposable
             using var output = new DeviceBuffer(memory, Output.View.ElementType, tokens.Rows, tokens.Columns);
             using var ids = new DeviceBuffer(memory, MoeElementType.Int32, tokens.Rows, TopKIds.View.Columns);
             using var weights = new DeviceBuffer(memory, MoeElementType.Float32, tokens.Rows, TopKIds.View.Columns);
-            (DeviceBuffer Device, HostTensor Host)[] results = [(output, Output), (ids, TopKIds), (weights, TopKWeights)];
+            (DeviceBuffer Device, MoeBuffer Host)[] results = [(output, Output), (ids, TopKIds), (weights, TopKWeights)];
 
             using MoeForwardState state = layer.CreateState();
             input.CopyIn(tokens, stream);
             foreach (var (device, host) in results)
             {
-                // What a backend leaves unwritten must not look like a result.
-                host.Fill(Poison);
+                Poison.Fill(host);
                 device.CopyIn(host.View, stream);
             }
 

@@ -16,7 +16,7 @@ internal static class OutputFile
         writer.Save(path);
     }
 
-    private static unsafe void Add(SafetensorsWriter writer, string name, SafetensorsType type, HostTensor tensor)
+    private static unsafe void Add(SafetensorsWriter writer, string name, SafetensorsType type, MoeBuffer tensor)
     {
         byte[] data = new ReadOnlySpan<byte>((void*)tensor.View.Address, checked((int)tensor.ByteCount)).ToArray();
         writer.Add(name, type, [tensor.View.Rows, tensor.View.Columns], data);

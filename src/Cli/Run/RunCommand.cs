@@ -6,8 +6,8 @@ namespace Moe.Plugins.Cli;
 internal static class RunCommand
 {
     private const string Description =
-        "Run one layer: which backend and why, what was padded, how long it takes, how right it is. "
-        + "Without --model and --shape: a small sample checkpoint that comes with the program, verified.";
+        "Run one layer: say which backend runs it and why, what is padded, how long a forward takes and how large its error is. "
+        + "Without --model and --shape it runs and verifies a small sample checkpoint that comes with the program.";
 
     public static Command Create(CommandConsole console)
     {
@@ -24,7 +24,6 @@ internal static class RunCommand
             CommandOptions.OutputType,
             CommandOptions.Verify,
             CommandOptions.Output,
-            CommandOptions.Json,
         };
 
         command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));
@@ -34,8 +33,13 @@ internal static class RunCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         RunSettings settings = RunSettings.Read(result);
-        await using MoeHost host = HostFactory.Create(result);
+        await using MoeHost host = HostFactory.Create(result, console);
         using RunInput input = settings.OpenInput();
+        if (settings.Model is not null)
+        {
+            LayerPatternCheck.Warn(console, settings.Model, input.LayerNames);
+        }
+
         var request = new MoeLayerRequest
         {
             Name = input.LayerName,
@@ -50,35 +54,25 @@ internal static class RunCommand
             },
         };
         MoeSelectionReport selection = HostFactory.Select(host, request);
-        try
-        {
-            IProgress<double>? progress = console.Progress("loading");
+        ProgressLine progress = console.BeginProgress();
+        progress.Begin("loading");
 
-            // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
-            MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
-            using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
-            console.ClearProgress();
-            using LayerRun run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
-            return Finish(settings, console, new RunReport
-            {
-                Input = input,
-                Selection = selection,
-                Layer = layer,
-                Run = run,
-                OutputPath = settings.Output,
-                Verification = settings.Verify
-                    ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
-                    : null,
-            });
-        }
-        catch (MoeSelectionException exception)
+        // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
+        MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
+        using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
+        progress.Clear();
+        using var run = LayerRun.Execute(layer, input.Tokens, cancellationToken);
+        return Finish(settings, console, new RunReport
         {
-            throw new CommandException(ExitCode.Failed, exception.Report.Sentence, exception);
-        }
-        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint))
-        {
-            throw new CommandException(ExitCode.Failed, exception.Message, exception);
-        }
+            Input = input,
+            Selection = selection,
+            Layer = layer,
+            Run = run,
+            OutputPath = settings.Output,
+            Verification = settings.Verify
+                ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
+                : null,
+        });
     }
 
     private static int Finish(RunSettings settings, CommandConsole console, RunReport report)
@@ -88,15 +82,7 @@ internal static class RunCommand
             OutputFile.Save(settings.Output, report.Run);
         }
 
-        if (settings.Json)
-        {
-            JsonText.WriteObject(console.Json, report.WriteJson);
-        }
-        else
-        {
-            report.WriteText(console.Out);
-        }
-
+        console.Write(report.WriteJson, report.WriteText);
         return report.Verification is { Passed: false } ? ExitCode.Wrong : ExitCode.Ok;
     }
 }

@@ -22,6 +22,9 @@ internal sealed class RunInput : IDisposable
     /// <summary>The layer's name in its model, which settings may single out; empty where it has none.</summary>
     public string LayerName { get; private init; } = "";
 
+    /// <summary>The names of all layers of the model; none where the weights are random.</summary>
+    public IReadOnlyList<string> LayerNames { get; private init; } = [];
+
     public required MoeLayerShape Shape { get; init; }
 
     public required MoeWeightSource Source { get; init; }
@@ -48,7 +51,7 @@ internal sealed class RunInput : IDisposable
             }
             else
             {
-                HostTensor random = RandomInput.Create(tokens ?? DefaultTokens, layer.Shape.HiddenSize, seed);
+                MoeBuffer random = RandomTokens(layer.Shape, tokens, seed);
                 owned.Add(random);
                 input = random.View;
             }
@@ -57,6 +60,7 @@ internal sealed class RunInput : IDisposable
             {
                 Description = $"{layer.Name} of {path}",
                 LayerName = layer.Name,
+                LayerNames = [.. checkpoint.MoeLayers.Select(other => other.Name)],
                 Shape = layer.Shape,
                 Source = layer.Source,
                 Tokens = input,
@@ -74,8 +78,9 @@ internal sealed class RunInput : IDisposable
     /// <exception cref="MoeException">There is not that much memory.</exception>
     public static RunInput Random(MoeLayerShape shape, int? tokens, int seed)
     {
+        HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
         var layer = new RandomLayer(shape, seed);
-        HostTensor input = RandomInput.Create(tokens ?? DefaultTokens, shape.HiddenSize, seed);
+        MoeBuffer input = RandomTokens(shape, tokens, seed);
         return new RunInput([layer, input])
         {
             Description = $"random weights, seed {seed}",
@@ -87,13 +92,20 @@ internal sealed class RunInput : IDisposable
 
     public void Dispose() => _owned.ForEach(item => item.Dispose());
 
+    private static MoeBuffer RandomTokens(MoeLayerShape shape, int? tokens, int seed)
+    {
+        int count = tokens ?? DefaultTokens;
+        HostMemory.Require($"{HumanText.Count(count, "token")} of hidden size {shape.HiddenSize}", 2.0 * count * shape.HiddenSize * sizeof(float));
+        return RandomInput.Create(count, shape.HiddenSize, seed);
+    }
+
     private static CheckpointLayer SelectLayer(Checkpoint checkpoint, int? index)
     {
         if (checkpoint.MoeLayers.Count == 0)
         {
             throw new MoeException(
                 MoeReason.Checkpoint,
-                $"'{checkpoint.Path}' has no mixture-of-experts layer in GPT-OSS's naming (…layers.N.mlp.experts.gate_up_proj…).");
+                $"'{PlainText.Of(checkpoint.Path)}' has no mixture-of-experts layer with GPT-OSS's names (…layers.N.mlp.experts.gate_up_proj…).");
         }
 
         CheckpointLayer[] found = [.. checkpoint.MoeLayers.Where(layer => index is null || layer.Index == index)];
@@ -102,7 +114,7 @@ internal sealed class RunInput : IDisposable
             return found[0];
         }
 
-        string what = found.Length > 1 ? $"is {string.Join(" and ", found.Select(layer => layer.Name))}" : "is not there";
+        string what = found.Length > 1 ? $"is {string.Join(" and ", found.Select(layer => PlainText.Of(layer.Name)))}" : "does not exist";
         int[] indices = [.. checkpoint.MoeLayers.Select(layer => layer.Index)];
         string range = indices.Length == 1 ? $"{indices[0]}" : $"{indices.Min()} to {indices.Max()}";
         throw new MoeException(
@@ -123,7 +135,7 @@ internal sealed class RunInput : IDisposable
         return tokens is int count && count > input.Rows
             ? throw new MoeException(
                 MoeReason.Configuration,
-                $"--tokens is {count}; '{path}' has an input of {HumanText.Count(input.Rows, "token")}, and at most so many are expected.")
+                $"--tokens is {count}; '{PlainText.Of(path)}' has an input of {HumanText.Count(input.Rows, "token")}, so at most {input.Rows} is expected.")
             : input.FirstRows(tokens ?? input.Rows);
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Moe.Plugins.Conformance;
 using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
@@ -52,7 +53,7 @@ internal sealed class RunReport
     public void WriteText(IAnsiConsole console)
     {
         MoeLayerConfig config = Layer.Config;
-        console.MarkupLineInterpolated($"[bold]{Input.Description}[/]");
+        console.Say($"[bold]{Input.Description}[/]");
         var grid = new LabelGrid();
         grid.Add("layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
         grid.Add("backend", Selection.Sentence);
@@ -67,7 +68,7 @@ internal sealed class RunReport
         AddVerification(grid);
         if (OutputPath is not null)
         {
-            grid.Add("written", OutputPath);
+            grid.AddPath("written", OutputPath);
         }
 
         grid.WriteTo(console);
@@ -83,8 +84,8 @@ internal sealed class RunReport
 
         string sizes = $"hidden {HumanText.Padded(shape.HiddenSize, config.HiddenSize)}, "
             + $"intermediate {HumanText.Padded(shape.IntermediateSize, config.IntermediateSize)}";
-        string input = config.HostPadsInput ? "the host pads the input" : "input taken as it is";
-        string output = config.HostSlicesOutput ? "the host slices the output" : "output written as it is";
+        string input = config.HostPadsInput ? "the host pads the input" : "the input is not padded";
+        string output = config.HostSlicesOutput ? "the host slices the output" : "the output is not sliced";
         return $"{sizes}; {input}, {output}";
     }
 
@@ -92,16 +93,21 @@ internal sealed class RunReport
     {
         if (Verification is not RunVerification check)
         {
-            grid.Add("check", "none; --verify compares with float64");
+            grid.Add("check", "none; --verify compares the result with float64");
             return;
         }
 
         OutputCheck float64 = check.Float64;
         string sample = float64.TokenCount == Input.Tokens.Rows ? "" : $" on {float64.TokenCount} of {Input.Tokens.Rows} tokens";
-        AddError(grid, $"against float64{sample}", float64.Difference.RelativeError, float64.Limit);
-        if (check.ExpectedDifference is not null)
+        AddError(grid, $"against float64{sample}", float64.Difference, float64.Limit);
+        if (check.ExpectedDifference is TensorDifference expected)
         {
-            AddError(grid, "against the file's expected.output", check.ExpectedDifference.Value.RelativeError, float64.Limit);
+            AddError(grid, "against the file's expected.output", expected, float64.Limit);
+        }
+
+        if (check.UnwrittenValues > 0)
+        {
+            grid.AddMarkup("error", $"[red]WRONG[/]: the backend never wrote {HumanText.Count(check.UnwrittenValues, "value")} of its output");
         }
 
         if (float64.Routing.TokenCount > 0)
@@ -111,12 +117,19 @@ internal sealed class RunReport
         }
     }
 
-    private static void AddError(LabelGrid grid, string against, double error, double limit)
+    private static void AddError(LabelGrid grid, string against, TensorDifference difference, double limit)
     {
-        bool isRight = error <= limit;
+        string same = difference.NotFiniteCount == 0 ? "" : $"; {HumanText.Count(difference.NotFiniteCount, "value")} NaN or infinite in both";
+        if (difference.ComparedCount == 0)
+        {
+            grid.AddMarkup("error", $"[red]NOT COMPARED[/] {against}: no number is left to compare{same}");
+            return;
+        }
+
+        bool isRight = difference.RelativeError <= limit;
         string verdict = isRight ? "[green]right[/]" : "[red]WRONG[/]";
         string sign = isRight ? "within" : "beyond";
-        grid.AddMarkup("error", $"{verdict}: {HumanText.Error(error)} {Markup.Escape(against)}, {sign} the backend's {HumanText.Error(limit)}");
+        grid.AddMarkup("error", $"{verdict}: {HumanText.Error(difference.RelativeError)} {against}, {sign} the backend's {HumanText.Error(limit)}{same}");
     }
 
     private void WriteVerification(Utf8JsonWriter writer)
@@ -127,6 +140,9 @@ internal sealed class RunReport
         writer.WriteNumberOrNull("expected_relative_error", check?.ExpectedDifference?.RelativeError);
         writer.WriteNumber("relative_error_limit", Layer.Method.Numerics.RelativeError);
         writer.WriteNumberOrNull("verified_tokens", (long?)check?.Float64.TokenCount);
+        writer.WriteNumberOrNull("compared_values", check?.Float64.Difference.ComparedCount);
+        writer.WriteNumberOrNull("not_finite_values", check?.Float64.Difference.NotFiniteCount);
+        writer.WriteNumberOrNull("unwritten_values", check?.UnwrittenValues);
         writer.WriteNumberOrNull("routing_differences", (long?)check?.Float64.Routing.TokenCount);
         writer.WriteBooleanOrNull("passed", check?.Passed);
     }

@@ -21,8 +21,6 @@ internal sealed record RunSettings
 
     public required string? Output { get; init; }
 
-    public required bool Json { get; init; }
-
     /// <summary>The checkpoint that the program ships, run where nothing else is named.</summary>
     private static string SamplePath => Path.Combine(AppContext.BaseDirectory, "samples", "checkpoints", "pad-hidden.safetensors");
 
@@ -34,18 +32,18 @@ internal sealed record RunSettings
         int? layer = result.GetValue(CommandOptions.Layer);
         if (model is not null && shape is not null)
         {
-            throw new CommandException(ExitCode.BadInput, "--model and --shape are both given; one of them is expected.");
+            throw new CommandException(ExitCode.BadInput, "--model and --shape are both given; only one of them is expected.");
         }
 
         if (layer is not null && shape is not null)
         {
-            throw new CommandException(ExitCode.BadInput, "--layer picks a layer of a checkpoint; it does not go with --shape.");
+            throw new CommandException(ExitCode.BadInput, "--layer picks a layer of a checkpoint, so it cannot be given with --shape.");
         }
 
         string? output = result.GetValue(CommandOptions.Output);
-        if (output is not null && !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(output))))
+        if (output is not null)
         {
-            throw new CommandException(ExitCode.BadInput, $"--output is '{output}'; a file in a folder that exists is expected.");
+            WholeFile.Check(output);
         }
 
         bool isSample = model is null && shape is null;
@@ -59,7 +57,6 @@ internal sealed record RunSettings
             OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
             Verify = isSample || result.GetValue(CommandOptions.Verify),
             Output = output,
-            Json = result.GetValue(CommandOptions.Json),
         };
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using Moe.Plugins.Conformance;
 
 namespace Moe.Plugins.Cli;
@@ -7,94 +8,104 @@ namespace Moe.Plugins.Cli;
 internal static class VerifyCommand
 {
     private const string Description =
-        "Check a backend against every rule of the contract, and say of each that is broken with which layer, what was expected and what was found. "
-        + "The exit code is 1 if one is, and 3 if no layer could be run.";
+        "Check a backend against every rule of the contract. For each rule that it breaks: with which layer, what was expected and what was found. "
+        + "The exit code is 1 if it breaks one, and 3 if no layer could be run.";
 
     /// <summary>The rule without which nothing was run.</summary>
     private const string NumericsRule = "numerics";
 
-    private static readonly Argument<string> Target = new("PLUGIN.dll|NAME")
-    {
-        Description = "A plugin's DLL, in the folder of its name, or that folder, or the id of a backend in the plugins folder.",
-    };
+    private static readonly Argument<string> Target = CommandOptions.RequiredText(
+        "PLUGIN.dll|NAME", "A plugin's DLL, in the folder of its name, or that folder, or the id of a backend in the plugins folder.");
 
-    private static readonly Option<string[]> Rules = new("--rule") { Description = "Check this rule alone; may be given several times.", HelpName = "NAME" };
+    private static readonly Option<string[]> Rules = new("--rule") { Description = "Check only this rule; may be given several times.", HelpName = "NAME" };
 
     private static readonly Option<string[]> ExpectedFailures = new("--expect-failure")
     {
-        Description = "A rule that is known to be broken; may be given several times. That it is kept after all is a failure.",
+        Description = "A rule that the backend is known to break; may be given several times. If it keeps that rule, that is a failure.",
         HelpName = "NAME",
     };
 
-    private static readonly Option<string?> Html = new("--html") { Description = "Write the report to this file, for a browser.", HelpName = "FILE" };
+    private static readonly Option<string?> Html = CommandOptions.Text("--html", "FILE", "Write the report to this file, for a browser.");
 
     public static Command Create(CommandConsole console)
     {
         var command = new Command("verify", Description)
         {
-            Target, CommandOptions.Device, Rules, ExpectedFailures, CommandOptions.Seed, CommandOptions.Plugins, Html, CommandOptions.Json,
+            Target, CommandOptions.Device, Rules, ExpectedFailures, CommandOptions.Seed, CommandOptions.Plugins, Html,
         };
-        command.SetAction((result, cancellationToken) => Task.FromResult(Execute(result, console, cancellationToken)));
+        command.SetComputation((result, cancellationToken) => Task.FromResult(Execute(result, console, cancellationToken)));
         return command;
     }
 
     private static int Execute(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
-        VerifyTarget target = VerifyTarget.Parse(result.GetRequiredValue(Target), result);
-        string[] only = result.GetValue(Rules) ?? [];
-        CheckNames("--rule", only);
-        CheckNames("--expect-failure", result.GetValue(ExpectedFailures) ?? []);
-        var results = new List<ConformanceResult>();
-        bool toPeople = !result.GetValue(CommandOptions.Json);
-        string name = target.Use((backend, _) =>
+        var target = VerifyTarget.Parse(result.GetRequiredValue(Target), result, console);
+        string[] known = [.. ConformanceSuite.Rules.Select(rule => rule.Id), UnloadCheck.RuleId];
+        string[] only = Known("--rule", result.GetValue(Rules) ?? [], known);
+        string[] expectedFailures = Known("--expect-failure", result.GetValue(ExpectedFailures) ?? [], known);
+        string? html = result.GetValue(Html);
+        if (html is not null)
         {
+            WholeFile.Check(html);
+        }
+
+        var results = new List<ConformanceResult>();
+        string[] rules = only.Length == 0 ? known : [.. known.Where(rule => only.Contains(rule, StringComparer.OrdinalIgnoreCase))];
+        string[] ofKit = [.. rules.Where(rule => rule != UnloadCheck.RuleId)];
+        ProgressLine progress = console.BeginProgress();
+        progress.Plan(rules.Length);
+        progress.Begin(rules[0]);
+        var reporter = new Reporter(item =>
+        {
+            results.Add(item);
+            progress.Step();
+            if (!console.AsJson)
+            {
+                progress.Clear();
+                VerifyReport.WriteLine(console.Out, item);
+            }
+
+            if (results.Count < rules.Length)
+            {
+                progress.Begin(rules[results.Count]);
+            }
+        });
+        string started = RunStamp.Now();
+        long start = Stopwatch.GetTimestamp();
+        string device = "";
+        MoeDevice? asked = result.GetValue(CommandOptions.Device);
+        string name = target.Use((backend, host) =>
+        {
+            device = DeviceOf(host, target.Id, asked);
             var subject = new ConformanceSubject
             {
                 Backend = backend,
-                Device = result.GetValue(CommandOptions.Device),
-                ExpectedFailures = result.GetValue(ExpectedFailures) ?? [],
+                Device = asked,
+                ExpectedFailures = expectedFailures,
                 Seed = result.GetValue(CommandOptions.Seed) ?? 1,
                 Command = $"moe verify {target.Text}",
             };
-            string[] rules = [.. only.Where(rule => !rule.Equals(UnloadCheck.RuleId, StringComparison.OrdinalIgnoreCase))];
-            if (only.Length == 0 || rules.Length > 0)
+            if (ofKit.Length > 0)
             {
-                var progress = new Reporter(item =>
-                {
-                    results.Add(item);
-                    console.ClearProgress();
-                    if (toPeople)
-                    {
-                        VerifyReport.WriteLine(console.Out, item);
-                    }
-                });
-                ConformanceSuite.Run(subject, rules, progress, cancellationToken);
+                ConformanceSuite.Run(subject, ofKit, reporter, cancellationToken);
             }
         });
-        if (only.Length == 0 || only.Contains(UnloadCheck.RuleId, StringComparer.OrdinalIgnoreCase))
+        if (ofKit.Length < rules.Length)
         {
-            results.Add(UnloadCheck.Run(target, result.GetValue(CommandOptions.Device)));
-            if (toPeople)
-            {
-                VerifyReport.WriteLine(console.Out, results[^1]);
-            }
+            reporter.Report(UnloadCheck.Run(target, asked));
         }
 
-        var report = new VerifyReport(name, results);
-        if (toPeople)
+        progress.Clear();
+        var report = new VerifyReport(name, results)
         {
-            report.WriteSummary(console.Out);
-        }
-        else
+            Date = started, Device = device, Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, Html = html,
+        };
+        if (html is not null)
         {
-            JsonText.WriteObject(console.Json, report.WriteJson);
-        }
-
-        if (result.GetValue(Html) is string file)
-        {
-            File.WriteAllText(file, VerifyHtml.Render(report));
+            WholeFile.Write(html, VerifyHtml.Render(report));
         }
 
+        console.Write(report.WriteJson, report.WriteSummary);
         if (results.Exists(item => item.IsFault))
         {
             return ExitCode.Wrong;
@@ -104,13 +115,21 @@ internal static class VerifyCommand
         return results.Exists(item => item is { RuleId: NumericsRule, Outcome: ConformanceOutcome.NotSupported }) ? ExitCode.NoBackend : ExitCode.Ok;
     }
 
-    private static void CheckNames(string option, string[] names)
+    private static string DeviceOf(MoeHost host, string id, MoeDevice? asked)
     {
-        string[] known = [.. ConformanceSuite.Rules.Select(rule => rule.Id), UnloadCheck.RuleId];
+        var request = new MoeLayerRequest { Shape = new MoeLayerShape { ExpertCount = 4, HiddenSize = 64, IntermediateSize = 64, TopK = 2 }, Backend = id, Device = asked };
+        return host.Explain(request).Selected is { } selected ? $"{selected.Device} ({selected.DeviceName})" : "";
+    }
+
+    private static string[] Known(string option, string[] names, string[] known)
+    {
         if (names.FirstOrDefault(name => !known.Contains(name, StringComparer.OrdinalIgnoreCase)) is string unknown)
         {
-            throw new CommandException(ExitCode.BadInput, $"{option} is '{unknown}'; one of {string.Join(", ", known)} is expected.");
+            throw new CommandException(
+                ExitCode.BadInput, $"{option} is '{PlainText.Of(unknown)}'; one of {string.Join(", ", known)} is expected.{DidYouMean.Ask(unknown, known)}");
         }
+
+        return names;
     }
 
     // Not Progress<T>, which would tell in another thread and out of order.

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Text;
 using Moe.Plugins.Conformance;
@@ -9,48 +10,76 @@ internal static class VerifyHtml
 {
     private const string Head = """
         <!doctype html>
-        <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+        <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
         <style>
-        body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c2126; background: #fff }
-        table { border-collapse: collapse; width: 100% } td { border-top: 1px solid #d8dde2; padding: .45rem .6rem; vertical-align: top }
-        td:first-child { white-space: nowrap; font-weight: 600 } code { font-size: 13px } dl { margin: .4rem 0 } dt { color: #5b6670 } dd { margin-left: 1.5rem }
-        .passed { color: #1a7f37 } .failed, .unexpected-pass { color: #c0262d } .expected-failure { color: #9a6700 } .not-supported { color: #5b6670 }
-        @media (prefers-color-scheme: dark) { body { background: #14181c; color: #e4e8ec } td { border-color: #333b43 } .passed { color: #4ac26b } .failed, .unexpected-pass { color: #ff7b72 } }
+        :root { --text: #1c2126; --page: #fff; --line: #d8dde2; --quiet: #5b6670; --good: #1a7f37; --bad: #c0262d; --known: #9a6700 }
+        @media (prefers-color-scheme: dark) { :root { --text: #e4e8ec; --page: #14181c; --line: #333b43; --quiet: #9aa4ae; --good: #4ac26b; --bad: #ff7b72; --known: #d29922 } }
+        body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem; color: var(--text); background: var(--page) }
+        h1 { font-size: 1.5rem; margin: 0 0 .3rem } h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem }
+        dl.run { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .8rem 0 } dl.run dt { color: var(--quiet) } dl.run dd { margin: 0 }
+        .rule { border-top: 1px solid var(--line); padding: .5rem 0 } .rule p { margin: .15rem 0 } code { font-size: 13px; overflow-wrap: anywhere }
+        .word { font-weight: 600; margin-right: .6rem } .quiet { color: var(--quiet) }
+        .passed { color: var(--good) } .failed, .unexpected-pass { color: var(--bad) } .expected-failure { color: var(--known) } .not-supported { color: var(--quiet) }
+        .failure { border-left: 3px solid var(--bad); padding-left: .7rem; margin: .5rem 0 } .failure dt { color: var(--quiet) } .failure dd { margin: 0 0 0 1rem; overflow-wrap: anywhere }
         </style>
         """;
 
+    private static readonly (string Title, ConformanceOutcome[] Outcomes)[] Sections =
+    [
+        ("Broken", [ConformanceOutcome.Failed, ConformanceOutcome.UnexpectedPass]),
+        ("Known to be broken", [ConformanceOutcome.ExpectedFailure]),
+        ("Not checked", [ConformanceOutcome.NotSupported]),
+        ("Kept", [ConformanceOutcome.Passed]),
+    ];
+
+    /// <summary>Writes the page: what is broken comes first.</summary>
     public static string Render(VerifyReport report)
     {
         var page = new StringBuilder(Head);
-        string title = Escape($"{report.Backend}: {report.Summary()}");
-        page.Append($"<title>{title}</title></head><body><h1>{Escape(report.Backend)}</h1><p>{Escape(report.Summary())}</p><table>\n");
-        foreach (ConformanceResult result in report.Results)
+        page.Append($"<title>{Escape($"{report.Backend}: {report.Summary()}")}</title></head><body>\n");
+        page.Append($"<h1>{Escape(report.Backend)}</h1><p>{Escape(report.Summary())}</p>\n<dl class=\"run\">");
+        AddFact(page, "date", report.Date);
+        AddFact(page, "machine", VerifyReport.Machine);
+        AddFact(page, "device", report.Device.Length > 0 ? report.Device : "none that it could run on");
+        AddFact(page, "duration", string.Create(CultureInfo.InvariantCulture, $"{report.Seconds:0.0} s"));
+        page.Append("</dl>\n");
+        foreach ((string title, ConformanceOutcome[] outcomes) in Sections)
         {
-            string word = VerifyReport.Name(result.Outcome).Word;
-            page.Append($"<tr><td class=\"{word.ToLowerInvariant().Replace(' ', '-')}\">{Escape(word)}</td>");
-            page.Append($"<td><code>{Escape(result.RuleId)}</code><br>{Escape(result.Statement)}{Reason(result)}{Failures(result)}</td></tr>\n");
+            ConformanceResult[] results = [.. report.Results.Where(result => outcomes.Contains(result.Outcome))];
+            if (results.Length > 0)
+            {
+                page.Append($"<h2>{title}: {results.Length.ToString(CultureInfo.InvariantCulture)}</h2>\n");
+                Array.ForEach(results, result => AddRule(page, result));
+            }
         }
 
-        return page.Append("</table></body></html>\n").ToString();
+        return page.Append("</body></html>\n").ToString();
     }
 
-    private static string Reason(ConformanceResult result) => result.Reason.Length == 0 ? "" : $"<br><i>{Escape(result.Reason)}</i>";
+    private static void AddFact(StringBuilder page, string name, string value) => page.Append($"<dt>{name}</dt><dd>{Escape(value)}</dd>");
 
-    private static string Failures(ConformanceResult result)
+    private static void AddRule(StringBuilder page, ConformanceResult result)
     {
-        if (result.Failures.Count == 0)
+        string word = VerifyReport.Name(result.Outcome).Word;
+        page.Append($"<div class=\"rule\"><span class=\"word {word.ToLowerInvariant().Replace(' ', '-')}\">{Escape(word)}</span>");
+        page.Append($"<code>{Escape(result.RuleId)}</code><p>{Escape(result.Statement)}</p>");
+        if (result.Reason.Length > 0)
         {
-            return "";
+            page.Append($"<p class=\"quiet\">{Escape(result.Reason)}</p>");
         }
 
-        var list = new StringBuilder("<dl>");
         foreach (ConformanceFailure failure in result.Failures)
         {
-            list.Append($"<dt>{Escape(failure.Where)}</dt><dd>expected {Escape(failure.Expected)}</dd><dd>got {Escape(failure.Got)}</dd>");
+            page.Append($"<dl class=\"failure\"><dt>{Escape(failure.Where)}</dt><dd>expected {Escape(failure.Expected)}</dd><dd>got {Escape(failure.Got)}</dd></dl>");
         }
 
-        return list.Append($"</dl><code>{Escape(result.Command)}</code>").ToString();
+        if (result.Failures.Count > 0)
+        {
+            page.Append($"<p class=\"quiet\">To see it again: <code>{Escape(result.Command)}</code></p>");
+        }
+
+        page.Append("</div>\n");
     }
 
-    private static string Escape(string text) => WebUtility.HtmlEncode(text);
+    private static string Escape(string text) => WebUtility.HtmlEncode(PlainText.OfMessage(text));
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Moe.Plugins.Conformance;
 using Spectre.Console;
@@ -9,6 +11,23 @@ namespace Moe.Plugins.Cli;
 /// <param name="Results">Of every rule that was checked.</param>
 internal sealed record VerifyReport(string Backend, IReadOnlyList<ConformanceResult> Results)
 {
+    /// <summary>When the check began, ISO 8601 in UTC.</summary>
+    public required string Date { get; init; }
+
+    /// <summary>What the backend ran on; empty where it could not run.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>How long it took.</summary>
+    public required double Seconds { get; init; }
+
+    /// <summary>Where the report for a browser is; null for nowhere.</summary>
+    public required string? Html { get; init; }
+
+    /// <summary>System, architecture and runtime that the check ran on.</summary>
+    public static string Machine { get; } = string.Create(
+        CultureInfo.InvariantCulture,
+        $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} processors, {RuntimeInformation.FrameworkDescription}");
+
     /// <summary>An outcome in a word or two, and its colour.</summary>
     public static (string Word, string Colour) Name(ConformanceOutcome outcome) => outcome switch
     {
@@ -23,25 +42,33 @@ internal sealed record VerifyReport(string Backend, IReadOnlyList<ConformanceRes
     public static void WriteLine(IAnsiConsole console, ConformanceResult result)
     {
         (string word, string colour) = Name(result.Outcome);
-        console.MarkupLine($"[{colour}]{word,-16}[/] {Markup.Escape(result.RuleId)}{(result.Reason.Length > 0 ? $" [grey]({Markup.Escape(result.Reason)})[/]" : "")}");
+        string reason = result.Reason.Length > 0 ? $" [grey]({PlainConsole.Show(result.Reason)})[/]" : "";
+        console.MarkupLine($"[{colour}]{word,-16}[/] {PlainConsole.Show(result.RuleId)}{reason}");
         if (result.Failures.Count == 0)
         {
             return;
         }
 
-        console.WriteLine($"    {result.Statement}");
+        console.Say($"    {result.Statement}");
         foreach (ConformanceFailure failure in result.Failures)
         {
-            console.WriteLine($"    {failure.Where}");
-            console.WriteLine($"      expected {failure.Expected}");
-            console.WriteLine($"      got      {failure.Got}");
+            console.Say($"    {failure.Where}");
+            console.Say($"      expected {failure.Expected}");
+            console.Say($"      got      {failure.Got}");
         }
 
-        console.WriteLine($"    again: {result.Command}");
+        console.Say($"    to see it again: {result.Command}");
     }
 
-    /// <summary>The last line.</summary>
-    public void WriteSummary(IAnsiConsole console) => console.WriteLine($"{Backend}: {Summary()}");
+    /// <summary>The last lines.</summary>
+    public void WriteSummary(IAnsiConsole console)
+    {
+        console.Say($"{Backend}{(Device.Length > 0 ? $" on {Device}" : "")}: {Summary()}, in {Seconds:0.0} s");
+        if (Html is not null)
+        {
+            console.Say($"The report is in {Html}");
+        }
+    }
 
     public string Summary() => string.Join(
         ", ", Results.GroupBy(result => result.Outcome).OrderBy(group => group.Key).Select(group => $"{group.Count()} {Name(group.Key).Word}"));
@@ -50,6 +77,11 @@ internal sealed record VerifyReport(string Backend, IReadOnlyList<ConformanceRes
     {
         writer.WriteString("backend", Backend);
         writer.WriteBoolean("conforms", !Results.Any(result => result.IsFault));
+        writer.WriteString("date", Date);
+        writer.WriteString("machine", Machine);
+        writer.WriteString("device", Device);
+        writer.WriteNumber("seconds", Math.Round(Seconds, 3));
+        writer.WriteString("html", Html);
         writer.WriteStartArray("rules");
         foreach (ConformanceResult result in Results)
         {

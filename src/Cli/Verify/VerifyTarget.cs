@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Configuration;
 
 namespace Moe.Plugins.Cli;
 
@@ -11,7 +10,7 @@ namespace Moe.Plugins.Cli;
 internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHost)
 {
     /// <exception cref="CommandException">There is no such file, or it does not lie where a plugin does.</exception>
-    public static VerifyTarget Parse(string text, ParseResult result)
+    public static VerifyTarget Parse(string text, ParseResult result, CommandConsole console)
     {
         // A path to a plugin's folder means the DLL of its name. A bare name is an id, whatever lies in the current folder.
         if (text.AsSpan().ContainsAny(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar) && Directory.Exists(text))
@@ -21,13 +20,13 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
 
         if (!text.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))
         {
-            return new VerifyTarget(text, text, () => HostFactory.Create(result));
+            return new VerifyTarget(text, text, () => HostFactory.Create(result, console));
         }
 
         string path = Path.GetFullPath(text);
         if (!File.Exists(path))
         {
-            throw new CommandException(ExitCode.BadInput, $"'{text}' is no file; a plugin's DLL or the id of a backend is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(text)}' is not a file; a plugin's DLL or the id of a backend is expected.");
         }
 
         string name = Path.GetFileNameWithoutExtension(path);
@@ -35,28 +34,34 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
         if (!Path.GetFileName(folder).Equals(name, StringComparison.OrdinalIgnoreCase))
         {
             throw new CommandException(
-                ExitCode.BadInput, $"'{text}' lies in the folder '{Path.GetFileName(folder)}'; a plugin lies in a folder of its own name, {name}/{name}.dll.");
+                ExitCode.BadInput, $"'{PlainText.Of(text)}' is in the folder '{Path.GetFileName(folder)}'; a plugin is in a folder of its own name: {name}/{name}.dll.");
         }
 
-        return new VerifyTarget(text, name, () => MakeHostOf(folder, name));
+        return new VerifyTarget(text, name, () => MakeHostOf(folder, name, console));
     }
 
     // Its neighbours are other people's plugins: the host gets a folder with this one alone, and has a copy of its own once it is made.
-    private static MoeHost MakeHostOf(string folder, string name)
+    private static MoeHost MakeHostOf(string folder, string name, CommandConsole console)
     {
         DirectoryInfo alone = Directory.CreateTempSubdirectory("moe-verify-");
         try
         {
             foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
             {
+                // What is no file is for the host to refuse; to copy it would wait for it, or read a device.
+                if (FileKinds.Of(file, followLinks: true) != FileKind.Regular)
+                {
+                    throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(file)}' is {FileKinds.Of(file, followLinks: true).Describe()}; a plugin's folder holds files.");
+                }
+
                 string copy = Path.Combine(alone.FullName, name, Path.GetRelativePath(folder, file));
                 Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
                 File.Copy(file, copy);
             }
 
-            MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
+            MoeOptions options = HostFactory.Options();
             options.PluginFolders = [alone.FullName];
-            return MoeHost.Create(options);
+            return HostFactory.Create(options, console);
         }
         finally
         {
@@ -74,8 +79,9 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
         MoePluginInfo? plugin = host.Plugins.FirstOrDefault(plugin => plugin.Id.Equals(Id, StringComparison.OrdinalIgnoreCase));
         if (plugin is null || host.FindBackend(plugin.Id) is not IMoeBackend backend)
         {
-            string why = plugin is null ? $"Found: {string.Join(", ", host.Plugins.Select(other => other.Id))}." : plugin.Message;
-            throw new CommandException(ExitCode.NoBackend, $"'{Text}' is no backend that could be loaded. {why}");
+            string[] found = [.. host.Plugins.Select(other => other.Id)];
+            string why = plugin is null ? $"It was not found.{DidYouMean.Ask(Id, found)} Found: {string.Join(", ", found)}." : plugin.Message;
+            throw new CommandException(ExitCode.NoBackend, $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
         }
 
         use(backend, host);

@@ -10,10 +10,10 @@ internal sealed record ForwardOptions
     public int OutputGap { get; init; }
 
     /// <summary>A choice of experts, [tokens, top-k] in host memory; null for the layer's router.</summary>
-    public HostTensor? Ids { get; init; }
+    public MoeBuffer? Ids { get; init; }
 
     /// <summary>The weights of that choice.</summary>
-    public HostTensor? Weights { get; init; }
+    public MoeBuffer? Weights { get; init; }
 
     /// <summary>The stream.</summary>
     public nint Stream { get; init; }

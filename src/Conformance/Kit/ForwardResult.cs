@@ -6,7 +6,7 @@ namespace Moe.Plugins.Conformance;
 /// <param name="Weights">[tokens, top-k] float32.</param>
 /// <param name="Trespass">What was written where nothing may be; null where nothing was.</param>
 /// <param name="InputChange">What was changed of the input; null where nothing was.</param>
-internal sealed record ForwardResult(HostTensor Output, HostTensor Ids, HostTensor Weights, string? Trespass, string? InputChange) : IDisposable
+internal sealed record ForwardResult(MoeBuffer Output, MoeBuffer Ids, MoeBuffer Weights, string? Trespass, string? InputChange) : IDisposable
 {
     public void Dispose()
     {

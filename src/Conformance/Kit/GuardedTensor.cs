@@ -46,7 +46,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
     }
 
     /// <summary>The first columns on the host, dense.</summary>
-    public HostTensor Download(int columns, out string? trespass)
+    public MoeBuffer Download(int columns, out string? trespass)
     {
         byte[] now = Read();
         trespass = null;
@@ -55,7 +55,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
             trespass = now[i] == Garbage || IsInside(i) ? null : $"{_name}: {Place(i)} was written";
         }
 
-        var host = new HostTensor(View.ElementType, View.Rows, columns);
+        var host = MoeBuffer.OnHost(View.ElementType, View.Rows, columns);
         for (int row = 0; row < View.Rows; row++)
         {
             now.AsSpan(Start(row), (int)host.View.RowBytes).CopyTo(new Span<byte>((void*)host.View.RowAddress(row), (int)host.View.RowBytes));

@@ -5,6 +5,7 @@ internal sealed class LayerUnderTest : IDisposable
 {
     private readonly RandomLayer _random;
     private readonly IMoeWeights _weights;
+    private readonly MoeBuffer? _tokenIds;
 
     private LayerUnderTest(IMoeQuantMethod method, MoeLayerConfig config, RandomLayer random, IMoeWeights weights, MoeDevice device)
     {
@@ -13,6 +14,7 @@ internal sealed class LayerUnderTest : IDisposable
         _random = random;
         _weights = weights;
         Device = device;
+        _tokenIds = config.Shape.Router.Choice == MoeRouterChoice.TokenTable ? MakeTokenIds(config.MaxTokens) : null;
     }
 
     public IMoeQuantMethod Method { get; }
@@ -53,31 +55,43 @@ internal sealed class LayerUnderTest : IDisposable
         }
     }
 
-    public IMoeWorkspace MakeWorkspace() => Method.CreateWorkspace(Config);
+    public IMoeWorkspace MakeWorkspace() => _weights.CreateWorkspace();
+
+    /// <summary>The oracle's result for tokens of this layer, with the ids that the forwards are given.</summary>
+    public OracleResult Oracle(MoeBuffer input, OracleOptions? options = null, CancellationToken cancellationToken = default) => MoeOracle.Compute(
+        Config.Shape,
+        Source,
+        input.View,
+        (options ?? new OracleOptions()) with { TokenIds = _tokenIds is null ? default : _tokenIds.View.FirstRows(input.View.Rows) },
+        cancellationToken);
 
     /// <summary>Random tokens as wide as the model's hidden size, of the config's input type.</summary>
-    public HostTensor Input(int tokens, int seed) => Config.Options.InputType == MoeElementType.Float32
+    public MoeBuffer Input(int tokens, int seed) => Config.Options.InputType == MoeElementType.Float32
         ? Widen(RandomInput.Create(tokens, Config.Shape.HiddenSize, seed))
         : RandomInput.Create(tokens, Config.Shape.HiddenSize, seed);
 
     /// <summary>The arguments of a forward on tensors that are already on the device.</summary>
-    public MoeForwardArguments Arguments(IMoeWorkspace workspace, GuardedTensor input, GuardedTensor routerInput, GuardedTensor output, nint stream) => new()
+    public static MoeForwardArguments Arguments(GuardedTensor input, GuardedTensor routerInput, GuardedTensor output, GuardedTensor? tokenIds, nint stream) => new()
     {
-        Weights = _weights,
-        Workspace = workspace,
         Input = input.View,
         RouterInput = routerInput.View,
         Output = output.View,
+        TokenIds = tokenIds?.View ?? default,
         Stream = stream,
     };
 
     /// <summary>The input as the method wants it: as wide as the config says, zeros beyond the model's hidden size.</summary>
-    public GuardedTensor Upload(HostTensor input, int width, int gap) => GuardedTensor.CopyOf(Method.Memory, "input", input.View, width, gap);
+    public GuardedTensor Upload(MoeBuffer input, int width, int gap) => GuardedTensor.CopyOf(Method.Memory, "input", input.View, width, gap);
+
+    /// <summary>The tokens' ids on the device; null where the layer's router does not ask for them.</summary>
+    public GuardedTensor? UploadTokenIds(int tokens) => _tokenIds is null
+        ? null
+        : GuardedTensor.CopyOf(Method.Memory, "token ids", _tokenIds.View.FirstRows(tokens), 1, 0);
 
     public GuardedTensor MakeOutput(int tokens, int gap) =>
         new(Method.Memory, "output", Config.Options.OutputType, tokens, Config.OutputWidth, gap);
 
-    public ForwardResult Forward(IMoeWorkspace workspace, HostTensor input, ForwardOptions options)
+    public ForwardResult Forward(IMoeWorkspace workspace, MoeBuffer input, ForwardOptions options)
     {
         int tokens = input.View.Rows;
         int topK = Config.Shape.TopK;
@@ -87,7 +101,8 @@ internal sealed class LayerUnderTest : IDisposable
         using GuardedTensor output = MakeOutput(tokens, options.OutputGap);
         using GuardedTensor ids = Choice("top-k ids", options.Ids, MoeElementType.Int32);
         using GuardedTensor weights = Choice("top-k weights", options.Weights, MoeElementType.Float32);
-        Method.Forward(Arguments(workspace, padded ?? routerInput, routerInput, output, options.Stream) with
+        using GuardedTensor? tokenIds = UploadTokenIds(tokens);
+        workspace.Forward(Arguments(padded ?? routerInput, routerInput, output, tokenIds, options.Stream) with
         {
             TopKIds = ids.View,
             TopKWeights = weights.View,
@@ -101,7 +116,7 @@ internal sealed class LayerUnderTest : IDisposable
             outputTrespass ?? idTrespass ?? weightTrespass,
             routerInput.Change() ?? padded?.Change());
 
-        GuardedTensor Choice(string name, HostTensor? given, MoeElementType type) => given is null
+        GuardedTensor Choice(string name, MoeBuffer? given, MoeElementType type) => given is null
             ? new GuardedTensor(memory, name, type, tokens, topK, options.OutputGap)
             : GuardedTensor.CopyOf(memory, name, given.View, topK, options.OutputGap);
     }
@@ -111,18 +126,22 @@ internal sealed class LayerUnderTest : IDisposable
         _weights.Dispose();
         Method.Dispose();
         _random.Dispose();
+        _tokenIds?.Dispose();
     }
 
-    private static unsafe HostTensor Widen(HostTensor bf16)
+    private static MoeBuffer MakeTokenIds(int tokens)
+    {
+        MoeBuffer ids = MoeBuffer.OnHost(MoeElementType.Int32, tokens, 1);
+        ids.CopyFrom([.. Enumerable.Range(0, tokens).Select(token => (token * 7 + 3) % RandomLayer.VocabularySize)]);
+        return ids;
+    }
+
+    private static MoeBuffer Widen(MoeBuffer bf16)
     {
         using (bf16)
         {
-            var wide = new HostTensor(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
-            for (int i = 0; i < bf16.View.Rows * bf16.View.Columns; i++)
-            {
-                ((float*)wide.View.Address)[i] = BitConverter.UInt32BitsToSingle((uint)((ushort*)bf16.View.Address)[i] << 16);
-            }
-
+            MoeBuffer wide = MoeBuffer.OnHost(MoeElementType.Float32, bf16.View.Rows, bf16.View.Columns);
+            wide.CopyFrom(bf16.ToSingles());
             return wide;
         }
     }

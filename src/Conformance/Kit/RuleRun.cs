@@ -81,7 +81,7 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     }
 
     /// <summary>Runs a batch in guarded buffers; what fails from here on is said of it.</summary>
-    public ForwardResult Forward(LayerUnderTest layer, IMoeWorkspace workspace, HostTensor input, ForwardOptions? options = null)
+    public ForwardResult Forward(LayerUnderTest layer, IMoeWorkspace workspace, MoeBuffer input, ForwardOptions? options = null)
     {
         CancellationToken.ThrowIfCancellationRequested();
         _tokens = input.View.Rows;
@@ -106,7 +106,7 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     /// a failure's cause is said of it.
     /// </summary>
     public void RequireNumerics(
-        LayerUnderTest layer, HostTensor input, ForwardResult result, string what = "", HostTensor? weights = null, Func<KnownMistake?>? diagnose = null)
+        LayerUnderTest layer, MoeBuffer input, ForwardResult result, string what = "", MoeBuffer? weights = null, Func<KnownMistake?>? diagnose = null)
     {
         OracleResult oracle = MoeOracle.Compute(
             layer.Config.Shape,

@@ -6,13 +6,19 @@ internal sealed class DifferenceSums
     private double _differenceSquares;
     private double _referenceSquares;
     private double _max;
+    private long _compared;
+    private long _notFinite;
 
     public TensorDifference Difference
     {
         get
         {
             double relative = _differenceSquares == 0 ? 0 : Math.Sqrt(_differenceSquares / _referenceSquares);
-            return new TensorDifference(double.IsNaN(relative) ? double.PositiveInfinity : relative, _max);
+            relative = double.IsNaN(relative) ? double.PositiveInfinity : relative;
+
+            // Where all is NaN, nothing speaks for the result.
+            bool isCompared = _compared > 0 || _notFinite == 0;
+            return new TensorDifference(isCompared ? relative : double.NaN, _max) { ComparedCount = _compared, NotFiniteCount = _notFinite };
         }
     }
 
@@ -21,6 +27,13 @@ internal sealed class DifferenceSums
         for (int i = 0; i < reference.Length; i++)
         {
             bool isSame = result[i].Equals(reference[i]);
+            if (isSame && !double.IsFinite(reference[i]))
+            {
+                _notFinite++;
+                continue;
+            }
+
+            _compared++;
             double difference = isSame ? 0 : Math.Abs(result[i] - reference[i]);
 
             // A NaN on one side only must not vanish in a comparison.

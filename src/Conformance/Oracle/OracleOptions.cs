@@ -17,6 +17,9 @@ public sealed record OracleOptions
     /// </summary>
     public MoeTensorView TopKWeights { get; init; }
 
+    /// <summary>[tokens of the input, 1] int32 in host memory: ids in the vocabulary, where the router looks experts up by them.</summary>
+    public MoeTensorView TokenIds { get; init; }
+
     /// <summary>How the vectors are rounded that the experts' products multiply.</summary>
     public OracleActivations Activations { get; init; }
 }

@@ -8,17 +8,19 @@ public sealed class OracleRouting
     private readonly int[] _ids;
     private readonly double[] _weights;
     private readonly double[] _logits;
+    private readonly double[] _ranks;
 
-    internal OracleRouting(MoeLayerShape shape, int[] ids, double[] weights, double[] logits)
+    internal OracleRouting(MoeLayerShape shape, int[] ids, double[] weights, double[] logits, double[] ranks)
     {
         _topK = shape.TopK;
         _experts = shape.ExpertCount;
         _ids = ids;
         _weights = weights;
         _logits = logits;
+        _ranks = ranks;
     }
 
-    /// <summary>The experts of the <paramref name="index"/>-th token: top-k ids, the largest logit first.</summary>
+    /// <summary>The experts of the <paramref name="index"/>-th token: top-k ids, the best first.</summary>
     public ReadOnlyMemory<int> Ids(int index) => _ids.AsMemory(index * _topK, _topK);
 
     /// <summary>The weights of those experts.</summary>
@@ -26,4 +28,10 @@ public sealed class OracleRouting
 
     /// <summary>The router's logits of all experts; empty where the layer has no router.</summary>
     public ReadOnlyMemory<double> Logits(int index) => _logits.Length == 0 ? default : _logits.AsMemory(index * _experts, _experts);
+
+    /// <summary>
+    /// What all experts were chosen by, the larger the better: logits, or scores with the selection bias, NaN in groups that were
+    /// dropped; empty where the layer has no router.
+    /// </summary>
+    public ReadOnlyMemory<double> Ranks(int index) => _ranks.Length == 0 ? default : _ranks.AsMemory(index * _experts, _experts);
 }

@@ -3,8 +3,8 @@ namespace Moe.Plugins.Conformance;
 /// <summary>How a backend's choice of experts differs from the oracle's.</summary>
 /// <param name="TokenCount">Tokens whose experts are not the same set.</param>
 /// <param name="LargestGap">
-/// How far apart the float64 logits are of an expert that was left out and the one that was taken instead, at most, relative to the
-/// token's largest logit or 1. Where it is as small as float32 rounding, the logits tie and both choices are right.
+/// How far apart the float64 ranks (logits, or scores with the selection bias) are of an expert that was left out and the one that was taken instead, at most, relative to the
+/// token's largest rank or 1. Where it is as small as float32 rounding, the ranks tie and both choices are right.
 /// </param>
 public readonly record struct RoutingDifference(int TokenCount, double LargestGap)
 {
@@ -33,7 +33,7 @@ public readonly record struct RoutingDifference(int TokenCount, double LargestGa
         for (int i = 0; i < reference.Tokens.Count; i++)
         {
             ReadOnlySpan<int> chosen = Row(ids, reference.Tokens[i]);
-            double gap = Gap(chosen, reference.Routing.Ids(i).Span, reference.Routing.Logits(i).Span);
+            double gap = Gap(chosen, reference.Routing.Ids(i).Span, reference.Routing.Ranks(i).Span);
             different += gap > 0 ? 1 : 0;
             largestGap = Math.Max(largestGap, gap);
         }
@@ -44,28 +44,28 @@ public readonly record struct RoutingDifference(int TokenCount, double LargestGa
     private static unsafe ReadOnlySpan<int> Row(MoeTensorView ids, int row) => new((void*)ids.RowAddress(row), ids.Columns);
 
     /// <summary>0 for the same set; +∞ for ids that are none, or one of them twice.</summary>
-    private static double Gap(ReadOnlySpan<int> chosen, ReadOnlySpan<int> expected, ReadOnlySpan<double> logits)
+    private static double Gap(ReadOnlySpan<int> chosen, ReadOnlySpan<int> expected, ReadOnlySpan<double> ranks)
     {
         double worstTaken = double.PositiveInfinity;
         for (int k = 0; k < chosen.Length; k++)
         {
-            if (chosen[k] < 0 || chosen[k] >= logits.Length || chosen[..k].Contains(chosen[k]))
+            if (chosen[k] < 0 || chosen[k] >= ranks.Length || chosen[..k].Contains(chosen[k]))
             {
                 return double.PositiveInfinity;
             }
 
-            worstTaken = expected.Contains(chosen[k]) ? worstTaken : Math.Min(worstTaken, logits[chosen[k]]);
+            worstTaken = expected.Contains(chosen[k]) ? worstTaken : Math.Min(worstTaken, ranks[chosen[k]]);
         }
 
         double bestLeftOut = double.NegativeInfinity;
         foreach (int id in expected)
         {
-            bestLeftOut = chosen.Contains(id) ? bestLeftOut : Math.Max(bestLeftOut, logits[id]);
+            bestLeftOut = chosen.Contains(id) ? bestLeftOut : Math.Max(bestLeftOut, ranks[id]);
         }
 
         // Exactly equal logits are a difference too: the lowest id wins.
         return double.IsInfinity(worstTaken)
             ? 0
-            : Math.Max(double.Epsilon, (bestLeftOut - worstTaken) / Math.Max(1, Math.Abs(logits[expected[0]])));
+            : Math.Max(double.Epsilon, (bestLeftOut - worstTaken) / Math.Max(1, Math.Abs(ranks[expected[0]])));
     }
 }

@@ -3,11 +3,17 @@ namespace Moe.Plugins.Conformance;
 /// <summary>How far a result is from its reference.</summary>
 /// <param name="RelativeError">
 /// ‖result − reference‖ / ‖reference‖ over all values; +∞ where only one of two values is NaN or infinite, or where the reference is 0
-/// and the result is not.
+/// and the result is not; NaN where no number was left to compare, since all are the same NaN or infinity in both.
 /// </param>
 /// <param name="MaxAbsError">The largest |result − reference|.</param>
 public readonly record struct TensorDifference(double RelativeError, double MaxAbsError)
 {
+    /// <summary>Values that were compared as numbers, or that are a number in one of the two only.</summary>
+    public long ComparedCount { get; init; }
+
+    /// <summary>Values that are NaN, or the same infinity, in both. That they agree says nothing of the others.</summary>
+    public long NotFiniteCount { get; init; }
+
     /// <summary>Compares a result with the oracle's, on the tokens that the oracle computed.</summary>
     /// <param name="result">[tokens, hidden] BF16 or float32 in host memory, all tokens of the batch.</param>
     /// <param name="reference">The oracle's.</param>

@@ -51,22 +51,67 @@ internal static unsafe class RandomBits
         });
     }
 
-    /// <summary>BF16 values of a bell curve around 0.</summary>
-    /// <param name="view">A dense BF16 tensor.</param>
+    /// <summary>E4M3 values of magnitude up to 2, whose root mean square is about 1; every mantissa, subnormals and both zeros.</summary>
+    public static void FillE4M3(MoeTensorView view, ulong seed)
+    {
+        byte* start = (byte*)view.Address;
+        ForChunks(Count(view), (first, end) =>
+        {
+            for (long i = first; i < end; i++)
+            {
+                ulong bits = At(seed, i);
+                byte code = (byte)(bits % 16 == 0 ? (bits >> 8) % 0x38 : 0x30 + ((bits >> 8) % 16));
+                start[i] = (byte)(code | ((bits >> 32) & 0x80));
+            }
+        });
+    }
+
+    /// <summary>Positive float32 values between half and one and a half times a middle: no powers of two.</summary>
+    public static void FillScales(MoeTensorView view, ulong seed, double middle)
+    {
+        for (int plane = 0; plane < view.Planes; plane++)
+        {
+            for (int row = 0; row < view.Rows; row++)
+            {
+                float* values = (float*)view.RowAddress(row, plane);
+                for (int i = 0; i < view.Columns; i++)
+                {
+                    long position = (((long)plane * view.Rows) + row) * view.Columns;
+                    values[i] = (float)(middle * (0.5 + ((At(seed, position + i) & 0xFFFF) / 65536.0)));
+                }
+            }
+        }
+    }
+
+    /// <summary>Values of a bell curve around 0.</summary>
+    /// <param name="view">A dense tensor of BF16, FP16 or float32.</param>
     /// <param name="seed">The seed.</param>
     /// <param name="deviation">Standard deviation.</param>
     /// <param name="outlierEvery">Every so many columns one is larger; 0 for none.</param>
     /// <param name="outlierFactor">By this factor.</param>
     public static void FillBell(MoeTensorView view, ulong seed, double deviation, int outlierEvery = 0, double outlierFactor = 1)
     {
-        ushort* start = (ushort*)view.Address;
         int columns = view.Columns;
+        MoeElementType type = view.ElementType;
+        nint start = view.Address;
         ForChunks(Count(view), (first, end) =>
         {
             for (long i = first; i < end; i++)
             {
                 bool isOutlier = outlierEvery > 0 && i % columns % outlierEvery == 0;
-                start[i] = ToBFloat16((float)(Bell(At(seed, i)) * deviation * (isOutlier ? outlierFactor : 1)));
+                float value = (float)(Bell(At(seed, i)) * deviation * (isOutlier ? outlierFactor : 1));
+                switch (type)
+                {
+                    case MoeElementType.Float32:
+                        ((float*)start)[i] = value;
+                        break;
+                    case MoeElementType.Float16:
+                        ((Half*)start)[i] = (Half)value;
+                        break;
+                    default:
+                        ((ushort*)start)[i] = ToBFloat16(value);
+                        break;
+                }
             }
         });
     }

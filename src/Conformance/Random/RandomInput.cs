@@ -17,9 +17,9 @@ public static class RandomInput
     /// <param name="hiddenSize">Columns.</param>
     /// <param name="seed">The same seed gives the same values, everywhere.</param>
     /// <exception cref="MoeException">There is not that much memory.</exception>
-    public static HostTensor Create(int tokens, int hiddenSize, int seed)
+    public static MoeBuffer Create(int tokens, int hiddenSize, int seed)
     {
-        var input = new HostTensor(MoeElementType.BFloat16, tokens, hiddenSize);
+        var input = MoeBuffer.OnHost(MoeElementType.BFloat16, tokens, hiddenSize);
         RandomBits.FillBell(input.View, RandomBits.At((ulong)seed, -1), 1, OutlierEvery, OutlierFactor);
         return input;
     }

@@ -12,7 +12,7 @@ internal sealed class AnyNumberOfTokensRule() : ConformanceRule(
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach (int tokens in counts)
             {
-                using HostTensor input = layer.Input(tokens, run.Subject.Seed + tokens);
+                using MoeBuffer input = layer.Input(tokens, run.Subject.Seed + tokens);
                 using ForwardResult result = run.Forward(layer, workspace, input);
                 run.RequireNumerics(layer, input, result);
             }

@@ -9,7 +9,7 @@ internal sealed class BytesBeyondRowsRule() : ConformanceRule(
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(11, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(11, run.Subject.Seed);
             using ForwardResult dense = run.Forward(layer, workspace, input);
             using ForwardResult apart = run.Forward(layer, workspace, input, new ForwardOptions { InputGap = 64 });
             run.RequireSame(layer, apart, dense, "with NaN behind each row");

@@ -18,7 +18,7 @@ internal sealed class DeterministicRule() : ConformanceRule("deterministic", "Wh
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach (int tokens in new[] { 1, 40 })
             {
-                using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+                using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
                 using ForwardResult first = run.Forward(layer, workspace, input);
                 for (int i = 1; i < Runs && run.Failures.Count == 0; i++)
                 {

@@ -21,7 +21,7 @@ internal sealed class Float32ActivationsRule() : ConformanceRule(
             applies = true;
             using LayerUnderTest layer = run.Make(shape, options);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(9, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(9, run.Subject.Seed);
             using ForwardResult result = run.Forward(layer, workspace, input);
             run.RequireNumerics(layer, input, result, " with float32 activations");
         }

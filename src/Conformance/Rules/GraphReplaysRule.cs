@@ -19,14 +19,15 @@ internal sealed class GraphReplaysRule() : ConformanceRule(
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach (int tokens in new[] { 1, 40 })
             {
-                using HostTensor first = layer.Input(tokens, run.Subject.Seed);
-                using HostTensor second = layer.Input(tokens, run.Subject.Seed + 1);
+                using MoeBuffer first = layer.Input(tokens, run.Subject.Seed);
+                using MoeBuffer second = layer.Input(tokens, run.Subject.Seed + 1);
                 using ForwardResult expected = run.Forward(layer, workspace, second);
                 using GuardedTensor routerInput = layer.Upload(first, shape.HiddenSize, gap: 0);
                 using GuardedTensor experts = layer.Upload(first, layer.Config.InputWidth, gap: 0);
                 using GuardedTensor output = layer.MakeOutput(tokens, gap: 0);
+                using GuardedTensor? tokenIds = layer.UploadTokenIds(tokens);
                 using IMoeRecording recording = instruments.Record(
-                    stream => layer.Method.Forward(layer.Arguments(workspace, experts, routerInput, output, stream)));
+                    stream => workspace.Forward(LayerUnderTest.Arguments(experts, routerInput, output, tokenIds, stream)));
                 recording.Replay();
                 for (int row = 0; row < tokens; row++)
                 {
@@ -36,9 +37,9 @@ internal sealed class GraphReplaysRule() : ConformanceRule(
 
                 memory.Synchronize(0);
                 recording.Replay();
-                HostTensor result = output.Download(shape.HiddenSize, out _);
+                MoeBuffer result = output.Download(shape.HiddenSize, out _);
                 using var replayed = new ForwardResult(
-                    result, new HostTensor(MoeElementType.Int32, 0, shape.TopK), new HostTensor(MoeElementType.Float32, 0, shape.TopK), null, null);
+                    result, MoeBuffer.OnHost(MoeElementType.Int32, 0, shape.TopK), MoeBuffer.OnHost(MoeElementType.Float32, 0, shape.TopK), null, null);
                 run.RequireSame(layer, replayed, expected, "when it is replayed with other tokens");
             }
         }

@@ -10,7 +10,7 @@ internal sealed class InputUnchangedRule() : ConformanceRule("input-unchanged", 
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach (int tokens in new[] { 1, 20 })
             {
-                using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+                using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
                 using ForwardResult result = run.Forward(layer, workspace, input, new ForwardOptions { InputGap = 8 });
                 if (result.InputChange is string change)
                 {

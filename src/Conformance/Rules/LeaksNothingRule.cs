@@ -40,7 +40,7 @@ internal sealed class LeaksNothingRule() : ConformanceRule(
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(KitShapes.MaxTokens, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(KitShapes.MaxTokens, run.Subject.Seed);
             for (int forward = 0; forward < Forwards; forward++)
             {
                 run.Forward(layer, workspace, input).Dispose();

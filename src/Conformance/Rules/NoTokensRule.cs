@@ -8,7 +8,7 @@ internal sealed class NoTokensRule() : ConformanceRule("no-tokens", "A batch of 
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(0, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(0, run.Subject.Seed);
             using ForwardResult result = run.Forward(layer, workspace, input);
             if (result.Trespass is string trespass)
             {

@@ -10,9 +10,9 @@ internal sealed class OneExpertGetsAllRule() : ConformanceRule(
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(Tokens, run.Subject.Seed);
-            using var ids = new HostTensor(MoeElementType.Int32, Tokens, shape.TopK);
-            using var weights = new HostTensor(MoeElementType.Float32, Tokens, shape.TopK);
+            using MoeBuffer input = layer.Input(Tokens, run.Subject.Seed);
+            using var ids = MoeBuffer.OnHost(MoeElementType.Int32, Tokens, shape.TopK);
+            using var weights = MoeBuffer.OnHost(MoeElementType.Float32, Tokens, shape.TopK);
             for (int i = 0; i < Tokens * shape.TopK; i++)
             {
                 // The last experts, the same ones for every token.

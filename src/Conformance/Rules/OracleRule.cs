@@ -29,8 +29,8 @@ internal sealed class OracleRule : ConformanceRule
             "With weights of zero, the result is the second product's biases, weighted.",
             static layer =>
             {
-                WeightEdit.ClearValues(layer.Source.GateUp);
-                WeightEdit.ClearValues(layer.Source.Down);
+                WeightEdit.ClearValues(layer.Tensors.GateUp);
+                WeightEdit.ClearValues(layer.Tensors.Down);
             },
             static shape => shape.HasExpertBias),
         new OracleRule(
@@ -38,8 +38,8 @@ internal sealed class OracleRule : ConformanceRule
             "With a first product of zero, what the experts see is its biases.",
             static layer =>
             {
-                WeightEdit.ClearValues(layer.Source.GateUp);
-                WeightEdit.Fill(layer.Source.Down.Bias, 0);
+                WeightEdit.ClearValues(layer.Tensors.GateUp);
+                WeightEdit.Fill(layer.Tensors.Down.Bias, 0);
             },
             static shape => shape.HasExpertBias),
         new OracleRule(
@@ -47,17 +47,17 @@ internal sealed class OracleRule : ConformanceRule
             "Even rows of the first product are gates and odd ones ups.",
             static layer =>
             {
-                WeightEdit.ClearRows(layer.Source.GateUp, static row => row % 2 == 1);
-                WeightEdit.Fill(layer.Source.GateUp.Bias, 0);
+                WeightEdit.ClearRows(layer.Tensors.GateUp, static row => row % 2 == 1);
+                WeightEdit.Fill(layer.Tensors.GateUp.Bias, 0);
             },
-            static shape => shape.Activation.Kind == MoeActivationKind.SwiGluOai),
+            static shape => shape.Activation is { IsGated: true, Beta: not 0 }),
         new OracleRule(
             "low-nibble-first",
             "The low nibble of a byte of MXFP4 codes is the earlier input.",
             static layer =>
             {
-                WeightEdit.KeepNibble(layer.Source.GateUp.Values, isLow: true);
-                WeightEdit.KeepNibble(layer.Source.Down.Values, isLow: false);
+                WeightEdit.KeepNibble(layer.Tensors.GateUp.Values, isLow: true);
+                WeightEdit.KeepNibble(layer.Tensors.Down.Values, isLow: false);
             },
             static shape => shape.WeightFormat == MoeWeightFormat.Mxfp4),
         new OracleRule(
@@ -65,20 +65,20 @@ internal sealed class OracleRule : ConformanceRule
             "Each block of 32 inputs has its own scale, from 2^-9 to 2^-2 here.",
             static layer =>
             {
-                WeightEdit.SpreadScales(layer.Source.GateUp.Scales);
-                WeightEdit.SpreadScales(layer.Source.Down.Scales);
+                WeightEdit.SpreadScales(layer.Tensors.GateUp.Scales);
+                WeightEdit.SpreadScales(layer.Tensors.Down.Scales);
             },
             static shape => shape.WeightFormat == MoeWeightFormat.Mxfp4),
         new OracleRule(
             "activation-clamps",
             "Gate is clamped from above alone, up from both sides; or neither, as the layer says.",
-            static layer => WeightEdit.FillByIndex(layer.Source.GateUp.Bias, static i => (i % 5) switch { 0 => Large, 1 => Large | 0x8000, 2 => One, 3 => One | 0x8000, _ => 0 }),
+            static layer => WeightEdit.FillByIndex(layer.Tensors.GateUp.Bias, static i => (i % 5) switch { 0 => Large, 1 => Large | 0x8000, 2 => One, 3 => One | 0x8000, _ => 0 }),
             static shape => shape.HasExpertBias),
         new OracleRule(
             "router-bias-counts",
             "The router's bias is part of the logits.",
-            static layer => WeightEdit.FillByIndex(layer.Source.RouterBias, static i => (ushort)(i % 3 == 0 ? Large : 0)),
-            static shape => shape.HasRouterBias),
+            static layer => WeightEdit.FillByIndex(layer.Tensors.RouterBias, static i => (ushort)(i % 3 == 0 ? Large : 0)),
+            static shape => shape.Router.HasLogitBias),
     ];
 
     internal override void Check(RuleRun run)
@@ -87,9 +87,9 @@ internal sealed class OracleRule : ConformanceRule
         {
             using LayerUnderTest layer = run.Make(shape, edit: _edit);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(_tokens, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(_tokens, run.Subject.Seed);
             using ForwardResult result = run.Forward(layer, workspace, input);
-            OracleResult own = MoeOracle.Compute(shape, layer.Source, input.View, cancellationToken: run.CancellationToken);
+            OracleResult own = layer.Oracle(input, cancellationToken: run.CancellationToken);
             RoutingDifference routing = RoutingDifference.Measure(result.Ids.View, own);
             if (routing.TokenCount > 0 && !routing.IsTie)
             {

@@ -8,7 +8,7 @@ internal sealed class RepeatsRule() : ConformanceRule("forward-repeats", "A forw
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(12, run.Subject.Seed);
+            using MoeBuffer input = layer.Input(12, run.Subject.Seed);
             using ForwardResult first = run.Forward(layer, workspace, input);
             for (int i = 0; i < 3; i++)
             {

@@ -13,7 +13,7 @@ internal sealed class StatesAtOnceRule() : ConformanceRule(
             using LayerUnderTest layer = run.Make(shape);
             IMoeMemory memory = layer.Method.Memory;
             ForwardResult[] alone = new ForwardResult[Threads];
-            HostTensor[] inputs = new HostTensor[Threads];
+            MoeBuffer[] inputs = new MoeBuffer[Threads];
             using IMoeWorkspace first = layer.MakeWorkspace();
             for (int i = 0; i < Threads; i++)
             {
@@ -36,7 +36,7 @@ internal sealed class StatesAtOnceRule() : ConformanceRule(
         }
     }
 
-    private static string? RunThread(LayerUnderTest layer, IMoeMemory memory, HostTensor input, ForwardResult alone, Barrier together)
+    private static string? RunThread(LayerUnderTest layer, IMoeMemory memory, MoeBuffer input, ForwardResult alone, Barrier together)
     {
         string? found = null;
         nint stream = 0;

@@ -10,7 +10,7 @@ internal sealed class StridesCountRule() : ConformanceRule("strides-count", "Row
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach (int tokens in new[] { 1, 21 })
             {
-                using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+                using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
                 using ForwardResult result = run.Forward(layer, workspace, input, new ForwardOptions { InputGap = 3, OutputGap = 5 });
                 run.RequireNumerics(layer, input, result, " where rows lie 3 and 5 elements apart");
             }

@@ -12,9 +12,9 @@ internal sealed class TopKRule() : ConformanceRule(
         {
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
-            using HostTensor input = layer.Input(48, run.Subject.Seed + 1);
+            using MoeBuffer input = layer.Input(48, run.Subject.Seed + 1);
             using ForwardResult result = run.Forward(layer, workspace, input);
-            OracleResult own = MoeOracle.Compute(shape, layer.Source, input.View, cancellationToken: run.CancellationToken);
+            OracleResult own = layer.Oracle(input, cancellationToken: run.CancellationToken);
             RoutingDifference routing = RoutingDifference.Measure(result.Ids.View, own);
             if (routing.TokenCount > 0 && !routing.IsTie)
             {

@@ -60,14 +60,15 @@ internal sealed class WaitsForNothingRule() : ConformanceRule(
     {
         IMoeMemory memory = layer.Method.Memory;
         using IMoeWorkspace workspace = layer.MakeWorkspace();
-        using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+        using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
         using GuardedTensor routerInput = layer.Upload(input, layer.Config.Shape.HiddenSize, gap: 0);
         using GuardedTensor experts = layer.Upload(input, layer.Config.InputWidth, gap: 0);
         using GuardedTensor output = layer.MakeOutput(tokens, gap: 0);
-        MoeForwardArguments arguments = layer.Arguments(workspace, experts, routerInput, output, stream);
+        using GuardedTensor? tokenIds = layer.UploadTokenIds(tokens);
+        MoeForwardArguments arguments = LayerUnderTest.Arguments(experts, routerInput, output, tokenIds, stream);
 
         // What is made at the first use, such as a kernel's code on the device, is no waiting of later forwards.
-        layer.Method.Forward(arguments);
+        workspace.Forward(arguments);
         memory.Synchronize(stream);
 
         // A busy machine may keep this thread from returning in time, but not each time.
@@ -78,7 +79,7 @@ internal sealed class WaitsForNothingRule() : ConformanceRule(
             enqueueWork();
             ahead = WaitFor(memory, stream);
             enqueueWork();
-            layer.Method.Forward(arguments);
+            workspace.Forward(arguments);
             left = WaitFor(memory, stream);
         }
 

@@ -4,10 +4,10 @@ namespace Moe.Plugins.Conformance;
 internal static unsafe class WeightEdit
 {
     /// <summary>Codes or BF16 values of zero.</summary>
-    public static void ClearValues(MoeExpertMatrix matrix) => ClearRows(matrix, static _ => true);
+    public static void ClearValues(RandomMatrix matrix) => ClearRows(matrix, static _ => true);
 
     /// <summary>Zeros in some outputs' weights.</summary>
-    public static void ClearRows(MoeExpertMatrix matrix, Func<int, bool> isCleared)
+    public static void ClearRows(RandomMatrix matrix, Func<int, bool> isCleared)
     {
         MoeTensorView values = matrix.Values;
         for (int plane = 0; plane < values.Planes; plane++)
@@ -77,7 +77,7 @@ internal static unsafe class WeightEdit
     }
 
     /// <summary>Outputs 2i and 2i + 1 change places, with their scales and biases.</summary>
-    public static void SwapRowPairs(MoeExpertMatrix matrix)
+    public static void SwapRowPairs(RandomMatrix matrix)
     {
         SwapPairs(matrix.Values, (int)matrix.Values.RowStride);
         SwapPairs(matrix.Scales, (int)matrix.Scales.RowStride);

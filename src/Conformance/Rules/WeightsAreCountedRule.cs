@@ -8,7 +8,7 @@ internal sealed class WeightsAreCountedRule() : ConformanceRule(
         foreach (MoeLayerShape shape in run.Shapes())
         {
             using LayerUnderTest layer = run.Make(shape);
-            long values = 3L * shape.ExpertCount * shape.HiddenSize * shape.IntermediateSize;
+            long values = (long)shape.ExpertCount * shape.ExpertHiddenSize * (shape.GateUpSize + shape.IntermediateSize);
             long least = shape.WeightFormat == MoeWeightFormat.BFloat16 ? values * sizeof(ushort) : values / 2;
             if (layer.WeightBytes < least)
             {

@@ -10,8 +10,8 @@ internal sealed class WorkspaceRemembersNothingRule() : ConformanceRule(
             using LayerUnderTest layer = run.Make(shape);
             using IMoeWorkspace used = layer.MakeWorkspace();
             using IMoeWorkspace fresh = layer.MakeWorkspace();
-            using HostTensor large = layer.Input(KitShapes.MaxTokens, run.Subject.Seed);
-            using HostTensor small = layer.Input(3, run.Subject.Seed + 1);
+            using MoeBuffer large = layer.Input(KitShapes.MaxTokens, run.Subject.Seed);
+            using MoeBuffer small = layer.Input(3, run.Subject.Seed + 1);
             run.Forward(layer, used, large).Dispose();
             using ForwardResult after = run.Forward(layer, used, small);
             using ForwardResult alone = run.Forward(layer, fresh, small);

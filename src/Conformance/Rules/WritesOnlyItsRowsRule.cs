@@ -11,7 +11,7 @@ internal sealed class WritesOnlyItsRowsRule() : ConformanceRule(
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             foreach ((int tokens, int gap) in new[] { (1, 0), (1, 8), (20, 0), (20, 8), (KitShapes.MaxTokens, 1) })
             {
-                using HostTensor input = layer.Input(tokens, run.Subject.Seed);
+                using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
                 using ForwardResult result = run.Forward(layer, workspace, input, new ForwardOptions { OutputGap = gap });
                 if (result.Trespass is string trespass)
                 {

@@ -15,7 +15,7 @@ internal abstract unsafe class PanelKernel
     /// <summary>Inputs that share a scale factor (OCP Microscaling Formats v1.0, §5.1), and that are summed before it is applied.</summary>
     public const int BlockSize = 32;
 
-    /// <summary>The most tokens of one call.</summary>
+    /// <summary>The most tokens of one call, on the processor that this runs on.</summary>
     public abstract int MaxTokens { get; }
 
     /// <summary>The instructions that the kernel uses, for people.</summary>

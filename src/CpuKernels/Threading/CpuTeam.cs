@@ -3,13 +3,19 @@ using System.Runtime.ExceptionServices;
 namespace Moe.Plugins.Cpu;
 
 /// <summary>
-/// The backend's threads. The caller takes part; a phase ends when all of its units are done. Unlike the runtime's parallel loops it
-/// allocates nothing, and between the phases of a forward its threads spin rather than sleep.
+/// Threads that share work. The caller takes part; a phase ends when all of its units are done, whether or not the others came in time. Unlike
+/// the runtime's parallel loops it allocates nothing, and between two phases its threads spin for a while rather than sleep.
 /// </summary>
 internal sealed class CpuTeam : IDisposable
 {
-    /// <summary>Turns of waiting before a thread parks: tens of microseconds, more than lies between two phases.</summary>
-    private const int SpinTurns = 2000;
+    /// <summary>Turns of waiting before a thread parks: more than lies between two phases.</summary>
+    private const int SpinTurns = 1000;
+
+    /// <summary>Turns after which a waiting thread lets another one have its processor: a second team's, or another program's.</summary>
+    private const int YieldTurns = 16;
+
+    /// <summary>Of <see cref="_state"/>: helpers may join. Above it stands the phase's number, below it how many have joined.</summary>
+    private const long Open = 1L << 31;
 
     private readonly Lock _turn = new();
     private readonly object _parked = new();
@@ -18,8 +24,7 @@ internal sealed class CpuTeam : IDisposable
     private int _phase;
     private int _units;
     private int _next;
-    private int _running;
-    private int _generation;
+    private long _state;
     private int _sleeping;
     private volatile bool _isDisposed;
     private ExceptionDispatchInfo? _fault;
@@ -64,12 +69,14 @@ internal sealed class CpuTeam : IDisposable
             _units = units;
             _next = 0;
             _fault = null;
-            Volatile.Write(ref _running, _helpers.Length);
-            Interlocked.Increment(ref _generation);
+            Interlocked.Exchange(ref _state, ((Generation(_state) + 1) << 32) | Open);
             Wake();
             Share(worker: 0);
+
+            // Every unit is taken. Who has joined is waited for; who has not come yet need not come.
+            Interlocked.And(ref _state, ~Open);
             var wait = default(SpinWait);
-            while (Volatile.Read(ref _running) != 0)
+            while (Joined(Volatile.Read(ref _state)) != 0)
             {
                 wait.SpinOnce(sleep1Threshold: -1);
             }
@@ -89,7 +96,7 @@ internal sealed class CpuTeam : IDisposable
             }
 
             _isDisposed = true;
-            Interlocked.Increment(ref _generation);
+            Interlocked.Exchange(ref _state, (Generation(_state) + 1) << 32);
             Wake();
         }
 
@@ -99,9 +106,13 @@ internal sealed class CpuTeam : IDisposable
         }
     }
 
+    private static long Generation(long state) => state >> 32;
+
+    private static long Joined(long state) => state & (Open - 1);
+
     private void Help(int worker)
     {
-        int seen = 0;
+        long seen = 0;
         while (true)
         {
             seen = Await(seen);
@@ -110,9 +121,29 @@ internal sealed class CpuTeam : IDisposable
                 return;
             }
 
-            Share(worker);
-            Interlocked.Decrement(ref _running);
+            if (TryJoin(seen))
+            {
+                Share(worker);
+                Interlocked.Decrement(ref _state);
+            }
         }
+    }
+
+    private bool TryJoin(long generation)
+    {
+        long state = Volatile.Read(ref _state);
+        while (Generation(state) == generation && (state & Open) != 0)
+        {
+            long found = Interlocked.CompareExchange(ref _state, state + 1, state);
+            if (found == state)
+            {
+                return true;
+            }
+
+            state = found;
+        }
+
+        return false;
     }
 
     private void Share(int worker)
@@ -132,28 +163,35 @@ internal sealed class CpuTeam : IDisposable
     }
 
     /// <summary>Waits for a generation after the one that was seen: spinning at first, then parked.</summary>
-    private int Await(int seen)
+    private long Await(long seen)
     {
-        for (int turn = 0; turn < SpinTurns; turn++)
+        for (int turn = 1; turn <= SpinTurns; turn++)
         {
-            if (Volatile.Read(ref _generation) is int generation && generation != seen)
+            if (Generation(Volatile.Read(ref _state)) is long generation && generation != seen)
             {
                 return generation;
             }
 
-            Thread.SpinWait(20);
+            if (turn % YieldTurns == 0)
+            {
+                Thread.Yield();
+            }
+            else
+            {
+                Thread.SpinWait(20);
+            }
         }
 
         lock (_parked)
         {
             Interlocked.Increment(ref _sleeping);
-            while (Volatile.Read(ref _generation) == seen)
+            while (Generation(Volatile.Read(ref _state)) == seen)
             {
                 Monitor.Wait(_parked);
             }
 
             Interlocked.Decrement(ref _sleeping);
-            return Volatile.Read(ref _generation);
+            return Generation(Volatile.Read(ref _state));
         }
     }
 

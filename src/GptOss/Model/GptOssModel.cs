@@ -36,6 +36,12 @@ public sealed class GptOssModel : IDisposable
     /// <summary>The model's sizes.</summary>
     public GptOssConfig Config { get; }
 
+    /// <summary>The model's folder.</summary>
+    public string Folder => _options.Model;
+
+    /// <summary>The name of the model's folder.</summary>
+    public string Name => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_options.Model)));
+
     /// <summary>The most positions of one text.</summary>
     public int MaxContext => _options.MaxContext;
 

@@ -8,19 +8,31 @@ internal sealed class Linear : IDisposable
     /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last.</summary>
     private const int PanelGroup = 2;
 
-    private readonly LinearTensors[] _parts;
-    private readonly PanelMatrix _matrix;
+    /// <summary>Rows that are loaded at once: whole panels, and some megabytes.</summary>
+    private const int PieceRows = 64 * PanelKernel.Rows;
+
+    private readonly int[] _offsets;
+    private readonly List<PanelMatrix> _pieces = [];
+    private readonly List<(PanelMatrix Piece, int Panel)> _panels = [];
 
     public Linear(params LinearTensors[] parts)
     {
-        _parts = parts;
         Inputs = parts[0].Weight.Columns;
-        _matrix = new PanelMatrix(MoeWeightFormat.BFloat16, experts: 1, parts.Sum(PanelsOf), Inputs);
+        _offsets = new int[parts.Length];
+        for (int part = 0; part < parts.Length; part++)
+        {
+            _offsets[part] = Panels * PanelKernel.Rows;
+            int rows = parts[part].Weight.Rows;
+            for (int first = 0; first < rows; first += PieceRows)
+            {
+                Add(parts[part].Rows(first, Math.Min(PieceRows, rows - first)));
+            }
+        }
     }
 
     public int Inputs { get; }
 
-    public int Panels => _matrix.Panels;
+    public int Panels => _panels.Count;
 
     /// <summary>Floats of a result row: outputs rounded up to whole panels, for each part.</summary>
     public int Width => Panels * PanelKernel.Rows;
@@ -28,31 +40,16 @@ internal sealed class Linear : IDisposable
     /// <summary>Units of work of one product.</summary>
     public int Units => (Panels + PanelGroup - 1) / PanelGroup;
 
-    public long ByteCount => _matrix.ByteCount;
+    /// <summary>Pieces that are loaded apart.</summary>
+    public int Pieces => _pieces.Count;
+
+    public long ByteCount => _pieces.Sum(piece => piece.ByteCount);
 
     /// <summary>Where the results of a part begin in a row.</summary>
-    public int Offset(int part) => _parts.Take(part).Sum(PanelsOf) * PanelKernel.Rows;
+    public int Offset(int part) => _offsets[part];
 
-    /// <summary>Copies one panel from the checkpoint.</summary>
-    public void Load(int panel)
-    {
-        int first = panel;
-        int part = 0;
-        while (first >= PanelsOf(_parts[part]))
-        {
-            first -= PanelsOf(_parts[part++]);
-        }
-
-        Span<int> rows = stackalloc int[PanelKernel.Rows];
-        for (int lane = 0; lane < rows.Length; lane++)
-        {
-            int row = (first * PanelKernel.Rows) + lane;
-            rows[lane] = row < _parts[part].Weight.Rows ? row : -1;
-        }
-
-        var source = new MoeExpertMatrix { Values = _parts[part].Weight, Bias = _parts[part].Bias };
-        PanelPacker.Pack(_matrix, source, expert: 0, panel, rows);
-    }
+    /// <summary>Copies one piece from the checkpoint.</summary>
+    public void Load(int piece) => _pieces[piece].LoadExpert(0);
 
     /// <summary>Does one unit of a product with rows that lie in blocks.</summary>
     /// <param name="kernel">The kernel for BF16.</param>
@@ -65,11 +62,12 @@ internal sealed class Linear : IDisposable
         int last = Math.Min((unit + 1) * PanelGroup, Panels);
         for (int panel = unit * PanelGroup; panel < last; panel++)
         {
-            float* bias = _matrix.Bias(0, panel);
+            (PanelMatrix piece, int panelOfPiece) = _panels[panel];
+            float* bias = piece.Bias(0, panelOfPiece);
             for (int block = 0; block < input.Count; block++)
             {
                 int rows = input.RowsOf(block);
-                kernel.Multiply(_matrix.Codes(0, panel), null, _matrix.Pairs, input.Block(block), rows, sums);
+                piece.Multiply(0, panelOfPiece, input.Block(block), rows, sums);
                 for (int row = 0; row < rows; row++)
                 {
                     float* target = output + ((long)(input.FirstRow(block) + row) * Width) + (panel * PanelKernel.Rows);
@@ -82,7 +80,16 @@ internal sealed class Linear : IDisposable
         }
     }
 
-    public void Dispose() => _matrix.Dispose();
+    public void Dispose() => _pieces.ForEach(piece => piece.Dispose());
 
-    private static int PanelsOf(LinearTensors part) => (part.Weight.Rows + PanelKernel.Rows - 1) / PanelKernel.Rows;
+    private void Add(LinearTensors rows)
+    {
+        var matrix = new MoeExpertMatrix { Values = rows.Weight, Bias = rows.Bias };
+        var piece = new PanelMatrix(matrix, MoeWeightFormat.BFloat16, experts: 1, rows.Weight.Rows, Inputs, isGated: false);
+        _pieces.Add(piece);
+        for (int panel = 0; panel < piece.Panels; panel++)
+        {
+            _panels.Add((piece, panel));
+        }
+    }
 }

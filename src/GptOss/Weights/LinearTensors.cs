@@ -1,16 +1,16 @@
 namespace Moe.Plugins.GptOss;
 
-/// <summary>A matrix [outputs, inputs] in BF16 and its bias [outputs], which may be empty.</summary>
+/// <summary>A matrix [outputs, inputs] in BF16 and its bias [1, outputs], if it has one.</summary>
 internal sealed record LinearTensors
 {
-    public required MoeTensorView Weight { get; init; }
+    public required MoeStoredTensor Weight { get; init; }
 
-    public MoeTensorView Bias { get; init; }
+    public MoeStoredTensor? Bias { get; init; }
 
     /// <summary>Some of the outputs.</summary>
     public LinearTensors Rows(int first, int count) => new()
     {
-        Weight = new MoeTensorView(Weight.RowAddress(first), Weight.Device, Weight.ElementType, count, Weight.Columns, Weight.RowStride),
-        Bias = new MoeTensorView(Bias.Address + (first * Bias.ElementType.ByteSize()), Bias.Device, Bias.ElementType, 1, count),
+        Weight = Weight.Slice(0, 1, first, count, 0, Weight.Columns),
+        Bias = Bias?.Slice(0, 1, 0, 1, first, count),
     };
 }

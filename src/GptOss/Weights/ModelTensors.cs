@@ -117,7 +117,7 @@ internal sealed class ModelTensors
 
     private void CheckShape(int layer, MoeLayerShape shape)
     {
-        var found = (shape.HiddenSize, shape.IntermediateSize, shape.ExpertCount, shape.TopK, shape.HasRouterBias, shape.HasExpertBias);
+        var found = (shape.HiddenSize, shape.IntermediateSize, shape.ExpertCount, shape.TopK, shape.Router.HasLogitBias, shape.HasExpertBias);
         var expected = (_config.HiddenSize, _config.IntermediateSize, _config.ExpertCount, _config.TopK, true, true);
         if (found != expected)
         {

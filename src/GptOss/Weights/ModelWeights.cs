@@ -30,7 +30,7 @@ internal sealed class ModelWeights : IDisposable
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken };
         foreach (Linear matrix in (IEnumerable<Linear>)[.. Layers.SelectMany(layer => (Linear[])[layer.QueryKeyValue, layer.Output]), Head])
         {
-            Parallel.For(0, matrix.Panels, parallel, matrix.Load);
+            Parallel.For(0, matrix.Pieces, parallel, matrix.Load);
             loaded(matrix.ByteCount);
         }
     }

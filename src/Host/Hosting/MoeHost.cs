@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 
 namespace Moe.Plugins;
 
@@ -10,7 +9,7 @@ namespace Moe.Plugins;
 /// <see cref="Plugins"/> and <see cref="Explain"/> say what it is.
 /// </summary>
 /// <remarks>Thread-safe. Disposing it disposes the layers that it made, then the backends, and unloads the plugins.</remarks>
-public sealed class MoeHost : IAsyncDisposable, IDisposable
+public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
 {
     private readonly MoeOptions _options;
     private readonly ILogger _logger;
@@ -38,20 +37,16 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         StartLog.Write(_logger, options, _plugins.Current, folders);
     }
 
-    /// <summary>Every plugin that was found, in the order in which they were: what it is, how far it got, and why no further.</summary>
+    /// <inheritdoc/>
     public IReadOnlyList<MoePluginInfo> Plugins => [.. _plugins.Current.Select(static p => p.Describe())];
 
-    /// <summary>Which backend was chosen for each layer that there is, and why.</summary>
+    /// <inheritdoc/>
     public IReadOnlyList<MoeSelectionReport> Selections => _layers.Selections;
 
-    /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
+    /// <inheritdoc/>
     public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
 
-    /// <summary>
-    /// Says which backend would run a layer, and what speaks against each other one. A plugin's fault is part of the answer.
-    /// </summary>
-    /// <exception cref="MoeException">The request's shape is none of a layer.</exception>
-    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    /// <inheritdoc/>
     public MoeSelectionReport Explain(MoeLayerRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -71,19 +66,12 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         return _plugins.Current.FirstOrDefault(plugin => !plugin.HasEnded && string.Equals(plugin.Id, id, StringComparison.OrdinalIgnoreCase))?.Backend;
     }
 
-    /// <summary>Chooses a backend and makes the layer on it. Under <c>auto</c>, a backend that fails at it is followed by the next.</summary>
-    /// <param name="request">The layer.</param>
-    /// <param name="weights">The checkpoint's tensors; valid until the call returns.</param>
-    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
-    /// <param name="ct">Ends a long load early.</param>
-    /// <exception cref="MoeSelectionException">No backend could be had; the report says why.</exception>
-    /// <exception cref="MoeException">The shape, an option or the weights are wrong.</exception>
-    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    /// <inheritdoc cref="IMoeHost.CreateLayer"/>
     public MoeLayer CreateLayer(
         MoeLayerRequest request,
         MoeWeightSource weights,
         IProgress<double>? progress = null,
-        CancellationToken ct = default)
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(weights);
@@ -96,7 +84,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             try
             {
                 PluginRecord plugin = lease.Plugins.First(p => p.Backend is not null && p.Id == selected.Id);
-                MoeLayer layer = Make(plugin, selected, request, weights, progress, ct);
+                MoeLayer layer = Make(plugin, selected, request, weights, progress, cancellationToken);
                 _layers.Add(layer, plugin, report);
                 MoeTelemetry.Selected(report);
                 LogSelection(report);
@@ -120,32 +108,46 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         throw new MoeSelectionException(report, cause);
     }
 
-    /// <summary>
-    /// Takes what a plugin's folder holds now. New layers use it; those that there are go on with the version that they were made with,
-    /// which is disposed and unloaded with the last of them. Where it cannot be used, the version before is kept, and the report and the
-    /// log say why. A plugin that was not there when the host was made is loaded.
-    /// </summary>
-    /// <param name="id">The plugin's id.</param>
-    /// <param name="ct">Ends the wait for a reload that is under way.</param>
-    /// <exception cref="MoeException">No plugin has the id, or it is part of the program.</exception>
-    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
-    public Task<MoeReloadReport> ReloadAsync(string id, CancellationToken ct = default)
+    IMoeLayer IMoeHost.CreateLayer(
+        MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        CreateLayer(request, weights, progress, cancellationToken);
+
+    /// <inheritdoc cref="IMoeHost.CreateLayerAsync"/>
+    public Task<MoeLayer> CreateLayerAsync(
+        MoeLayerRequest request,
+        MoeWeightSource weights,
+        IProgress<double>? progress = null,
+        CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
-        return ReloadAsync(reloader => Log(reloader.Reload(id)), ct);
+        ArgumentNullException.ThrowIfNull(request);
+        ArgumentNullException.ThrowIfNull(weights);
+        return OnThread(() => CreateLayer(request, weights, progress, cancellationToken), cancellationToken);
     }
 
-    /// <summary>
-    /// Reloads, as <see cref="ReloadAsync"/> does, each plugin whose folder's content is not what it was at the last look, and loads
-    /// those that were added. To be called now and then: contents are compared, so it sees every way of deploying on every file system.
-    /// </summary>
-    /// <returns>A report for each plugin that was looked at again; empty where nothing changed.</returns>
-    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
-    public Task<IReadOnlyList<MoeReloadReport>> ReloadChangedAsync(CancellationToken ct = default) =>
-        ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], ct);
+    async Task<IMoeLayer> IMoeHost.CreateLayerAsync(
+        MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        await CreateLayerAsync(request, weights, progress, cancellationToken).ConfigureAwait(false);
+
+    /// <inheritdoc/>
+    public Task<MoeReloadReport> ReloadAsync(string id, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        return ReloadAsync(reloader => Log(reloader.Reload(id)), cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<MoeReloadReport>> ReloadChangedAsync(CancellationToken cancellationToken = default) =>
+        ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], cancellationToken);
 
     /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => new(OnThread(() =>
+    {
+        Dispose();
+        return true;
+    }));
+
+    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
+    public void Dispose()
     {
         lock (_lock)
         {
@@ -160,26 +162,21 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         _layers.Close();
 
         // A reload that is under way ends first; none begins any more.
-        await _reloading.WaitAsync().ConfigureAwait(false);
+        _reloading.Wait();
         _reloading.Release();
         foreach (PluginRecord plugin in _plugins.Current)
         {
             _unloader.Discard(plugin);
         }
 
-        await _unloader.DrainAsync().ConfigureAwait(false);
+        _unloader.Drain();
     }
-
-    /// <summary>The same as <see cref="DisposeAsync"/>, for containers that know no other.</summary>
-    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     internal static MoeHost Create(MoeOptions options, ILoggerFactory? loggers, IEnumerable<Func<MoeOptions, IPluginSource>> sources)
     {
         ArgumentNullException.ThrowIfNull(options);
-        ValidateOptionsResult valid = new MoeOptionsValidator().Validate(name: null, options);
-        return valid.Failed
-            ? throw new MoeException(MoeReason.Configuration, string.Join(' ', valid.Failures))
-            : new MoeHost(options, loggers ?? NullLoggerFactory.Instance, [.. sources.Select(source => source(options))]);
+        MoeOptionsValidator.Check(options);
+        return new MoeHost(options, loggers ?? NullLoggerFactory.Instance, [.. sources.Select(source => source(options))]);
     }
 
     private static MoeLayer Make(
@@ -188,7 +185,7 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         MoeLayerRequest request,
         MoeWeightSource weights,
         IProgress<double>? progress,
-        CancellationToken ct)
+        CancellationToken cancellationToken)
     {
         IMoeBackend backend = plugin.Backend!;
         var probed = new MoeProbeRequest
@@ -198,14 +195,15 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
             InputType = request.Options.InputType,
             OutputType = request.Options.OutputType,
         };
-        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed));
+        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed), cancellationToken);
         try
         {
-            return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, ct);
+            return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, cancellationToken);
         }
         catch
         {
-            method.Dispose();
+            // What it throws now must not hide why the layer could not be made.
+            Fault.Ignore(method.Dispose);
             throw;
         }
     }
@@ -219,9 +217,9 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
         }
     }
 
-    private async Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken ct)
+    private Task<T> ReloadAsync<T>(Func<PluginReloader, T> reload, CancellationToken cancellationToken) => OnThread(() =>
     {
-        await _reloading.WaitAsync(ct).ConfigureAwait(false);
+        _reloading.Wait(cancellationToken);
         try
         {
             lock (_lock)
@@ -229,13 +227,17 @@ public sealed class MoeHost : IAsyncDisposable, IDisposable
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
             }
 
-            return await Task.Run(() => reload(_reloader), CancellationToken.None).ConfigureAwait(false);
+            return reload(_reloader);
         }
         finally
         {
             _reloading.Release();
         }
-    }
+    }, cancellationToken);
+
+    // Not one of the pool, whose threads plugins may all keep.
+    private static Task<T> OnThread<T>(Func<T> work, CancellationToken cancellationToken = default) =>
+        Task.Factory.StartNew(work, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private MoeReloadReport Log(MoeReloadReport report)
     {

@@ -71,13 +71,16 @@ public sealed class MoeOptions
 
     /// <summary>Reads options from configuration.</summary>
     /// <param name="configuration">The section itself, or the root, of which section <c>Moe</c> is taken.</param>
-    /// <exception cref="MoeException">A key is unknown or a value cannot be read; the message names it.</exception>
+    /// <exception cref="MoeOptionsException">A key is unknown or a value cannot be read; the message names it.</exception>
     public static MoeOptions From(IConfiguration configuration)
     {
         var options = new MoeOptions();
         MoeOptionsReader.Read(configuration, options);
         return options;
     }
+
+    /// <summary>The section that the options were read from, which messages name.</summary>
+    internal string SectionPath { get; set; } = SectionName;
 
     internal MoeDevice? ParseDevice() => MoeDevice.TryParse(Device, out MoeDevice device) ? device : null;
 

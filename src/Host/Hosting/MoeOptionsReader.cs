@@ -37,13 +37,13 @@ internal static class MoeOptionsReader
     public static void Read(IConfiguration configuration, MoeOptions options)
     {
         IConfigurationSection section = configuration as IConfigurationSection ?? configuration.GetSection(MoeOptions.SectionName);
+        options.SectionPath = section.Path;
         foreach (IConfigurationSection child in section.GetChildren())
         {
             if (!Readers.TryGetValue(child.Key, out Action<IConfigurationSection, MoeOptions>? read))
             {
-                throw new MoeException(
-                    MoeReason.Configuration,
-                    $"{child.Path} is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
+                throw new MoeOptionsException(
+                    child.Path, $"is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
             }
 
             read(child, options);
@@ -73,7 +73,7 @@ internal static class MoeOptionsReader
         // Each level's path repeats those above it: without a limit, a short text can ask for very much memory.
         if (depth > MaxSettingDepth)
         {
-            throw new MoeException(MoeReason.Configuration, $"{section.Path} is nested deeper than {MaxSettingDepth} levels.");
+            throw new MoeOptionsException(section.Path, $"is nested deeper than {MaxSettingDepth} levels.");
         }
 
         foreach (IConfigurationSection child in section.GetChildren())
@@ -88,6 +88,6 @@ internal static class MoeOptionsReader
         }
     }
 
-    private static MoeException Wrong(IConfigurationSection section, string expected) =>
-        new(MoeReason.Configuration, $"{section.Path} is '{section.Value}'; {expected} is expected.");
+    private static MoeOptionsException Wrong(IConfigurationSection section, string expected) =>
+        new(section.Path, $"is '{section.Value}'; {expected} is expected.");
 }

@@ -16,6 +16,7 @@ internal static class LayerCallCheck
         CheckView(call.Input, nameof(call.Input), tokens, hidden, config.Options.InputType, device);
         CheckView(call.Output, nameof(call.Output), tokens, hidden, config.Options.OutputType, device);
         CheckRouting(call, config, device, hasRouter, tokens);
+        CheckTokenIds(call, config, device, tokens);
     }
 
     private static void CheckRouting(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter, int tokens)
@@ -44,6 +45,19 @@ internal static class LayerCallCheck
 
         CheckView(call.TopKIds, nameof(call.TopKIds), tokens, config.Shape.TopK, MoeElementType.Int32, device);
         CheckView(call.TopKWeights, nameof(call.TopKWeights), tokens, config.Shape.TopK, MoeElementType.Float32, device);
+    }
+
+    private static void CheckTokenIds(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, int tokens)
+    {
+        if (config.Shape.Router.Choice == MoeRouterChoice.TokenTable && call.Routing == MoeRoutingSource.Router)
+        {
+            if (call.TokenIds.IsEmpty && tokens != 0)
+            {
+                throw new ArgumentException($"The layer looks its experts up by token id, and {nameof(call.TokenIds)} is missing.");
+            }
+
+            CheckView(call.TokenIds, nameof(call.TokenIds), tokens, 1, MoeElementType.Int32, device);
+        }
     }
 
     private static void CheckView(in MoeTensorView view, string name, int rows, int columns, MoeElementType type, MoeDevice device)

@@ -9,19 +9,19 @@ namespace Moe.Plugins;
 /// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
-public sealed class MoeForwardState : IDisposable
+public sealed class MoeForwardState : IMoeForwardState
 {
     private const int Free = 0;
     private const int InUse = 1;
     private const int Disposed = 2;
 
-    private PaddedBuffer? _input;
-    private PaddedBuffer? _output;
+    private MoeBuffer? _input;
+    private MoeBuffer? _output;
     private IMoeWorkspace? _workspace;
     private string? _failure;
     private int _use;
 
-    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, PaddedBuffer? input, PaddedBuffer? output)
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output)
     {
         Layer = layer;
         _workspace = workspace;
@@ -33,7 +33,15 @@ public sealed class MoeForwardState : IDisposable
     public MoeLayer Layer { get; }
 
     /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers.</summary>
-    public long ByteCount => Workspace.ByteCount + SizeOf(_input) + SizeOf(_output);
+    /// <exception cref="MoeException">The backend failed at telling it.</exception>
+    public long ByteCount
+    {
+        get
+        {
+            IMoeWorkspace workspace = Workspace;
+            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output);
+        }
+    }
 
     internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
@@ -56,19 +64,13 @@ public sealed class MoeForwardState : IDisposable
         }
 
         Layer.Forget(this);
-        try
-        {
-            _input?.Dispose();
-            _output?.Dispose();
-            _workspace?.Dispose();
-        }
-        finally
-        {
-            // Who keeps a disposed state must not keep the plugin from being unloaded.
-            _input = null;
-            _output = null;
-            _workspace = null;
-        }
+        IDisposable?[] parts = [_input, _output, _workspace];
+
+        // Who keeps a disposed state must not keep the plugin from being unloaded.
+        _input = null;
+        _output = null;
+        _workspace = null;
+        Layer.Free("disposing a forward state", parts);
     }
 
     internal void Enter()
@@ -98,5 +100,5 @@ public sealed class MoeForwardState : IDisposable
     private static ObjectDisposedException Gone() =>
         new(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
 
-    private static long SizeOf(PaddedBuffer? buffer) => buffer is null ? 0 : buffer.View.Rows * buffer.View.RowStride;
+    private static long SizeOf(MoeBuffer? buffer) => buffer?.ByteCount ?? 0;
 }

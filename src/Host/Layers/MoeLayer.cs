@@ -10,7 +10,7 @@ namespace Moe.Plugins;
 /// Weights are immutable: several threads may run forwards at once, each with a state of its own. Dispose after the enqueued work is
 /// done; it frees the layer's states, its weights and its method.
 /// </remarks>
-public sealed class MoeLayer : IDisposable
+public sealed class MoeLayer : IMoeLayer
 {
     private readonly PluginOwner? _owner;
     private Parts? _parts;
@@ -28,26 +28,30 @@ public sealed class MoeLayer : IDisposable
         _device = memory.Device;
         _hasRouter = hasRouter;
         WeightByteCount = weights.ByteCount;
+        WeightRoundingError = weights.RoundingError;
         _parts = new Parts(method, memory, weights);
     }
 
-    /// <summary>The sizes that the layer really has; every buffer is sized from it.</summary>
+    /// <inheritdoc/>
     public MoeLayerConfig Config { get; }
 
     /// <summary>The backend's method.</summary>
     /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
     public IMoeQuantMethod Method => Live.Method;
 
-    /// <summary>The device that the layer is on, and that the tensors of a call must be on.</summary>
+    /// <inheritdoc/>
     public MoeDevice Device => _device;
 
-    /// <summary>Bytes of device memory that the weights take, padding included.</summary>
+    /// <inheritdoc/>
+    public IMoeMemory Memory => Live.Memory;
+
+    /// <inheritdoc/>
     public long WeightByteCount { get; }
 
-    /// <summary>
-    /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
-    /// context is lost: then every layer on the device has failed, and a new process is the cure.
-    /// </summary>
+    /// <inheritdoc/>
+    public double WeightRoundingError { get; }
+
+    /// <inheritdoc/>
     public MoeException? Failure => Volatile.Read(ref _failure);
 
     /// <summary>Told when the layer is disposed.</summary>
@@ -73,9 +77,7 @@ public sealed class MoeLayer : IDisposable
         CancellationToken cancellationToken = default) =>
         Create(owner: null, method, shape, weights, options, progress, cancellationToken);
 
-    /// <summary>Makes what a forward needs: once for each stream or thread that runs the layer.</summary>
-    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
-    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    /// <inheritdoc cref="IMoeLayer.CreateState"/>
     public MoeForwardState CreateState()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
@@ -104,21 +106,21 @@ public sealed class MoeLayer : IDisposable
         throw new ObjectDisposedException(nameof(MoeLayer));
     }
 
-    /// <summary>
-    /// Enqueues a forward: pads the input if the method wants it padded, runs the method, slices the output if the method leaves it
-    /// padded. Allocates nothing, waits for nothing.
-    /// </summary>
-    /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
-    /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
-    /// <exception cref="MoeException">
-    /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
-    /// </exception>
+    IMoeForwardState IMoeLayer.CreateState() => CreateState();
+
+    void IMoeLayer.Forward(IMoeForwardState state, MoeLayerCall layerCall)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        Forward(state as MoeForwardState ?? throw OtherLayers(nameof(state)), layerCall);
+    }
+
+    /// <inheritdoc cref="IMoeLayer.Forward"/>
     public void Forward(MoeForwardState state, MoeLayerCall call)
     {
         ArgumentNullException.ThrowIfNull(state);
         if (state.Layer != this)
         {
-            throw new ArgumentException("The forward state was made by another layer.", nameof(state));
+            throw OtherLayers(nameof(state));
         }
 
         ThrowIfFailed();
@@ -135,12 +137,8 @@ public sealed class MoeLayer : IDisposable
         {
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
-            // An argument that a backend refuses says nothing of its state.
-            if (exception is not ArgumentException)
-            {
-                state.Fail(exception.Message);
-            }
-
+            // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
+            state.Fail(Fault.Explain(exception).Sentence);
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
@@ -151,10 +149,7 @@ public sealed class MoeLayer : IDisposable
         MoeTelemetry.Forwarded(_owner?.Id, call.Input.Rows);
     }
 
-    /// <summary>Waits for what was enqueued on a stream. A device reports there what went wrong since the last time.</summary>
-    /// <param name="stream">The stream, a raw handle of the backend's; 0 for its default stream.</param>
-    /// <exception cref="MoeException">Something enqueued before has failed; its output is not to be used.</exception>
-    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    /// <inheritdoc/>
     public void Synchronize(nint stream = 0)
     {
         Parts parts = Live;
@@ -184,13 +179,32 @@ public sealed class MoeLayer : IDisposable
             states = [.. _states];
         }
 
-        // What fails at freeing its own must not keep the rest from being freed.
+        IDisposable[] parts = [.. states, _parts!.Weights, _parts.Method];
+
+        // Who keeps a disposed layer must not keep the plugin from being unloaded.
+        _parts = null;
+        try
+        {
+            Free("disposing a layer", parts);
+        }
+        finally
+        {
+            Disposed?.Invoke(this);
+        }
+    }
+
+    /// <summary>Calls into the backend; what it throws names its plugin.</summary>
+    internal T Call<T>(string doing, Func<T> call) => PluginOwner.Call(_owner, doing, call);
+
+    /// <summary>Frees what is the backend's. What fails at freeing its own does not keep the rest from being freed.</summary>
+    internal void Free(string doing, IEnumerable<IDisposable?> parts)
+    {
         Exception? first = null;
-        foreach (IDisposable part in (IDisposable[])[.. states, _parts!.Weights, _parts.Method])
+        foreach (IDisposable? part in parts)
         {
             try
             {
-                part.Dispose();
+                part?.Dispose();
             }
             catch (Exception exception)
             {
@@ -198,12 +212,9 @@ public sealed class MoeLayer : IDisposable
             }
         }
 
-        // Who keeps a disposed layer must not keep the plugin from being unloaded.
-        _parts = null;
-        Disposed?.Invoke(this);
         if (first is not null)
         {
-            throw _owner?.Wrap(first, "disposing a layer") ?? first;
+            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : _owner?.Wrap(first, doing) ?? first);
         }
     }
 
@@ -220,20 +231,26 @@ public sealed class MoeLayer : IDisposable
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(weights);
 
-        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(shape, method, options));
-        weights.Validate(shape);
+        // A part of a layer is a layer: its own shape, and tensors that read only the part's bytes.
+        MoePart part = options?.Part ?? MoePart.Whole;
+        MoeLayerShape local = shape.Slice(part);
+        MoeLayerConfig config = PluginOwner.Call(owner, "rounding the layer's sizes", () => MoeLayerConfig.Create(local, method, options), cancellationToken);
+        MoeWeightSource source = weights.Slice(shape, part);
         return PluginOwner.Call(
             owner,
             "making the layer's weights",
             () =>
             {
-                IMoeMemory memory = Require(method.Memory, nameof(IMoeQuantMethod.Memory));
+                IMoeMemory memory = Require(method.Memory, $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.Memory)}");
                 IMoeWeights made = Require(
-                    method.CreateWeights(config, weights, progress, cancellationToken),
-                    nameof(IMoeQuantMethod.CreateWeights));
-                return new MoeLayer(owner, method, config, memory, made, hasRouter: !weights.RouterWeight.IsEmpty);
-            });
+                    method.CreateWeights(config, source, progress, cancellationToken),
+                    $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.CreateWeights)}");
+                return new MoeLayer(owner, method, config, memory, made, hasRouter: source.RouterWeight is not null);
+            },
+            cancellationToken);
     }
+
+    private static ArgumentException OtherLayers(string parameter) => new("The forward state was made by another layer.", parameter);
 
     private Parts Live => _parts ?? throw new ObjectDisposedException(nameof(MoeLayer));
 
@@ -281,31 +298,34 @@ public sealed class MoeLayer : IDisposable
 
     private static T Require<T>(T? value, string member)
         where T : class =>
-        value ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeQuantMethod)}.{member} returned null.");
+        value ?? throw new MoeException(MoeReason.ContractBroken, $"{member} returned null.");
 
     private MoeForwardState MakeState()
     {
-        IMoeWorkspace workspace = Require(Method.CreateWorkspace(Config), nameof(IMoeQuantMethod.CreateWorkspace));
-        PaddedBuffer? input = null;
-        PaddedBuffer? output = null;
+        IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
+        MoeBuffer? input = null;
+        MoeBuffer? output = null;
         try
         {
             if (Config.HostPadsInput)
             {
-                input = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.InputWidth, Config.Options.InputType, zeroed: true);
+                // Zeroed once: every later copy writes the model's columns only.
+                input = new MoeBuffer(Live.Memory, Config.Options.InputType, Config.MaxTokens, Config.InputWidth);
+                input.Clear();
             }
 
             if (Config.HostSlicesOutput)
             {
-                output = new PaddedBuffer(Live.Memory, Config.MaxTokens, Config.OutputWidth, Config.Options.OutputType, zeroed: false);
+                output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
             }
 
             return new MoeForwardState(this, workspace, input, output);
         }
         catch
         {
-            input?.Dispose();
-            workspace.Dispose();
+            Fault.Ignore(() => input?.Dispose());
+            Fault.Ignore(() => output?.Dispose());
+            Fault.Ignore(workspace.Dispose);
             throw;
         }
     }
@@ -321,15 +341,14 @@ public sealed class MoeLayer : IDisposable
         }
 
         MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
-        parts.Method.Forward(new MoeForwardArguments
+        state.Workspace.Forward(new MoeForwardArguments
         {
-            Weights = parts.Weights,
-            Workspace = state.Workspace,
             Input = input,
             RouterInput = call.Input,
             Output = output,
             TopKIds = call.TopKIds,
             TopKWeights = call.TopKWeights,
+            TokenIds = call.TokenIds,
             Routing = call.Routing,
             Stream = call.Stream,
         });

@@ -15,6 +15,9 @@ public readonly struct MoeLayerCall
     /// <summary>Weights of those experts, [tokens, top-k] float32; there exactly when <see cref="TopKIds"/> is.</summary>
     public MoeTensorView TopKWeights { get; init; }
 
+    /// <summary>[tokens, 1] int32: the tokens' ids in the vocabulary. Needed where experts are looked up in a table of tokens, and only there.</summary>
+    public MoeTensorView TokenIds { get; init; }
+
     /// <summary>Who routes: the layer's own router, or the caller, who then hands in ids and weights.</summary>
     public MoeRoutingSource Routing { get; init; }
 

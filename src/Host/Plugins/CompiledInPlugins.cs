@@ -18,7 +18,7 @@ internal sealed class CompiledInPlugins(IEnumerable<CompiledInPlugin> plugins) :
 
     public PluginFile? Find(string name) => null;
 
-    public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) => [];
+    public IEnumerable<PluginFile> FindChanged() => [];
 
     public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current) => null;
 

@@ -10,18 +10,18 @@ internal static class Fault
         Exception cause = Unwrap(exception);
         return cause switch
         {
-            MoeException moe => (moe.Reason == MoeReason.None ? MoeReason.Threw : moe.Reason, moe.Message),
+            MoeException moe => (moe.Reason == MoeReason.None ? MoeReason.Threw : moe.Reason, MessageOf(moe)),
             FileNotFoundException { FileName: { } name } when IsAssemblyName(name) => (
                 MoeReason.MissingDependency,
                 $"The assembly {name} is needed and is not in the plugin's folder."),
-            FileLoadException load => (MoeReason.MissingDependency, $"An assembly could not be loaded: {OneLine(load.Message)}"),
-            DllNotFoundException library => (MoeReason.MissingLibrary, OneLine(library.Message)),
+            FileLoadException load => (MoeReason.MissingDependency, $"An assembly could not be loaded: {OneLine(load)}"),
+            DllNotFoundException library => (MoeReason.MissingLibrary, OneLine(library)),
             MissingMemberException or TypeLoadException => (
                 MoeReason.ContractVersion,
-                $"It was built against other versions of what it calls: {OneLine(cause.Message)}"),
-            BadImageFormatException image => (MoeReason.NotAPlugin, OneLine(image.Message)),
-            OutOfMemoryException => (MoeReason.OutOfMemory, OneLine(cause.Message)),
-            _ => (MoeReason.Threw, $"{cause.GetType().Name}: {OneLine(cause.Message)}"),
+                $"It was built against other versions of what it calls: {OneLine(cause)}"),
+            BadImageFormatException image => (MoeReason.NotAPlugin, OneLine(image)),
+            OutOfMemoryException => (MoeReason.OutOfMemory, OneLine(cause)),
+            _ => (MoeReason.Threw, $"{cause.GetType().Name}: {OneLine(cause)}"),
         };
     }
 
@@ -48,5 +48,50 @@ internal static class Fault
     // A plugin's own missing data file is a FileNotFoundException too: its FileName is a path, an assembly's is a display name.
     private static bool IsAssemblyName(string fileName) => fileName.Contains(", Version=", StringComparison.Ordinal);
 
-    private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
+    /// <summary>
+    /// An exception that may be kept, logged and shown: the plugin's own, unless that throws when it is asked for its text, which would be the end of
+    /// whoever asks.
+    /// </summary>
+    public static Exception Readable(Exception exception)
+    {
+        try
+        {
+            return exception.ToString() is null ? Unreadable(exception) : exception;
+        }
+        catch (Exception)
+        {
+            return Unreadable(exception);
+        }
+    }
+
+    /// <summary>Frees something of a plugin's after a failure, whatever it throws: it must not hide what came first.</summary>
+    public static void Ignore(Action free)
+    {
+        try
+        {
+            free();
+        }
+        catch (Exception)
+        {
+            // The failure that is on its way says more.
+        }
+    }
+
+    private static InvalidOperationException Unreadable(Exception exception) =>
+        new($"{exception.GetType().FullName}, whose own message cannot be read.{Environment.NewLine}{exception.StackTrace}");
+
+    private static string OneLine(Exception exception) => MessageOf(exception).ReplaceLineEndings(" ").Trim();
+
+    // A plugin's own exception may say nothing, or throw.
+    private static string MessageOf(Exception exception)
+    {
+        try
+        {
+            return exception.Message ?? "its message is null";
+        }
+        catch (Exception)
+        {
+            return "its message cannot be read";
+        }
+    }
 }

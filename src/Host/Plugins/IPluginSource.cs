@@ -17,7 +17,7 @@ internal interface IPluginSource
     PluginFile? Find(string name);
 
     /// <summary>The plugins whose content is not what it was at the last look, and those that were added.</summary>
-    IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current);
+    IEnumerable<PluginFile> FindChanged();
 
     /// <summary>Loads what a plugin's folder holds now.</summary>
     /// <param name="file">Where it lies.</param>

@@ -10,7 +10,7 @@ internal sealed class PluginLog(ILogger logger) : IMoePluginLog
     public void Write(MoeLogLevel level, string message, Exception? exception = null)
     {
         LogLevel hostLevel = LevelOf(level);
-        HostLog.PluginSays(logger, hostLevel, message, exception);
+        HostLog.PluginSays(logger, hostLevel, message, exception is null ? null : Fault.Readable(exception));
     }
 
     private static LogLevel LevelOf(MoeLogLevel level) => level switch

@@ -3,14 +3,16 @@ namespace Moe.Plugins;
 /// <summary>Whose code runs: what it throws is wrapped in an exception that names the plugin.</summary>
 internal sealed record PluginOwner(string Id, string Version)
 {
-    /// <summary>Calls into a plugin. Where there is no owner, the caller made the method and sees what it throws as it is.</summary>
-    public static T Call<T>(PluginOwner? owner, string doing, Func<T> call)
+    /// <summary>
+    /// Calls into a plugin. Where there is no owner, the caller made the method and sees what it throws as it is, as it sees the end that it asked for.
+    /// </summary>
+    public static T Call<T>(PluginOwner? owner, string doing, Func<T> call, CancellationToken cancellationToken = default)
     {
         try
         {
             return call();
         }
-        catch (Exception exception) when (owner is not null && exception is not OperationCanceledException)
+        catch (Exception exception) when (owner is not null && !IsAsked(exception, cancellationToken))
         {
             throw owner.Wrap(exception, doing);
         }
@@ -20,6 +22,10 @@ internal sealed record PluginOwner(string Id, string Version)
     public MoePluginException Wrap(Exception exception, string doing)
     {
         (MoeReason reason, string sentence) = Fault.Explain(exception);
-        return new MoePluginException(this, reason, $"Plugin {Id} {Version} failed while {doing}: {sentence}", exception);
+        return new MoePluginException(this, reason, $"Plugin {Id} {Version} failed while {doing}: {sentence}", Fault.Readable(exception));
     }
+
+    // A plugin's own time-outs are cancellations too, and are its faults.
+    private static bool IsAsked(Exception exception, CancellationToken cancellationToken) =>
+        exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
 }

@@ -35,7 +35,7 @@ internal sealed class PluginReloader(
     public IReadOnlyList<MoeReloadReport> ReloadChanged() =>
     [
         .. from source in sources
-           from file in source.FindChanged(plugins.Current)
+           from file in source.FindChanged()
            select Reload(plugins.Current.FirstOrDefault(p => p.File == file), file),
     ];
 

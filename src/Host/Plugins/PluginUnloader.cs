@@ -26,18 +26,35 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
     }
 
     /// <summary>Waits until everything that was retired is unloaded.</summary>
-    public Task DrainAsync()
+    public void Drain()
     {
+        Task[] retiring;
         lock (_lock)
         {
-            return Task.WhenAll(_retiring);
+            retiring = [.. _retiring];
         }
+
+        Task.WaitAll(retiring);
     }
 
-    private async Task UnloadAsync(PluginRecord plugin)
+    // On a thread of its own, as all that may run a plugin's code: plugins can keep the thread pool busy.
+    private Task UnloadAsync(PluginRecord plugin)
     {
-        await plugin.Uses.Unused.ConfigureAwait(false);
+        var done = new TaskCompletionSource();
+        plugin.Uses.WhenUnused(() => new Thread(() =>
+        {
+            Unload(plugin);
+            done.SetResult();
+        })
+        {
+            IsBackground = true,
+            Name = $"Moe.Plugins unloading of {plugin.Id}",
+        }.Start());
+        return done.Task;
+    }
 
+    private void Unload(PluginRecord plugin)
+    {
         // The thread that never came back is still in the plugin's code: what it stands on stays.
         if (plugin.State == MoeCandidateState.TimedOut)
         {
@@ -48,13 +65,22 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
         {
             if (plugin.Backend is { } backend)
             {
-                // On another thread: one that never comes back costs the wait and no more.
-                await Task.Run(() => backend.DisposeAsync().AsTask()).WaitAsync(options.ActivationTimeout).ConfigureAwait(false);
+                var work = new Deadline<bool>(
+                    $"Moe.Plugins disposing of {plugin.Id}",
+                    () =>
+                    {
+                        backend.DisposeAsync().AsTask().GetAwaiter().GetResult();
+                        return true;
+                    });
+                if (!work.TryGet(options.ActivationTimeout, out _))
+                {
+                    throw new TimeoutException($"Disposing its backend did not return within {options.ActivationTimeout.TotalSeconds:0.###} s.");
+                }
             }
         }
         catch (Exception exception)
         {
-            HostLog.DisposeFailed(logger, plugin.Id, exception);
+            HostLog.DisposeFailed(logger, plugin.Id, Fault.Readable(exception));
         }
 
         plugin.Release();

@@ -5,20 +5,43 @@ namespace Moe.Plugins;
 /// </summary>
 internal sealed class UseCount
 {
-    private readonly TaskCompletionSource _unused = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _lock = new();
+    private Action? _whenUnused;
     private int _count = 1;
 
-    /// <summary>Done when the last use has ended; none may begin after that.</summary>
-    public Task Unused => _unused.Task;
-
     /// <summary>Begins a use; the caller must know that one is going on.</summary>
-    public void Begin() => Interlocked.Increment(ref _count);
+    public void Begin()
+    {
+        lock (_lock)
+        {
+            _count++;
+        }
+    }
 
     public void End()
     {
-        if (Interlocked.Decrement(ref _count) == 0)
+        Action? whenUnused;
+        lock (_lock)
         {
-            _unused.SetResult();
+            whenUnused = --_count == 0 ? _whenUnused : null;
+        }
+
+        whenUnused?.Invoke();
+    }
+
+    /// <summary>Has something done when the last use has ended, by whoever ends it; at once where that was so already.</summary>
+    public void WhenUnused(Action action)
+    {
+        bool isUnused;
+        lock (_lock)
+        {
+            _whenUnused = action;
+            isUnused = _count == 0;
+        }
+
+        if (isUnused)
+        {
+            action();
         }
     }
 }

@@ -8,7 +8,7 @@ namespace Moe.Plugins;
 /// layer by the layer's name, and each plugin that is not usable with the reason.
 /// </summary>
 /// <param name="host">The host.</param>
-public sealed class MoeHealthCheck(MoeHost host) : IHealthCheck
+public sealed class MoeHealthCheck(IMoeHost host) : IHealthCheck
 {
     /// <summary>The name under which to register it.</summary>
     public const string Name = "moe";

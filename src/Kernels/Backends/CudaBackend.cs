@@ -71,8 +71,8 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<MoeKernelReport> Compile(string architecture, CancellationToken cancellationToken) =>
-        KernelCatalog.Compile(AllUnits, architecture, _compiler, _own, cancellationToken);
+    public IReadOnlyList<MoeKernelReport> Compile(string architecture, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        KernelCatalog.Compile(AllUnits, architecture, _compiler, _own, progress, cancellationToken);
 
     /// <inheritdoc/>
     public IMoeInstruments CreateInstruments(MoeDevice device) => new CudaInstruments(Library(device.Ordinal));
@@ -135,9 +135,19 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
             return $"{shape.ExpertCount} experts are more than the {RoutingBuffers.MaxExperts} that its router takes";
         }
 
-        return shape.TopK > RoutingKernels.MaxTopK
-            ? $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes"
-            : Refuse(shape);
+        if (shape.TopK > RoutingKernels.MaxTopK)
+        {
+            return $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes";
+        }
+
+        if (shape.LocalExpertCount != shape.ExpertCount)
+        {
+            return "it runs no part of the experts";
+        }
+
+        return shape.Shared is not null ? "it has no kernels for shared experts"
+            : shape.Latent is not null ? "it has no kernels for latent experts"
+            : RouterKernels.Refuse(shape.Router) ?? ActivationConstants.Refuse(shape.Activation) ?? Refuse(shape);
     }
 
     private static MoeProbeResult? FindDevice(MoeDevice? requested, CudaArchitecture minimum, out CudaDevice? device)

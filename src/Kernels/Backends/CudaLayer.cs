@@ -13,10 +13,8 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
 
     /// <summary>Enqueues a batch of at least one token. The context must be current.</summary>
     /// <exception cref="MoeException">The layer has no router, and the caller hands in no choice.</exception>
-    public void Forward(in MoeForwardArguments arguments)
+    public void Forward(CudaWeights weights, CudaWorkspace workspace, in MoeForwardArguments arguments)
     {
-        var weights = (CudaWeights)arguments.Weights;
-        var workspace = (CudaWorkspace)arguments.Workspace;
         MoeTensorView input = arguments.Input;
         (nint x, long stride) = _routing.Rows(arguments.RouterInput, workspace.Routing, arguments.Stream);
         ExpertRows rows = RoutingKernels.ReadsInPlace(input)

@@ -35,13 +35,9 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Guard(() => Layer.Experts.LoadWeights(config, source, progress, cancellationToken));
+        Guard(() => new Weights(this, config, Layer.Experts.LoadWeights(config, source, progress, cancellationToken)));
 
-    /// <inheritdoc/>
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => Guard(() => Layer.Experts.CreateWorkspace(config));
-
-    /// <inheritdoc/>
-    public void Forward(MoeForwardArguments arguments)
+    private void Forward(CudaWeights weights, CudaWorkspace workspace, in MoeForwardArguments arguments)
     {
         if (arguments.Input.Rows == 0)
         {
@@ -53,7 +49,7 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
         {
             CudaLayer layer = Layer;
             using CudaContextScope scope = layer.Library.Context.MakeCurrent();
-            layer.Forward(arguments);
+            layer.Forward(weights, workspace, arguments);
         }
         catch (CudaException exception)
         {
@@ -88,5 +84,28 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
         {
             throw CudaFault.Explain(exception);
         }
+    }
+
+    /// <summary>A layer's weights as the contract sees them.</summary>
+    private sealed class Weights(CudaMethod method, MoeLayerConfig config, CudaWeights weights) : IMoeWeights
+    {
+        public long ByteCount => weights.ByteCount;
+
+        public double RoundingError => weights.RoundingError;
+
+        public IMoeWorkspace CreateWorkspace() =>
+            method.Guard(() => new Workspace(method, weights, method.Layer.Experts.CreateWorkspace(config)));
+
+        public void Dispose() => weights.Dispose();
+    }
+
+    /// <summary>One stream's buffers as the contract sees them.</summary>
+    private sealed class Workspace(CudaMethod method, CudaWeights weights, CudaWorkspace workspace) : IMoeWorkspace
+    {
+        public long ByteCount => workspace.ByteCount;
+
+        public void Forward(MoeForwardArguments arguments) => method.Forward(weights, workspace, arguments);
+
+        public void Dispose() => workspace.Dispose();
     }
 }

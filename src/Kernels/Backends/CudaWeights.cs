@@ -3,14 +3,14 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>A layer's weights on a device: the router's, and what a backend adds.</summary>
-public abstract class CudaWeights : DeviceArena, IMoeWeights
+public abstract class CudaWeights : DeviceArena
 {
     /// <summary>Loads the router's. The context must be current.</summary>
     protected CudaWeights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
         : base(context)
     {
         ArgumentNullException.ThrowIfNull(source);
-        Router = source.RouterWeight.IsEmpty ? null : Add(new RouterTensors(context, source, shape));
+        Router = source.RouterWeight is null ? null : Add(new RouterTensors(context, source, shape));
     }
 
     /// <summary>Null where the checkpoint has none: the caller routes.</summary>
@@ -18,6 +18,9 @@ public abstract class CudaWeights : DeviceArena, IMoeWeights
 
     /// <summary>[experts, hidden] float32: the second product's bias; 0 where the layer has none.</summary>
     public abstract nint OutputBias { get; }
+
+    /// <summary>‖stored − kept‖ ÷ ‖stored‖ over the experts' weights; 0 where nothing was rounded.</summary>
+    public double RoundingError { get; protected set; }
 
     /// <summary>Fills weights just made, and waits until the source is no longer read; disposes them where that fails.</summary>
     protected static T Load<T>(T weights, Action<T> fill)

@@ -3,7 +3,7 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>The device buffers of one stream's forwards: routing's, and what a backend adds.</summary>
-public abstract class CudaWorkspace : DeviceArena, IMoeWorkspace
+public abstract class CudaWorkspace : DeviceArena
 {
     /// <summary>Allocates routing's.</summary>
     protected CudaWorkspace(CudaContext context, MoeLayerConfig config)

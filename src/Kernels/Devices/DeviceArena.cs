@@ -56,6 +56,12 @@ public class DeviceArena(CudaContext context) : IDisposable
     {
         _parts.ForEach(part => part.Dispose());
         _own.ForEach(memory => memory.Dispose());
+        DisposeOwn();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees what a derived class owns besides device memory.</summary>
+    protected virtual void DisposeOwn()
+    {
     }
 }

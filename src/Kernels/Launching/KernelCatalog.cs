@@ -17,6 +17,7 @@ public static class KernelCatalog
     /// <param name="architecture">As the compiler names it, <c>sm_90a</c>.</param>
     /// <param name="compiler">Where compiled kernels come from and go.</param>
     /// <param name="own">The backend's assembly.</param>
+    /// <param name="progress">Told the share that is done, 0 to 1; may be null.</param>
     /// <param name="cancellationToken">Ends the work between two units.</param>
     /// <exception cref="MoeException">There is no compiler, or the name is none.</exception>
     public static IReadOnlyList<MoeKernelReport> Compile(
@@ -24,6 +25,7 @@ public static class KernelCatalog
         string architecture,
         KernelCompiler compiler,
         Assembly own,
+        IProgress<double>? progress,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(units);
@@ -34,10 +36,12 @@ public static class KernelCatalog
         }
 
         var reports = new List<MoeKernelReport>();
-        foreach (KernelUnit unit in units(target))
+        KernelUnit[] all = [.. units(target)];
+        for (int i = 0; i < all.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Compile(unit, target, compiler, own, reports);
+            Compile(all[i], target, compiler, own, reports);
+            progress?.Report((i + 1.0) / all.Length);
         }
 
         return reports;

@@ -11,7 +11,8 @@ internal sealed class Mxfp4Loader : DeviceArena
 
     private readonly CudaFunction _factors;
     private readonly CudaFunction _repack;
-    private readonly nint _staging;
+    private readonly ExpertStaging _staging;
+    private readonly int _experts;
     private readonly nint _any;
 
     /// <summary>Makes a loader with room for a layer's largest expert.</summary>
@@ -23,7 +24,8 @@ internal sealed class Mxfp4Loader : DeviceArena
         _factors = library.Get(Unit, "moe_mxfp4_factors");
         _repack = library.Get(Unit, "moe_mxfp4_repack");
         long largest = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _staging = Allocate((largest / 2) + (largest / Mxfp4Layout.BlockSize));
+        _experts = shape.LocalExpertCount;
+        _staging = Add(new ExpertStaging(library.Context, _experts, (largest / 2) + (largest / Mxfp4Layout.BlockSize)));
         _any = Allocate(sizeof(int));
     }
 
@@ -33,32 +35,32 @@ internal sealed class Mxfp4Loader : DeviceArena
     /// <summary>Loads all experts of a matrix.</summary>
     /// <param name="target">Where to.</param>
     /// <param name="source">The checkpoint's tensors.</param>
-    /// <param name="experts">Number of experts.</param>
     /// <param name="progress">Told the number of experts that are loaded; may be null.</param>
     /// <param name="cancellationToken">Ends a long load early.</param>
-    public void Load(Mxfp4Matrix target, MoeExpertMatrix source, int experts, Action<int>? progress, CancellationToken cancellationToken)
+    public void Load(Mxfp4Matrix target, MoeExpertMatrix source, Action<int>? progress, CancellationToken cancellationToken)
     {
-        target.LoadBias(source.Bias);
+        ArgumentNullException.ThrowIfNull(target);
+        var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
+        target.LoadBias(reader, _experts);
         CudaMemory.Fill(_any, 0, sizeof(int), 0);
-        for (int expert = 0; expert < experts; expert++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            Load(target, source, expert);
-            progress?.Invoke(expert + 1);
-        }
-
-        // The source's memory is the caller's again once this returns, and other streams read the weights.
-        Context.UseStream(0).Synchronize();
+        _staging.Load(
+            _experts,
+            reader.ValueBytes + reader.ScaleBytes,
+            (expert, host) =>
+            {
+                reader.ReadValues(expert, host);
+                reader.ReadScales(expert, host + (nint)reader.ValueBytes);
+            },
+            (expert, device) => Repack(target, expert, device, device + (nint)reader.ValueBytes),
+            progress,
+            cancellationToken);
         target.HasFactors = ReadAny() != 0;
     }
 
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
-    private void Load(Mxfp4Matrix target, MoeExpertMatrix source, int expert)
+    private void Repack(Mxfp4Matrix target, int expert, nint codes, nint scales)
     {
-        nint scales = checked((nint)(_staging + ((long)target.Rows * target.Depth / 2)));
-        HostTensors.Upload(_staging, source.Values, expert);
-        HostTensors.Upload(scales, source.Scales, expert);
         var factors = new FactorParameters
         {
             Scales = scales,
@@ -70,7 +72,7 @@ internal sealed class Mxfp4Loader : DeviceArena
         _factors.Launch(new CudaLaunchConfig(Ceiling(target.Rows, WarpsPerBlock), Threads), 0, in factors);
         var repack = new RepackParameters
         {
-            Codes = _staging,
+            Codes = codes,
             Scales = scales,
             Factor = target.ExpertFactors(expert),
             Out = target.Expert(expert),

@@ -64,7 +64,7 @@ public sealed class Mxfp4Matrix : DeviceArena
     /// <summary>How TMA finds one stage's groups of a tile.</summary>
     internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
 
-    internal void LoadBias(in MoeTensorView bias) => Bias = HostFloats.Upload(this, bias);
+    internal void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
 
     private CudaTensorMap MakeMap(int experts, int boxSteps, int boxRows)
     {

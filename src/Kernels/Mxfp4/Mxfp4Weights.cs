@@ -8,8 +8,8 @@ public sealed class Mxfp4Weights : CudaWeights
     private Mxfp4Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
         : base(context, shape, source)
     {
-        GateUp = Add(new Mxfp4Matrix(context, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize, isGateUp: true));
-        Down = Add(new Mxfp4Matrix(context, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false));
+        GateUp = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize, isGateUp: true));
+        Down = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false));
     }
 
     /// <summary>The first product's matrix.</summary>
@@ -38,9 +38,9 @@ public sealed class Mxfp4Weights : CudaWeights
         return Load(new Mxfp4Weights(library.Context, shape, source), weights =>
         {
             using var loader = new Mxfp4Loader(library, shape);
-            int experts = shape.ExpertCount;
-            loader.Load(weights.GateUp, source.GateUp, experts, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
-            loader.Load(weights.Down, source.Down, experts, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
+            int experts = shape.LocalExpertCount;
+            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
+            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
         });
     }
 }

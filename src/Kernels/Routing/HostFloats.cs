@@ -1,31 +1,38 @@
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Reads small BF16 or float32 tensors of the checkpoint, biases and routers, as float32.</summary>
-public static unsafe class HostFloats
+/// <summary>Copies small tensors of the checkpoint, biases and routers, to the device as float32.</summary>
+public static class HostFloats
 {
-    /// <summary>One element.</summary>
-    public static float Read(in MoeTensorView view, int row, int column) => view.ElementType == MoeElementType.Float32
-        ? ((float*)view.RowAddress(row))[column]
-        : MoeBFloat16.ToSingle(((ushort*)view.RowAddress(row))[column]);
-
-    /// <summary>Copies a matrix to the device, dense.</summary>
+    /// <summary>Copies a matrix, dense.</summary>
     /// <param name="target">Who allocates; its context must be current.</param>
-    /// <param name="view">[rows, columns] in host memory; may be empty.</param>
-    /// <returns>The address; 0 for an empty one.</returns>
-    public static nint Upload(DeviceArena target, in MoeTensorView view)
+    /// <param name="tensor">[rows, columns]; may be null.</param>
+    /// <returns>The address; 0 for none.</returns>
+    public static nint Upload(DeviceArena target, MoeStoredTensor? tensor)
     {
         ArgumentNullException.ThrowIfNull(target);
-        if (view.IsEmpty)
+        return tensor is null ? 0 : target.Upload<float>(tensor.ToSingles());
+    }
+
+    /// <summary>Copies the biases of all experts, a neuron's gate before its up.</summary>
+    /// <param name="target">Who allocates; its context must be current.</param>
+    /// <param name="reader">The matrix.</param>
+    /// <param name="experts">Experts.</param>
+    /// <returns>The address of [experts, outputs]; 0 where there are none.</returns>
+    public static unsafe nint UploadBias(DeviceArena target, MoeExpertReader reader, int experts)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ArgumentNullException.ThrowIfNull(reader);
+        if (!reader.HasBias)
         {
             return 0;
         }
 
-        float[] values = new float[(long)view.Rows * view.Columns];
-        for (int row = 0; row < view.Rows; row++)
+        float[] values = new float[(long)experts * reader.Outputs];
+        fixed (float* start = values)
         {
-            for (int column = 0; column < view.Columns; column++)
+            for (int expert = 0; expert < experts; expert++)
             {
-                values[((long)row * view.Columns) + column] = Read(view, row, column);
+                reader.ReadBias(expert, (nint)(start + ((long)expert * reader.Outputs)));
             }
         }
 

@@ -72,7 +72,7 @@ internal sealed class RouterKernels
             Experts = shape.ExpertCount,
             TopK = shape.TopK,
             Terms = router.Terms,
-            Scoring = (int)shape.RouterScoring,
+            Scoring = ScoringOf(shape.Router) ?? throw new MoeException(MoeReason.Format, Refuse(shape.Router)!),
             Sort = sorts ? 1 : 0,
         };
         if (clusters is { } found)
@@ -85,6 +85,19 @@ internal sealed class RouterKernels
         }
 
         return sorts;
+    }
+
+    /// <summary>Why the kernels have no such router; null where they have.</summary>
+    public static string? Refuse(MoeRouter router) => ScoringOf(router) is null ? $"its router has no program {router}" : null;
+
+    /// <summary>The kernels' number of a program (<c>router.cuh</c>, <c>Scoring</c>); null for one that they have not.</summary>
+    private static int? ScoringOf(MoeRouter router)
+    {
+        MoeRouter plain = router with { HasLogitBias = false, LogitPrecision = MoeElementType.Float32 };
+        return plain == MoeRouter.TopKThenSoftmax ? 0
+            : plain == MoeRouter.SoftmaxThenTopK ? 1
+            : plain == MoeRouter.SoftmaxThenTopKRenormalized ? 2
+            : null;
     }
 
     private void RouteOnClusters(in Parameters router, Clusters clusters, nint stream)

@@ -14,13 +14,11 @@ public sealed class RouterTensors : DeviceArena
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(shape);
-        MoeTensorView weight = source.RouterWeight;
-        Terms = weight.ElementType == MoeElementType.Float32 ? 3 : 1;
+        MoeStoredTensor weight = source.RouterWeight ?? throw new ArgumentException("The router's weight is missing.", nameof(source));
+        float[] values = weight.ToSingles();
+        Terms = weight.ElementType == MoeElementType.BFloat16 ? 1 : 3;
         ushort[] terms = new ushort[(long)Terms * shape.ExpertCount * shape.HiddenSize];
-        for (int expert = 0; expert < shape.ExpertCount; expert++)
-        {
-            SplitRow(weight, expert, shape.ExpertCount, terms);
-        }
+        Split(values, terms);
 
         Weight = Upload<ushort>(terms);
         Bias = HostFloats.Upload(this, source.RouterBias);
@@ -35,16 +33,16 @@ public sealed class RouterTensors : DeviceArena
     /// <summary>[experts] float32, or 0.</summary>
     public nint Bias { get; }
 
-    private void SplitRow(MoeTensorView weight, int expert, int experts, ushort[] terms)
+    private void Split(float[] values, ushort[] terms)
     {
-        for (int column = 0; column < weight.Columns; column++)
+        for (int i = 0; i < values.Length; i++)
         {
-            float rest = HostFloats.Read(weight, expert, column);
+            float rest = values[i];
             for (int term = 0; term < Terms; term++)
             {
                 // Truncation leaves a rest that the next terms hold exactly: three times 8 bits are a float32's 24.
                 uint bits = BitConverter.SingleToUInt32Bits(rest) & 0xFFFF_0000u;
-                terms[((((long)term * experts) + expert) * weight.Columns) + column] = (ushort)(bits >> 16);
+                terms[((long)term * values.Length) + i] = (ushort)(bits >> 16);
                 rest -= MoeBFloat16.ToSingle((ushort)(bits >> 16));
             }
         }

@@ -10,10 +10,22 @@ internal static class PluginFinder
     /// <summary>The plugins in the order of the folders, then of the names: the order that decides which of two equal ids counts.</summary>
     public static IEnumerable<PluginFile> Find(IPluginSource source) =>
         from folder in source.Folders
-        where Directory.Exists(folder)
-        from plugin in Directory.GetDirectories(folder).Order(StringComparer.Ordinal)
+        from plugin in SubfoldersOf(folder)
         where HoldsSomething(plugin)
         select new PluginFile(source, Path.GetFileName(plugin), plugin);
+
+    // A folder that is not there, cannot be read or goes while it is listed has no plugins; the log and the reports say what it is.
+    private static string[] SubfoldersOf(string folder)
+    {
+        try
+        {
+            return Directory.Exists(folder) ? [.. Directory.GetDirectories(folder).Order(StringComparer.Ordinal)] : [];
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
 
     // A build that no longer places a plugin deletes its files and leaves the folder.
     private static bool HoldsSomething(string folder)

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text;
+
 namespace Moe.Plugins;
 
 /// <summary>
@@ -8,18 +11,25 @@ internal sealed class FileLock : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
+    private const int LongestName = 100;
+
     private readonly FileStream _file;
 
     private FileLock(FileStream file) => _file = file;
 
-    /// <summary>Takes the lock as one of many; null where somebody has it alone.</summary>
-    public static FileLock? TryShare(string path) => TryOpen(path, FileAccess.Read, FileShare.Read);
+    /// <summary>Takes the lock as one of many, and makes the file if there is none; null where somebody has it alone.</summary>
+    public static FileLock? TryShare(string path) => TryOpen(path, FileMode.OpenOrCreate, FileAccess.Read, FileShare.Read);
 
-    /// <summary>Takes the lock alone; null where anybody has it.</summary>
-    public static FileLock? TryTake(string path) => TryOpen(path, FileAccess.ReadWrite, FileShare.None);
+    /// <summary>Takes the lock alone, and makes the file if there is none; null where anybody has it.</summary>
+    public static FileLock? TryTake(string path) => TryOpen(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
 
-    /// <summary>Waits for the lock.</summary>
-    /// <exception cref="MoeException">Another process has kept it for all of <paramref name="patience"/>.</exception>
+    /// <summary>Takes the lock of a file that is there alone; null where anybody has it, and where the file is gone.</summary>
+    public static FileLock? TryTakeExisting(string path) => TryOpen(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+
+    /// <summary>Waits for the lock, and leaves this process's name in the file for others who wait.</summary>
+    /// <exception cref="MoeException">Another process has kept it for all of <paramref name="patience"/>; the message says which.</exception>
+    /// <exception cref="IOException">The file cannot be made.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not write it.</exception>
     public static FileLock Take(string path, TimeSpan patience)
     {
         long end = Environment.TickCount64 + (long)patience.TotalMilliseconds;
@@ -27,29 +37,94 @@ internal sealed class FileLock : IDisposable
         {
             if (TryTake(path) is { } taken)
             {
+                taken.Sign();
                 return taken;
             }
 
             if (Environment.TickCount64 > end)
             {
-                throw new MoeException(MoeReason.TimedOut, $"Another process has kept {path} locked for {patience.TotalSeconds:0} s.");
+                throw new MoeException(
+                    MoeReason.TimedOut, $"{HolderOf(path)} has kept {path} locked for {patience.TotalSeconds:0} s. End it, or try again.");
             }
 
             Thread.Sleep(Pause);
         }
     }
 
+    /// <summary>Whether a failure means that a file or folder cannot be written by this user, or by anybody.</summary>
+    public static bool IsUnwritable(Exception exception)
+    {
+        // errno(3) of a read-only file system, the same on Linux and macOS; .NET has no exception of its own for it.
+        const int ReadOnlyFileSystem = 30;
+        return exception is UnauthorizedAccessException || (exception is IOException && exception.HResult == ReadOnlyFileSystem);
+    }
+
+    /// <summary>
+    /// Lets the lock go, and takes the file away where that is safe: where whoever has opened it already can see that it is gone. Windows does not
+    /// let an open file be deleted, and there it stays.
+    /// </summary>
+    public void Remove()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            File.Delete(_file.Name);
+        }
+
+        Dispose();
+    }
+
     public void Dispose() => _file.Dispose();
 
-    private static FileLock? TryOpen(string path, FileAccess access, FileShare share)
+    private static FileLock? TryOpen(string path, FileMode mode, FileAccess access, FileShare share)
+    {
+        while (true)
+        {
+            FileStream file;
+            try
+            {
+                file = new FileStream(path, mode, access, share, bufferSize: 0);
+            }
+            catch (FileNotFoundException) when (mode == FileMode.Open)
+            {
+                return null;
+            }
+            catch (IOException exception) when (IsHeld(exception))
+            {
+                return null;
+            }
+
+            // Whoever had the lock may have deleted the file before it let go: the lock is then of a file that nobody else will ever open.
+            if (UnixFile.TryGet(file.SafeFileHandle) is not { Names: 0 })
+            {
+                return new FileLock(file);
+            }
+
+            file.Dispose();
+        }
+    }
+
+    // .NET reports a lock that is held by the errno of flock(2), EWOULDBLOCK on Linux and on macOS, or by Windows' code.
+    private static bool IsHeld(IOException exception) => exception.HResult is 11 or 35 or unchecked((int)0x80070020) or unchecked((int)0x80070021);
+
+    private void Sign()
+    {
+        string name = string.Create(CultureInfo.InvariantCulture, $"process {Environment.ProcessId} ({Path.GetFileName(Environment.ProcessPath)})");
+        _file.SetLength(0);
+        _file.Write(Encoding.UTF8.GetBytes(name));
+        _file.Flush();
+    }
+
+    private static string HolderOf(string path)
     {
         try
         {
-            return new FileLock(new FileStream(path, FileMode.OpenOrCreate, access, share));
+            // Read without a lock of its own, which only Linux lets it.
+            string name = OperatingSystem.IsLinux() ? Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path, LongestName, MoeReason.TimedOut)) : "";
+            return name.StartsWith("process ", StringComparison.Ordinal) ? char.ToUpperInvariant(name[0]) + name[1..] : "Another process";
         }
-        catch (IOException) when (File.Exists(path))
+        catch (MoeException)
         {
-            return null;
+            return "Another process";
         }
     }
 }

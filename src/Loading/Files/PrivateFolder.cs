@@ -5,7 +5,10 @@ internal static class PrivateFolder
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
-    /// <exception cref="MoeException">It is there, and others may write in it.</exception>
+    /// <summary>Makes a folder, or checks one that is there.</summary>
+    /// <exception cref="MoeException">It is there, and is another user's, or others may write in it.</exception>
+    /// <exception cref="IOException">It cannot be made.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not make it.</exception>
     public static void Create(string folder)
     {
         if (OperatingSystem.IsWindows())
@@ -14,10 +17,11 @@ internal static class PrivateFolder
             return;
         }
 
-        Directory.CreateDirectory(folder, OwnerOnly);
-        if ((File.GetUnixFileMode(folder) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
+        if (!Directory.Exists(folder))
         {
-            throw new MoeException(MoeReason.Trust, $"{folder} can be written by other users; plugins are not loaded from there.");
+            Directory.CreateDirectory(folder, OwnerOnly);
         }
+
+        WriteAccess.Check(folder);
     }
 }

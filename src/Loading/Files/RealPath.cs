@@ -6,14 +6,20 @@ internal static class RealPath
     /// <summary>Links on the way before a path is given up as a circle, as Linux does (path_resolution(7)).</summary>
     private const int MaxLinks = 40;
 
+    /// <param name="path">The path.</param>
+    /// <param name="check">
+    /// Shown each part from the root on, a link before it is followed: what others cannot change above a part cannot be changed between this check
+    /// and a later use.
+    /// </param>
     /// <exception cref="MoeException">The links go in a circle.</exception>
-    public static string Of(string path)
+    public static string Of(string path, Action<string>? check = null)
     {
         string full = Path.GetFullPath(path);
         string current = Path.GetPathRoot(full)!;
         var left = new Stack<string>();
         Push(left, full[current.Length..]);
         int links = 0;
+        check?.Invoke(current);
         while (left.TryPop(out string? name))
         {
             if (name == "..")
@@ -23,6 +29,7 @@ internal static class RealPath
             }
 
             string next = Path.Combine(current, name);
+            check?.Invoke(next);
             if (new DirectoryInfo(next).LinkTarget is not { } target)
             {
                 current = next;

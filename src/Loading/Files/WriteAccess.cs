@@ -12,15 +12,10 @@ internal static class WriteAccess
 {
     private const UnixFileMode Others = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
 
-    /// <summary>Checks a path, whose links are resolved, with all that leads to it.</summary>
+    /// <summary>Resolves a path's links, and checks all that leads to it, the links too, from the root on.</summary>
+    /// <returns>The path without links, which nobody else can make lead elsewhere.</returns>
     /// <exception cref="MoeException">Somebody else could change it.</exception>
-    public static void CheckWay(string path)
-    {
-        for (string? part = path; part is not null; part = Path.GetDirectoryName(part))
-        {
-            Check(part);
-        }
-    }
+    public static string Resolve(string path) => RealPath.Of(path, Check);
 
     /// <summary>Checks all that is in a folder.</summary>
     /// <exception cref="MoeException">Somebody else could change it.</exception>
@@ -33,7 +28,9 @@ internal static class WriteAccess
         }
     }
 
-    private static void Check(string path)
+    /// <summary>Checks one file, folder or link.</summary>
+    /// <exception cref="MoeException">Somebody else could change it.</exception>
+    public static void Check(string path)
     {
         if (OperatingSystem.IsWindows())
         {
@@ -41,12 +38,18 @@ internal static class WriteAccess
         }
 
         UnixFile? known = UnixFile.TryGet(path);
-        UnixFileMode mode = known?.Permissions ?? File.GetUnixFileMode(path);
+        UnixFileMode mode = known?.Permissions ?? (Path.Exists(path) ? File.GetUnixFileMode(path) : UnixFileMode.None);
         if (known is { } file && file.Owner != 0 && file.Owner != UnixFile.CurrentUser())
         {
             throw new MoeException(
                 MoeReason.Trust,
                 $"{path} belongs to user {file.Owner}; root or the user who runs the host, {UnixFile.CurrentUser()}, is expected.");
+        }
+
+        // A link has no permissions of its own.
+        if (new FileInfo(path).LinkTarget is not null)
+        {
+            return;
         }
 
         bool isSticky = Directory.Exists(path) && (mode & UnixFileMode.StickyBit) != 0;

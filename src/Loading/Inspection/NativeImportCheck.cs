@@ -1,5 +1,6 @@
 using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
+using System.Text;
 
 namespace Moe.Plugins;
 
@@ -10,10 +11,13 @@ namespace Moe.Plugins;
 /// </summary>
 internal static class NativeImportCheck
 {
+    /// <summary>Longest list of dependencies that is read.</summary>
+    private const int MaxDependenciesByteCount = 16 << 20;
+
     public static void Check(string folder)
     {
         // deps.json names the native assets that the load context finds by any name.
-        string[] dependencies = [.. Directory.EnumerateFiles(folder, "*.deps.json").Select(File.ReadAllText)];
+        string[] dependencies = [.. Directory.EnumerateFiles(folder, "*.deps.json").Select(ReadText)];
         foreach (string assembly in Directory.EnumerateFiles(folder, "*.dll"))
         {
             foreach (string import in ImportsOf(assembly, SetsResolver))
@@ -33,6 +37,8 @@ internal static class NativeImportCheck
 
     /// <summary>The native libraries that an assembly imports, by the names that it imports them by.</summary>
     public static string[] ImportsOf(string assembly) => ImportsOf(assembly, static _ => false);
+
+    private static string ReadText(string file) => Encoding.UTF8.GetString(RegularFile.ReadAllBytes(file, MaxDependenciesByteCount, MoeReason.Trust));
 
     private static string[] ImportsOf(string assembly, Func<MetadataReader, bool> isExempt)
     {

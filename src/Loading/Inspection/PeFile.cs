@@ -10,7 +10,7 @@ internal static class PeFile
     {
         try
         {
-            using FileStream stream = File.OpenRead(file);
+            using FileStream stream = RegularFile.Open(file, MoeReason.Trust);
             using var image = new PEReader(stream);
             return read(image);
         }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -11,6 +12,8 @@ internal sealed class PluginContent
 
     /// <summary>Bytes that a plugin may have: enough for every library of a CUDA toolkit.</summary>
     public const long MaxByteCount = 8L << 30;
+
+    private const int BufferLength = 1 << 20;
 
     private PluginContent(SortedDictionary<string, string> files, long byteCount)
     {
@@ -43,7 +46,7 @@ internal sealed class PluginContent
     {
         try
         {
-            return ReadFiles(folder);
+            return ReadFiles(folder, copy: null);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -51,24 +54,80 @@ internal sealed class PluginContent
         }
     }
 
-    private static PluginContent ReadFiles(string folder)
+    /// <summary>
+    /// Copies a folder, and hashes the very bytes that it writes: what the copy holds is what the result says, whatever the folder holds by then.
+    /// The copy's files can only be read.
+    /// </summary>
+    /// <exception cref="MoeException">The folder holds a link, a device or a pipe, or more than a plugin may.</exception>
+    /// <exception cref="IOException">It cannot be read, or the copy cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not do so.</exception>
+    public static PluginContent Copy(string folder, string copy) => ReadFiles(folder, copy);
+
+    private static PluginContent ReadFiles(string folder, string? copy)
     {
         var files = new SortedDictionary<string, string>(StringComparer.Ordinal);
         long byteCount = 0;
         foreach (FileInfo file in Enumerate(folder))
         {
+            string name = NameOf(folder, file);
+            using FileStream stream = RegularFile.Open(file.FullName, MoeReason.Trust);
+
             // Also what grew after it was listed counts.
-            using FileStream stream = file.OpenRead();
             byteCount += stream.Length;
             if (byteCount > MaxByteCount)
             {
                 throw new MoeException(MoeReason.Trust, $"{folder} holds more than {MaxByteCount >> 30} GiB; that is no plugin.");
             }
 
-            files.Add(Path.GetRelativePath(folder, file.FullName).Replace('\\', '/'), Convert.ToHexStringLower(SHA256.HashData(stream)));
+            files.Add(name, Convert.ToHexStringLower(copy is null ? SHA256.HashData(stream) : CopyFile(stream, Path.Combine(copy, name))));
         }
 
         return new PluginContent(files, byteCount);
+    }
+
+    private static byte[] CopyFile(FileStream from, string to)
+    {
+        PrivateFolder.Create(Path.GetDirectoryName(to)!);
+        using var target = new FileStream(to, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferLength);
+        try
+        {
+            for (int length = from.Read(buffer); length != 0; length = from.Read(buffer))
+            {
+                hash.AppendData(buffer, 0, length);
+                target.Write(buffer, 0, length);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        if (!OperatingSystem.IsWindows())
+        {
+            // A program that a plugin starts has to stay one.
+            File.SetUnixFileMode(target.SafeFileHandle, File.GetUnixFileMode(from.SafeFileHandle) & (UnixFileMode.UserExecute | UnixFileMode.UserRead) | UnixFileMode.UserRead);
+        }
+
+        return hash.GetHashAndReset();
+    }
+
+    // A lock file's names are those of every system: slashes part them, and nothing in them moves a terminal's cursor.
+    private static string NameOf(string folder, FileInfo file)
+    {
+        string name = Path.GetRelativePath(folder, file.FullName);
+        if (OperatingSystem.IsWindows())
+        {
+            name = name.Replace('\\', '/');
+        }
+
+        return name.Any(static c => char.IsControl(c) || c == '\\')
+            ? throw new MoeException(
+                MoeReason.Trust,
+                $"{folder} holds a file whose name has a backslash or a control character, '{string.Concat(name.Select(static c => char.IsControl(c) ? '?' : c))}'; "
+                + "a plugin's names have neither.")
+            : name;
     }
 
     private static List<FileInfo> Enumerate(string folder)
@@ -90,12 +149,6 @@ internal sealed class PluginContent
             if (entry is not FileInfo file)
             {
                 continue;
-            }
-
-            // Opening a pipe would wait for whoever writes it.
-            if (UnixFile.TryGet(file.FullName) is { IsRegular: false })
-            {
-                throw new MoeException(MoeReason.Trust, $"{file.FullName} is no regular file; a plugin's folder holds plain files only.");
             }
 
             files.Add(file);

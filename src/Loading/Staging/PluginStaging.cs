@@ -6,57 +6,122 @@ namespace Moe.Plugins;
 /// </summary>
 internal sealed class PluginStaging
 {
+    private const string LockName = ".lock";
+
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly string _root;
+    private readonly bool _checksWay;
 
-    public PluginStaging(string root) => _root = root;
+    /// <param name="root">The staging folder, absolute.</param>
+    /// <param name="checksWay">Whether all that leads to it must be safe from other users too, and not only the folder itself.</param>
+    public PluginStaging(string root, bool checksWay = false)
+    {
+        _root = root;
+        _checksWay = checksWay;
+    }
 
-    /// <summary>Copies to <c>root/id/hash</c>, verifies the copy, and keeps it from being pruned until it is disposed.</summary>
+    /// <summary>Copies to <c>root/id/hash</c>, and keeps the copy from being pruned until it is disposed.</summary>
     /// <param name="id">The plugin's id.</param>
     /// <param name="folder">Where it lies.</param>
     /// <param name="source">What was found there.</param>
-    /// <exception cref="MoeException">The folder holds a link, changed while it was copied, or the copy cannot be written.</exception>
+    /// <exception cref="MoeException">
+    /// The folder holds a link, changed while it was copied, or the copy cannot be written; or another user could change the copy.
+    /// </exception>
     public StagedPlugin Stage(string id, string folder, PluginContent source)
     {
         try
         {
-            PrivateFolder.Create(_root);
-            string parent = Path.Combine(_root, id);
-            PrivateFolder.Create(parent);
-            using FileLock turn = FileLock.Take(Path.Combine(_root, ".lock"), Patience);
-            string target = Path.Combine(parent, source.Hash);
-            string useFile = target + StagedCopies.UseExtension;
-            FileLock use = FileLock.TryShare(useFile)
-                ?? throw new IOException($"{useFile} is locked, which only a host that holds the staging folder's lock may do.");
-            try
-            {
-                File.SetLastWriteTimeUtc(useFile, DateTime.UtcNow);
-                PluginContent content = Reuse(target, source.Hash) ?? CopyTo(target, folder, source);
-                StagedCopies.Prune(parent);
-                return new StagedPlugin(target, content, use);
-            }
-            catch
-            {
-                use.Dispose();
-                throw;
-            }
+            string root = Prepare();
+            string parent = Path.Combine(root, id);
+            return FindReadOnly(root, parent, source.Hash) ?? Stage(root, parent, folder, source);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(MoeReason.NotFound, $"{folder} could not be copied to {_root}: {exception.Message}", exception);
+            throw new MoeException(
+                MoeReason.NotFound,
+                $"{folder} could not be copied to {_root}: {exception.Message.TrimEnd('.')}. "
+                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder that this user can write, or that holds the copy already.",
+                exception);
+        }
+    }
+
+    /// <summary>Makes the staging folder, and checks that no other user can change what is in it.</summary>
+    /// <returns>The folder without links on the way to it.</returns>
+    private string Prepare()
+    {
+        PrivateFolder.Create(_root);
+        if (!_checksWay)
+        {
+            return _root;
+        }
+
+        try
+        {
+            return WriteAccess.Resolve(_root);
+        }
+        catch (MoeException exception)
+        {
+            throw new MoeException(
+                exception.Reason,
+                $"Copies in {_root} are not safe from other users: {exception.Message} "
+                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder that is.",
+                exception);
+        }
+    }
+
+    // Where nobody can write, nobody prunes: what is there is used as it is.
+    private static StagedPlugin? FindReadOnly(string root, string parent, string hash)
+    {
+        string target = Path.Combine(parent, hash);
+        return Directory.Exists(target) && !CanWrite(root) && Read(target) is { } content && content.Hash == hash
+            ? new StagedPlugin(target, content, use: null)
+            : null;
+    }
+
+    private static bool CanWrite(string root)
+    {
+        try
+        {
+            using FileLock? tried = FileLock.TryTake(Path.Combine(root, LockName));
+            return true;
+        }
+        catch (Exception exception) when (FileLock.IsUnwritable(exception))
+        {
+            return false;
+        }
+    }
+
+    private static StagedPlugin Stage(string root, string parent, string folder, PluginContent source)
+    {
+        PrivateFolder.Create(parent);
+        using FileLock turn = FileLock.Take(Path.Combine(root, LockName), Patience);
+        string target = Path.Combine(parent, source.Hash);
+        string useFile = target + StagedCopies.UseExtension;
+        FileLock use = FileLock.TryShare(useFile)
+            ?? throw new IOException($"{useFile} is locked, which only a host that holds the staging folder's lock may do.");
+        try
+        {
+            File.SetLastWriteTimeUtc(useFile, DateTime.UtcNow);
+            PluginContent content = Reuse(target, source.Hash) ?? CopyTo(target, folder, source);
+            StagedCopies.Prune(parent);
+            return new StagedPlugin(target, content, use);
+        }
+        catch
+        {
+            use.Dispose();
+            throw;
         }
     }
 
     private static PluginContent? Reuse(string target, string hash)
     {
-        if (!Directory.Exists(target))
+        if (!Path.Exists(target))
         {
             return null;
         }
 
-        PluginContent content = PluginContent.Read(target);
-        if (content.Hash == hash)
+        if (Read(target) is { } content && content.Hash == hash)
         {
             MoeTelemetry.CacheHit("staging");
             return content;
@@ -67,13 +132,28 @@ internal sealed class PluginStaging
         return null;
     }
 
+    // A copy in which another user can write, or that holds anything but files, is none.
+    private static PluginContent? Read(string target)
+    {
+        try
+        {
+            WriteAccess.Check(target);
+            WriteAccess.CheckWithin(target);
+            return PluginContent.Read(target);
+        }
+        catch (MoeException)
+        {
+            return null;
+        }
+    }
+
     private static PluginContent CopyTo(string target, string folder, PluginContent source)
     {
         string copy = Path.Combine(Path.GetDirectoryName(target)!, $"{StagedCopies.CopyingPrefix}{Guid.NewGuid():N}");
         try
         {
-            Copy(folder, copy, source.Files.Keys);
-            PluginContent content = PluginContent.Read(copy);
+            PrivateFolder.Create(copy);
+            PluginContent content = PluginContent.Copy(folder, copy);
             if (content.Hash != source.Hash)
             {
                 throw new MoeException(MoeReason.NotFound, $"{folder} changed while it was copied: it is being deployed, try again.");
@@ -88,17 +168,6 @@ internal sealed class PluginStaging
             {
                 Directory.Delete(copy, recursive: true);
             }
-        }
-    }
-
-    private static void Copy(string from, string to, IEnumerable<string> files)
-    {
-        PrivateFolder.Create(to);
-        foreach (string file in files)
-        {
-            string destination = Path.Combine(to, file);
-            PrivateFolder.Create(Path.GetDirectoryName(destination)!);
-            File.Copy(Path.Combine(from, file), destination);
         }
     }
 }

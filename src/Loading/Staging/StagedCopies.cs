@@ -47,7 +47,7 @@ internal static class StagedCopies
 
     private static bool IsInUse(string use)
     {
-        using FileLock? alone = FileLock.TryTake(use);
+        using FileLock? alone = FileLock.TryTakeExisting(use);
         return alone is null;
     }
 

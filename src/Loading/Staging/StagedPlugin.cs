@@ -3,8 +3,8 @@ namespace Moe.Plugins;
 /// <summary>A plugin's private copy, kept from being pruned by any process until it is disposed.</summary>
 /// <param name="folder">The copy.</param>
 /// <param name="content">What it holds, read from the copy itself.</param>
-/// <param name="use">Says to other processes that the copy is in use.</param>
-internal sealed class StagedPlugin(string folder, PluginContent content, FileLock use) : IDisposable
+/// <param name="use">Says to other processes that the copy is in use; null where nobody can write, and so nobody prunes.</param>
+internal sealed class StagedPlugin(string folder, PluginContent content, FileLock? use) : IDisposable
 {
     public string Folder => folder;
 
@@ -13,5 +13,5 @@ internal sealed class StagedPlugin(string folder, PluginContent content, FileLoc
     /// <summary>The copy's main assembly.</summary>
     public string MainAssemblyOf(PluginFile file) => Path.Combine(folder, file.Name + ".dll");
 
-    public void Dispose() => use.Dispose();
+    public void Dispose() => use?.Dispose();
 }

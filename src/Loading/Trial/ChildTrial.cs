@@ -9,86 +9,132 @@ internal static class ChildTrial
     /// <summary>What a process may take to start on a busy machine, before the plugin's own time begins.</summary>
     private static readonly TimeSpan StartAllowance = TimeSpan.FromSeconds(20);
 
-    private const int KeptErrorLength = 4096;
+    /// <summary>How often the child says that it is not suspended.</summary>
+    public static readonly TimeSpan Pulse = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>The verdict's reason and sentence; null where the process could not be started, and <paramref name="why"/> says why.</summary>
-    public static (MoeReason Reason, string Sentence)? Run(
-        TrialProgram program,
-        FolderPlugin plugin,
-        IReadOnlyDictionary<string, string> settings,
-        string progressFile,
-        TimeSpan timeout,
-        out string why)
+    /// <summary>How many of a step's time limits a child may be silent before it is given up.</summary>
+    private const int Silence = 3;
+
+    /// <summary>How many of them a step may take on a machine so busy that the child, which keeps its own time, does not call it late.</summary>
+    private const int Lateness = 10;
+
+    public static TrialOutcome Run(TrialProgram program, FolderPlugin plugin, IReadOnlyDictionary<string, string> settings, TimeSpan timeout)
     {
-        why = "";
         try
         {
+            string mark = Guid.NewGuid().ToString("N");
             using Process process = Process.Start(program.Start(
                 plugin.Staged!.MainAssemblyOf(plugin.File!),
                 plugin.EntryType,
-                progressFile,
+                mark,
                 timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture)))!;
-            Task<string> error = ReadAsync(process.StandardError);
-            Task<string> output = ReadAsync(process.StandardOutput);
+            var error = new ChildOutput(process.StandardError, mark);
+            var output = new ChildOutput(process.StandardOutput, mark);
             Send(process, TrialSettings.Write(settings));
-            bool hasEnded = process.WaitForExit(StartAllowance + (timeout * (int)TrialStage.Dispose));
+            bool hasEnded = Wait(process, output, timeout);
             if (!hasEnded)
             {
-                process.Kill(entireProcessTree: true);
-                process.WaitForExit();
+                TrialProcessGroup.End(process);
             }
 
-            // A process that the plugin left behind may hold the pipes open.
-            Task.WaitAll([error, output], TimeSpan.FromSeconds(1));
-            TrialStage[] stages = ReadProgress(progressFile);
-            string said = error.IsCompletedSuccessfully ? error.Result : "";
-            if (stages.Length != 0)
-            {
-                return Judge(stages, hasEnded, process.ExitCode, said, timeout);
-            }
-
-            why = $"the process did not come as far as the plugin ({ProcessEnd.Describe(process.ExitCode, said)}): {said.Trim().ReplaceLineEndings(" ")}";
+            output.Wait(TimeSpan.FromSeconds(1));
+            error.Wait(TimeSpan.FromSeconds(1));
+            return Judge(StagesOf(output), hasEnded, process.ExitCode, error.Beginning, timeout);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
         {
-            why = exception.Message;
+            return TrialOutcome.NotStarted(exception.Message);
         }
-        finally
-        {
-            File.Delete(progressFile);
-        }
-
-        return null;
     }
 
-    private static (MoeReason Reason, string Sentence) Judge(TrialStage[] stages, bool hasEnded, int exitCode, string error, TimeSpan timeout)
+    /// <summary>What the end of a child says of the plugin. An exit status does not tell who sent a signal, so those that people send say nothing.</summary>
+    public static TrialOutcome Judge(IReadOnlyList<TrialStage> stages, bool hasEnded, int exitCode, string error, TimeSpan timeout)
     {
-        if (stages[^1] == TrialStage.Done)
+        if (stages.Count != 0 && stages[^1] == TrialStage.Done)
         {
-            return (MoeReason.None, "");
+            return TrialOutcome.Harmless;
         }
 
-        bool isHung = stages[^1] == TrialStage.Hung;
-        string doing = (isHung ? stages[^2] : stages[^1]) switch
+        if (stages.Count != 0 && stages[^1] == TrialStage.Hung)
         {
-            TrialStage.Load => "When it was loaded",
-            TrialStage.Activate => "When its backend was made",
-            TrialStage.Probe => "When its backend was asked about a layer",
-            _ => "When its backend was disposed",
+            return TrialOutcome.Fault(MoeReason.TimedOut, DescribeHang(stages.Count > 1 ? stages[^2] : TrialStage.None, timeout));
+        }
+
+        if (!hasEnded)
+        {
+            return TrialOutcome.Interrupted("Its trial in a process of its own got no further: that process was suspended, or the machine is too busy.");
+        }
+
+        if (ProcessEnd.IsFromOutside(exitCode))
+        {
+            return TrialOutcome.Interrupted($"Its trial in a process of its own was ended from outside: that process {ProcessEnd.Describe(exitCode, error)}.");
+        }
+
+        return stages.Count == 0
+            ? TrialOutcome.NotStarted(
+                $"the process did not come as far as the plugin ({ProcessEnd.Describe(exitCode, error)}): {error.Trim().ReplaceLineEndings(" ")}")
+            : TrialOutcome.Fault(MoeReason.Crashed, $"{When(stages[^1])}, in a process of its own, it {ProcessEnd.Describe(exitCode, error)}.");
+    }
+
+    private static string DescribeHang(TrialStage stage, TimeSpan timeout)
+    {
+        string limit = string.Create(CultureInfo.InvariantCulture, $"{timeout.TotalSeconds:0.###} s");
+        return stage switch
+        {
+            TrialStage.Pool => $"In a process of its own, it kept the thread pool busy: no other work began within {limit}.",
+            TrialStage.End => $"In a process of its own, it left a foreground thread, which keeps a program from ending: {limit} passed.",
+            _ => $"{When(stage)}, in a process of its own, it did not return within {limit}.",
         };
-        return isHung || !hasEnded
-            ? (MoeReason.TimedOut, string.Create(
-                CultureInfo.InvariantCulture,
-                $"{doing}, in a process of its own, it did not return within {timeout.TotalSeconds:0.###} s."))
-            : (MoeReason.Crashed, $"{doing}, in a process of its own, it {ProcessEnd.Describe(exitCode, error)}.");
+    }
+
+    private static string When(TrialStage stage) => stage switch
+    {
+        TrialStage.Load => "When it was loaded",
+        TrialStage.Activate => "When its backend was made",
+        TrialStage.Probe => "When its backend was asked about a layer",
+        TrialStage.Pool => "After its backend was asked about a layer",
+        TrialStage.Dispose => "When its backend was disposed",
+        _ => "After its backend was disposed",
+    };
+
+    // The child keeps its own time, and is only given up once it does not even do that. What passes while this process is suspended does not count.
+    private static bool Wait(Process process, ChildOutput output, TimeSpan timeout)
+    {
+        var time = OwnTime.Start();
+        int lines = 0;
+        int stages = 0;
+        TimeSpan limit = StartAllowance;
+        TimeSpan silence = StartAllowance;
+        while (!process.WaitForExit(OwnTime.Tick))
+        {
+            if (StagesOf(output).Length is int reached && reached != stages)
+            {
+                stages = reached;
+                limit = time.Elapsed + StartAllowance + (timeout * Lateness);
+            }
+
+            if (output.Marked.Length is int said && said != lines)
+            {
+                lines = said;
+                silence = time.Elapsed + (timeout * Silence) + (Pulse * Silence);
+            }
+
+            if (time.Look() is { } elapsed && (elapsed > limit || elapsed > silence))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private static void Send(Process process, byte[] settings)
     {
         try
         {
-            using Stream input = process.StandardInput.BaseStream;
-            input.Write(settings);
+            // It stays open: its end tells the child that this process is gone.
+            process.StandardInput.BaseStream.Write(settings);
+            process.StandardInput.BaseStream.Flush();
         }
         catch (IOException)
         {
@@ -96,20 +142,10 @@ internal static class ChildTrial
         }
     }
 
-    private static TrialStage[] ReadProgress(string file) => File.Exists(file)
-        ? [.. File.ReadAllLines(file).Select(static line => Enum.TryParse(line, out TrialStage stage) ? stage : TrialStage.None)]
-        : [];
-
-    // Reads to the end, so that the process never waits for a full pipe, and keeps the beginning: a stack overflow prints its whole stack.
-    private static Task<string> ReadAsync(StreamReader reader) => Task.Run(() =>
-    {
-        char[] kept = new char[KeptErrorLength];
-        int length = reader.ReadBlock(kept, 0, kept.Length);
-        char[] rest = new char[KeptErrorLength];
-        while (reader.Read(rest, 0, rest.Length) > 0)
-        {
-        }
-
-        return new string(kept, 0, length);
-    });
+    private static TrialStage[] StagesOf(ChildOutput output) =>
+    [
+        .. output.Marked
+            .Select(static line => Enum.TryParse(line, out TrialStage stage) ? stage : TrialStage.None)
+            .Where(static stage => stage is not (TrialStage.None or TrialStage.Alive)),
+    ];
 }

@@ -3,8 +3,9 @@ using System.Diagnostics;
 namespace Moe.Plugins;
 
 /// <summary>
-/// Decides whether a plugin's code may run in this process: not where it ended one before, and not before it was tried in one of its own,
-/// unless the options say so or there is no such process to be had.
+/// Decides whether a plugin's code may run in this process: not before it was tried in one of its own, unless the options say so or there is no such
+/// process to be had. Only what its own code did twice in a row is held against it; where nothing is known, it is left out of this start, and tried
+/// again at the next.
 /// </summary>
 internal sealed class PluginTrials(MoeOptions options, VerdictStore verdicts)
 {
@@ -36,40 +37,53 @@ internal sealed class PluginTrials(MoeOptions options, VerdictStore verdicts)
     private void Judge(FolderPlugin plugin, string hash, Stopwatch clock)
     {
         bool endedOne = verdicts.TakeMarks(hash);
-        if (verdicts.Find(hash) is { } known && (!known.IsHarmless || !endedOne))
+        IReadOnlyDictionary<string, string> settings = options.SettingsOf(plugin.Id);
+        if (verdicts.Find(hash, options.ActivationTimeout, settings) is { } known && (!known.IsHarmless || !endedOne))
         {
             MoeTelemetry.CacheHit("verdict");
             Apply(plugin, known, "It was tried before.", clock.Elapsed);
             return;
         }
 
-        (MoeReason Reason, string Sentence)? found = null;
-        string why = $"{MoeOptions.SectionName}:{nameof(MoeOptions.Trial)} is {options.Trial}";
-        if (options.Trial == MoeTrialMode.Child)
+        TrialOutcome outcome = Try(plugin, settings);
+        switch (outcome.Kind)
         {
-            (TrialProgram? program, why) = _program.Value;
-            if (program is not null)
-            {
-                found = ChildTrial.Run(
-                    program, plugin, options.SettingsOf(plugin.Id), verdicts.NewFile(), options.ActivationTimeout, out why);
-            }
+            case TrialOutcome.Kinds.Interrupted:
+                LeaveOut(plugin, MoeReason.Crashed, outcome.Sentence, clock.Elapsed);
+                break;
+            case TrialOutcome.Kinds.NotStarted when endedOne:
+                LeaveOut(plugin, MoeReason.Crashed, "The process that made its backend the last time ended before that was done; nobody knows why.", clock.Elapsed);
+                break;
+            case TrialOutcome.Kinds.NotStarted:
+                plugin.Note(MoePluginStepKind.Trial, $"It was not tried in a process of its own: {outcome.Sentence}.", clock.Elapsed);
+                break;
+            case TrialOutcome.Kinds.Fault when Try(plugin, settings) is { Kind: not TrialOutcome.Kinds.Fault }:
+                LeaveOut(plugin, outcome.Reason, $"{outcome.Sentence} A second time it did not.", clock.Elapsed);
+                break;
+            default:
+                var verdict = TrialVerdict.Of(plugin, hash, outcome, options.ActivationTimeout, settings);
+                verdicts.Keep(verdict);
+                Apply(plugin, verdict, "It did no harm to a process of its own.", clock.Elapsed);
+                break;
         }
-
-        if (found is null && endedOne)
-        {
-            found = (MoeReason.Crashed, "The process that made its backend the last time ended before that was done.");
-        }
-
-        if (found is not { } end)
-        {
-            plugin.Note(MoePluginStepKind.Trial, $"It was not tried in a process of its own: {why}.", clock.Elapsed);
-            return;
-        }
-
-        var verdict = new TrialVerdict(plugin.Id, plugin.Version, hash, end.Reason, end.Sentence, VerdictStore.Runtime);
-        verdicts.Keep(verdict);
-        Apply(plugin, verdict, "It did no harm to a process of its own.", clock.Elapsed);
     }
+
+    private TrialOutcome Try(FolderPlugin plugin, IReadOnlyDictionary<string, string> settings)
+    {
+        if (options.Trial != MoeTrialMode.Child)
+        {
+            return TrialOutcome.NotStarted($"{MoeOptions.SectionName}:{nameof(MoeOptions.Trial)} is {options.Trial}");
+        }
+
+        (TrialProgram? program, string missing) = _program.Value;
+        return program is null ? TrialOutcome.NotStarted(missing) : ChildTrial.Run(program, plugin, settings, options.ActivationTimeout);
+    }
+
+    private static void LeaveOut(FolderPlugin plugin, MoeReason reason, string sentence, TimeSpan duration) => plugin.End(
+        MoePluginStepKind.Trial,
+        MoeStepOutcome.Failed,
+        new MoeException(reason, $"{sentence} It is left out of this start, and tried again at the next."),
+        duration);
 
     private static void Apply(FolderPlugin plugin, TrialVerdict verdict, string harmless, TimeSpan duration)
     {

@@ -10,6 +10,18 @@ internal static class ProcessEnd
 
     private const int Abort = 6;
 
+    /// <summary>
+    /// Signals that people, service managers and the system send: HUP, INT, QUIT, KILL, USR1, USR2, PIPE, ALRM, TERM (signal(7), the numbers that all
+    /// Linux architectures share).
+    /// </summary>
+    private static readonly int[] SentBySomebody = [1, 2, 3, 9, 10, 12, 13, 14, 15];
+
+    /// <summary>What Windows ends a process with after Ctrl+C: STATUS_CONTROL_C_EXIT.</summary>
+    private const int ControlC = unchecked((int)0xC000013A);
+
+    /// <summary>Whether somebody else may have ended the process: its code is not held to account for that.</summary>
+    public static bool IsFromOutside(int exitCode) => exitCode == ControlC || SentBySomebody.Contains(exitCode - SignalBase);
+
     /// <summary>What follows "it ..." in a sentence.</summary>
     /// <param name="exitCode">The exit code.</param>
     /// <param name="error">The beginning of what it wrote to standard error.</param>
@@ -31,6 +43,9 @@ internal static class ProcessEnd
     // signal(7), the numbers that all Linux architectures share.
     private static string? NameOf(int signal) => signal switch
     {
+        1 => "SIGHUP (its terminal was closed)",
+        2 => "SIGINT (Ctrl+C)",
+        3 => "SIGQUIT (asked to end from outside)",
         4 => "SIGILL (an instruction that this processor does not have)",
         Abort => "SIGABRT (abort)",
         7 => "SIGBUS (a memory access beyond a file's end)",

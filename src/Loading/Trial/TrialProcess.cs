@@ -1,68 +1,127 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Moe.Plugins;
 
 /// <summary>
-/// What happens in the process that a plugin is tried in: it is loaded, its backend is made, asked and disposed, each under the deadline.
-/// A line in a file says how far it got, for whoever started the process cannot ask it any more once it is gone. What the plugin throws
-/// does not matter here: the host sees it again, and survives it.
+/// What happens in the process that a plugin is tried in: it is loaded, its backend is made, asked and disposed, each under the deadline, and
+/// the process must be able to end. A line of its output says how far it got, for whoever started the process cannot ask it any more once it is
+/// gone. What the plugin throws does not matter here: the host sees it again, and survives it.
 /// </summary>
 [RequiresUnreferencedCode(McMasterPluginLoader.Reason)]
 [RequiresDynamicCode(McMasterPluginLoader.Reason)]
 internal static class TrialProcess
 {
-    /// <summary>Called by the program moe-trial: main assembly, entry type, file for the progress, seconds for each step. Settings come on standard input.</summary>
+    private static readonly Lock Writing = new();
+    private static Stream _output = Stream.Null;
+    private static string _mark = "";
+    private static TrialStage _stage;
+
+    /// <summary>
+    /// Called by the program moe-trial: main assembly, entry type, what each line of progress begins with, seconds for each step. A line with the
+    /// settings comes on standard input, which stays open as long as the parent lives.
+    /// </summary>
     public static int Run(string[] args)
     {
-        (string mainAssembly, string entryType, string progressFile) = (args[0], args[1], args[2]);
+        (string mainAssembly, string entryType, _mark) = (args[0], args[1], args[2]);
         var timeout = TimeSpan.FromSeconds(double.Parse(args[3], CultureInfo.InvariantCulture));
-        using var progress = new StreamWriter(progressFile) { AutoFlush = true };
-        using var input = Console.OpenStandardInput();
-        var context = new PluginContext(
-            TrialSettings.Read(input),
-            Path.GetDirectoryName(mainAssembly)!,
-            new PluginLog(NullLogger.Instance));
 
+        // Before the plugin can put others in their places.
+        _output = Console.OpenStandardOutput();
+        Stream input = Console.OpenStandardInput();
+        IReadOnlyDictionary<string, string> settings = TrialSettings.Read(input);
+        TrialProcessGroup.Begin(input);
+        AppDomain.CurrentDomain.ProcessExit += static (_, _) => Finish();
+
+        var context = new PluginContext(settings, Path.GetDirectoryName(mainAssembly)!, new PluginLog(NullLogger.Instance));
         ILoadedPlugin? loaded = null;
         IMoeBackend? backend = null;
-        _ = Step(TrialStage.Load, () => loaded = new McMasterPluginLoader().Load(mainAssembly))
-            && Step(TrialStage.Activate, () => backend = loaded!.CreateEntry(entryType).CreateBackend(context))
-            && Step(TrialStage.Probe, () => Ask(backend))
-            && Step(TrialStage.Dispose, () => backend?.DisposeAsync().AsTask().GetAwaiter().GetResult());
-        progress.WriteLine(TrialStage.Done);
+        _ = Step(TrialStage.Load, timeout, () => loaded = new McMasterPluginLoader().Load(mainAssembly))
+            && Step(TrialStage.Activate, timeout, () => backend = loaded!.CreateEntry(entryType).CreateBackend(context))
+            && Step(TrialStage.Probe, timeout, () => Ask(backend))
+            && Step(TrialStage.Pool, timeout, UseThreadPool)
+            && Step(TrialStage.Dispose, timeout, () => backend?.DisposeAsync().AsTask().GetAwaiter().GetResult());
 
-        // Threads of the plugin, and what it does when a process ends, are not waited for.
-        Process.GetCurrentProcess().Kill();
+        // The runtime waits for foreground threads before it says that the process exits.
+        Say(TrialStage.End);
+        new Thread(() => HangUnless(Sleep, timeout)) { IsBackground = true, Name = "Moe.Plugins trial, the end" }.Start();
         return 0;
+    }
 
-        bool Step(TrialStage stage, Action work)
+    /// <returns>Whether the work returned, and did not throw.</returns>
+    private static bool Step(TrialStage stage, TimeSpan timeout, Action work)
+    {
+        Say(stage);
+        bool isDone = false;
+        var thread = new Thread(() =>
         {
-            progress.WriteLine(stage);
             try
             {
-                var running = new Deadline<bool>(
-                    $"Moe.Plugins trial, {stage}",
-                    () =>
-                    {
-                        work();
-                        return true;
-                    });
-                if (running.TryGet(timeout, out _))
-                {
-                    return true;
-                }
+                work();
+                isDone = true;
             }
             catch (Exception)
             {
-                return false;
+                // The host meets it again.
+            }
+        })
+        {
+            IsBackground = true,
+            Name = $"Moe.Plugins trial, {stage}",
+        };
+        thread.Start();
+        HangUnless(thread.Join, timeout);
+        return isDone;
+    }
+
+    /// <summary>Ends the process unless something is done in time.</summary>
+    private static void HangUnless(Func<TimeSpan, bool> isDoneAfter, TimeSpan timeout)
+    {
+        var time = OwnTime.Start();
+        long said = Stopwatch.GetTimestamp();
+        while (!isDoneAfter(OwnTime.Tick))
+        {
+            if (Stopwatch.GetElapsedTime(said) > ChildTrial.Pulse)
+            {
+                said = Stopwatch.GetTimestamp();
+                Say(TrialStage.Alive);
             }
 
-            progress.WriteLine(TrialStage.Hung);
-            Process.GetCurrentProcess().Kill();
-            return false;
+            if (time.Look() > timeout)
+            {
+                Say(TrialStage.Hung);
+                TrialProcessGroup.End();
+            }
+        }
+    }
+
+    private static bool Sleep(TimeSpan time)
+    {
+        Thread.Sleep(time);
+        return false;
+    }
+
+    private static void Finish()
+    {
+        // Anything earlier is a plugin that ends the process.
+        if (_stage == TrialStage.End)
+        {
+            Say(TrialStage.Done);
+            TrialProcessGroup.End();
+        }
+    }
+
+    // On a line of its own, whatever the plugin has begun to write.
+    private static void Say(TrialStage stage)
+    {
+        lock (Writing)
+        {
+            _stage = stage == TrialStage.Alive ? _stage : stage;
+            _output.Write(Encoding.UTF8.GetBytes($"\n{_mark} {stage}\n"));
+            _output.Flush();
         }
     }
 
@@ -79,5 +138,12 @@ internal static class TrialProcess
             MoeLayerShape shape = MoeLayerShape.GptOss20B with { WeightFormat = format };
             BackendProbe.Ask(record, backend, new MoeProbeRequest { Shape = shape }, new MoeLayerOptions());
         }
+    }
+
+    private static void UseThreadPool()
+    {
+        using var ran = new ManualResetEventSlim();
+        ThreadPool.UnsafeQueueUserWorkItem(static e => ((ManualResetEventSlim)e!).Set(), ran);
+        ran.Wait();
     }
 }

@@ -1,6 +1,6 @@
 namespace Moe.Plugins;
 
-/// <summary>How far a plugin got in the process that it was tried in; each is a line in the progress file.</summary>
+/// <summary>How far a plugin got in the process that it was tried in; each is a line of that process's output.</summary>
 internal enum TrialStage
 {
     /// <summary>The process has not begun.</summary>
@@ -9,7 +9,17 @@ internal enum TrialStage
     Load,
     Activate,
     Probe,
+
+    /// <summary>The thread pool must still take work.</summary>
+    Pool,
+
     Dispose,
+
+    /// <summary>The process must end by itself: it does not while a foreground thread runs.</summary>
+    End,
+
+    /// <summary>The step before goes on, and the process is not suspended.</summary>
+    Alive,
 
     /// <summary>The step before did not return in time.</summary>
     Hung,

@@ -5,11 +5,19 @@ namespace Moe.Plugins;
 
 /// <summary>
 /// The verdicts on plugins, by the hash of their content, and the marks of those that are being activated: files of the user's, in a folder
-/// where nobody else can write.
+/// where nobody else can write. Where this user cannot write either, what is there counts and nothing is added.
 /// </summary>
 internal sealed class VerdictStore
 {
+    /// <summary>What is being written, by <see cref="WholeFile"/> too, and has not got its own name yet.</summary>
+    public const string FreshExtension = ".tmp";
+
     private const string MarkExtension = ".loading";
+    private const string VerdictExtension = ".json";
+    private const int HashLength = 64;
+    private const int MaxByteCount = 1 << 20;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly string _folder;
 
@@ -20,19 +28,15 @@ internal sealed class VerdictStore
 
     /// <summary>All verdicts that can be read.</summary>
     public IEnumerable<TrialVerdict> All() => Directory.Exists(_folder)
-        ? Directory.EnumerateFiles(_folder, "*.json").Select(Read).OfType<TrialVerdict>()
+        ? Directory.EnumerateFiles(_folder, "*" + VerdictExtension).Select(Read).OfType<TrialVerdict>()
         : [];
 
-    /// <summary>The verdict on a content. One that found no harm counts on its own runtime only; a quarantine counts until it is released.</summary>
-    public TrialVerdict? Find(string hash)
-    {
-        TrialVerdict? verdict = Read(PathOf(hash));
-        return verdict is { IsHarmless: true } && verdict.Runtime != Runtime ? null : verdict;
-    }
+    /// <summary>The verdict on a content, if there is one that counts for such a time limit and such settings.</summary>
+    public TrialVerdict? Find(string hash, TimeSpan timeout, IReadOnlyDictionary<string, string> settings) =>
+        Read(PathOf(hash)) is { } verdict && verdict.Counts(timeout, settings) ? verdict : null;
 
     public void Keep(TrialVerdict verdict)
     {
-        PrivateFolder.Create(_folder);
         using var bytes = new MemoryStream();
         using (var writer = new Utf8JsonWriter(bytes, new JsonWriterOptions { Indented = true }))
         {
@@ -43,29 +47,23 @@ internal sealed class VerdictStore
             writer.WriteString("reason", verdict.Reason.ToString());
             writer.WriteString("sentence", verdict.Sentence);
             writer.WriteString("runtime", verdict.Runtime);
+            writer.WriteNumber("seconds", verdict.Seconds);
+            writer.WriteString("settings", verdict.Settings);
             writer.WriteEndObject();
         }
 
-        string fresh = NewFile();
-        File.WriteAllBytes(fresh, bytes.ToArray());
-        File.Move(fresh, PathOf(verdict.Hash), overwrite: true);
+        IfWritable(() =>
+        {
+            WholeFile.Write(PathOf(verdict.Hash), bytes.WriteTo);
+            return true;
+        });
     }
 
     public void Forget(string hash) => File.Delete(PathOf(hash));
 
-    /// <summary>A file of the folder's that nobody else uses.</summary>
-    public string NewFile()
-    {
-        PrivateFolder.Create(_folder);
-        return Path.Combine(_folder, $"{Guid.NewGuid():N}.tmp");
-    }
-
-    /// <summary>Marks a content as being activated, until the mark is disposed or this process ends.</summary>
-    public LoadingMark Mark(string hash)
-    {
-        PrivateFolder.Create(_folder);
-        return new LoadingMark(Path.Combine(_folder, $"{hash}.{Guid.NewGuid():N}{MarkExtension}"));
-    }
+    /// <summary>Marks a content as being activated, until the mark is disposed or this process ends; null where nothing can be written.</summary>
+    public LoadingMark? Mark(string hash) =>
+        IfWritable(() => LoadingMark.Make(Path.Combine(_folder, $"{hash}.{Guid.NewGuid():N}{MarkExtension}")));
 
     /// <summary>Whether a process ended while it was activating this content. The question takes the marks away.</summary>
     public bool TakeMarks(string hash)
@@ -73,40 +71,79 @@ internal sealed class VerdictStore
         bool found = false;
         foreach (string file in Directory.Exists(_folder) ? Directory.GetFiles(_folder, $"{hash}.*{MarkExtension}") : [])
         {
-            using FileLock? alone = FileLock.TryTake(file);
-            if (alone is not null)
+            found |= IfWritable(() =>
             {
+                FileLock? alone = FileLock.TryTakeExisting(file);
+                if (alone is null)
+                {
+                    // Its process is at it, or is done with it, or another one was here first.
+                    return false;
+                }
+
+                alone.Dispose();
                 File.Delete(file);
-                found = true;
-            }
+                return true;
+            });
         }
 
         return found;
     }
 
-    // What cannot be read is no verdict: the plugin is tried again.
+    // Under one lock: whatever has no name yet while nobody writes was left by a process that was ended.
+    private T? IfWritable<T>(Func<T?> write)
+    {
+        try
+        {
+            PrivateFolder.Create(_folder);
+            using FileLock turn = FileLock.Take(Path.Combine(_folder, ".lock"), Patience);
+            foreach (string left in Directory.GetFiles(_folder, "*" + FreshExtension))
+            {
+                File.Delete(left);
+            }
+
+            return write();
+        }
+        catch (Exception exception) when (FileLock.IsUnwritable(exception))
+        {
+            return default;
+        }
+    }
+
+    // What cannot be read, or has another's name, is no verdict: the plugin is tried again.
     private static TrialVerdict? Read(string file)
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(file));
+            if (!Path.Exists(file))
+            {
+                return null;
+            }
+
+            WriteAccess.Check(file);
+            using var document = JsonDocument.Parse(RegularFile.ReadAllBytes(file, MaxByteCount, MoeReason.NotFound));
             JsonElement root = document.RootElement;
-            return new TrialVerdict(
+            var verdict = new TrialVerdict(
                 Text("id"),
                 Text("version"),
                 Text("hash"),
                 Enum.Parse<MoeReason>(Text("reason")),
                 Text("sentence"),
-                Text("runtime"));
+                Text("runtime"),
+                root.GetProperty("seconds").GetDouble(),
+                Text("settings"));
+            return PluginId.IsValid(verdict.Id) && IsHash(verdict.Hash) && verdict.Hash == Path.GetFileNameWithoutExtension(file) ? verdict : null;
 
             string Text(string name) => root.GetProperty(name).GetString() ?? throw new JsonException($"{name} is null.");
         }
         catch (Exception exception) when (exception
-            is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)
+            is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException
+            or FormatException or MoeException)
         {
             return null;
         }
     }
 
-    private string PathOf(string hash) => Path.Combine(_folder, hash + ".json");
+    private static bool IsHash(string text) => text.Length == HashLength && text.All(char.IsAsciiHexDigitLower);
+
+    private string PathOf(string hash) => Path.Combine(_folder, hash + VerdictExtension);
 }

@@ -19,7 +19,7 @@ internal static class LockSignature
     /// <exception cref="MoeException">There is no signature, or none of the keys made it.</exception>
     public static void Check(string lockFile, byte[] content, IEnumerable<string> keys)
     {
-        byte[] signature = PluginLock.ReadBytes(lockFile + Extension, MaxByteCount);
+        byte[] signature = RegularFile.ReadAllBytes(RealPath.Of(lockFile + Extension), MaxByteCount, MoeReason.Trust);
         foreach (string key in keys)
         {
             using ECDsa publicKey = Read(key);
@@ -42,8 +42,8 @@ internal static class LockSignature
             throw new MoeException(MoeReason.Trust, $"{path}, which {MoeOptions.SectionName}:{nameof(MoeOptions.TrustKeys)} names, is not there.");
         }
 
-        WriteAccess.CheckWay(RealPath.Of(path));
-        string pem = System.Text.Encoding.UTF8.GetString(PluginLock.ReadBytes(path, MaxByteCount));
+        path = WriteAccess.Resolve(path);
+        string pem = System.Text.Encoding.UTF8.GetString(RegularFile.ReadAllBytes(path, MaxByteCount, MoeReason.Trust));
         var result = ECDsa.Create();
         try
         {

@@ -3,6 +3,8 @@ namespace Moe.Plugins;
 /// <summary>What a plugin's folder holds: to be shown before it is trusted. Nothing of it was loaded or run.</summary>
 public sealed record MoePluginFolder
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     /// <summary>The folder.</summary>
     public required string Path { get; init; }
 
@@ -44,14 +46,24 @@ public sealed record MoePluginFolder
     public void PinIn(string lockFile)
     {
         ArgumentException.ThrowIfNullOrEmpty(lockFile);
-        PluginLock pins = File.Exists(lockFile) ? PluginLock.Parse(lockFile, PluginLock.ReadBytes(lockFile)) : new PluginLock();
-        pins.Pin(new PluginPin(Id, Version, Files));
         try
         {
-            // A host that reads it meanwhile sees the old one or the new one.
-            string fresh = $"{lockFile}.{Guid.NewGuid():N}";
-            File.WriteAllBytes(fresh, pins.ToJson());
-            File.Move(fresh, lockFile, overwrite: true);
+            // A link is followed, not replaced.
+            string file = RealPath.Of(lockFile);
+            FileLock turn = FileLock.Take(file + ".writing", Patience);
+            try
+            {
+                // Of two that pin at once, the second reads what the first has written.
+                PluginLock pins = System.IO.Path.Exists(file) ? PluginLock.Read(file) : new PluginLock();
+                pins.Pin(new PluginPin(Id, Version, Files));
+
+                // A host that reads it meanwhile sees the old one or the new one.
+                WholeFile.Write(file, stream => stream.Write(pins.ToJson()));
+            }
+            finally
+            {
+                turn.Remove();
+            }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

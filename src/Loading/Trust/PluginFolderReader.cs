@@ -15,8 +15,8 @@ internal static class PluginFolderReader
 
         try
         {
-            PluginContent content = PluginContent.Read(path);
             PluginManifest manifest = PluginInspector.Inspect(Path.Combine(path, Path.GetFileName(path) + ".dll"));
+            PluginContent content = PluginContent.Read(path);
             var native = new List<string>();
             var imports = new List<string>();
             var initializers = new List<string>();
@@ -67,7 +67,7 @@ internal static class PluginFolderReader
 
     private static FileKind KindOf(string file)
     {
-        using FileStream stream = File.OpenRead(file);
+        using FileStream stream = RegularFile.Open(file, MoeReason.Trust);
         Span<byte> magic = stackalloc byte[4];
         int read = stream.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
         magic = magic[..read];

@@ -39,27 +39,13 @@ internal sealed class PluginLock
         }
     }
 
-    /// <summary>Reads a file's bytes, as far as a lock file may go.</summary>
-    /// <exception cref="MoeException">It is not there, cannot be read or is too long.</exception>
-    public static byte[] ReadBytes(string path, int maxByteCount = MaxByteCount)
-    {
-        try
-        {
-            using FileStream stream = File.OpenRead(path);
-            if (stream.Length > maxByteCount)
-            {
-                throw new MoeException(MoeReason.Trust, $"{path} has {stream.Length} bytes; at most {maxByteCount} are read.");
-            }
+    /// <summary>Reads a lock file.</summary>
+    /// <exception cref="MoeException">It is not there, cannot be read, is too long, or is no lock file.</exception>
+    public static PluginLock Read(string path) => Parse(path, ReadBytes(path));
 
-            byte[] bytes = new byte[stream.Length];
-            stream.ReadExactly(bytes);
-            return bytes;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.Trust, $"{path} cannot be read: {exception.Message}", exception);
-        }
-    }
+    /// <summary>A lock file's bytes.</summary>
+    /// <exception cref="MoeException">It is not there, cannot be read or is too long.</exception>
+    public static byte[] ReadBytes(string path) => RegularFile.ReadAllBytes(path, MaxByteCount, MoeReason.Trust);
 
     public PluginPin? Find(string id) => _pins.GetValueOrDefault(id);
 

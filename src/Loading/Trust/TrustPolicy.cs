@@ -15,7 +15,7 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
             return;
         }
 
-        string real = RealPath.Of(file.Folder);
+        string real = WriteAccess.Resolve(file.Folder);
         if (!folders.Any(folder => RealPath.IsWithin(real, RealPath.Of(folder))))
         {
             throw new MoeException(
@@ -23,7 +23,6 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
                 $"{file.Folder} leads to {real}, outside of the plugin folders ({string.Join(", ", folders)}).");
         }
 
-        WriteAccess.CheckWay(real);
         WriteAccess.CheckWithin(real);
     }
 
@@ -41,8 +40,7 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
                 + "'moe plugins trust FOLDER' makes one.");
         }
 
-        WriteAccess.CheckWay(RealPath.Of(path));
-        byte[] json = PluginLock.ReadBytes(path);
+        byte[] json = PluginLock.ReadBytes(WriteAccess.Resolve(path));
         if (options.Trust == MoeTrust.Signed)
         {
             LockSignature.Check(path, json, options.TrustKeys);

@@ -9,7 +9,7 @@ internal sealed record Bench(int ExitCode, string Output, string Error, BenchRes
 
     public static BenchSettings Settings { get; } = new() { Shapes = [Shape], Tokens = [1, 3], Seconds = 0.005 };
 
-    public static async Task<Bench> Run(Action<IMoeBuilder> addBackends, BenchSettings? settings = null)
+    public static async Task<Bench> Run(Action<IMoeBuilder> addBackends, BenchSettings? settings = null, bool asJson = false)
     {
         using var folder = new TemporaryFolder();
         string json = folder.File("result.json");
@@ -18,16 +18,16 @@ internal sealed record Bench(int ExitCode, string Output, string Error, BenchRes
         await using ServiceProvider provider = services.BuildServiceProvider();
         using var output = new StringWriter();
         using var error = new StringWriter();
-        using var console = new CommandConsole(output, error);
+        using var console = new CommandConsole(output, error) { AsJson = asJson };
         int exitCode;
         try
         {
             exitCode = BenchCommand.Execute(
-                provider.GetRequiredService<MoeHost>(), (settings ?? Settings) with { JsonPath = json }, console, TestContext.Current.CancellationToken);
+                provider.GetRequiredService<MoeHost>(), (settings ?? Settings) with { OutputPath = json }, console, TestContext.Current.CancellationToken);
         }
         catch (CommandException exception)
         {
-            console.WriteError(exception.Message);
+            console.WriteError(exception.ExitCode, exception.Message, exception.Partial);
             exitCode = exception.ExitCode;
         }
 
@@ -35,7 +35,7 @@ internal sealed record Bench(int ExitCode, string Output, string Error, BenchRes
     }
 
     /// <summary>Runs the one backend.</summary>
-    public static Task<Bench> Run<TPlugin>(BenchSettings? settings = null)
+    public static Task<Bench> Run<TPlugin>(BenchSettings? settings = null, bool asJson = false)
         where TPlugin : IMoePlugin, new() =>
-        Run(builder => builder.AddBackend<TPlugin>("It"), (settings ?? Settings) with { Backends = ["It"] });
+        Run(builder => builder.AddBackend<TPlugin>("It"), (settings ?? Settings) with { Backends = ["It"] }, asJson);
 }

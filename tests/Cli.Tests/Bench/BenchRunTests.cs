@@ -10,7 +10,7 @@ public sealed class BenchRunTests
     {
         Bench bench = await Bench.Run<RightPlugin>();
         Assert.Equal((0, ""), (bench.ExitCode, bench.Error));
-        Assert.Equal(("fake device", "1.2", 100.0, 200.0, 1.0), (bench.Result!.Device, bench.Result.Driver, bench.Result.CopyGbps, bench.Result.ReadGbps, bench.Result.Bf16Tflops));
+        Assert.Equal(("fake device", "1.2", 100.0, 200.0, 1.0), (bench.Result!.Device, bench.Result.Driver, bench.Result.CopyGbps, bench.Result.ReadGbps, bench.Result.MatrixTflops));
         Assert.Equal([1, 3], bench.Result.Rows.Select(row => row.Tokens));
 
         BenchRow one = bench.Result.Rows[0];
@@ -53,6 +53,9 @@ public sealed class BenchRunTests
             Assert.True(row.RelativeError > row.RelativeErrorLimit);
         });
     }
+
+    [Fact]
+    public async Task A_backend_that_writes_nothing_is_wrong() => Assert.Equal(ExitCode.Wrong, (await Bench.Run<IdlePlugin>()).ExitCode);
 
     [Fact]
     public async Task What_was_timed_must_be_right_as_well()
@@ -163,8 +166,8 @@ public sealed class BenchRunTests
         Assert.Equal("trace.safetensors", bench.Result.Routing);
         Assert.Empty(bench.Result.Notes);
 
-        MoeException exception = await Assert.ThrowsAsync<MoeException>(
-            () => Bench.Run<RightPlugin>(settings with { Shapes = [Bench.Shape with { ExpertCount = 4 }] }));
-        Assert.Contains("expert 5", exception.Message, StringComparison.Ordinal);
+        bench = await Bench.Run<RightPlugin>(settings with { Shapes = [Bench.Shape with { ExpertCount = 4 }] });
+        Assert.Equal(ExitCode.BadInput, bench.ExitCode);
+        Assert.Contains("expert 5", bench.Error, StringComparison.Ordinal);
     }
 }

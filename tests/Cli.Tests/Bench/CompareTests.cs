@@ -14,7 +14,7 @@ public sealed class CompareTests : IDisposable
     {
         Cli result = await Compare(Results.Of(Results.Row(1, before, spreadBefore)), Results.Of(Results.Row(1, after, spreadAfter)));
         Assert.Equal(exitCode, result.ExitCode);
-        Assert.Equal(exitCode == ExitCode.Wrong, result.Output.Contains("worse ", StringComparison.Ordinal));
+        Assert.Equal(exitCode == ExitCode.Wrong, result.Output.Contains("worse\n", StringComparison.Ordinal));
     }
 
     [Fact]

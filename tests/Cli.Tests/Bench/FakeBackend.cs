@@ -11,6 +11,8 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
     /// <summary>The replay that runs.</summary>
     public int Replay { get; set; }
 
+    public bool WritesNothing { get; init; }
+
     public bool Misroutes { get; init; }
 
     /// <summary>The device that it says it has; its memory is the process's all the same.</summary>

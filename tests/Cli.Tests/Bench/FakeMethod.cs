@@ -22,15 +22,17 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress = null, CancellationToken cancellationToken = default) =>
-        backend.IsFull ? throw new MoeException(MoeReason.OutOfMemory, "the fake device is full") : new Block(config, source);
+        backend.IsFull ? throw new MoeException(MoeReason.OutOfMemory, "the fake device is full") : new Weights(this, config, source);
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new Block(config, null);
-
-    public void Forward(MoeForwardArguments arguments)
+    private void Forward(Weights block, in MoeForwardArguments arguments)
     {
-        var block = (Block)arguments.Weights;
+        if (backend.WritesNothing)
+        {
+            return;
+        }
+
         MoeTensorView input = arguments.Input.FirstColumns(block.Config.Shape.HiddenSize);
-        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source!, OnHost(input));
+        OracleResult result = MoeOracle.Compute(block.Config.Shape, block.Source, OnHost(input));
         bool isWide = backend.MindsPadding && arguments.Output.Columns > input.Columns;
         for (int token = 0; token < arguments.Input.Rows; token++)
         {
@@ -82,13 +84,26 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
     {
     }
 
-    private sealed class Block(MoeLayerConfig config, MoeWeightSource? source) : IMoeWeights, IMoeWorkspace
+    private sealed class Weights(FakeMethod method, MoeLayerConfig config, MoeWeightSource source) : IMoeWeights
     {
         public MoeLayerConfig Config => config;
 
-        public MoeWeightSource? Source => source;
+        public MoeWeightSource Source => source;
 
-        public long ByteCount => source is null ? 10 : 1000;
+        public long ByteCount => 1000;
+
+        public IMoeWorkspace CreateWorkspace() => new Workspace(method, this);
+
+        public void Dispose()
+        {
+        }
+    }
+
+    private sealed class Workspace(FakeMethod method, Weights weights) : IMoeWorkspace
+    {
+        public long ByteCount => 10;
+
+        public void Forward(MoeForwardArguments arguments) => method.Forward(weights, arguments);
 
         public void Dispose()
         {

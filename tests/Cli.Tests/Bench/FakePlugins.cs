@@ -24,6 +24,12 @@ public sealed class MisroutingPlugin : IMoePlugin
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Misroutes = true };
 }
 
+/// <summary>Says that it has computed, and writes nothing.</summary>
+public sealed class IdlePlugin : IMoePlugin
+{
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { WritesNothing = true };
+}
+
 /// <summary>Is on a device that its power supply holds back.</summary>
 public sealed class BrakedPlugin : IMoePlugin
 {

@@ -90,7 +90,7 @@ public sealed class PaddingTests : IDisposable
         PaddingRow wrong = Row(2, 0, 0) with { Right = false, SavedMicroseconds = null };
         var result = new PaddingResult { Date = "2026-11-23T10:00:00Z", Device = "NVIDIA H100", Seed = 1, Version = "0.1.0", Rows = [right, wrong, Row(4, 80, 78)] };
         result.Save(json);
-        Assert.Equal(ExitCode.Ok, (await Cli.Run("bench", "plot", json, "--png", _folder.File("p.png"))).ExitCode);
+        Assert.Equal(ExitCode.Ok, (await Cli.Run("bench", "plot", json, "--output", _folder.File("p.png"))).ExitCode);
         Results.Of(Results.Row(1, 40)).Save(_folder.File("r.json"));
         string readme = _folder.File("README.md");
         await File.WriteAllTextAsync(readme, $"{ReadmeSection.Begin}\n{ReadmeSection.End}\n", TestContext.Current.CancellationToken);
@@ -135,7 +135,7 @@ public sealed class PaddingTests : IDisposable
         using var output = new StringWriter();
         using var error = new StringWriter();
         using var console = new CommandConsole(output, error);
-        BenchSettings settings = Bench.Settings with { Backends = ["It"], JsonPath = json, PlotPath = _folder.File("result.png") };
+        BenchSettings settings = Bench.Settings with { Backends = ["It"], OutputPath = json, PlotPath = _folder.File("result.png") };
         int exitCode;
         try
         {
@@ -143,7 +143,7 @@ public sealed class PaddingTests : IDisposable
         }
         catch (CommandException exception)
         {
-            console.WriteError(exception.Message);
+            console.WriteError(exception.ExitCode, exception.Message);
             exitCode = exception.ExitCode;
         }
 

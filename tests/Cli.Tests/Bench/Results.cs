@@ -10,7 +10,7 @@ internal static class Results
         Driver = "580.1",
         CopyGbps = 3000,
         ReadGbps = 3100,
-        Bf16Tflops = 790,
+        MatrixTflops = 790,
         MatrixSource = "a test",
         FloorBandwidth = "copy",
         Routing = "uniform",

@@ -10,13 +10,29 @@ internal sealed class LyingBackend(Lie lie) : IMoeBackend
             throw new InvalidOperationException("too many experts");
         }
 
+        if (Refuse(request.Shape) is string refusal)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.Shape, refusal);
+        }
+
         bool isThere = request.Device is null || request.Device == MoeDevice.Cpu || lie == Lie.FindsDevicesThatAreNotThere;
         return isThere
             ? MoeProbeResult.Supported(request.Device ?? MoeDevice.Cpu, "a processor", 1)
-            : MoeProbeResult.Unsupported(MoeReason.NoDevice, "it runs on the CPU alone");
+            : MoeProbeResult.Unsupported(MoeReason.NoDevice, "it runs only on the CPU");
     }
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new LyingMethod(request.Shape, lie);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private static string? Refuse(MoeLayerShape shape)
+    {
+        MoeRouter router = shape.Router with { HasLogitBias = false };
+        bool knowsRouter = router == MoeRouter.TopKThenSoftmax || router == MoeRouter.SoftmaxThenTopK || router == MoeRouter.SoftmaxThenTopKRenormalized;
+        return knowsRouter
+            && shape is { Shared: null, Latent: null, WeightFormat: MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 }
+            && (shape.Activation == MoeActivation.SiluGated || shape.Activation is { Kind: MoeActivationKind.Glu, Beta: 1 })
+            ? null
+            : "it knows only the plainest layers";
+    }
 }

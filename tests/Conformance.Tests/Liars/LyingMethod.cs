@@ -5,7 +5,8 @@ namespace Moe.Plugins.Conformance.Tests.Liars;
 /// <summary>A layer computed plainly in float32, token by token; alignment 128, padding and slicing skipped. But for one lie.</summary>
 internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQuantMethod
 {
-    private readonly float[]? _shared = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
+    /// <summary>The scratch that all workspaces share, where that is the lie.</summary>
+    public float[]? SharedScratch { get; } = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
     private readonly HostMemory _memory = new();
     private int _calls;
     private byte[] _garbage = [];
@@ -30,11 +31,9 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
     public int RoundUpIntermediateSize(int intermediateSize) => Aligned(intermediateSize);
 
     public IMoeWeights CreateWeights(MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        new LyingWeights(shape, source, lie);
+        new LyingWeights(this, config, source, lie);
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new LyingWorkspace(config, _shared);
-
-    public void Forward(MoeForwardArguments arguments)
+    public void Forward(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments)
     {
         if (lie == Lie.WaitsInForward)
         {
@@ -43,22 +42,22 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
         if (arguments.Stream == 0)
         {
-            Run(arguments);
+            Run(weights, workspace, arguments);
         }
         else
         {
-            Enqueue(arguments);
+            Enqueue(weights, workspace, arguments);
         }
     }
 
     public void Dispose() => GC.KeepAlive(_garbage);
 
-    private void Enqueue(MoeForwardArguments arguments) => _memory.Enqueue(arguments.Stream, () => Run(arguments));
+    // Apart, for what a lambda captures is allocated where its method begins.
+    private void Enqueue(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments) =>
+        _memory.Enqueue(arguments.Stream, () => Run(weights, workspace, arguments));
 
-    private void Run(MoeForwardArguments arguments)
+    private void Run(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments)
     {
-        var weights = (LyingWeights)arguments.Weights;
-        var workspace = (LyingWorkspace)arguments.Workspace;
         int tokens = arguments.Input.Rows;
         switch (lie)
         {
@@ -230,7 +229,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
             chosen += workspace.Weights[k];
         }
 
-        bool overAll = shape.RouterScoring == MoeRouterScoring.SoftmaxThenTopK || lie == Lie.LeavesWeightsUnnormalised;
+        bool overAll = shape.Router is { Weights: MoeRouterWeights.ScoreOfChosen, Renormalize: false } || lie == Lie.LeavesWeightsUnnormalised;
         for (int k = 0; k < shape.TopK; k++)
         {
             workspace.Weights[k] /= overAll ? all : chosen;
@@ -283,7 +282,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
     private float Activate(float gate, float up)
     {
-        if (shape.Activation.Kind == MoeActivationKind.SiluGated)
+        if (shape.Activation == MoeActivation.SiluGated)
         {
             return up * gate / (1 + MathF.Exp(-gate));
         }

@@ -4,14 +4,19 @@ namespace Moe.Plugins.Conformance.Tests.Liars;
 internal sealed class LyingWeights : IMoeWeights
 {
     private readonly Lie _lie;
+    private readonly LyingMethod _method;
+    private readonly MoeLayerConfig _config;
 
-    public LyingWeights(MoeLayerShape shape, MoeWeightSource source, Lie lie)
+    public LyingWeights(LyingMethod method, MoeLayerConfig config, MoeWeightSource source, Lie lie)
     {
+        MoeLayerShape shape = config.Shape;
         _lie = lie;
+        _method = method;
+        _config = config;
         Router = Read(source.RouterWeight, shape.ExpertCount * shape.HiddenSize);
         RouterBias = lie == Lie.ForgetsTheRoutersBias ? [] : Read(source.RouterBias, shape.ExpertCount);
-        GateUp = Experts(source.GateUp, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
-        Down = Experts(source.Down, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
+        GateUp = Experts(source.GateUp, shape.WeightFormat, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
+        Down = Experts(source.Down, shape.WeightFormat, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
         GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Read(source.GateUp.Bias, shape.ExpertCount * 2 * shape.IntermediateSize);
         DownBias = lie == Lie.DropsTheDownBias ? [] : Read(source.Down.Bias, shape.ExpertCount * shape.HiddenSize);
     }
@@ -30,53 +35,50 @@ internal sealed class LyingWeights : IMoeWeights
 
     public long ByteCount => _lie == Lie.CountsNoWeights ? 16 : (GateUp.LongLength + Down.LongLength) * sizeof(float);
 
+    public IMoeWorkspace CreateWorkspace() => new LyingWorkspace(_method, this, _config);
+
     public void Dispose()
     {
         // Arrays are the collector's.
     }
 
-    private static float[] Read(MoeTensorView view, int count)
+    private static float[] Read(MoeStoredTensor? tensor, int count) => tensor is null ? [] : tensor.ToSingles()[..count];
+
+    private unsafe float[] Experts(MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs)
     {
-        if (view.IsEmpty)
-        {
-            return [];
-        }
-
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++)
-        {
-            values[i] = Element(view, i / view.Columns, i % view.Columns, 0);
-        }
-
-        return values;
-    }
-
-    private static unsafe float Element(MoeTensorView view, int row, int column, int plane)
-    {
-        nint address = view.RowAddress(row, plane);
-        return view.ElementType == MoeElementType.Float32
-            ? ((float*)address)[column]
-            : BitConverter.UInt32BitsToSingle((uint)((ushort*)address)[column] << 16);
-    }
-
-    private unsafe float[] Experts(MoeExpertMatrix matrix, int experts, int outputs, int inputs)
-    {
+        var reader = new MoeExpertReader(matrix, format, outputs, inputs);
         float[] values = new float[experts * outputs * inputs];
-        for (int i = 0; i < values.Length; i++)
+        if (format == MoeWeightFormat.BFloat16)
         {
-            (int expert, int output, int input) = (i / (outputs * inputs), i / inputs % outputs, i % inputs);
-            if (matrix.Values.ElementType == MoeElementType.BFloat16)
+            fixed (float* target = values)
             {
-                values[i] = Element(matrix.Values, output, input, expert);
-                continue;
+                for (int expert = 0; expert < experts; expert++)
+                {
+                    reader.ReadSingles(expert, (nint)(target + (expert * outputs * inputs)));
+                }
             }
 
-            byte pair = ((byte*)matrix.Values.RowAddress(output, expert))[input / 2];
-            bool isLow = input % 2 == 0 != (_lie == Lie.SwapsNibbles);
-            int code = isLow ? pair & 15 : pair >> 4;
-            int block = _lie == Lie.UsesOneScaleForARow ? 0 : input / 32;
-            byte scale = ((byte*)matrix.Scales.RowAddress(output, expert))[block];
-            values[i] = E2M1(code) * MathF.ScaleB(1, scale - 127);
+            return values;
+        }
+
+        byte[] codes = new byte[reader.ValueBytes];
+        byte[] scales = new byte[reader.ScaleBytes];
+        fixed (byte* codeTarget = codes, scaleTarget = scales)
+        {
+            for (int i = 0; i < values.Length; i++)
+            {
+                int row = i / inputs % outputs, input = i % inputs;
+                if (i % (outputs * inputs) == 0)
+                {
+                    reader.ReadValues(i / (outputs * inputs), (nint)codeTarget);
+                    reader.ReadScales(i / (outputs * inputs), (nint)scaleTarget);
+                }
+
+                byte pair = codes[((row * inputs) + input) / 2];
+                bool isLow = input % 2 == 0 != (_lie == Lie.SwapsNibbles);
+                int block = _lie == Lie.UsesOneScaleForARow ? 0 : input / 32;
+                values[i] = E2M1(isLow ? pair & 15 : pair >> 4) * MathF.ScaleB(1, scales[(row * (inputs / 32)) + block] - 127);
+            }
         }
 
         return values;

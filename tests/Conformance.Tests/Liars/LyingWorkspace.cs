@@ -1,11 +1,11 @@
 namespace Moe.Plugins.Conformance.Tests.Liars;
 
 /// <summary>The scratch of one stream's forwards.</summary>
-internal sealed class LyingWorkspace(MoeLayerConfig config, float[]? shared) : IMoeWorkspace
+internal sealed class LyingWorkspace(LyingMethod method, LyingWeights weights, MoeLayerConfig config) : IMoeWorkspace
 {
     public int Forwards { get; set; }
 
-    public float[] X { get; } = shared ?? new float[config.Shape.HiddenSize];
+    public float[] X { get; } = method.SharedScratch ?? new float[config.Shape.HiddenSize];
 
     public float[] Act { get; } = new float[config.Shape.IntermediateSize];
 
@@ -20,6 +20,8 @@ internal sealed class LyingWorkspace(MoeLayerConfig config, float[]? shared) : I
     public int[] Load { get; } = new int[config.Shape.ExpertCount];
 
     public long ByteCount => (X.Length + Act.Length + Sums.Length + Logits.Length) * sizeof(float);
+
+    public void Forward(MoeForwardArguments arguments) => method.Forward(weights, this, arguments);
 
     public void Dispose()
     {

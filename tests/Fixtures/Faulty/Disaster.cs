@@ -30,6 +30,27 @@ internal static partial class Disaster
             case "hang":
                 Thread.Sleep(Timeout.Infinite);
                 break;
+            case "spin":
+                while (true)
+                {
+                }
+
+            case "foreground":
+                new Thread(() => Thread.Sleep(Timeout.Infinite)) { IsBackground = false }.Start();
+                break;
+            case "pool":
+                ThreadPool.SetMinThreads(1, 1);
+                ThreadPool.SetMaxThreads(Environment.ProcessorCount, Environment.ProcessorCount);
+                for (int i = 0; i < 4 * Environment.ProcessorCount; i++)
+                {
+                    ThreadPool.QueueUserWorkItem(_ => Thread.Sleep(Timeout.Infinite));
+                }
+
+                break;
+            case "SIGHUP" or "SIGINT" or "SIGKILL" or "SIGTERM" or "SIGSTOP":
+                _ = kill(Environment.ProcessId, what switch { "SIGHUP" => 1, "SIGINT" => 2, "SIGKILL" => 9, "SIGTERM" => 15, _ => 19 });
+                Thread.Sleep(Timeout.Infinite);
+                break;
             case "throw":
                 throw new InvalidOperationException("only an exception");
         }
@@ -44,4 +65,8 @@ internal static partial class Disaster
     [LibraryImport("libc")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial void abort();
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int kill(int process, int signal);
 }

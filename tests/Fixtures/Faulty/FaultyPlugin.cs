@@ -20,7 +20,7 @@ public sealed class FaultyPlugin : IMoePlugin
     {
         string where = context.Settings.GetValueOrDefault("where", "activate");
         string what = context.Settings.GetValueOrDefault("what", "");
-        if (where == "activate")
+        if (where == "activate" || (where == "once" && IsFirst(context.Settings["file"])))
         {
             Disaster.Happen(what);
         }
@@ -34,5 +34,12 @@ public sealed class FaultyPlugin : IMoePlugin
 
             return "unharmed";
         });
+    }
+
+    private static bool IsFirst(string file)
+    {
+        bool isFirst = !File.Exists(file);
+        File.WriteAllText(file, "");
+        return isFirst;
     }
 }

@@ -21,11 +21,9 @@ internal sealed unsafe class WorkingMethod(float answer, string fault) : IMoeQua
         MoeLayerConfig config,
         MoeWeightSource source,
         IProgress<double>? progress = null,
-        CancellationToken cancellationToken = default) => new Nothing();
+        CancellationToken cancellationToken = default) => new Nothing(this);
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new Nothing();
-
-    public void Forward(MoeForwardArguments arguments)
+    private void Forward(MoeForwardArguments arguments)
     {
         if (fault.Length != 0 && arguments.Input.Rows > 1)
         {
@@ -47,9 +45,13 @@ internal sealed unsafe class WorkingMethod(float answer, string fault) : IMoeQua
     {
     }
 
-    private sealed class Nothing : IMoeWeights, IMoeWorkspace
+    private sealed class Nothing(WorkingMethod method) : IMoeWeights, IMoeWorkspace
     {
         public long ByteCount => 0;
+
+        public IMoeWorkspace CreateWorkspace() => this;
+
+        public void Forward(MoeForwardArguments arguments) => method.Forward(arguments);
 
         public void Dispose()
         {

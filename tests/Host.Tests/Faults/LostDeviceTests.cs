@@ -64,7 +64,7 @@ public sealed class LostDeviceTests : IDisposable
     public void Dispose() => _owned.ForEach(owned => owned.Dispose());
 
     private static MoeLayer Make(MoeHost host, int ordinal) => host.CreateLayer(
-        TinyLayer.Request with { Device = MoeDevice.Cuda(ordinal) }, TinyLayer.Weights, ct: TestContext.Current.CancellationToken);
+        TinyLayer.Request with { Device = MoeDevice.Cuda(ordinal) }, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken);
 
     private static void Run(MoeLayer layer, int tokens)
     {

@@ -46,8 +46,9 @@ public sealed class OptionsTests
     [InlineData("""{ "Moe": { "ActivationTimeout": "soon" } }""", "Moe:ActivationTimeout is 'soon'; a time such as 00:00:10 is expected.")]
     public void What_cannot_be_read_is_named(string json, string message)
     {
-        MoeException error = Assert.Throws<MoeException>(() => MoeOptions.From(Json(json)));
+        MoeOptionsException error = Assert.Throws<MoeOptionsException>(() => MoeOptions.From(Json(json)));
         Assert.Equal(MoeReason.Configuration, error.Reason);
+        Assert.Equal([message.Split(' ')[0]], error.Keys);
         Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
     }
 
@@ -62,9 +63,36 @@ public sealed class OptionsTests
                 options.ActivationTimeout = TimeSpan.Zero;
             })
             .Services.BuildServiceProvider();
-        OptionsValidationException error = Assert.Throws<OptionsValidationException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
-        Assert.Equal(3, error.Failures.Count());
-        Assert.Contains("Moe:Device is 'gpu'; cpu, cuda:N or N is expected.", error.Failures);
+        MoeOptionsException error = Assert.Throws<MoeOptionsException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
+        Assert.Equal(["Moe:Backend", "Moe:Device", "Moe:ActivationTimeout"], error.Keys);
+        Assert.Contains("Moe:Device is 'gpu'; cpu, cuda:N or N is expected.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_program_is_injected_with_the_host_and_has_others_by_name()
+    {
+        using ServiceProvider provider = new ServiceCollection()
+            .AddMoeBackend<FakeBackend>().Services
+            .AddMoeBackend<FakeBackend>("spare", options => options.Backend = "Second").AddBackend<FakeBackend>("Second").Services
+            .BuildServiceProvider();
+
+        IMoeHost host = provider.GetRequiredService<IMoeHost>();
+        IMoeHost spare = provider.GetRequiredKeyedService<IMoeHost>("spare");
+
+        Assert.Same(provider.GetRequiredService<MoeHost>(), host);
+        Assert.Same(provider.GetRequiredKeyedService<MoeHost>("spare"), spare);
+        Assert.Equal(["FakeBackend"], host.Plugins.Select(plugin => plugin.Id));
+        Assert.Equal(["FakeBackend", "Second"], spare.Plugins.Select(plugin => plugin.Id));
+        Assert.Equal("Second", spare.Explain(TinyLayer.Request).Selected!.Id);
+    }
+
+    [Fact]
+    public void A_wrong_option_of_a_named_host_is_named_by_its_own_section()
+    {
+        var options = new MoeOptions();
+        MoeOptionsReader.Read(Json("""{ "Hosts": { "Spare": { "Device": "gpu" } } }""").GetSection("Hosts:Spare"), options);
+
+        Assert.Equal(["Hosts:Spare:Device"], Assert.Throws<MoeOptionsException>(() => MoeOptionsValidator.Check(options)).Keys);
     }
 
     [Fact]

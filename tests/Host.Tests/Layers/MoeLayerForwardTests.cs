@@ -61,7 +61,7 @@ public sealed class MoeLayerForwardTests
     {
         using var memory = new HostMemory();
         var method = new RecordingMethod(memory);
-        MoeTensorView values = TinyLayer.Weights.GateUp.Values;
+        MoeTensorView values = TinyLayer.Values;
         MoeLayerShape aligned = TinyLayer.Shape with { HiddenSize = 8 };
         using MoeLayer layer = MoeLayer.Create(
             method,

@@ -54,12 +54,14 @@ public sealed class MoeLayerOrderTests
         method.Setup(m => m.RoundUpHiddenSize(It.IsAny<int>())).Returns(8);
         method.Setup(m => m.RoundUpIntermediateSize(It.IsAny<int>())).Returns(4);
         method.SetupGet(m => m.Memory).Returns(memory.Object);
-        method.Setup(m => m.CreateWeights(It.IsAny<MoeLayerConfig>(), It.IsAny<MoeWeightSource>(), null, default)).Returns(Mock.Of<IMoeWeights>());
-        method.Setup(m => m.CreateWorkspace(It.IsAny<MoeLayerConfig>())).Returns(Mock.Of<IMoeWorkspace>());
+        var weights = new Mock<IMoeWeights>();
+        var workspace = new Mock<IMoeWorkspace>();
+        method.Setup(m => m.CreateWeights(It.IsAny<MoeLayerConfig>(), It.IsAny<MoeWeightSource>(), null, default)).Returns(weights.Object);
+        weights.Setup(w => w.CreateWorkspace()).Returns(workspace.Object);
         using var input = new Floats(2, 5);
         using var output = new Floats(2, 5);
         memory.InSequence(sequence).Setup(m => m.Copy2D(It.IsAny<nint>(), 32, input.View.Address, 20, 20, 2, 9));
-        method.InSequence(sequence).Setup(m => m.Forward(It.Is<MoeForwardArguments>(
+        workspace.InSequence(sequence).Setup(w => w.Forward(It.Is<MoeForwardArguments>(
             a => a.Input.Columns == 8 && a.Output.Columns == 8 && a.RouterInput == input.View && a.Stream == 9)));
         memory.InSequence(sequence).Setup(m => m.Copy2D(output.View.Address, 20, It.IsAny<nint>(), 32, 20, 2, 9));
 
@@ -70,7 +72,7 @@ public sealed class MoeLayerOrderTests
 #pragma warning restore CA2000
 
         memory.Verify(m => m.Copy2D(It.IsAny<nint>(), It.IsAny<long>(), It.IsAny<nint>(), It.IsAny<long>(), It.IsAny<long>(), It.IsAny<int>(), It.IsAny<nint>()), Times.Exactly(2));
-        method.Verify(m => m.Forward(It.IsAny<MoeForwardArguments>()), Times.Once);
+        workspace.Verify(w => w.Forward(It.IsAny<MoeForwardArguments>()), Times.Once);
     }
 
     [Fact]

@@ -28,7 +28,7 @@ public sealed class SelectionTests : IDisposable
         await using MoeHost host = Host(
             new MoeOptions { Backend = "gpu", Fallback = MoeFallback.Allow }, FakeBackend.Refusing("Gpu", MoeReason.DriverTooOld), FakeBackend.Scoring("cpu", 5));
 
-        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: TestContext.Current.CancellationToken));
+        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Equal(MoeReason.DriverTooOld, error.Reason);
         Assert.Equal(
             "Backend Gpu, which Moe:Backend names, cannot run model.layers.3.mlp (Rejected, DriverTooOld): Gpu has its reasons",
@@ -90,7 +90,7 @@ public sealed class SelectionTests : IDisposable
             new MoeOptions { Fallback = fallback },
             FakeBackend.FailingAtWeights("Gpu", 200, new MoeException(MoeReason.OutOfMemory, "12 GB are wanted")),
             FakeBackend.Scoring("Cpu", 1));
-        using MoeLayer layer = host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: TestContext.Current.CancellationToken);
+        using MoeLayer layer = host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken);
 
         Assert.Equal(1000, layer.WeightByteCount);
         (LogLevel Level, int Id, string Text) line = _log.Lines.Single(l => l.Id is 5 or 6);
@@ -106,7 +106,7 @@ public sealed class SelectionTests : IDisposable
             options,
             FakeBackend.FailingAtWeights("Gpu", 200, new MoeException(MoeReason.OutOfMemory, "12 GB are wanted")),
             FakeBackend.Scoring("Cpu", 1));
-        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: TestContext.Current.CancellationToken));
+        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken));
 
         Assert.Equal(MoeReason.OutOfMemory, error.Reason);
         Assert.Contains("Moe:Fallback forbids to fall back to Cpu", error.Report.Sentence, StringComparison.Ordinal);
@@ -135,7 +135,7 @@ public sealed class SelectionTests : IDisposable
             new MoeOptions { Backend = "Gpu", Fallback = MoeFallback.Allow },
             FakeBackend.FailingAtWeights("Gpu", 200, new InvalidTimeZoneException("of the plugin")),
             FakeBackend.Scoring("Cpu", 1));
-        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: TestContext.Current.CancellationToken));
+        MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Equal(MoeReason.Threw, error.Reason);
         Assert.IsType<InvalidTimeZoneException>(error.InnerException!.InnerException);
     }
@@ -145,8 +145,8 @@ public sealed class SelectionTests : IDisposable
     {
         await using MoeHost host = Host(new MoeOptions(), FakeBackend.Scoring("One", 2), FakeBackend.Scoring("Two", 1));
         MoeLayerRequest other = TinyLayer.Request with { Shape = TinyLayer.Shape with { HiddenSize = 6 } };
-        Assert.Equal(MoeReason.Checkpoint, Assert.Throws<MoeException>(() => host.CreateLayer(other, TinyLayer.Weights, ct: TestContext.Current.CancellationToken)).Reason);
-        Assert.Throws<OperationCanceledException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: new CancellationToken(canceled: true)));
+        Assert.Equal(MoeReason.Checkpoint, Assert.Throws<MoeException>(() => host.CreateLayer(other, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken)).Reason);
+        Assert.Throws<OperationCanceledException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: new CancellationToken(canceled: true)));
     }
 
     [Fact]
@@ -191,7 +191,7 @@ public sealed class SelectionTests : IDisposable
         var method = new RecordingMethod(memory);
         var backend = new FakeBackend { Method = () => method };
         MoeHost host = Host(new MoeOptions(), backend.As("Any"));
-        host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, ct: TestContext.Current.CancellationToken).CreateState();
+        host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken).CreateState();
         await host.DisposeAsync();
         Assert.True(method.IsDisposed);
         Assert.True(backend.IsDisposed);
@@ -225,7 +225,7 @@ public sealed class SelectionTests : IDisposable
 
         public PluginFile? Find(string name) => null;
 
-        public IEnumerable<PluginFile> FindChanged(IReadOnlyList<PluginRecord> current) => [];
+        public IEnumerable<PluginFile> FindChanged() => [];
 
         public PluginRecord? Reload(PluginFile file, PluginRecord? old, IReadOnlyList<PluginRecord> current) => null;
     }

@@ -36,12 +36,10 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
     {
         cancellationToken.ThrowIfCancellationRequested();
         DuringWeights?.Invoke();
-        return Fails is null ? new Block(memory, 1000) : throw Fails;
+        return Fails is null ? new Block(this, memory, 1000) : throw Fails;
     }
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new Block(memory, 10);
-
-    public void Forward(MoeForwardArguments arguments)
+    private void Forward(MoeForwardArguments arguments)
     {
         Last = arguments;
         ForwardCount++;
@@ -63,11 +61,15 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
 
     public void Dispose() => IsDisposed = true;
 
-    private sealed class Block(HostMemory memory, long bytes) : IMoeWeights, IMoeWorkspace
+    private sealed class Block(RecordingMethod method, HostMemory memory, long bytes) : IMoeWeights, IMoeWorkspace
     {
         private readonly nint _address = memory.Allocate(bytes);
 
         public long ByteCount => bytes;
+
+        public IMoeWorkspace CreateWorkspace() => new Block(method, memory, 10);
+
+        public void Forward(MoeForwardArguments arguments) => method.Forward(arguments);
 
         public void Dispose() => memory.Free(_address);
     }

@@ -15,7 +15,7 @@ internal static unsafe class TinyLayer
         TopK = 2,
         WeightFormat = MoeWeightFormat.BFloat16,
         HasExpertBias = false,
-        HasRouterBias = false,
+        Router = MoeRouter.TopKThenSoftmax,
     };
 
     public static MoeLayerOptions Options { get; } = new()
@@ -26,6 +26,8 @@ internal static unsafe class TinyLayer
     };
 
     public static MoeLayerRequest Request { get; } = new() { Name = "model.layers.3.mlp", Shape = Shape, Options = Options };
+
+    public static MoeTensorView Values => View(4, 6, 5);
 
     public static MoeWeightSource Weights { get; } = new()
     {

@@ -135,7 +135,7 @@ public sealed class TelemetryTests
 
         folder.Drop.With("Good");
         string hash = PluginContent.Read(Path.Combine(folder.Drop.Plugins, "Good")).Hash;
-        File.WriteAllText(Path.Combine(folder.Drop.Staging, ".verdicts", hash + ".1.loading"), "");
+        new VerdictStore(folder.Drop.Staging).Keep(new TrialVerdict("Good", "0.1.0", hash, MoeReason.Crashed, "It crashed.", "", 1, ""));
         await using MoeHost second = folder.Drop.Load();
         health = await Check(second);
         Assert.Equal(HealthStatus.Degraded, health.Status);

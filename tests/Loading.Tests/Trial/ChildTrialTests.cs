@@ -13,6 +13,9 @@ public sealed class ChildTrialTests : IDisposable
         { "activate", "exit", MoeReason.Crashed, "it ended the process with exit code 7." },
         { "activate", "thread", MoeReason.Crashed, "thrown on a thread of the plugin's own" },
         { "activate", "hang", MoeReason.TimedOut, "did not return within 2 s" },
+        { "activate", "spin", MoeReason.TimedOut, "did not return within 2 s" },
+        { "activate", "foreground", MoeReason.TimedOut, "it left a foreground thread, which keeps a program from ending" },
+        { "activate", "pool", MoeReason.TimedOut, "it kept the thread pool busy" },
         { "probe", "segv", MoeReason.Crashed, "When its backend was asked about a layer, in a process of its own, it died of SIGSEGV" },
         { "static", "segv", MoeReason.Crashed, "When its backend was made, in a process of its own, it died of SIGSEGV" },
     };
@@ -102,8 +105,73 @@ public sealed class ChildTrialTests : IDisposable
         Assert.Equal(1, WorkingFolder.Run(layer));
     }
 
+    [Theory]
+    [InlineData("SIGHUP")]
+    [InlineData("SIGINT")]
+    [InlineData("SIGKILL")]
+    [InlineData("SIGTERM")]
+    public async Task A_signal_that_somebody_may_have_sent_is_no_verdict(string signal)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no signals.");
+        await using (MoeHost first = MoeHost.Create(Options("activate", signal)))
+        {
+            MoePluginInfo plugin = first.Plugins.Single(p => p.Id == "Faulty");
+            Assert.Equal((MoeCandidateState.Failed, MoeReason.Crashed), (plugin.State, plugin.Reason));
+            Assert.Contains(signal, plugin.Message, StringComparison.Ordinal);
+            Assert.EndsWith("It is left out of this start, and tried again at the next.", plugin.Message, StringComparison.Ordinal);
+        }
+
+        await using MoeHost second = MoeHost.Create(Options("activate", ""));
+        Assert.All(second.Plugins, p => Assert.Equal(MoeCandidateState.Activated, p.State));
+    }
+
     [Fact]
-    public async Task In_process_a_mark_that_a_dead_process_left_is_a_quarantine()
+    public async Task What_a_second_child_does_not_do_again_is_no_verdict()
+    {
+        MoeOptions options = Options("once", "exit", Path.Combine(_drop.Root, "first.txt"));
+        await using (MoeHost first = MoeHost.Create(options))
+        {
+            MoePluginInfo plugin = first.Plugins.Single(p => p.Id == "Faulty");
+            Assert.Equal((MoeCandidateState.Failed, MoeReason.Crashed), (plugin.State, plugin.Reason));
+            Assert.Contains("exit code 7. A second time it did not.", plugin.Message, StringComparison.Ordinal);
+        }
+
+        await using MoeHost second = MoeHost.Create(options);
+        Assert.All(second.Plugins, p => Assert.Equal(MoeCandidateState.Activated, p.State));
+    }
+
+    [Fact]
+    public async Task A_child_that_is_suspended_is_given_up_and_no_verdict()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Windows has no signals.");
+        MoeOptions options = Options("activate", "SIGSTOP");
+        options.ActivationTimeout = TimeSpan.FromSeconds(1);
+        await using MoeHost host = MoeHost.Create(options);
+        MoePluginInfo plugin = host.Plugins.Single(p => p.Id == "Faulty");
+        Assert.Equal((MoeCandidateState.Failed, MoeReason.Crashed), (plugin.State, plugin.Reason));
+        Assert.Contains("suspended", plugin.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(Verdicts(), static verdict => !verdict.IsHarmless);
+    }
+
+    [Fact]
+    public async Task A_time_limit_that_was_too_short_counts_for_no_longer_one()
+    {
+        MoeOptions hasty = Options("activate", "hang");
+        hasty.ActivationTimeout = TimeSpan.FromSeconds(0.2);
+        await using (MoeHost first = MoeHost.Create(hasty))
+        {
+            Assert.Equal(MoeCandidateState.Quarantined, first.Plugins.Single(p => p.Id == "Faulty").State);
+        }
+
+        TrialVerdict verdict = Assert.Single(Verdicts(), v => !v.IsHarmless);
+        Assert.True(verdict.Counts(TimeSpan.FromSeconds(0.1), hasty.SettingsOf("Faulty")));
+        Assert.False(verdict.Counts(TimeSpan.FromSeconds(1), hasty.SettingsOf("Faulty")));
+        await using MoeHost second = MoeHost.Create(Options("activate", ""));
+        Assert.All(second.Plugins, p => Assert.Equal(MoeCandidateState.Activated, p.State));
+    }
+
+    [Fact]
+    public async Task In_process_a_plugin_whose_process_died_is_left_out_once()
     {
         var verdicts = new VerdictStore(_drop.Staging);
         string hash = PluginContent.Read(Path.Combine(_drop.Plugins, "Good")).Hash;
@@ -116,10 +184,47 @@ public sealed class ChildTrialTests : IDisposable
         }
 
         File.WriteAllText(Path.Combine(_drop.Staging, ".verdicts", hash + ".1.loading"), "");
-        await using MoeHost host = MoeHost.Create(_drop.Options);
-        MoePluginInfo plugin = host.Plugins.Single(p => p.Id == "Good");
-        Assert.Equal((MoeCandidateState.Quarantined, MoeReason.Crashed), (plugin.State, plugin.Reason));
-        Assert.Contains("ended before that was done", plugin.Message, StringComparison.Ordinal);
+        await using (MoeHost host = MoeHost.Create(_drop.Options))
+        {
+            MoePluginInfo plugin = host.Plugins.Single(p => p.Id == "Good");
+            Assert.Equal((MoeCandidateState.Failed, MoeReason.Crashed), (plugin.State, plugin.Reason));
+            Assert.Contains("ended before that was done", plugin.Message, StringComparison.Ordinal);
+        }
+
+        await using MoeHost next = MoeHost.Create(_drop.Options);
+        Assert.Equal(MoeCandidateState.Activated, next.Plugins.Single(p => p.Id == "Good").State);
+    }
+
+    [Fact]
+    public void Marks_of_many_at_once_are_never_taken_for_those_of_the_dead()
+    {
+        string hash = new('a', 64);
+        PrivateFolder.Create(_drop.Staging);
+        int found = 0;
+        Parallel.For(0, 400, new ParallelOptions { MaxDegreeOfParallelism = 6 }, _ =>
+        {
+            var verdicts = new VerdictStore(_drop.Staging);
+            found += verdicts.TakeMarks(hash) ? 1 : 0;
+            using LoadingMark? mark = verdicts.Mark(hash);
+            Assert.NotNull(mark);
+        });
+        Assert.Equal(0, found);
+        Assert.Empty(Directory.GetFiles(Path.Combine(_drop.Staging, ".verdicts"), "*.loading"));
+    }
+
+    [Fact]
+    public void A_verdict_that_names_another_file_is_none()
+    {
+        string folder = Path.Combine(_drop.Staging, ".verdicts");
+        PrivateFolder.Create(_drop.Staging);
+        PrivateFolder.Create(folder);
+        string victim = Path.Combine(_drop.Root, "victim.json");
+        File.WriteAllText(victim, "");
+        File.WriteAllText(
+            Path.Combine(folder, new string('a', 64) + ".json"),
+            """{"id":"Faulty","version":"1","hash":"../../victim","reason":"Crashed","sentence":"","runtime":"","seconds":1,"settings":""}""");
+        Assert.Empty(MoeQuarantine.Release(_drop.Options, "Faulty"));
+        Assert.True(File.Exists(victim));
     }
 
     [Fact]
@@ -144,18 +249,21 @@ public sealed class ChildTrialTests : IDisposable
         {
         }
 
-        Assert.Equal(2, Directory.GetFiles(Path.Combine(_drop.Staging, ".verdicts")).Length);
+        string[] left = [.. Directory.GetFiles(Path.Combine(_drop.Staging, ".verdicts")).Select(file => Path.GetExtension(file)).Order()];
+        Assert.Equal([".json", ".json", ".lock"], left);
     }
 
     public void Dispose() => _drop.Dispose();
 
     private static string TrialOf(MoePluginInfo plugin) => plugin.Steps.Single(s => s.Step == MoePluginStepKind.Trial).Sentence;
 
-    private MoeOptions Options(string where, string what)
+    private IEnumerable<TrialVerdict> Verdicts() => new VerdictStore(_drop.Staging).All();
+
+    private MoeOptions Options(string where, string what, string file = "")
     {
         MoeOptions options = _drop.Options;
         options.Trial = MoeTrialMode.Child;
-        options.Plugins["Faulty"] = new Dictionary<string, string> { ["where"] = where, ["what"] = what };
+        options.Plugins["Faulty"] = new Dictionary<string, string> { ["where"] = where, ["what"] = what, ["file"] = file };
         return options;
     }
 }

@@ -85,8 +85,18 @@ public sealed class PinnedTests : IDisposable
         PluginRecord record = pipeline.Prepare(
             new PluginFile(null!, "Good", _pinned.Folder),
             _ => File.AppendAllText(Path.Combine(_pinned.Folder, "Good.dll"), "swapped"));
-        Assert.Equal(MoePluginStepKind.Stage, record.Describe().Steps[^1].Step);
-        Assert.Contains("changed while it was copied", record.Message, StringComparison.Ordinal);
+        Assert.Equal(MoePluginStepKind.Verify, record.Describe().Steps[^1].Step);
+        Assert.Contains("Good.dll has SHA-256", record.Message, StringComparison.Ordinal);
+        record.Release();
+    }
+
+    [Fact]
+    public void A_file_that_is_swapped_while_the_plugin_is_copied_is_refused()
+    {
+        PluginContent before = PluginContent.Read(_pinned.Folder);
+        File.AppendAllText(Path.Combine(_pinned.Folder, "Good.dll"), "swapped");
+        MoeException refused = Assert.Throws<MoeException>(() => new PluginStaging(_pinned.Drop.Staging).Stage("Good", _pinned.Folder, before));
+        Assert.Contains("changed while it was copied", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -150,7 +160,7 @@ public sealed class PinnedTests : IDisposable
             process.WaitForExit();
         }
 
-        Refused(_pinned.Load(), MoePluginStepKind.Trust, "is no regular file");
+        Refused(_pinned.Load(), MoePluginStepKind.Stage, "is a pipe; a regular file is expected");
     }
 
     [Fact]

@@ -131,7 +131,7 @@ public sealed class QuantizerTests
 
     private static unsafe void AssertSame(byte[] expected, DeviceTensor actual, string what)
     {
-        using Conformance.HostTensor host = actual.Download();
+        using MoeBuffer host = actual.Download();
         var bytes = new ReadOnlySpan<byte>((void*)host.View.Address, (int)host.ByteCount);
         int at = bytes.CommonPrefixLength(expected);
         Assert.True(at == expected.Length, $"{what} {at} is 0x{(at < bytes.Length ? bytes[at] : 0):x2}, not 0x{(at < expected.Length ? expected[at] : 0):x2}");

@@ -6,10 +6,10 @@ namespace Moe.Plugins.Cli;
 internal static class CompareCommand
 {
     private const string Description =
-        "Compare two results, row by row. Slower by more than the spreads of both rows, or no longer right, is a regression, and the exit code is 1.";
+        "Compare two results, row by row. A row that became slower by more than both spreads, or wrong, is a regression, and the exit code is 1.";
 
-    private static readonly Argument<string> Before = new("A.json") { Description = "The result before." };
-    private static readonly Argument<string> After = new("B.json") { Description = "The result after." };
+    private static readonly Argument<string> Before = CommandOptions.RequiredText("A.json", "The result before.");
+    private static readonly Argument<string> After = CommandOptions.RequiredText("B.json", "The result after.");
 
     public static Command Create(CommandConsole console)
     {
@@ -24,10 +24,10 @@ internal static class CompareCommand
         IReadOnlyList<RowChange> changes = RowChange.Between(before, after);
         if (changes.Count == 0)
         {
-            throw new CommandException(ExitCode.BadInput, "the two results have no row in common; the same backend, shape, weights and tokens are expected.");
+            throw new CommandException(ExitCode.BadInput, "The two results have no row in common: rows of the same backend, shape, weights and tokens are compared.");
         }
 
-        CompareTable.Write(console.Out, before, after, changes);
+        console.Write(writer => CompareJson.Write(writer, before, after, changes), text => CompareTable.Write(text, before, after, changes));
         return changes.Any(change => change.IsRegression) ? ExitCode.Wrong : ExitCode.Ok;
     }
 }

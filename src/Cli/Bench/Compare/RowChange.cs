@@ -15,6 +15,9 @@ internal sealed record RowChange(BenchRow Before, BenchRow After)
     /// <summary>Whether it became faster beyond the spread, or right.</summary>
     public bool IsImprovement => (!Before.Right && After.Right) || -Slower > Spread;
 
+    /// <summary>That in a word.</summary>
+    public string Verdict => IsRegression ? "worse" : IsImprovement ? "better" : "same";
+
     /// <summary>The rows that both results have, in the order of the second.</summary>
     public static IReadOnlyList<RowChange> Between(BenchResult before, BenchResult after)
     {

@@ -17,16 +17,13 @@ internal sealed class BenchLayer : IDisposable
     /// <summary>Forwards of one recording on a GPU: the start of a graph then weighs little against them.</summary>
     private const int FewestForwards = 8;
 
-    /// <summary>No value that a layer computes looks like this: NaN in BF16, −1 as an id.</summary>
-    private const byte Poison = 0xFF;
-
     private readonly BenchTarget _target;
     private readonly List<MoeLayer> _layers = [];
     private readonly List<MoeForwardState> _states = [];
     private readonly List<IDisposable> _owned = [];
-    private readonly HostTensor _hostInput;
-    private readonly HostTensor _hostOutput;
-    private readonly HostTensor _hostIds;
+    private readonly MoeBuffer _hostInput;
+    private readonly MoeBuffer _hostOutput;
+    private readonly MoeBuffer _hostIds;
     private readonly DeviceBuffer _input;
     private readonly DeviceBuffer _output;
     private readonly DeviceBuffer _ids;
@@ -68,8 +65,8 @@ internal sealed class BenchLayer : IDisposable
             int rows = settings.Tokens.Max(tokens => Forwards(tokens) * tokens);
             IMoeMemory memory = Memory;
             _hostInput = Keep(source.Tokens(rows));
-            _hostOutput = Keep(new HostTensor(MoeElementType.BFloat16, rows, shape.HiddenSize));
-            _hostIds = Keep(new HostTensor(MoeElementType.Int32, rows, shape.TopK));
+            _hostOutput = Keep(MoeBuffer.OnHost(MoeElementType.BFloat16, rows, shape.HiddenSize));
+            _hostIds = Keep(MoeBuffer.OnHost(MoeElementType.Int32, rows, shape.TopK));
             _input = Keep(new DeviceBuffer(memory, MoeElementType.BFloat16, rows, shape.HiddenSize));
             _output = Keep(new DeviceBuffer(memory, MoeElementType.BFloat16, rows, shape.HiddenSize));
             _ids = Keep(new DeviceBuffer(memory, MoeElementType.Int32, rows, shape.TopK));
@@ -124,8 +121,8 @@ internal sealed class BenchLayer : IDisposable
     public void SpoilResults(int tokens)
     {
         int rows = Forwards(tokens) * tokens;
-        _hostOutput.Fill(Poison);
-        _hostIds.Fill(Poison);
+        Poison.Fill(_hostOutput);
+        Poison.Fill(_hostIds);
         _output.CopyIn(_hostOutput.View.FirstRows(rows), stream: 0);
         _ids.CopyIn(_hostIds.View.FirstRows(rows), stream: 0);
         Memory.Synchronize(stream: 0);

@@ -5,6 +5,7 @@ internal sealed class BenchPlan
 {
     private readonly MoeHost _host;
     private readonly BenchSettings _settings;
+    private readonly List<(string Id, string Reason)> _skipped = [];
 
     private BenchPlan(MoeHost host, BenchSettings settings)
     {
@@ -14,8 +15,9 @@ internal sealed class BenchPlan
 
     public List<BenchTarget> Targets { get; } = [];
 
-    /// <summary>Backends that nobody named and that cannot be measured, and why.</summary>
-    public List<string> Skipped { get; } = [];
+    /// <summary>Backends that nobody named and that cannot be measured, with their reason, the same reason once.</summary>
+    public List<string> Skipped =>
+        [.. _skipped.GroupBy(skip => skip.Reason, skip => skip.Id).Select(same => $"not measured: {string.Join(", ", same.Distinct())}: {same.Key}")];
 
     /// <exception cref="CommandException">A backend that was named cannot be measured, or none can.</exception>
     public static BenchPlan Create(MoeHost host, BenchSettings settings)
@@ -24,7 +26,7 @@ internal sealed class BenchPlan
         plan.Add();
         return plan.Targets.Count > 0
             ? plan
-            : throw new CommandException(ExitCode.NoBackend, $"there is nothing to measure:\n{string.Join('\n', plan.Skipped)}");
+            : throw new CommandException(ExitCode.NoBackend, $"There is nothing to measure.\n{string.Join('\n', plan.Skipped)}");
     }
 
     private void Add()
@@ -47,9 +49,9 @@ internal sealed class BenchPlan
                     throw new CommandException(ExitCode.NoBackend, refusal);
                 }
 
-                if (refusal is not null && !Skipped.Contains(refusal))
+                if (refusal is not null)
                 {
-                    Skipped.Add(refusal);
+                    _skipped.Add((id, refusal));
                 }
             }
         }
@@ -63,7 +65,7 @@ internal sealed class BenchPlan
         {
             // What the report says of a backend that was named; of one that nobody named, its own words are enough.
             MoeCandidate? candidate = reports[0].Candidates.FirstOrDefault(candidate => candidate.Id.Equals(id, StringComparison.OrdinalIgnoreCase));
-            return _settings.Backends.Count > 0 || candidate is null ? reports[0].Sentence : $"{candidate.Id} is not measured: {candidate.Message}";
+            return _settings.Backends.Count > 0 || candidate is null ? reports[0].Sentence : candidate.Message;
         }
 
         MoeCandidate selected = best.Selected!;
@@ -71,12 +73,12 @@ internal sealed class BenchPlan
         device ??= here;
         if (here != device)
         {
-            return $"{selected.Id} runs on {here}, and this run measures {device}; --device picks another.";
+            return $"{selected.Id} runs on {here}, but this run measures {device}; --device chooses another.";
         }
 
         if (_host.FindBackend(selected.Id) is not IMoeInstrumentedBackend instruments)
         {
-            return $"{selected.Id} has no instruments ({nameof(IMoeInstrumentedBackend)}) to measure its device with.";
+            return $"{selected.Id} cannot measure its device: it does not implement {nameof(IMoeInstrumentedBackend)}.";
         }
 
         Targets.Add(new BenchTarget(selected.Id, best.Request.Shape, here, instruments));

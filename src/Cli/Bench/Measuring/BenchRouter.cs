@@ -11,8 +11,8 @@ internal sealed class BenchRouter : IDisposable
     /// <summary>Standard deviation of the logits, about, as <see cref="RandomInput"/> has a root mean square of 1.6.</summary>
     private const double LogitDeviation = 1.5;
 
-    private readonly HostTensor _weight;
-    private readonly HostTensor _bias;
+    private readonly MoeBuffer _weight;
+    private readonly MoeBuffer _bias;
     private readonly MoeLayerShape _shape;
 
     /// <summary>Makes a router.</summary>
@@ -24,8 +24,8 @@ internal sealed class BenchRouter : IDisposable
     public BenchRouter(MoeLayerShape shape, int seed, bool isSkewed)
     {
         _shape = shape;
-        _weight = new HostTensor(MoeElementType.BFloat16, shape.ExpertCount, shape.HiddenSize);
-        _bias = new HostTensor(MoeElementType.BFloat16, 1, shape.ExpertCount);
+        _weight = MoeBuffer.OnHost(MoeElementType.BFloat16, shape.ExpertCount, shape.HiddenSize);
+        _bias = MoeBuffer.OnHost(MoeElementType.BFloat16, 1, shape.ExpertCount);
         var random = new Random(seed);
         ushort magnitude = BFloat16.FromSingle((float)(1 / Math.Sqrt(shape.HiddenSize)));
         foreach (ref ushort weight in BFloat16.Span(_weight.View))
@@ -46,7 +46,7 @@ internal sealed class BenchRouter : IDisposable
     public MoeWeightSource ReplaceIn(MoeWeightSource source) => source with
     {
         RouterWeight = _weight.View,
-        RouterBias = _shape.HasRouterBias ? _bias.View : default,
+        RouterBias = _shape.Router.HasLogitBias ? _bias.View : null,
     };
 
     /// <summary>

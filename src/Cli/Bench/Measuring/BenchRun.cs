@@ -15,7 +15,7 @@ internal sealed class BenchRun
     private readonly BenchSettings _settings;
     private readonly BenchPlan _plan;
     private readonly CancellationToken _cancellationToken;
-    private IBenchProgress _progress = null!;
+    private ProgressLine _progress = null!;
     private BenchFloor _floor;
 
     /// <summary>Finds out what there is to measure.</summary>
@@ -34,12 +34,14 @@ internal sealed class BenchRun
     /// <summary>Runs the benchmark.</summary>
     /// <exception cref="CommandException">The device is held back.</exception>
     /// <exception cref="MoeException">A file or setting is wrong.</exception>
-    public BenchResult Execute(IBenchProgress progress)
+    public BenchResult Execute(ProgressLine progress)
     {
         _progress = progress;
         BenchTarget first = _plan.Targets[0];
         BenchResult result;
-        _progress.Begin("ceilings", 1);
+        int shapes = _plan.Targets.Select(target => target.Shape).Distinct().Count();
+        _progress.Plan(2 + shapes + (_plan.Targets.Count * (1 + _settings.Tokens.Count)));
+        _progress.Begin("ceilings");
         using (IMoeInstruments instruments = first.Instruments.CreateInstruments(first.Device))
         {
             FitDevice.Require(instruments.ReadCondition());
@@ -55,7 +57,7 @@ internal sealed class BenchRun
         Save(result);
         foreach (IGrouping<MoeLayerShape, BenchTarget> targets in _plan.Targets.GroupBy(target => target.Shape))
         {
-            _progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights", 1);
+            _progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights");
             using var source = new BenchSource(targets.Key, _settings);
             _progress.Step();
             foreach (BenchTarget target in targets)
@@ -72,7 +74,7 @@ internal sealed class BenchRun
     /// <summary>Measures the ceilings once more: on a shared machine others take and give back what floors are of.</summary>
     private void NoteDrift(BenchTarget target, BenchResult result)
     {
-        _progress.Begin("ceilings again", 1);
+        _progress.Begin("ceilings again");
         using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
         var after = BenchFloor.Of(instruments.MeasureCeilings(_cancellationToken), target.Device);
         bool isSteady = Math.Abs((after.GigabytesPerSecond / _floor.GigabytesPerSecond) - 1) <= NotableDrift
@@ -81,15 +83,15 @@ internal sealed class BenchRun
         {
             result.Notes.Add(string.Create(
                 CultureInfo.InvariantCulture,
-                $"The ceilings changed during the run: bandwidth from {_floor.GigabytesPerSecond:0.0} to {after.GigabytesPerSecond:0.0} GB/s, rate from {_floor.Teraflops:0.###} to {after.Teraflops:0.###} TFLOP/s. Floors are of the first; ratios to them are no surer than that."));
+                $"The ceilings changed during the run: bandwidth from {_floor.GigabytesPerSecond:0.0} to {after.GigabytesPerSecond:0.0} GB/s, rate from {_floor.Teraflops:0.###} to {after.Teraflops:0.###} TFLOP/s. Floors are of the first ones, so the ratios to them are that uncertain."));
         }
     }
 
     private void Save(BenchResult result)
     {
-        if (_settings.JsonPath is not null)
+        if (_settings.OutputPath is not null)
         {
-            result.Save(_settings.JsonPath);
+            result.Save(_settings.OutputPath);
         }
     }
 
@@ -101,7 +103,7 @@ internal sealed class BenchRun
         Throttle = condition.Throttle,
         CopyGbps = Math.Round(ceilings.CopyGigabytesPerSecond, 2),
         ReadGbps = Math.Round(ceilings.ReadGigabytesPerSecond, 2),
-        Bf16Tflops = double.IsFinite(ceilings.MatrixTeraflops) ? Math.Round(ceilings.MatrixTeraflops, 4) : null,
+        MatrixTflops = double.IsFinite(ceilings.MatrixTeraflops) ? Math.Round(ceilings.MatrixTeraflops, 4) : null,
         MatrixSource = ceilings.MatrixSource,
         FloorBandwidth = device.Kind == MoeDeviceKind.Cpu ? "read" : "copy",
         Routing = _settings.RoutingName,
@@ -115,12 +117,13 @@ internal sealed class BenchRun
         string name = $"{target.Backend}, {LayerShapeText.SizesOf(target.Shape)}, {LayerShapeText.Name(target.Shape.WeightFormat)}";
         try
         {
-            _progress.Begin($"{name}: loading", 1);
+            _progress.Begin($"{name}: loading");
             using var layer = new BenchLayer(_host, target, source, _settings, dispatcher: null, _cancellationToken);
             using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
-            _progress.Begin(name, _settings.Tokens.Count);
+            _progress.Step();
             foreach (int tokens in _settings.Tokens)
             {
+                _progress.Begin($"{name}: {HumanText.Count(tokens, "token")}");
                 _cancellationToken.ThrowIfCancellationRequested();
                 BenchRow row = MeasureRow(target, source, layer, instruments, tokens, result.Notes);
                 MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
@@ -165,7 +168,7 @@ internal sealed class BenchRun
         };
         if (source.Strayed(batch.TopKIds) is > 0 and int strayed)
         {
-            notes.Add($"{row.Backend}, {row.Shape}, {tokens} tokens: {strayed} of {batch.TopKIds.Rows} tokens went to other experts than {_settings.RoutingName} has.");
+            notes.Add($"{row.Backend}, {row.Shape}, {tokens} tokens: {strayed} of {batch.TopKIds.Rows} tokens went to other experts than those of {_settings.RoutingName}.");
         }
 
         if (!row.Right)

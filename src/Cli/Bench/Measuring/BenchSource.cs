@@ -21,6 +21,7 @@ internal sealed class BenchSource : IDisposable
             _trace.Require(shape);
         }
 
+        HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
         _layer = new RandomLayer(shape, settings.Seed);
         _router = new BenchRouter(shape, settings.Seed, settings.Routing == BenchSettings.Skewed);
         Weights = _router.ReplaceIn(_layer.Source);
@@ -31,9 +32,9 @@ internal sealed class BenchSource : IDisposable
     public MoeWeightSource Weights { get; }
 
     /// <summary>Makes tokens, the same ones each time, which the router sends where the settings say.</summary>
-    public HostTensor Tokens(int count)
+    public MoeBuffer Tokens(int count)
     {
-        HostTensor tokens = RandomInput.Create(count, Shape.HiddenSize, _seed + 1);
+        MoeBuffer tokens = RandomInput.Create(count, Shape.HiddenSize, _seed + 1);
         if (_trace is not null)
         {
             Parallel.For(0, count, token => _router.Plant(BFloat16.Row(tokens.View, token), _trace.Of(token)));

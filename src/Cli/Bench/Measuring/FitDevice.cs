@@ -9,6 +9,6 @@ internal static class FitDevice
         ? condition
         : throw new CommandException(
             ExitCode.Throttled,
-            $"{condition.Name} is held back ({condition.Throttle}): its figures would mean nothing, so they are not measured. "
-            + "Rows that were written before are of a device that was not.");
+            $"{condition.Name} is held back ({condition.Throttle}), so that figures would mean nothing; they are not measured. "
+            + "Rows that were written before were measured while it was not.");
 }

@@ -6,8 +6,8 @@ namespace Moe.Plugins.Cli;
 internal static class PaddingCommand
 {
     private const string Description =
-        "Measure what not padding is worth: the same layer with the host padding its input and slicing its output, and without, replayed in turns. "
-        + "Both must give the same bits, which are checked against float64.";
+        "Measure what a backend saves that needs no padding: the same layer with the host padding its input and slicing its output, and without, "
+        + "replayed in turns. Both must give the same bits, which are checked against float64.";
 
     public static Command Create(CommandConsole console)
     {
@@ -20,7 +20,7 @@ internal static class PaddingCommand
             CommandOptions.Seed,
             BenchOptions.Seconds,
             BenchOptions.Replays,
-            BenchOptions.JsonFile,
+            BenchOptions.Output,
             PaddingSettings.Plot,
             CommandOptions.Plugins,
         };
@@ -34,39 +34,25 @@ internal static class PaddingCommand
     public static int Execute(MoeHost host, BenchSettings settings, CommandConsole console, CancellationToken cancellationToken)
     {
         var run = new PaddingRun(host, settings, cancellationToken);
-        PaddingResult result;
-        try
-        {
-            result = BenchProgress.Run(console, run.Execute);
-        }
-        finally
-        {
-            // Also what was measured before something ended the run.
-            if (run.Result is { Rows.Count: > 0 } measured)
-            {
-                PaddingTable.Write(console.Out, measured);
-            }
-        }
-
+        PaddingResult result = Unfinished.Run(
+            console,
+            run.Execute,
+            () => run.Result is { Rows.Count: > 0 } ? run.Result : null,
+            static (measured, writer) => BenchJson.Write(writer, measured),
+            static (measured, text) => PaddingTable.Write(text, measured));
         if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
         {
             PaddingPicture.Save(settings.PlotPath, result);
         }
 
+        console.Write(writer => BenchJson.Write(writer, result), text => PaddingTable.Write(text, result));
         return result.Rows.TrueForAll(row => row.Right) ? ExitCode.Ok : ExitCode.Wrong;
     }
 
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         BenchSettings settings = PaddingSettings.Read(result);
-        await using MoeHost host = HostFactory.Create(result);
-        try
-        {
-            return Execute(host, settings, console, cancellationToken);
-        }
-        catch (MoeException exception) when (exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound or MoeReason.Shape))
-        {
-            throw new CommandException(ExitCode.Failed, exception.Message, exception);
-        }
+        await using MoeHost host = HostFactory.Create(result, console);
+        return Execute(host, settings, console, cancellationToken);
     }
 }

@@ -6,27 +6,21 @@ namespace Moe.Plugins.Cli;
 /// <summary>A result as a picture: for each shape the share of a layer's time that is saved, over tokens.</summary>
 internal static class PaddingPicture
 {
-    private const int PanelWidth = 900;
-    private const int PanelHeight = 600;
-
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, PaddingResult result)
     {
         PaddingRow[] rows = [.. result.Rows.Where(row => row.Right)];
+        string[] shapes = [.. rows.Select(row => row.Shape).Distinct()];
         Panels.Save(
-            path,
-            [.. rows.Select(row => row.Shape).Distinct()],
-            PanelWidth,
-            PanelHeight,
-            (plot, shape) => Draw(plot, result, shape, [.. rows.Where(row => row.Shape == shape).OrderBy(row => row.Tokens)]));
+            path, shapes, legendLines: 1, (plot, shape) => Draw(plot, result, shape, [.. rows.Where(row => row.Shape == shape).OrderBy(row => row.Tokens)]));
     }
 
     private static void Draw(Plot plot, PaddingResult result, string shape, PaddingRow[] rows)
     {
-        plot.Title($"{shape}, {result.Device}, {result.Day}");
+        plot.Title($"{shape}, {result.Device}, {result.Day}\nlabels: microseconds saved");
         plot.XLabel("tokens");
-        plot.YLabel("% of the time saved (labels: microseconds)");
+        plot.YLabel("% of the time saved");
         int color = 0;
         foreach (IGrouping<string, PaddingRow> backend in rows.GroupBy(row => row.Backend))
         {
@@ -35,7 +29,6 @@ internal static class PaddingPicture
 
         plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(rows.Select(row => row.Tokens));
         plot.Add.HorizontalLine(0, 1, Colors.Black);
-        plot.ShowLegend();
         plot.Axes.AutoScale();
     }
 
@@ -48,7 +41,7 @@ internal static class PaddingPicture
         line.LegendText = name;
         line.Color = color;
         line.LineWidth = 3;
-        line.MarkerSize = 8;
+        line.MarkerSize = 11;
         plot.Add.ErrorBar(tokens, shares, spreads).Color = color;
         for (int i = 0; i < rows.Length; i++)
         {
@@ -56,6 +49,7 @@ internal static class PaddingPicture
             label.LabelOffsetX = 6;
             label.LabelOffsetY = -22;
             label.LabelFontColor = color;
+            label.LabelFontSize = 16;
         }
     }
 }

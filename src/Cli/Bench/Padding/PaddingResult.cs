@@ -29,7 +29,7 @@ internal sealed record PaddingResult
 
     /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
     /// <exception cref="MoeException">It is not there, or is none.</exception>
-    public static PaddingResult Load(string path) => BenchJson.Load<PaddingResult>(path, "a result of `moe bench padding --json`");
+    public static PaddingResult Load(string path) => BenchJson.Load<PaddingResult>(path, "a result of `moe bench padding --output`");
 
     /// <summary>Writes the file anew.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>

@@ -24,12 +24,13 @@ internal sealed class PaddingRun
     /// <summary>Runs the benchmark.</summary>
     /// <exception cref="CommandException">The device is held back, or a backend pads and slices the same either way.</exception>
     /// <exception cref="MoeException">A backend failed, or a file cannot be written.</exception>
-    public PaddingResult Execute(IBenchProgress progress)
+    public PaddingResult Execute(ProgressLine progress)
     {
         PaddingResult result = Begin(_plan.Targets[0]);
+        progress.Plan(_plan.Targets.Select(target => target.Shape).Distinct().Count() + (_plan.Targets.Count * (1 + _settings.Tokens.Count)));
         foreach (IGrouping<MoeLayerShape, BenchTarget> targets in _plan.Targets.GroupBy(target => target.Shape))
         {
-            progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights", 1);
+            progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights");
             using var source = new BenchSource(targets.Key, _settings);
             progress.Step();
             foreach (BenchTarget target in targets)
@@ -55,23 +56,24 @@ internal sealed class PaddingRun
         };
     }
 
-    private void Measure(BenchTarget target, BenchSource source, PaddingResult result, IBenchProgress progress)
+    private void Measure(BenchTarget target, BenchSource source, PaddingResult result, ProgressLine progress)
     {
         string name = $"{target.Backend}, {LayerShapeText.SizesOf(target.Shape)}";
-        progress.Begin($"{name}: loading", 1);
+        progress.Begin($"{name}: loading");
         using var padded = new BenchLayer(_host, target, source, _settings, new HostPadding(), _cancellationToken);
         using var skipping = new BenchLayer(_host, target, source, _settings, dispatcher: null, _cancellationToken);
         RequireDifference(target.Backend, padded.Config, skipping.Config);
         using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
-        progress.Begin(name, _settings.Tokens.Count);
+        progress.Step();
         foreach (int tokens in _settings.Tokens)
         {
+            progress.Begin($"{name}: {HumanText.Count(tokens, "token")}");
             _cancellationToken.ThrowIfCancellationRequested();
             PaddingRow row = MeasureRow(target, source, padded, skipping, instruments, tokens);
             result.Rows.Add(row with { Throttle = FitDevice.Require(instruments.ReadCondition()).Throttle });
-            if (_settings.JsonPath is not null)
+            if (_settings.OutputPath is not null)
             {
-                result.Save(_settings.JsonPath);
+                result.Save(_settings.OutputPath);
             }
 
             progress.Step();
@@ -140,8 +142,8 @@ internal sealed class PaddingRun
         {
             throw new CommandException(
                 ExitCode.BadInput,
-                $"{backend} has hidden size {skipping.Shape.HiddenSize} padded to {skipping.HiddenSize}, and input and output of widths {skipping.InputWidth} and "
-                + $"{skipping.OutputWidth} either way: there is no padding that it skips, and nothing to compare.");
+                $"{backend} pads hidden size {skipping.Shape.HiddenSize} to {skipping.HiddenSize} and takes inputs {skipping.InputWidth} wide and writes outputs "
+                + $"{skipping.OutputWidth} wide either way: it skips no padding, so there is nothing to compare.");
         }
     }
 

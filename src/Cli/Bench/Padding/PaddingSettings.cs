@@ -14,13 +14,10 @@ internal static class PaddingSettings
 
     public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr($"1 to {MostTokens} in powers of two");
 
-    public static Option<string?> Plot { get; } = new("--plot")
-    {
-        Description = "Draw the results: the share of a layer's time that is saved, over tokens.",
-        HelpName = "FILE.png",
-    };
+    public static Option<string?> Plot { get; } = CommandOptions.Text(
+        "--plot", "FILE.png", "Draw the results: the share of a layer's time that is saved, over tokens.");
 
-    /// <exception cref="CommandException">An output's folder is not there.</exception>
+    /// <exception cref="MoeException">An output cannot be written.</exception>
     public static BenchSettings Read(ParseResult result)
     {
         var defaults = new BenchSettings();
@@ -33,8 +30,8 @@ internal static class PaddingSettings
             Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
             Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
             Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
-            JsonPath = BenchSettings.InFolder(result, BenchOptions.JsonFile),
-            PlotPath = BenchSettings.InFolder(result, Plot),
+            OutputPath = BenchSettings.Writable(result, BenchOptions.Output),
+            PlotPath = BenchSettings.Writable(result, Plot),
         };
     }
 

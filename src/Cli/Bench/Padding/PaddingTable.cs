@@ -10,33 +10,24 @@ internal static class PaddingTable
     public static void Write(IAnsiConsole console, PaddingResult result)
     {
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
-        console.MarkupLineInterpolated($"[bold]{result.Device}[/]{driver}, {result.Date}");
-        console.WriteLine("padded: the host pads the input and slices the output; skipping: the method takes and writes the caller's rows");
+        console.Say($"[bold]{result.Device}[/]{driver}, {result.Date}");
+        console.Say($"padded: the host pads the input and slices the output; skipping: the method takes and writes the caller's rows");
         foreach (IGrouping<(string Backend, string Shape), PaddingRow> rows in result.Rows.GroupBy(row => (row.Backend, row.Shape)))
         {
             console.WriteLine();
-            console.MarkupLineInterpolated($"[bold]{rows.Key.Backend}, {rows.Key.Shape}[/]");
-            console.Write(Rows(rows));
+            console.Say($"[bold]{rows.Key.Backend}, {rows.Key.Shape}[/]");
+            FittedTable table = new FittedTable()
+                .Always("tokens").Always("padded µs").Optional("±").Optional("kernels").Always("skipping µs").Optional("±").Optional("kernels")
+                .Always("saved µs").Always("±").Optional("saved").Optional("bytes saved").Optional("workspace saved").Always("error");
+            foreach (PaddingRow row in rows)
+            {
+                table.AddRow(Cells(row));
+            }
+
+            table.WriteTo(console);
         }
 
         HeldBackText.Write(console, result.Rows.Select(row => (row.Backend, row.Shape, row.Tokens, row.Throttle)));
-    }
-
-    private static Table Rows(IEnumerable<PaddingRow> rows)
-    {
-        var table = new Table().Border(TableBorder.Simple);
-        foreach (string name in (string[])
-            ["tokens", "padded µs", "±", "kernels", "skipping µs", "±", "kernels", "saved µs", "±", "saved", "bytes saved", "workspace saved", "error"])
-        {
-            table.AddColumn(new TableColumn(name).RightAligned());
-        }
-
-        foreach (PaddingRow row in rows)
-        {
-            table.AddRow([.. Cells(row).Select(cell => new Markup(cell))]);
-        }
-
-        return table;
     }
 
     private static IEnumerable<string> Cells(PaddingRow row) =>

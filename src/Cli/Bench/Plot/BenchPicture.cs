@@ -3,99 +3,127 @@ using ScottPlot;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>A result as a picture: for each shape microseconds over tokens, both logarithmic.</summary>
+/// <summary>
+/// A result as a picture: for each shape and format of weights a panel of microseconds over tokens, both logarithmic, with the spread of each
+/// point, the floor, and others' figures as grey lines that each bear a letter.
+/// </summary>
 internal static class BenchPicture
 {
-    private const int PanelWidth = 1100;
-    private const int PanelHeight = 700;
-
-    private static readonly MarkerShape[] PeerMarkers =
-    [
-        MarkerShape.OpenCircle, MarkerShape.OpenSquare, MarkerShape.OpenTriangleUp, MarkerShape.OpenDiamond, MarkerShape.Cross,
-        MarkerShape.Eks, MarkerShape.OpenTriangleDown, MarkerShape.Asterisk,
-    ];
+    private static readonly Color Grey = new("#59626B");
 
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, BenchResult result, PeerFigures? peers)
     {
-        BenchRow[] rows = [.. result.Rows.Where(row => row.Right)];
-        Panels.Save(
-            path,
-            [.. rows.Select(row => row.Shape).Distinct()],
-            PanelWidth,
-            PanelHeight,
-            (plot, shape) => Draw(plot, result, shape, [.. rows.Where(row => row.Shape == shape)], peers));
+        Panel[] panels =
+        [
+            .. result.Rows.Where(row => row.Right)
+                .GroupBy(row => (row.Shape, row.Weights))
+                .Select(rows => new Panel(rows.Key.Shape, rows.Key.Weights, [.. rows.OrderBy(row => row.Tokens)])),
+        ];
+        Panels.Save(path, panels, peers is null ? 2 : 5, (plot, panel) => Draw(plot, result, panel, peers));
     }
 
-    private static void Draw(Plot plot, BenchResult result, string shape, BenchRow[] rows, PeerFigures? peers)
+    private static void Draw(Plot plot, BenchResult result, Panel panel, PeerFigures? peers)
     {
-        string grey = peers is null ? "" : $"\ngrey: peers on {peers.Device}, {peers.Date}";
-        plot.Title($"{shape}, {result.Device}, {result.Day}, {result.Routing} routing{grey}");
+        plot.Title($"{panel.Shape}, {panel.Weights.ToUpperInvariant()} weights\n{result.Device}, {result.Day}, {result.Routing} routing");
         plot.XLabel("tokens");
-        plot.YLabel("microseconds a layer");
-        int color = 0;
-        int marker = 0;
-        int mostTokens = rows.Max(row => row.Tokens);
-        foreach (IGrouping<string, BenchRow> format in rows.GroupBy(row => row.Weights))
+        plot.YLabel("microseconds per layer");
+        int mostTokens = panel.Rows.Max(row => row.Tokens);
+        if (peers is not null)
         {
-            DrawFloor(plot, format.Key, format);
-            foreach (IGrouping<string, BenchRow> backend in format.GroupBy(row => row.Backend))
-            {
-                AddLine(plot, $"{backend.Key} ({format.Key})", backend.Select(row => (row.Tokens, row.Microseconds!.Value)), Panels.ColorOf(color++));
-            }
-
-            if (peers is not null)
-            {
-                marker = DrawPeers(plot, peers.Points(shape, format.Key).Where(point => point.Tokens <= mostTokens), format.Key, marker);
-            }
+            DrawPeers(plot, peers.Points(panel.Shape, panel.Weights).Where(point => point.Tokens <= mostTokens));
         }
 
-        plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(rows.Select(row => row.Tokens));
-        plot.Axes.Left.TickGenerator = TimeTicks(rows);
-        plot.ShowLegend(Edge.Right);
+        DrawFloor(plot, panel);
+        int color = 0;
+        foreach (IGrouping<string, BenchRow> backend in panel.Rows.GroupBy(row => row.Backend))
+        {
+            DrawBackend(plot, backend.Key, [.. backend], Panels.ColorOf(color++));
+        }
+
+        string? heldBack = panel.Rows.Select(row => row.Throttle).FirstOrDefault(throttle => throttle is not null);
+        if (heldBack is not null)
+        {
+            AddNote(plot, $"hollow: measured while held back ({PlainText.Of(heldBack, 60)})");
+        }
+
+        if (peers is not null)
+        {
+            AddNote(plot, $"grey: {peers.Device}, {peers.Date}");
+        }
+
+        plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(panel.Rows.Select(row => row.Tokens));
+        plot.Axes.Left.TickGenerator = TimeTicks(panel.Rows);
         plot.Axes.AutoScale();
     }
 
-    private static void DrawFloor(Plot plot, string weights, IEnumerable<BenchRow> rows)
+    private static void DrawFloor(Plot plot, Panel panel)
     {
         // Of several backends that route alike, the floors are one line.
         (int Tokens, double Time)[] points =
-            [.. rows.GroupBy(row => row.Tokens).Select(same => (same.Key, same.Min(row => row.FloorMicroseconds))).OrderBy(point => point.Key)];
+            [.. panel.Rows.GroupBy(row => row.Tokens).Select(same => (same.Key, same.Min(row => row.FloorMicroseconds)))];
         var line = plot.Add.Scatter(Log(points.Select(point => (double)point.Tokens)), Log(points.Select(point => point.Time)));
-        line.LegendText = $"floor ({weights})";
+        line.LegendText = "floor";
         line.Color = Colors.Black;
-        line.LinePattern = weights == "mxfp4" ? LinePattern.Dashed : LinePattern.Dotted;
+        line.LinePattern = LinePattern.Dashed;
         line.LineWidth = 2;
         line.MarkerSize = 0;
     }
 
-    private static void AddLine(Plot plot, string name, IEnumerable<(int Tokens, double Time)> points, Color color)
+    /// <summary>Draws a line with the spread of each point; points that were measured while the device was held back are hollow.</summary>
+    private static void DrawBackend(Plot plot, string name, BenchRow[] rows, Color color)
     {
-        (int Tokens, double Time)[] ordered = [.. points.OrderBy(point => point.Tokens)];
-        var line = plot.Add.Scatter(Log(ordered.Select(point => (double)point.Tokens)), Log(ordered.Select(point => point.Time)));
+        double[] tokens = Log(rows.Select(row => (double)row.Tokens));
+        double[] times = Log(rows.Select(row => row.Microseconds!.Value));
+        var line = plot.Add.Scatter(tokens, times);
         line.LegendText = name;
         line.Color = color;
         line.LineWidth = 3;
-        line.MarkerSize = 8;
-    }
-
-    /// <summary>Draws points without lines.</summary>
-    /// <returns>The next marker, so that no two peers have the same.</returns>
-    private static int DrawPeers(Plot plot, IEnumerable<PeerPoint> peers, string weights, int marker)
-    {
-        foreach (IGrouping<string, PeerPoint> peer in peers.GroupBy(point => point.Name))
+        line.MarkerSize = 11;
+        double[] none = new double[rows.Length];
+        double[] below = [.. rows.Zip(times, (row, time) => time - Math.Log10(Math.Max(row.Microseconds!.Value - (row.Spread ?? 0), row.Microseconds.Value / 10)))];
+        double[] above = [.. rows.Zip(times, (row, time) => Math.Log10(row.Microseconds!.Value + (row.Spread ?? 0)) - time)];
+        plot.Add.Plottable(new ScottPlot.Plottables.ErrorBar(tokens, times, none, none, below, above) { Color = color, LineWidth = 2, CapSize = 10 });
+        for (int i = 0; i < rows.Length; i++)
         {
-            var points = plot.Add.ScatterPoints(
-                Log(peer.Select(point => (double)point.Tokens)), Log(peer.Select(point => point.Microseconds)), Colors.Gray);
-            points.LegendText = $"{peer.Key} ({weights})";
-            points.MarkerShape = PeerMarkers[marker++ % PeerMarkers.Length];
-            points.MarkerSize = 8;
-            points.MarkerLineWidth = 1.5f;
+            if (rows[i].Throttle is not null)
+            {
+                plot.Add.Marker(tokens[i], times[i], MarkerShape.FilledCircle, 6, Colors.White);
+            }
         }
-
-        return marker;
     }
+
+    /// <summary>Draws each peer as a thin line whose points are its letter.</summary>
+    private static void DrawPeers(Plot plot, IEnumerable<PeerPoint> points)
+    {
+        char letter = 'A';
+        foreach (IGrouping<string, PeerPoint> peer in points.GroupBy(point => point.Name))
+        {
+            PeerPoint[] ordered = [.. peer.OrderBy(point => point.Tokens)];
+            double[] tokens = Log(ordered.Select(point => (double)point.Tokens));
+            double[] times = Log(ordered.Select(point => point.Microseconds));
+            var line = plot.Add.Scatter(tokens, times);
+            line.Color = Grey.WithAlpha(0.45);
+            line.LineWidth = 1.5f;
+            line.MarkerSize = 0;
+            for (int i = 0; i < ordered.Length; i++)
+            {
+                var text = plot.Add.Text(letter.ToString(), tokens[i], times[i]);
+                text.LabelFontSize = 16;
+                text.LabelBold = true;
+                text.LabelFontColor = Grey;
+                text.LabelBackgroundColor = Colors.White;
+                text.LabelAlignment = Alignment.MiddleCenter;
+            }
+
+            AddNote(plot, $"{letter} {peer.Key}");
+            letter++;
+        }
+    }
+
+    private static void AddNote(Plot plot, string text) =>
+        plot.Legend.ManualItems.Add(new LegendItem { LabelText = text, LineWidth = 0, MarkerSize = 0, LabelFontColor = Grey });
 
     /// <summary>1, 2 and 5 times the powers of ten, far enough to both sides for peers that are slower or faster.</summary>
     private static ScottPlot.TickGenerators.NumericManual TimeTicks(BenchRow[] rows)
@@ -116,4 +144,6 @@ internal static class BenchPicture
     }
 
     private static double[] Log(IEnumerable<double> values) => [.. values.Select(Math.Log10)];
+
+    private sealed record Panel(string Shape, string Weights, BenchRow[] Rows);
 }

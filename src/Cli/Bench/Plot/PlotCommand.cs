@@ -1,24 +1,21 @@
 using System.CommandLine;
-using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
 /// <summary>`moe bench plot`: draws a result that was measured before, perhaps on a machine without fonts.</summary>
 internal static class PlotCommand
 {
-    private static readonly Argument<string> Result = new("RESULT.json") { Description = "What `moe bench --json` or `moe bench padding --json` wrote." };
+    private static readonly Argument<string> Result = CommandOptions.RequiredText(
+        "RESULT.json", "Result of `moe bench --output` or `moe bench padding --output`.");
 
-    private static readonly Option<string?> Png = new("--png")
-    {
-        Description = "The picture. Default: beside the result, with the ending .png.",
-        HelpName = "FILE",
-    };
+    private static readonly Option<string?> Picture = CommandOptions.Text(
+        "--output", "FILE.png", "The picture. Default: beside the result, with the ending .png.");
 
     public static Command Create(CommandConsole console)
     {
         var command = new Command(
             "plot",
-            "Draw a result: microseconds over tokens, both logarithmic, with the floor; of `moe bench padding` the share of a layer's time that is saved.") { Result, Png, BenchOptions.Peers };
+            "Draw a result: microseconds over tokens, both logarithmic, with the floor; for `moe bench padding`, the share of a layer's time that is saved.") { Result, Picture, BenchOptions.Peers };
         command.SetAction(result => Execute(result, console));
         return command;
     }
@@ -26,7 +23,7 @@ internal static class PlotCommand
     private static int Execute(ParseResult result, CommandConsole console)
     {
         string path = result.GetRequiredValue(Result);
-        string png = BenchSettings.InFolder(result, Png) ?? Path.ChangeExtension(path, ".png");
+        string png = BenchSettings.Writable(result, Picture) ?? Path.ChangeExtension(path, ".png");
         if (PaddingResult.IsIn(path))
         {
             var saved = PaddingResult.Load(path);
@@ -41,7 +38,7 @@ internal static class PlotCommand
             BenchPicture.Save(png, measured, peers is null ? null : PeerFigures.Load(peers));
         }
 
-        console.Out.WriteLine(png);
+        console.Write(writer => writer.WriteString("output", png), text => text.Say($"{png}"));
         return ExitCode.Ok;
     }
 
@@ -49,7 +46,7 @@ internal static class PlotCommand
     {
         if (!isThere)
         {
-            throw new CommandException(ExitCode.BadInput, $"'{path}' has no row that is right; there is nothing to draw.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(path)}' has no row that is right, so there is nothing to draw.");
         }
     }
 }

@@ -41,7 +41,7 @@ internal static class PerformanceText
     {
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
         string throttle = result.Throttle is null ? "" : $" At the ceilings it was held back by: {result.Throttle}.";
-        string rate = result.Bf16Tflops is null ? "" : $", {Rate(result.Bf16Tflops.Value)} ({result.MatrixSource})";
+        string rate = result.MatrixTflops is null ? "" : $", {Rate(result.MatrixTflops.Value)} ({result.MatrixSource})";
         text.AppendLine(Invariant($"### {result.Device}, {result.Day}"));
         text.AppendLine();
         text.AppendLine(Invariant(

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Spectre.Console;
 
 namespace Moe.Plugins.Cli;
 
@@ -11,26 +10,21 @@ internal static class ReadmeCommand
 
     private static readonly Argument<string[]> Results = new("RESULT.json")
     {
-        Description = "What `moe bench --json` wrote; several follow each other.",
+        Description = "Results of `moe bench --output`, in the order in which they are shown.",
         Arity = ArgumentArity.OneOrMore,
     };
 
-    private static readonly Option<string> Readme = new("--readme")
-    {
-        Description = "The readme. Default: README.md in the current folder.",
-        HelpName = "FILE",
-        DefaultValueFactory = _ => "README.md",
-    };
+    private static readonly Option<string?> Readme = CommandOptions.Text("--readme", "FILE", "The readme. Default: README.md in the current folder.");
 
     private static readonly Option<string[]> Peers = new("--peers")
     {
-        Description = "Others' figures, shown beside results of the same device; may be given several times.",
+        Description = "Figures of other libraries, shown beside results of the same device; may be given several times.",
         HelpName = "FILE",
     };
 
     private static readonly Option<string[]> Paddings = new("--padding")
     {
-        Description = "What `moe bench padding --json` wrote, shown behind the results; may be given several times.",
+        Description = "Result of `moe bench padding --output`, shown after the others; may be given several times.",
         HelpName = "FILE",
     };
 
@@ -43,13 +37,20 @@ internal static class ReadmeCommand
 
     private static int Execute(ParseResult result, CommandConsole console)
     {
-        string path = result.GetRequiredValue(Readme);
+        string path = result.GetValue(Readme) ?? "README.md";
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         ResultFile[] results = [.. result.GetRequiredValue(Results).Select(file => ResultFile.Load(file, folder))];
         PeerFigures[] peers = [.. (result.GetValue(Peers) ?? []).Select(PeerFigures.Load)];
         PaddingFile[] paddings = [.. (result.GetValue(Paddings) ?? []).Select(file => PaddingFile.Load(file, folder))];
         ReadmeSection.Replace(path, PerformanceText.Write(results, peers, paddings));
-        console.Out.WriteLine($"{path}: {HumanText.Count(results.Sum(measured => measured.Result.Rows.Count), "row")}");
+        int rows = results.Sum(measured => measured.Result.Rows.Count);
+        console.Write(
+            writer =>
+            {
+                writer.WriteString("readme", path);
+                writer.WriteNumber("rows", rows);
+            },
+            text => text.Say($"{path}: {HumanText.Count(rows, "row")}"));
         return ExitCode.Ok;
     }
 }

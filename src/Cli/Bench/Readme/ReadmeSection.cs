@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>The lines of a readme that a command writes.</summary>
@@ -10,16 +12,9 @@ internal static class ReadmeSection
     /// <exception cref="MoeException">The file is not there or cannot be written, or the marks are not in it, once each and in order.</exception>
     public static void Replace(string path, string text)
     {
-        try
-        {
-            string old = File.ReadAllText(path);
-            (int from, int to) = Find(path, old);
-            File.WriteAllText(path, $"{old[..from]}\n{text}{old[to..]}");
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be rewritten: {exception.Message}", exception);
-        }
+        string old = Encoding.UTF8.GetString(InputFile.Read(path));
+        (int from, int to) = Find(path, old);
+        WholeFile.Write(path, $"{old[..from]}\n{text}{old[to..]}");
     }
 
     /// <summary>What stands between the two marks.</summary>
@@ -38,6 +33,6 @@ internal static class ReadmeSection
         bool areUnique = from == text.LastIndexOf(Begin, StringComparison.Ordinal) && to == text.LastIndexOf(End, StringComparison.Ordinal);
         return from >= 0 && to > from && areUnique
             ? (from + Begin.Length, to)
-            : throw new MoeException(MoeReason.Configuration, $"'{path}' has not the lines {Begin} and {End}, once each and in this order.");
+            : throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(path)}' does not hold the lines {Begin} and {End}, once each and in this order.");
     }
 }

@@ -20,35 +20,28 @@ internal static class BenchJson
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Json) ?? throw new JsonException("it holds nothing");
+            return JsonSerializer.Deserialize<T>(InputFile.Read(path), Json) ?? throw new JsonException("it holds nothing");
         }
         catch (JsonException exception)
         {
-            throw new MoeException(MoeReason.Configuration, $"'{path}' is not {what}: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
+            throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(path)}' is not {what}: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
     /// <summary>Whether a file is an object without such a property.</summary>
     /// <exception cref="MoeException">It is not there, or is no object.</exception>
-    public static bool Lacks(string path, string property) => !Load<Dictionary<string, JsonElement>>(path, "a result of `moe bench --json`").ContainsKey(property);
+    public static bool Lacks(string path, string property) => !Load<Dictionary<string, JsonElement>>(path, "a result of `moe bench --output`").ContainsKey(property);
 
-    /// <summary>Writes a file anew: whoever reads it, or kills this program, finds it whole.</summary>
+    /// <summary>Writes a file whole: whoever reads it, or kills this program, finds all of it.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>
-    public static void Save<T>(string path, T value)
+    public static void Save<T>(string path, T value) => WholeFile.Write(path, JsonSerializer.Serialize(value, Json) + Environment.NewLine);
+
+    /// <summary>Writes the properties of what a file would hold.</summary>
+    public static void Write<T>(Utf8JsonWriter writer, T value)
     {
-        try
+        foreach (JsonProperty property in JsonSerializer.SerializeToElement(value, Json).EnumerateObject())
         {
-            string fresh = $"{path}.new";
-            File.WriteAllText(fresh, JsonSerializer.Serialize(value, Json) + Environment.NewLine);
-            File.Move(fresh, path, overwrite: true);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be written: {exception.Message}", exception);
+            property.WriteTo(writer);
         }
     }
 }

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>What one run of `moe bench` measured on one device: the JSON file that it writes and that the other commands read.</summary>
+/// <summary>What one run of `moe bench` measured on one device: the JSON that it prints or writes and that the other commands read.</summary>
 internal sealed record BenchResult
 {
     /// <summary>When the run began, ISO 8601 in UTC.</summary>
@@ -22,7 +22,7 @@ internal sealed record BenchResult
     public required double ReadGbps { get; init; }
 
     /// <summary>Rate of a large matrix product, as <see cref="MatrixSource"/> says; null where nothing here computes one.</summary>
-    public double? Bf16Tflops { get; init; }
+    public double? MatrixTflops { get; init; }
 
     public required string MatrixSource { get; init; }
 
@@ -55,7 +55,7 @@ internal sealed record BenchResult
 
     /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
     /// <exception cref="MoeException">It is not there, or is none.</exception>
-    public static BenchResult Load(string path) => BenchJson.Load<BenchResult>(path, "a result of `moe bench --json`");
+    public static BenchResult Load(string path) => BenchJson.Load<BenchResult>(path, "a result of `moe bench --output`");
 
     /// <summary>Writes the file anew: whoever reads it, or kills this program, finds whole rows.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>

@@ -8,11 +8,35 @@ internal sealed class Backend : IMoeBackend
     /// <summary>More is better where the host chooses; 0 to 99 are for CPUs.</summary>
     private const int Score = 10;
 
-    public MoeProbeResult Probe(MoeProbeRequest request) => request.Device is null || request.Device == MoeDevice.Cpu
-        ? MoeProbeResult.Supported(MoeDevice.Cpu, "CPU", Score)
-        : MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs on the CPU alone, and {request.Device} was asked for");
+    public MoeProbeResult Probe(MoeProbeRequest request)
+    {
+        if (request.Device is MoeDevice device && device != MoeDevice.Cpu)
+        {
+            return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"it runs only on the CPU, and {device} was asked for");
+        }
 
-    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new Method(request.Shape);
+        return Refuse(request.Shape) is string reason
+            ? MoeProbeResult.Unsupported(MoeReason.Shape, reason)
+            : MoeProbeResult.Supported(MoeDevice.Cpu, "CPU", Score);
+    }
+
+    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new Method();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    /// <summary>Why the kernel cannot run a layer: what it does not know it refuses, for a wrong result is worse. Null where it can.</summary>
+    private static string? Refuse(MoeLayerShape shape)
+    {
+        MoeRouter router = shape.Router with { HasLogitBias = false, LogitPrecision = MoeElementType.Float32 };
+        bool knowsRouter = router == MoeRouter.TopKThenSoftmax
+            || router == MoeRouter.SoftmaxThenTopK
+            || router == MoeRouter.SoftmaxThenTopKRenormalized;
+        return !knowsRouter ? $"it does not know the router {router}"
+            : shape.Activation is not { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }
+                ? $"it does not know the activation {shape.Activation}"
+            : shape.Shared is not null ? "it has no shared experts"
+            : shape.Latent is not null ? "it has no latent experts"
+            : !shape.Part.IsWhole ? "it runs whole layers only"
+            : null;
+    }
 }

@@ -7,10 +7,9 @@ namespace Contoso.MyBackend;
 /// <summary>The arithmetic: one token after the other, one expert after the other. This is what you came to make fast.</summary>
 internal static unsafe class Kernel
 {
-    public static void Run(MoeLayerShape shape, in MoeForwardArguments arguments)
+    public static void Run(Weights weights, Workspace workspace, in MoeForwardArguments arguments)
     {
-        var weights = (Weights)arguments.Weights;
-        var workspace = (Workspace)arguments.Workspace;
+        MoeLayerShape shape = weights.Shape;
         for (int token = 0; token < arguments.Input.Rows; token++)
         {
             for (int i = 0; i < shape.HiddenSize; i++)
@@ -43,12 +42,11 @@ internal static unsafe class Kernel
 
         for (int expert = 0; expert < shape.ExpertCount; expert++)
         {
-            float bias = shape.HasRouterBias ? weights.RouterBias[expert] : 0;
-            workspace.Logits[expert] = bias + Dot(weights.Router.AsSpan(expert * shape.HiddenSize, shape.HiddenSize), workspace.X);
+            workspace.Logits[expert] = Bias(weights.RouterBias, expert) + Dot(weights.Router.AsSpan(expert * shape.HiddenSize, shape.HiddenSize), workspace.X);
         }
 
         Choose(workspace);
-        Weigh(shape.RouterScoring, workspace);
+        Weigh(shape.Router, workspace);
         if (!arguments.TopKIds.IsEmpty)
         {
             workspace.Ids.CopyTo(new Span<int>((void*)arguments.TopKIds.RowAddress(token), shape.TopK));
@@ -72,7 +70,8 @@ internal static unsafe class Kernel
         }
     }
 
-    private static void Weigh(MoeRouterScoring scoring, Workspace workspace)
+    /// <summary>Softmax over the chosen, or over all: the programs that the backend's probe accepts.</summary>
+    private static void Weigh(MoeRouter router, Workspace workspace)
     {
         float largest = workspace.Logits[workspace.Ids[0]];
         float all = 0;
@@ -90,7 +89,7 @@ internal static unsafe class Kernel
 
         foreach (ref float weight in workspace.TopKWeights.AsSpan())
         {
-            weight /= scoring == MoeRouterScoring.SoftmaxThenTopK ? all : chosen;
+            weight /= router is { Weights: MoeRouterWeights.ScoreOfChosen, Renormalize: false } ? all : chosen;
         }
     }
 
@@ -115,14 +114,9 @@ internal static unsafe class Kernel
 
     private static float Activate(MoeActivation activation, float gate, float up)
     {
-        if (activation.Kind == MoeActivationKind.SiluGated)
-        {
-            return up * gate / (1 + MathF.Exp(-gate));
-        }
-
         gate = MathF.Min(gate, activation.Limit);
         up = Math.Clamp(up, -activation.Limit, activation.Limit);
-        return (up + 1) * gate / (1 + MathF.Exp(-activation.Alpha * gate));
+        return (up + activation.Beta) * gate / (1 + MathF.Exp(-activation.Alpha * gate));
     }
 
     private static float Bias(float[] biases, int index) => biases.Length == 0 ? 0 : biases[index];

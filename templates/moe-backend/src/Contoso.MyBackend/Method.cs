@@ -3,7 +3,7 @@ using Moe.Plugins;
 namespace Contoso.MyBackend;
 
 /// <summary>How this backend runs a layer. It pads nothing, so it takes and writes the caller's own widths.</summary>
-internal sealed class Method(MoeLayerShape shape) : IMoeQuantMethod
+internal sealed class Method : IMoeQuantMethod
 {
     public bool SupportsSkipForwardPadding => true;
 
@@ -16,7 +16,8 @@ internal sealed class Method(MoeLayerShape shape) : IMoeQuantMethod
         IsDeterministic = true,
     };
 
-    public IMoeMemory Memory { get; } = new HostMemory();
+    // On a device: an IMoeMemory of your own, with its allocator, copies and streams.
+    public IMoeMemory Memory => MoeHostMemory.Instance;
 
     // A backend whose kernels want multiples of something rounds here, and nowhere else.
     public int RoundUpHiddenSize(int hiddenSize) => hiddenSize;
@@ -25,11 +26,7 @@ internal sealed class Method(MoeLayerShape shape) : IMoeQuantMethod
 
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress = null, CancellationToken cancellationToken = default) =>
-        new Weights(shape, source, cancellationToken);
-
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => new Workspace(config);
-
-    public void Forward(MoeForwardArguments arguments) => Kernel.Run(shape, arguments);
+        new Weights(config, source, cancellationToken);
 
     public void Dispose()
     {

@@ -2,21 +2,21 @@ using Moe.Plugins;
 
 namespace Contoso.MyBackend;
 
-/// <summary>A layer's weights as float32. The source's views end with the constructor: what is kept is copied.</summary>
+/// <summary>A layer's weights as float32. The source can be read during the constructor only: what is kept is copied.</summary>
 internal sealed class Weights : IMoeWeights
 {
-    private const int BlockSize = 32;
     private const int ScaleBias = 127;
 
-    public Weights(MoeLayerShape shape, MoeWeightSource source, CancellationToken cancellationToken)
+    public Weights(MoeLayerConfig config, MoeWeightSource source, CancellationToken cancellationToken)
     {
-        Router = Floats(source.RouterWeight);
-        RouterBias = Floats(source.RouterBias);
-        GateUp = Experts(source.GateUp, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize, cancellationToken);
-        GateUpBias = Floats(source.GateUp.Bias);
-        Down = Experts(source.Down, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize, cancellationToken);
-        DownBias = Floats(source.Down.Bias);
+        Shape = config.Shape;
+        Router = source.RouterWeight?.ToSingles() ?? [];
+        RouterBias = source.RouterBias?.ToSingles() ?? [];
+        (GateUp, GateUpBias) = Experts(new MoeExpertReader(source.GateUp, Shape.WeightFormat, Shape.GateUpSize, Shape.HiddenSize), cancellationToken);
+        (Down, DownBias) = Experts(new MoeExpertReader(source.Down, Shape.WeightFormat, Shape.HiddenSize, Shape.IntermediateSize), cancellationToken);
     }
+
+    public MoeLayerShape Shape { get; }
 
     /// <summary>[experts, hidden]; empty where the caller routes.</summary>
     public float[] Router { get; }
@@ -36,49 +36,58 @@ internal sealed class Weights : IMoeWeights
     public long ByteCount => sizeof(float)
         * (Router.LongLength + RouterBias.LongLength + GateUp.LongLength + GateUpBias.LongLength + Down.LongLength + DownBias.LongLength);
 
+    public IMoeWorkspace CreateWorkspace() => new Workspace(this, Shape);
+
     public void Dispose()
     {
         // Arrays are the collector's.
     }
 
-    private static float[] Floats(MoeTensorView view)
+    private unsafe (float[] Weights, float[] Biases) Experts(MoeExpertReader reader, CancellationToken cancellationToken)
     {
-        float[] values = new float[view.Rows * view.Columns];
-        for (int i = 0; i < values.Length; i++)
+        int experts = Shape.ExpertCount;
+        float[] weights = new float[(long)experts * reader.Outputs * reader.Inputs];
+        float[] biases = new float[reader.HasBias ? experts * reader.Outputs : 0];
+        Parallel.For(0, experts, new ParallelOptions { CancellationToken = cancellationToken }, expert =>
         {
-            values[i] = Element.Read(view, i / view.Columns, i % view.Columns);
-        }
-
-        return values;
-    }
-
-    private static unsafe float[] Experts(MoeExpertMatrix matrix, int experts, int outputs, int inputs, CancellationToken cancellationToken)
-    {
-        float[] values = new float[(long)experts * outputs * inputs];
-        Parallel.For(0, experts * outputs, new ParallelOptions { CancellationToken = cancellationToken }, row =>
-        {
-            (int expert, int output) = (row / outputs, row % outputs);
-            for (int input = 0; input < inputs; input++)
+            Span<float> own = weights.AsSpan(expert * reader.Outputs * reader.Inputs, reader.Outputs * reader.Inputs);
+            fixed (float* weightStart = own, biasStart = biases)
             {
-                float value;
-                if (matrix.Values.ElementType == MoeElementType.UInt8)
+                if (Shape.WeightFormat == MoeWeightFormat.Mxfp4)
                 {
-                    // MXFP4: two codes a byte, low nibble first; one power of two a block of 32 inputs.
-                    byte pair = ((byte*)matrix.Values.RowAddress(output, expert))[input / 2];
-                    byte scale = ((byte*)matrix.Scales.RowAddress(output, expert))[input / BlockSize];
-                    value = scale == byte.MaxValue ? float.NaN : E2M1(input % 2 == 0 ? pair & 15 : pair >> 4) * MathF.ScaleB(1, scale - ScaleBias);
+                    ReadMxfp4(reader, expert, own);
                 }
                 else
                 {
-                    value = matrix.Order == MoeMatrixOrder.OutputMajor
-                        ? Element.Read(matrix.Values, output, input, expert)
-                        : Element.Read(matrix.Values, input, output, expert);
+                    reader.ReadSingles(expert, (nint)weightStart);
                 }
 
-                values[((long)row * inputs) + input] = value;
+                if (reader.HasBias)
+                {
+                    reader.ReadBias(expert, (nint)(biasStart + (expert * reader.Outputs)));
+                }
             }
         });
-        return values;
+        return (weights, biases);
+    }
+
+    /// <summary>Two codes per byte, low nibble first; one power of two for each block of 32 inputs.</summary>
+    private static unsafe void ReadMxfp4(MoeExpertReader reader, int expert, Span<float> weights)
+    {
+        byte[] codes = new byte[reader.ValueBytes];
+        byte[] scales = new byte[reader.ScaleBytes];
+        fixed (byte* codeStart = codes, scaleStart = scales)
+        {
+            reader.ReadValues(expert, (nint)codeStart);
+            reader.ReadScales(expert, (nint)scaleStart);
+        }
+
+        for (int input = 0; input < weights.Length; input++)
+        {
+            byte pair = codes[input / 2];
+            byte scale = scales[input / MoeExpertReader.Mxfp4Block];
+            weights[input] = scale == byte.MaxValue ? float.NaN : E2M1(input % 2 == 0 ? pair & 15 : pair >> 4) * MathF.ScaleB(1, scale - ScaleBias);
+        }
     }
 
     private static float E2M1(int code)

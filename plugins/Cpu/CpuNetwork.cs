@@ -1,0 +1,36 @@
+namespace Moe.Plugins.Cpu;
+
+/// <summary>Two products with an activation between them: those of the experts, or those of the shared experts, which are one.</summary>
+internal sealed class CpuNetwork : IDisposable
+{
+    public CpuNetwork(
+        MoeActivation activation, MoeExpertMatrix gateUp, MoeExpertMatrix down, MoeWeightFormat format, int experts, int hiddenSize, int intermediateSize)
+    {
+        Activation = activation;
+        IntermediateSize = intermediateSize;
+        GateUp = new PanelMatrix(gateUp, format, experts, (activation.IsGated ? 2 : 1) * intermediateSize, hiddenSize, activation.IsGated);
+        Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false);
+    }
+
+    public MoeActivation Activation { get; }
+
+    public int IntermediateSize { get; }
+
+    public PanelMatrix GateUp { get; }
+
+    public PanelMatrix Down { get; }
+
+    public long ByteCount => GateUp.ByteCount + Down.ByteCount;
+
+    public void LoadExpert(int expert)
+    {
+        GateUp.LoadExpert(expert);
+        Down.LoadExpert(expert);
+    }
+
+    public void Dispose()
+    {
+        GateUp.Dispose();
+        Down.Dispose();
+    }
+}

@@ -1,0 +1,40 @@
+using Microsoft.Extensions.Logging;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>Shows what a host warns of, once each, unless the command's own result says it.</summary>
+internal sealed class HostWarnings(CommandConsole console) : ILoggerFactory, ILogger
+{
+    /// <summary>Stable ids of messages on plugins that cannot be used, on choices and falls back, on reloads, and that everything is trusted.</summary>
+    private static readonly int[] SaidElsewhere = [2, 6, 7, 8, 12, 14];
+
+    private readonly HashSet<string> _said = [];
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
+
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        if (IsEnabled(logLevel) && !SaidElsewhere.Contains(eventId.Id))
+        {
+            string message = formatter(state, exception);
+            lock (_said)
+            {
+                if (_said.Add(message))
+                {
+                    console.WriteWarning(message);
+                }
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+    }
+}

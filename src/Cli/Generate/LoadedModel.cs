@@ -1,0 +1,84 @@
+using System.CommandLine;
+using System.Globalization;
+using Moe.Plugins.GptOss;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>The model that a command line names, on a host of its own.</summary>
+internal sealed class LoadedModel : IAsyncDisposable
+{
+    private const int DefaultContext = 8192;
+
+    private readonly MoeHost _host;
+
+    private LoadedModel(MoeHost host, GptOssModel model)
+    {
+        _host = host;
+        Model = model;
+    }
+
+    public GptOssModel Model { get; }
+
+    /// <summary>The host that chose the backends.</summary>
+    public MoeHost Host => _host;
+
+    private static string SampleFolder => Path.Combine(AppContext.BaseDirectory, "samples", "gpt-oss-sample");
+
+    /// <exception cref="CommandException">No backend runs a layer, or one failed.</exception>
+    /// <exception cref="MoeException">The model is none, or does not fit into memory.</exception>
+    public static LoadedModel Open(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    {
+        string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
+        if (folder == SampleFolder)
+        {
+            console.Error.Say($"[yellow]note:[/] this is the sample model, which babbles. --model FOLDER runs a folder of gpt-oss-20b.");
+        }
+
+        int made = GptOssConfig.Read(Path.Combine(folder, "config.json")).MaxPositions;
+        var options = new GptOssOptions
+        {
+            Model = folder,
+            MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made),
+            Threads = result.GetValue(ModelOptions.Threads) ?? 0,
+            ActivationType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Activations)),
+            CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
+            Backend = result.GetValue(CommandOptions.Backend),
+            Device = result.GetValue(CommandOptions.Device),
+        };
+        MoeHost host = HostFactory.Create(result, console);
+        try
+        {
+            ProgressLine progress = console.BeginProgress();
+            progress.Begin("loading");
+            var model = GptOssModel.Load(host, options, progress, cancellationToken);
+            progress.Clear();
+            return new LoadedModel(host, model);
+        }
+        catch (Exception exception)
+        {
+            host.Dispose();
+            if (exception is MoeSelectionException selection)
+            {
+                throw new CommandException(ExitCode.NoBackend, selection.Report.ToString(), exception);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>The tokens that a command line gives.</summary>
+    /// <exception cref="CommandException">They are none.</exception>
+    public static int[] ParseIds(string text) =>
+    [
+        .. text.Split([',', ' '], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(
+            part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+                ? id
+                : throw new CommandException(ExitCode.BadInput, $"--prompt-ids has '{PlainText.Of(part)}'; token ids with commas between them are expected.")),
+    ];
+
+    public async ValueTask DisposeAsync()
+    {
+        Model.Dispose();
+        await _host.DisposeAsync();
+    }
+}

@@ -1,0 +1,106 @@
+using System.Numerics.Tensors;
+
+namespace Moe.Plugins.GptOss;
+
+/// <summary>Chooses tokens. Of equal ones the lowest id comes first, so that a seed means the same everywhere.</summary>
+internal sealed class Sampler
+{
+    private readonly GptOssSampling _options;
+    private ulong _state;
+    private (double Weight, int Id)[] _draw = [];
+
+    public Sampler(GptOssSampling options)
+    {
+        options.Validate();
+        _options = options;
+        _state = (ulong)(options.Seed ?? Random.Shared.NextInt64());
+    }
+
+    /// <summary>Chooses one.</summary>
+    /// <param name="logits">[vocabulary]; −∞ for what must not come.</param>
+    public int Next(ReadOnlySpan<float> logits)
+    {
+        int best = TensorPrimitives.IndexOfMax(logits);
+        if (float.IsNaN(logits[best]))
+        {
+            throw new MoeException(MoeReason.DeviceFailed, "The model's logits are not numbers: a backend computed wrongly, or the weights are damaged.");
+        }
+
+        return _options.Temperature == 0 ? best : Draw(logits, logits[best]);
+    }
+
+    private int Draw(ReadOnlySpan<float> logits, float highest)
+    {
+        int count = Weigh(logits, highest);
+        double sum = 0;
+        for (int i = 0; i < count; i++)
+        {
+            sum += _draw[i].Weight;
+        }
+
+        if (_options.TopP < 1)
+        {
+            _draw.AsSpan(0, count).Sort(static (a, b) => a.Weight != b.Weight ? b.Weight.CompareTo(a.Weight) : a.Id.CompareTo(b.Id));
+            (count, sum) = Nucleus(count, _options.TopP * sum);
+        }
+
+        double left = NextUnit() * sum;
+        for (int i = 0; i < count; i++)
+        {
+            left -= _draw[i].Weight;
+            if (left < 0)
+            {
+                return _draw[i].Id;
+            }
+        }
+
+        return _draw[count - 1].Id;
+    }
+
+    /// <summary>Puts into the draw what min-p lets in, each with its probability relative to the likeliest.</summary>
+    private int Weigh(ReadOnlySpan<float> logits, float highest)
+    {
+        if (_draw.Length < logits.Length)
+        {
+            _draw = new (double, int)[logits.Length];
+        }
+
+        // What is less likely than one in 10¹³ of the likeliest is drawn by nobody in a lifetime.
+        double least = Math.Max(_options.MinP, 1e-13);
+        int count = 0;
+        for (int id = 0; id < logits.Length; id++)
+        {
+            double weight = Math.Exp((logits[id] - (double)highest) / _options.Temperature);
+            if (weight >= least)
+            {
+                _draw[count++] = (weight, id);
+            }
+        }
+
+        return count;
+    }
+
+    private (int Count, double Sum) Nucleus(int count, double enough)
+    {
+        double sum = 0;
+        for (int i = 0; i < count; i++)
+        {
+            sum += _draw[i].Weight;
+            if (sum >= enough)
+            {
+                return (i + 1, sum);
+            }
+        }
+
+        return (count, sum);
+    }
+
+    /// <summary>0 to 1 from SplitMix64 (Steele, Lea, Flood 2014): the same on every version of the runtime.</summary>
+    private double NextUnit()
+    {
+        ulong z = _state += 0x9E3779B97F4A7C15;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+        return ((z ^ (z >> 31)) >> 11) * (1.0 / (1UL << 53));
+    }
+}

@@ -1,0 +1,92 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Moe.Plugins;
+
+/// <summary>
+/// Opens files that somebody else wrote, and nothing but files: opening a pipe waits for whoever writes it, a device does what it likes, and
+/// a link leads elsewhere. What is not a regular file is refused by its kind, without being opened.
+/// </summary>
+internal static partial class RegularFile
+{
+    /// <summary>Opens a file for reading.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="reason">The reason of a refusal.</param>
+    /// <exception cref="MoeException">It is a folder, a link, a pipe, a device or a socket.</exception>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not read it.</exception>
+    public static FileStream Open(string path, MoeReason reason)
+    {
+        if (UnixFile.TryGet(path) is { } file)
+        {
+            Require(file, path, reason);
+        }
+        else if (new FileInfo(path) is { LinkTarget: { } target })
+        {
+            throw new MoeException(reason, $"{path} is a link to {target}; a regular file is expected.");
+        }
+
+        // What was a file a moment ago may be a pipe by now: it is opened without waiting, and the open file is looked at.
+        SafeFileHandle? handle = OperatingSystem.IsLinux() ? OpenNow(path) : null;
+        if (handle is null)
+        {
+            return File.OpenRead(path);
+        }
+
+        try
+        {
+            Require(UnixFile.TryGet(handle)!.Value, path, reason);
+            return new FileStream(handle, FileAccess.Read);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads a whole file, as far as it may go.</summary>
+    /// <exception cref="MoeException">It is no regular file, cannot be read, or is too long.</exception>
+    public static byte[] ReadAllBytes(string path, int maxByteCount, MoeReason reason)
+    {
+        try
+        {
+            using FileStream stream = Open(path, reason);
+            if (stream.Length > maxByteCount)
+            {
+                throw new MoeException(reason, $"{path} has {stream.Length} bytes; at most {maxByteCount} are read.");
+            }
+
+            byte[] bytes = new byte[stream.Length];
+            stream.ReadExactly(bytes);
+            return bytes;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(reason, $"{path} cannot be read: {exception.Message}", exception);
+        }
+    }
+
+    private static void Require(UnixFile file, string path, MoeReason reason)
+    {
+        if (!file.IsRegular)
+        {
+            throw new MoeException(reason, $"{path} is {file.Kind.Describe()}; a regular file is expected.");
+        }
+    }
+
+    // Null where it cannot be opened: opening it in the usual way then says why.
+    private static SafeFileHandle? OpenNow(string path)
+    {
+        // open(2) on Linux; one flag's number depends on the processor (asm-generic and asm-arm64 fcntl.h).
+        const int NoWaiting = 0x800;
+        const int CloseOnExec = 0x80000;
+        int noFollow = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
+        int descriptor = open(path, NoWaiting | CloseOnExec | noFollow);
+        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int open(string path, int flags);
+}

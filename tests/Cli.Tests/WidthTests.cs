@@ -1,0 +1,81 @@
+using System.Text.RegularExpressions;
+
+namespace Moe.Plugins.Cli.Tests;
+
+/// <summary>At every width, nothing is wider, no number or header is broken, and no line ends in spaces.</summary>
+public sealed partial class WidthTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public static TheoryData<int, string> Cases
+    {
+        get
+        {
+            var cases = new TheoryData<int, string>();
+            foreach (int width in (int[])[40, 80, 100, 120])
+            {
+                cases.Add(width, "backends --explain");
+                cases.Add(width, "bench compare BEFORE AFTER");
+                cases.Add(width, "bench --backend Cpu --shape 8,96,64,2 --tokens 1,3 --seconds 0.01");
+                cases.Add(width, "inspect GOLDEN/pad-hidden.safetensors");
+                cases.Add(width, "run");
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task A_line_fits(int width, string command)
+    {
+        BenchRow row = Results.Row(16384, 123456.7, spread: 1234.5, backend: "Mxfp4.Marlin", shape: "gpt-oss-120b");
+        Results.Of(row).Save(_folder.File("a.json"));
+        Results.Of(row with { Microseconds = 234567.8 }).Save(_folder.File("b.json"));
+        string[] words =
+        [
+            .. command
+                .Replace("GOLDEN", Path.Combine(AppContext.BaseDirectory, "golden"), StringComparison.Ordinal)
+                .Replace("BEFORE", _folder.File("a.json"), StringComparison.Ordinal)
+                .Replace("AFTER", _folder.File("b.json"), StringComparison.Ordinal)
+                .Split(' '),
+        ];
+        string[] lines = (await Cli.RunAt(width, words)).Output.TrimEnd('\n').Split('\n');
+
+        Assert.All(lines, line => Assert.InRange(line.Length, 0, width));
+        Assert.All(lines, line => Assert.Equal(line.TrimEnd(), line));
+        if (command.StartsWith("bench compare", StringComparison.Ordinal))
+        {
+            string whole = string.Join('\n', lines);
+            Assert.All(["123456.7", "234567.8", "+90.0 %", "Mxfp4.Marlin", "16384", "A µs", "B µs", "worse"], part => Assert.Contains(part, whole, StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
+    public async Task Columns_are_left_out_and_named_where_there_is_no_room()
+    {
+        string[] command = ["bench", "--backend", "Cpu", "--shape", "8,96,64,2", "--tokens", "1", "--seconds", "0.01"];
+        Cli narrow = await Cli.RunAt(80, command);
+        Assert.Matches(LeftOut(), narrow.Output);
+        Assert.Matches(Header(), narrow.Output);
+        Assert.DoesNotContain("Left out", (await Cli.RunAt(200, command)).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_reason_is_given_once()
+    {
+        Cli backends = await Cli.Run("backends");
+        Assert.SkipWhen(!backends.Output.Contains("CUDA is not available", StringComparison.Ordinal), "There is a GPU here.");
+        Assert.Equal(1, Regex.Count(backends.Output, "CUDA is not available"));
+        Cli bench = await Cli.Run("bench", "--shape", "8,96,64,2", "--tokens", "1", "--seconds", "0.01");
+        Assert.Equal(1, Regex.Count(bench.Output, "CUDA is not available"));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [GeneratedRegex("Left out, since the line is 80 columns wide:[^.]*workspace")]
+    private static partial Regex LeftOut();
+
+    [GeneratedRegex("backend +tokens +µs +± +floor µs +÷ floor .*error\n")]
+    private static partial Regex Header();
+}

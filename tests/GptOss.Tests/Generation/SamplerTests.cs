@@ -1,0 +1,81 @@
+namespace Moe.Plugins.GptOss.Tests;
+
+/// <summary>How tokens are chosen.</summary>
+public sealed class SamplerTests
+{
+    private const int Draws = 20000;
+
+    private static readonly float[] Logits = [MathF.Log(0.5f), MathF.Log(0.3f), float.NegativeInfinity, MathF.Log(0.15f), MathF.Log(0.05f)];
+
+    [Fact]
+    public void Greedy_takes_the_likeliest() => Assert.Equal(0, new Sampler(GptOssSampling.Greedy).Next(Logits));
+
+    [Fact]
+    public void Probabilities_are_those_of_the_logits()
+    {
+        double[] shares = Shares(new GptOssSampling { Seed = 1 });
+        Assert.Equal([0.5, 0.3, 0, 0.15, 0.05], shares.Select(share => share), (expected, found) => Math.Abs(expected - found) < 0.02);
+    }
+
+    [Fact]
+    public void Temperature_sharpens()
+    {
+        double[] shares = Shares(new GptOssSampling { Seed = 1, Temperature = 0.5 });
+        Assert.Equal(0.25 / 0.365, shares[0], 0.02);
+    }
+
+    [Fact]
+    public void Top_p_cuts_the_unlikely()
+    {
+        double[] shares = Shares(new GptOssSampling { Seed = 1, TopP = 0.75 });
+        Assert.Equal(0.5 / 0.8, shares[0], 0.02);
+        Assert.Equal([0, 0, 0], shares[2..]);
+    }
+
+    [Fact]
+    public void Min_p_cuts_what_is_far_from_the_likeliest()
+    {
+        double[] shares = Shares(new GptOssSampling { Seed = 1, MinP = 0.25 });
+        Assert.True(shares[3] > 0);
+        Assert.Equal(0, shares[4]);
+    }
+
+    [Fact]
+    public void A_seed_repeats()
+    {
+        Assert.Equal(Sequence(7), Sequence(7));
+        Assert.NotEqual(Sequence(7), Sequence(8));
+
+        static int[] Sequence(long seed)
+        {
+            var sampler = new Sampler(new GptOssSampling { Seed = seed });
+            return [.. Enumerable.Range(0, 50).Select(_ => sampler.Next(Logits))];
+        }
+    }
+
+    [Fact]
+    public void Logits_that_are_no_numbers_are_a_fault() =>
+        Assert.Throws<MoeException>(() => new Sampler(GptOssSampling.Greedy).Next([1, float.NaN, 2]));
+
+    [Theory]
+    [InlineData(-0.1, 1, 0)]
+    [InlineData(1, 0, 0)]
+    [InlineData(1, 1.1, 0)]
+    [InlineData(1, 1, 1)]
+    [InlineData(double.NaN, 1, 0)]
+    public void Values_out_of_range_are_refused(double temperature, double topP, double minP) => Assert.Equal(
+        MoeReason.Configuration,
+        Assert.Throws<MoeException>(() => new Sampler(new GptOssSampling { Temperature = temperature, TopP = topP, MinP = minP })).Reason);
+
+    private static double[] Shares(GptOssSampling options)
+    {
+        var sampler = new Sampler(options);
+        double[] shares = new double[Logits.Length];
+        for (int i = 0; i < Draws; i++)
+        {
+            shares[sampler.Next(Logits)] += 1.0 / Draws;
+        }
+
+        return shares;
+    }
+}

@@ -1,0 +1,178 @@
+using Microsoft.Extensions.Logging;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>Whatever one plugin does short of ending the process, the host says what it was and goes on serving others.</summary>
+public sealed class MisbehavingTests : IAsyncDisposable
+{
+    private static readonly string[] Ways =
+    [
+        "unreadable", "silent", "textless", "inner", "cancel", "task", "aggregate", "argument", "reference", "disposed", "reason", "throw",
+    ];
+
+    private readonly WorkingFolder _folder = new();
+    private readonly StringLog _log = new();
+    private readonly MoeHost _serving;
+    private readonly MoeLayer _layer;
+
+    public MisbehavingTests()
+    {
+        _serving = _folder.Drop.Load();
+        _layer = WorkingFolder.CreateLayer(_serving);
+        _folder.Drop.With("Misbehaving");
+    }
+
+    /// <summary>Every place at which the plugin's code runs, with every way to fail there.</summary>
+    public static TheoryData<string> Places =>
+    [
+        "create", "probe", "method", "round", "capability", "memory", "weights", "weights-size", "weights-end", "workspace", "workspace-size",
+        "workspace-end", "forward", "end", "dispose",
+    ];
+
+    [Theory]
+    [MemberData(nameof(Places))]
+    public async Task What_is_thrown_anywhere_is_said_and_harms_nobody(string place)
+    {
+        foreach (string way in Ways)
+        {
+            await Meet($"{place}:{way}");
+        }
+    }
+
+    [Theory]
+    [InlineData("create:null")]
+    [InlineData("create:log")]
+    [InlineData("create:files")]
+    [InlineData("create:long")]
+    [InlineData("create:cursor")]
+    [InlineData("create:hang")]
+    [InlineData("probe:null")]
+    [InlineData("probe:nulltexts")]
+    [InlineData("probe:nullrefusal")]
+    [InlineData("probe:reason")]
+    [InlineData("probe:device")]
+    [InlineData("probe:hang")]
+    [InlineData("method:null")]
+    [InlineData("round:negative")]
+    [InlineData("round:zero")]
+    [InlineData("round:least")]
+    [InlineData("round:most")]
+    [InlineData("round:most2")]
+    [InlineData("round:drift")]
+    [InlineData("round:hang")]
+    [InlineData("numerics:null")]
+    [InlineData("memory:null")]
+    [InlineData("weights:null")]
+    [InlineData("weights-size:negative")]
+    [InlineData("workspace:null")]
+    [InlineData("capability:pad")]
+    [InlineData("dispose:never")]
+    [InlineData("dispose:hang")]
+    public async Task What_is_answered_anywhere_is_said_and_harms_nobody(string mode) => await Meet(mode);
+
+    [Theory]
+    [InlineData("weights:task")]
+    [InlineData("weights:cancel")]
+    [InlineData("weights:throw")]
+    [InlineData("weights:unreadable")]
+    public async Task What_fails_at_making_a_layer_falls_back_and_the_cause_is_kept(string mode)
+    {
+        await using MoeHost host = MoeHost.Create(Options(mode), _log);
+        using MoeLayer layer = WorkingFolder.CreateLayer(host);
+
+        Assert.Equal(1, WorkingFolder.Run(layer));
+        MoeSelectionReport report = Assert.Single(host.Selections);
+        Assert.Equal(("Working", true), (report.Selected!.Id, report.IsFallback));
+        MoeCandidate failed = report.Candidates.Single(c => c.Id == "Misbehaving");
+        Assert.Equal((MoeCandidateState.Failed, MoeReason.Threw), (failed.State, failed.Reason));
+        Assert.DoesNotContain("Dispose", failed.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("argument")]
+    [InlineData("unreadable")]
+    [InlineData("cancel")]
+    public async Task A_state_in_which_a_plugin_has_failed_in_any_way_is_not_used_again(string way)
+    {
+        await using MoeHost host = MoeHost.Create(Options($"forward:{way}"), _log);
+        using MoeLayer layer = WorkingFolder.CreateLayer(host);
+        using MoeForwardState state = layer.CreateState();
+        Assert.Equal("Misbehaving", Assert.Throws<MoePluginException>(() => Forward(layer, state)).PluginId);
+        Assert.Throws<InvalidOperationException>(() => Forward(layer, state));
+        using MoeForwardState another = layer.CreateState();
+        Forward(layer, another);
+    }
+
+    [Fact]
+    public async Task The_end_that_the_caller_asked_for_is_no_fault()
+    {
+        await using MoeHost host = MoeHost.Create(Options("weights:cancel"), _log);
+        using var cancelled = new CancellationTokenSource();
+        await cancelled.CancelAsync();
+        Assert.Throws<OperationCanceledException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, null, cancelled.Token));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _layer.Dispose();
+        await _serving.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    // Nothing but what the host's API promises comes out of it, and what it logs can be written.
+    private async Task Meet(string mode)
+    {
+        try
+        {
+            await using MoeHost host = MoeHost.Create(Options(mode), _log);
+            Assert.NotEmpty(string.Concat(host.Plugins.Select(p => p.ToString())));
+            _ = host.Explain(TinyLayer.Request).ToString();
+            using MoeLayer layer = WorkingFolder.CreateLayer(host);
+            using MoeForwardState state = layer.CreateState();
+            _ = state.ByteCount;
+            Forward(layer, state);
+        }
+        catch (MoeException exception)
+        {
+            Assert.NotEmpty(exception.ToString());
+            Assert.InRange(exception.Message.Length, 1, 100_000);
+        }
+
+        Assert.Equal(1, WorkingFolder.Run(_layer));
+    }
+
+    private static void Forward(MoeLayer layer, MoeForwardState state)
+    {
+        using var input = new Floats(1, 5);
+        using var output = new Floats(1, 5);
+        layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
+    }
+
+    private MoeOptions Options(string mode)
+    {
+        MoeOptions options = _folder.Drop.Options;
+        options.ActivationTimeout = TimeSpan.FromSeconds(mode.Contains(":hang", StringComparison.Ordinal) || mode.Contains("never", StringComparison.Ordinal) ? 0.3 : 5);
+        options.Plugins["Misbehaving"] = new Dictionary<string, string> { ["mode"] = mode };
+        return options;
+    }
+
+    /// <summary>Writes all that is logged, exceptions too, as a console does.</summary>
+    private sealed class StringLog : ILoggerFactory, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Assert.NotNull($"{formatter(state, exception)} {exception}");
+
+        public void Dispose()
+        {
+        }
+    }
+}
