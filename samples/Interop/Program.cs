@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
@@ -44,7 +45,7 @@ using MoeForwardState state = layer.CreateState();
 int count = tokens.Rows * tokens.Columns;
 using MemoryBuffer1D<ushort, Stride1D.Dense> input = accelerator.Allocate1D<ushort>(count);   // BF16, which ILGPU has no type for
 using MemoryBuffer1D<float, Stride1D.Dense> output = accelerator.Allocate1D<float>(count);
-input.View.CopyFromCPU(stream, Host<ushort>(tokens));
+input.View.CopyFromCPU(stream, MemoryMarshal.Cast<byte, ushort>(Bytes(tokens)));
 layer.Forward(state, new MoeLayerCall
 {
     Input = View(input.NativePtr, MoeElementType.BFloat16),
@@ -55,13 +56,13 @@ float[] result = new float[count];
 output.View.CopyToCPU(stream, result);
 stream.Synchronize();
 
+ReadOnlySpan<float> right = MemoryMarshal.Cast<byte, float>(Bytes(expected));
 double error = 0;
 double size = 0;
 for (int i = 0; i < count; i++)
 {
-    float right = Host<float>(expected)[i];
-    error += Math.Pow(result[i] - right, 2);
-    size += Math.Pow(right, 2);
+    error += Math.Pow(result[i] - right[i], 2);
+    size += Math.Pow(right[i], 2);
 }
 
 error = Math.Sqrt(error / size);
@@ -72,5 +73,11 @@ return isRight ? 0 : 1;
 MoeTensorView View(nint address, MoeElementType type) =>
     new(address, MoeDevice.Cuda(accelerator.DeviceId), type, tokens.Rows, tokens.Columns);
 
-static unsafe ReadOnlySpan<T> Host<T>(MoeTensorView view)
-    where T : unmanaged => new((void*)view.Address, view.Rows * view.Columns);
+static ReadOnlySpan<byte> Bytes(MoeTensorView view)
+{
+    using MoeBuffer buffer = MoeBuffer.OnHost(view.ElementType, view.Rows, view.Columns);
+    buffer.CopyFrom(view);
+    byte[] bytes = new byte[buffer.ByteCount];
+    buffer.CopyToBytes(bytes);
+    return bytes;
+}

@@ -6,8 +6,6 @@ await using var host = MoeHost.Create(new MoeOptions());
 using var checkpoint = Checkpoint.Open(args[0]);
 CheckpointLayer weights = checkpoint.MoeLayers[0];
 checkpoint.TryGetView("input", out MoeTensorView tokens);
-(int[] ids, float[] topKWeights) = SigmoidRouter.Route(weights.Shape, weights.Source, tokens);
-
 using MoeLayer layer = host.CreateLayer(
     new MoeLayerRequest { Shape = weights.Shape, Options = new MoeLayerOptions { MaxTokens = tokens.Rows } }, weights.Source);
 using MoeForwardState state = layer.CreateState();
@@ -17,6 +15,7 @@ using var output = new MoeBuffer(layer.Memory, MoeElementType.BFloat16, tokens.R
 using var idBuffer = new MoeBuffer(layer.Memory, MoeElementType.Int32, tokens.Rows, topK);
 using var weightBuffer = new MoeBuffer(layer.Memory, MoeElementType.Float32, tokens.Rows, topK);
 input.CopyFrom(tokens);
+(int[] ids, float[] topKWeights) = SigmoidRouter.Route(weights.Shape, weights.Source, input.ToSingles());
 idBuffer.CopyFrom(ids);
 weightBuffer.CopyFrom(topKWeights);
 layer.Forward(state, new MoeLayerCall

@@ -38,7 +38,11 @@ public abstract class BackendConformanceTests
         await using IMoeBackend backend = CreateBackend();
         var subject = new ConformanceSubject
         {
-            Backend = backend, Device = Device, ExpectedFailures = ExpectedFailures, Seed = Seed, Command = $"moe verify {GetType().Assembly.GetName().Name}",
+            Backend = backend,
+            Device = Device,
+            ExpectedFailures = ExpectedFailures,
+            Seed = Seed,
+            Command = $"moe verify {GetType().Assembly.GetName().Name}",
         };
 
         ConformanceResult result = ConformanceSuite.Rules.Single(candidate => candidate.Id == rule).Check(subject, TestContext.Current.CancellationToken);

@@ -24,7 +24,11 @@ public sealed class MoeLayerShapeTests
     {
         var shape = new MoeLayerShape
         {
-            HiddenSize = 7, IntermediateSize = 3, ExpertCount = 1, TopK = 1, WeightFormat = MoeWeightFormat.BFloat16,
+            HiddenSize = 7,
+            IntermediateSize = 3,
+            ExpertCount = 1,
+            TopK = 1,
+            WeightFormat = MoeWeightFormat.BFloat16,
         };
 
         shape.Validate();

@@ -38,7 +38,11 @@ public sealed class ForwardTests : CudaForwardTests
         Host.RequireDevice();
         MoeLayerShape shape = new()
         {
-            HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = experts, TopK = topK, WeightFormat = MoeWeightFormat.BFloat16,
+            HiddenSize = hidden,
+            IntermediateSize = intermediate,
+            ExpertCount = experts,
+            TopK = topK,
+            WeightFormat = MoeWeightFormat.BFloat16,
         };
         foreach (MoeMatrixOrder order in Enum.GetValues<MoeMatrixOrder>())
         {

@@ -7,15 +7,21 @@ public sealed class NewTests
     private const string Name = "Contoso.Try1";
 
     [Theory]
-    [InlineData("1st")]
-    [InlineData("Contoso.My-Backend")]
-    [InlineData("a..b")]
-    public async Task A_name_that_no_namespace_can_have_is_refused(string name)
+    [InlineData("1st", "is not a backend's name")]
+    [InlineData("_private", "is not a backend's name")]
+    [InlineData("Contoso.My-Backend", "is not a backend's name")]
+    [InlineData("a..b", "is not a backend's name")]
+    [InlineData("Contoso.class", "has the C# keyword 'class' in it")]
+    [InlineData("cpu", "is taken")]
+    [InlineData("Mxfp4.Marlin", "is taken")]
+    [InlineData("auto", "is taken")]
+    [InlineData("Contoso.ThisNameIsLongerThanWhatPathsThatRepeatItSeveralTimesCanHold1", "has 69 characters")]
+    public async Task A_name_that_no_backend_can_have_is_refused(string name, string reason)
     {
         Cli result = await Cli.Run("new", name, "--output", Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()));
 
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains($"'{name}' is not a backend's name", result.Error, StringComparison.Ordinal);
+        Assert.Contains($"'{name}' {reason}", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -19,6 +19,7 @@ public sealed partial class WidthTests : IDisposable
                 cases.Add(width, "bench --backend Cpu --shape 8,96,64,2 --tokens 1,3 --seconds 0.01");
                 cases.Add(width, "inspect GOLDEN/pad-hidden.safetensors");
                 cases.Add(width, "run");
+                cases.Add(width, "bench --help");
             }
 
             return cases;

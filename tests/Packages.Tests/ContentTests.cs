@@ -99,13 +99,18 @@ public sealed class ContentTests(PackedPackages packages)
     }
 
     [Fact]
-    public void The_tool_carries_the_backends_and_one_sample()
+    public void The_tool_carries_the_backends_two_samples_and_what_a_new_backend_is_built_with()
     {
         using ZipArchive zip = ZipFile.OpenRead(packages.PackageFile("Moe.Plugins.Cli"));
         string[] files = [.. zip.Entries.Select(entry => entry.FullName)];
 
         Assert.All(Backends, id => Assert.Contains($"tools/net10.0/any/plugins/{id}/{id}.dll", files));
-        Assert.Single(files, file => file.EndsWith(".safetensors", StringComparison.Ordinal));
+        Assert.Equal(
+            ["model.safetensors", "pad-hidden.safetensors"],
+            files.Where(file => file.EndsWith(".safetensors", StringComparison.Ordinal)).Select(file => file.Split('/')[^1]).Order(StringComparer.Ordinal));
+        Assert.All(
+            ["Moe.Plugins.Abstractions", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit"],
+            id => Assert.Contains($"tools/net10.0/any/packages/{Path.GetFileName(packages.PackageFile(id))}", files));
     }
 
     private static string PackageOf(string backend) => $"Moe.Plugins.Backends.{backend}";

@@ -14,7 +14,7 @@ internal static class CommandOptions
 
     public static Option<MoeLayerShape?> Shape { get; } = new("--shape")
     {
-        Description = $"Random weights of this size: {LayerShapeText.Syntax}.",
+        Description = $"A layer of this size, with random weights: {LayerShapeText.Syntax}.",
         HelpName = "SHAPE",
         CustomParser = ParseShape,
     };
@@ -22,7 +22,7 @@ internal static class CommandOptions
     public static Option<int?> Layer { get; } = WholeNumber("--layer", 0, "Number of the layer in the checkpoint. Default: its first.");
 
     public static Option<string?> Backend { get; } = Text(
-        "--backend", "NAME", "Id of a backend, or auto. A backend that is named runs, or that it cannot is an error. Default: auto.");
+        "--backend", "NAME", "Id of a backend, or auto. If a named backend cannot run the layer, the command fails. Default: auto.");
 
     public static Option<MoeDevice?> Device { get; } = new("--device")
     {

@@ -48,13 +48,22 @@ internal static class LayerShapeText
     };
 
     /// <summary>The format's usual name.</summary>
-    public static string Name(MoeWeightFormat format) => format == MoeWeightFormat.Mxfp4 ? "MXFP4" : "BF16";
+    public static string Name(MoeWeightFormat format) => format switch
+    {
+        MoeWeightFormat.Mxfp4 => "MXFP4",
+        MoeWeightFormat.BFloat16 => "BF16",
+        MoeWeightFormat.Float16 => "FP16",
+        MoeWeightFormat.Float32 => "FP32",
+        MoeWeightFormat.Fp8Block => "FP8",
+        MoeWeightFormat.Nvfp4 => "NVFP4",
+        _ => format.ToString(),
+    };
 
-    /// <summary>The format of that name, in any case.</summary>
+    /// <summary>The format of that name, in any case, of those that random layers are made in.</summary>
     /// <exception cref="MoeException">The text is none.</exception>
     public static MoeWeightFormat FormatOf(string name)
     {
-        foreach (MoeWeightFormat format in Enum.GetValues<MoeWeightFormat>())
+        foreach (MoeWeightFormat format in (MoeWeightFormat[])[MoeWeightFormat.Mxfp4, MoeWeightFormat.BFloat16])
         {
             if (name.Equals(Name(format), StringComparison.OrdinalIgnoreCase))
             {

@@ -6,24 +6,25 @@ namespace Moe.Plugins.Cli;
 /// <summary>The program: parses arguments, runs a command, and turns whatever ends it into a message and an exit code.</summary>
 internal static class MoeCommandLine
 {
-    private const string Description = """
-        Run mixture-of-experts layers on the backends in the plugins folder.
-
-        Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.
-        Exit codes: 0 right; 1 it ran and the result is wrong; 2 a bad option, file or setting; 3 no backend can run it; 4 the backend
-        failed; 5 the device is throttled and was not measured; 130 interrupted.
-        """;
+    private const string Description =
+        "Run mixture-of-experts layers on the backends in the plugins folder.\n\n"
+        + "Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.\n\n"
+        + "Exit codes: 0 right; 1 it ran and the result is wrong; 2 a bad option, file or setting; 3 no backend can run it; 4 the backend failed; "
+        + "5 the device is throttled and was not measured; 130 interrupted.";
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)
     {
-        Command root = Create(console);
+        using var help = new StringWriter();
+        Command root = Create(console, help);
         ParseResult result = root.Parse(args);
         console.AsJson = args.TakeWhile(static argument => argument != "--").Contains(CommandOptions.Json.Name);
         try
         {
             ParseErrors.ThrowIfAny(result);
-            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = console.Plain };
-            return await result.InvokeAsync(invocation);
+            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = help };
+            int exitCode = await result.InvokeAsync(invocation);
+            WriteHelp(console, help.ToString());
+            return exitCode;
         }
         catch (Exception exception)
         {
@@ -46,11 +47,20 @@ internal static class MoeCommandLine
         _ => (ExitCode.Failed, $"the program failed, which is a fault of its own: {exception.GetType().Name}: {exception.Message}"),
     };
 
+    /// <summary>Writes what the library fills up with spaces, without them.</summary>
+    private static void WriteHelp(CommandConsole console, string help)
+    {
+        if (help.Length > 0)
+        {
+            console.Plain.WriteLine(string.Join('\n', help.TrimEnd().Split('\n').Select(static line => line.TrimEnd())));
+        }
+    }
+
     private static bool IsInput(MoeReason reason) => reason
         is MoeReason.Configuration or MoeReason.NotFound or MoeReason.Checkpoint or MoeReason.Shape or MoeReason.Format
         or MoeReason.NotAPlugin or MoeReason.Trust or MoeReason.ContractVersion or MoeReason.RuntimeVersion or MoeReason.DuplicateId;
 
-    private static Command Create(CommandConsole console)
+    private static Command Create(CommandConsole console, TextWriter help)
     {
         // Not a RootCommand, which would call itself by the assembly's name.
         var root = new Command("moe", Description)
@@ -67,10 +77,10 @@ internal static class MoeCommandLine
             NewCommand.Create(console),
             BenchCommand.Create(console),
             CommandOptions.Json,
-            new HelpOption(),
+            new HelpOption { Action = new HelpAction { MaxWidth = console.Out.Profile.Width } },
             new VersionOption(),
         };
-        root.SetAction(_ => root.Parse("--help").Invoke(new InvocationConfiguration { Output = console.Plain }));
+        root.SetAction(_ => root.Parse("--help").Invoke(new InvocationConfiguration { Output = help }));
         return root;
     }
 }

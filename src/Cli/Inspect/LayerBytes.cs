@@ -7,12 +7,20 @@ internal static class LayerBytes
     private const long BFloat16Bytes = 2;
 
     /// <summary>
-    /// Both matrices of one expert, without biases: MXFP4 with 17 bytes a block of 32 (OCP Microscaling Formats v1.0, §5.1).
+    /// Both matrices of one expert, without biases: MXFP4 with 17 bytes per block of 32 (OCP Microscaling Formats v1.0, §5.1), NVFP4 with 9
+    /// bytes per block of 16, FP8 with a float32 per block of 128 by 128.
     /// </summary>
     public static long OfExpert(MoeWeightFormat format, int hiddenSize, int intermediateSize)
     {
         long weights = 3L * hiddenSize * intermediateSize;
-        return format == MoeWeightFormat.Mxfp4 ? weights / 32 * 17 : weights * BFloat16Bytes;
+        return format switch
+        {
+            MoeWeightFormat.Mxfp4 => weights / 32 * 17,
+            MoeWeightFormat.Nvfp4 => weights / 16 * 9,
+            MoeWeightFormat.Fp8Block => weights + (weights / (128 * 128) * sizeof(float)),
+            MoeWeightFormat.Float32 => weights * sizeof(float),
+            _ => weights * BFloat16Bytes,
+        };
     }
 
     /// <summary>About the bytes of a layer, of any sizes.</summary>

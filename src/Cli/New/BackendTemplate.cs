@@ -7,11 +7,8 @@ internal static class BackendTemplate
 {
     private const string Prefix = "moe-backend/";
     private const string TemplateName = "Contoso.MyBackend";
+    private const string Packages = "packages";
     private const string TemplateVersion = "MOE_PLUGINS_VERSION";
-
-    /// <summary>Whether a name can be a namespace, an assembly and a folder.</summary>
-    public static bool IsName(string name) => name.Split('.').All(
-        part => part.Length > 0 && (char.IsAsciiLetter(part[0]) || part[0] == '_') && part.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'));
 
     /// <summary>Writes the template under another name.</summary>
     /// <returns>The files, by their paths in the folder.</returns>
@@ -27,6 +24,15 @@ internal static class BackendTemplate
             MakeFolder(Path.GetDirectoryName(path)!);
             using var reader = new StreamReader(own.GetManifestResourceStream(resource)!);
             WholeFile.Write(path, Rename(reader.ReadToEnd()));
+            files.Add(file);
+        }
+
+        // What it is built with, so that it builds where no feed has it.
+        MakeFolder(Path.Combine(folder, Packages));
+        foreach (string package in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, Packages)))
+        {
+            string file = $"{Packages}/{Path.GetFileName(package)}";
+            WholeFile.Write(Path.Combine(folder, file), stream => stream.Write(File.ReadAllBytes(package)));
             files.Add(file);
         }
 

@@ -23,9 +23,9 @@ internal static class NewCommand
     private static int Execute(ParseResult result, CommandConsole console)
     {
         string name = result.GetRequiredValue(Name);
-        if (!BackendTemplate.IsName(name))
+        if (BackendName.Describe(name) is { } fault)
         {
-            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(name)}' is not a backend's name; a namespace such as Contoso.MyBackend is expected.");
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(name)}' {fault}");
         }
 
         string folder = Path.GetFullPath(result.GetValue(Output) ?? name);
@@ -45,7 +45,7 @@ internal static class NewCommand
             text =>
             {
                 text.Say($"{name} is in {folder}. Next, there:");
-                text.Say($"  dotnet build src/{name}");
+                text.Say($"  dotnet test");
                 text.Say($"  moe verify plugins/{name}/{name}.dll");
             });
         return ExitCode.Ok;

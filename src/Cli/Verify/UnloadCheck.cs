@@ -21,7 +21,10 @@ internal static class UnloadCheck
     {
         var result = new ConformanceResult
         {
-            RuleId = RuleId, Statement = Statement, Outcome = ConformanceOutcome.Passed, Command = $"moe verify {target.Text} --rule {RuleId}",
+            RuleId = RuleId,
+            Statement = Statement,
+            Outcome = ConformanceOutcome.Passed,
+            Command = $"moe verify {target.Text} --rule {RuleId}",
         };
         WeakReference? context = LoadAndUse(target, device);
         if (context is null)

@@ -98,7 +98,10 @@ internal static class VerifyCommand
         progress.Clear();
         var report = new VerifyReport(name, results)
         {
-            Date = started, Device = device, Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, Html = html,
+            Date = started,
+            Device = device,
+            Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds,
+            Html = html,
         };
         if (html is not null)
         {

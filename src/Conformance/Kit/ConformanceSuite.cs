@@ -7,6 +7,7 @@ public static class ConformanceSuite
     public static IReadOnlyList<ConformanceRule> Rules { get; } =
     [
         new ProbeAnswersRule(),
+        new UnknownIsRefusedRule(),
         .. RoundingRule.All,
         new WeightsAreCountedRule(),
         new NoTokensRule(),

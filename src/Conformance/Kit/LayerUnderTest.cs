@@ -28,7 +28,7 @@ internal sealed class LayerUnderTest : IDisposable
     public long WeightBytes => _weights.ByteCount;
 
     /// <summary>Asks the backend, rounds, makes the config, loads.</summary>
-    public static LayerUnderTest Create(ConformanceSubject subject, MoeLayerShape shape, MoeLayerOptions options, Action<RandomLayer>? edit)
+    public static LayerUnderTest Create(ConformanceSubject subject, MoeLayerShape shape, MoeLayerOptions options, Action<RandomLayer>? edit, MoeRowOrder rowOrder = MoeRowOrder.Interleaved)
     {
         var request = new MoeProbeRequest { Shape = shape, Device = subject.Device, InputType = options.InputType, OutputType = options.OutputType };
         MoeProbeResult answer = subject.Backend.Probe(request);
@@ -37,7 +37,7 @@ internal sealed class LayerUnderTest : IDisposable
             throw new MoeException(answer.Reason, answer.Message);
         }
 
-        var random = new RandomLayer(shape, subject.Seed);
+        var random = new RandomLayer(shape, subject.Seed, rowOrder: rowOrder);
         IMoeQuantMethod? method = null;
         try
         {

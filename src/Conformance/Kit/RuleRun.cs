@@ -72,12 +72,12 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     }
 
     /// <summary>Makes a layer; what fails from here on is said of it.</summary>
-    public LayerUnderTest Make(MoeLayerShape shape, MoeLayerOptions? options = null, Action<RandomLayer>? edit = null)
+    public LayerUnderTest Make(MoeLayerShape shape, MoeLayerOptions? options = null, Action<RandomLayer>? edit = null, MoeRowOrder rowOrder = MoeRowOrder.Interleaved)
     {
         CancellationToken.ThrowIfCancellationRequested();
         _shape = shape;
         _tokens = -1;
-        return LayerUnderTest.Create(Subject, shape, options ?? new MoeLayerOptions { MaxTokens = KitShapes.MaxTokens }, edit);
+        return LayerUnderTest.Create(Subject, shape, options ?? new MoeLayerOptions { MaxTokens = KitShapes.MaxTokens }, edit, rowOrder);
     }
 
     /// <summary>Runs a batch in guarded buffers; what fails from here on is said of it.</summary>

@@ -54,17 +54,21 @@ public readonly record struct RoutingDifference(int TokenCount, double LargestGa
                 return double.PositiveInfinity;
             }
 
-            worstTaken = expected.Contains(chosen[k]) ? worstTaken : Math.Min(worstTaken, ranks[chosen[k]]);
+            if (!expected.Contains(chosen[k]))
+            {
+                // What has no rank, a NaN or an expert of a group that was dropped, comes after every number.
+                worstTaken = Math.Min(worstTaken, double.IsNaN(ranks[chosen[k]]) ? double.NegativeInfinity : ranks[chosen[k]]);
+            }
         }
 
         double bestLeftOut = double.NegativeInfinity;
         foreach (int id in expected)
         {
-            bestLeftOut = chosen.Contains(id) ? bestLeftOut : Math.Max(bestLeftOut, ranks[id]);
+            bestLeftOut = chosen.Contains(id) || double.IsNaN(ranks[id]) ? bestLeftOut : Math.Max(bestLeftOut, ranks[id]);
         }
 
         // Exactly equal logits are a difference too: the lowest id wins.
-        return double.IsInfinity(worstTaken)
+        return double.IsPositiveInfinity(worstTaken)
             ? 0
             : Math.Max(double.Epsilon, (bestLeftOut - worstTaken) / Math.Max(1, Math.Abs(ranks[expected[0]])));
     }

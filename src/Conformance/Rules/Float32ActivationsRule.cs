@@ -11,7 +11,10 @@ internal sealed class Float32ActivationsRule() : ConformanceRule(
             var options = new MoeLayerOptions { MaxTokens = KitShapes.MaxTokens, InputType = MoeElementType.Float32, OutputType = MoeElementType.Float32 };
             MoeProbeResult answer = run.Subject.Backend.Probe(new MoeProbeRequest
             {
-                Shape = shape, Device = run.Subject.Device, InputType = options.InputType, OutputType = options.OutputType,
+                Shape = shape,
+                Device = run.Subject.Device,
+                InputType = options.InputType,
+                OutputType = options.OutputType,
             });
             if (!answer.IsSupported)
             {

@@ -22,7 +22,7 @@ internal sealed record KnownMistake(string Words, Action<RandomTensors> Edit)
 
     private static readonly KnownMistake[] All =
     [
-        new("gate and up are taken for each other", static tensors => WeightEdit.SwapRowPairs(tensors.GateUp)),
+        new("gate and up are taken for each other", static tensors => WeightEdit.SwapGatesAndUps(tensors.GateUp)),
         new("the shared experts are left out", static tensors =>
         {
             if (tensors.SharedDown is not null)

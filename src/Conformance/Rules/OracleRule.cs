@@ -12,10 +12,18 @@ internal sealed class OracleRule : ConformanceRule
     private readonly int _tokens;
     private readonly Func<MoeLayerShape, bool> _filter;
     private readonly Action<RandomLayer> _edit;
+    private readonly MoeRowOrder _rowOrder;
 
-    private OracleRule(string id, string statement, Action<RandomLayer> edit, Func<MoeLayerShape, bool>? filter = null, int tokens = 7)
+    private OracleRule(
+        string id,
+        string statement,
+        Action<RandomLayer> edit,
+        Func<MoeLayerShape, bool>? filter = null,
+        int tokens = 7,
+        MoeRowOrder rowOrder = MoeRowOrder.Interleaved)
         : base(id, statement)
     {
+        _rowOrder = rowOrder;
         _edit = edit;
         _filter = filter ?? (_ => true);
         _tokens = tokens;
@@ -79,13 +87,58 @@ internal sealed class OracleRule : ConformanceRule
             "The router's bias is part of the logits.",
             static layer => WeightEdit.FillByIndex(layer.Tensors.RouterBias, static i => (ushort)(i % 3 == 0 ? Large : 0)),
             static shape => shape.Router.HasLogitBias),
+        new OracleRule(
+            "selection-bias-only-chooses",
+            "The selection bias counts for the choice of experts, and not for their weights.",
+            static layer => WeightEdit.FillSelectionBias(layer.Tensors.SelectionBias, static i => i % 3 == 0 ? 3 : 0),
+            static shape => shape.Router.HasSelectionBias,
+            tokens: 33),
+        new OracleRule(
+            "groups-count",
+            "Experts are chosen only from the groups that are kept, by the rule that the layer says.",
+            static _ => { },
+            static shape => shape.Router.GroupCount > 1,
+            tokens: 33),
+        new OracleRule(
+            "weights-are-scaled-once",
+            "The weights of the chosen experts are multiplied by the router's scale, once.",
+            static _ => { },
+            static shape => shape.Router.Scale != 1),
+        new OracleRule(
+            "weight-on-its-side",
+            "An expert's weight multiplies its input where the layer says so, and its output otherwise.",
+            static _ => { },
+            static shape => shape.Router.WeightOn == MoeWeightOn.Input),
+        new OracleRule(
+            "shared-experts-count",
+            "With routed experts of zero, the result is that of the shared experts, through their gate where they have one.",
+            static layer => WeightEdit.ClearValues(layer.Tensors.Down),
+            static shape => shape.Shared is not null && !shape.HasExpertBias),
+        new OracleRule(
+            "clamps-on-its-side",
+            "Gate is clamped before its function or after it, as the layer says.",
+            static _ => { },
+            static shape => float.IsFinite(shape.Activation.Limit) && shape.Activation.Kind == MoeActivationKind.Glu,
+            tokens: 33),
+        new OracleRule(
+            "gates-and-ups-apart",
+            "Gates and ups that are stored in tensors of their own are not taken for each other.",
+            static _ => { },
+            static shape => shape.Activation.IsGated,
+            rowOrder: MoeRowOrder.Separate),
+        new OracleRule(
+            "gates-then-ups",
+            "Gates that are stored before all ups are paired with their own.",
+            static _ => { },
+            static shape => shape.Activation.IsGated,
+            rowOrder: MoeRowOrder.GateThenUp),
     ];
 
     internal override void Check(RuleRun run)
     {
         foreach (MoeLayerShape shape in run.Shapes(_filter))
         {
-            using LayerUnderTest layer = run.Make(shape, edit: _edit);
+            using LayerUnderTest layer = run.Make(shape, edit: _edit, rowOrder: _rowOrder);
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             using MoeBuffer input = layer.Input(_tokens, run.Subject.Seed);
             using ForwardResult result = run.Forward(layer, workspace, input);
@@ -103,7 +156,7 @@ internal sealed class OracleRule : ConformanceRule
 
     private RandomLayer MakeWeights(MoeLayerShape shape, int seed)
     {
-        var layer = new RandomLayer(shape, seed);
+        var layer = new RandomLayer(shape, seed, rowOrder: _rowOrder);
         _edit(layer);
         return layer;
     }

@@ -38,6 +38,16 @@ internal static unsafe class WeightEdit
         }
     }
 
+    /// <summary>Float32 values by the expert.</summary>
+    public static void FillSelectionBias(MoeTensorView bias, Func<int, float> value)
+    {
+        var elements = new Span<float>((void*)bias.Address, bias.Columns);
+        for (int i = 0; i < elements.Length; i++)
+        {
+            elements[i] = value(i);
+        }
+    }
+
     /// <summary>Zeros in the other half of each byte of codes.</summary>
     public static void KeepNibble(MoeTensorView codes, bool isLow)
     {
@@ -76,9 +86,14 @@ internal static unsafe class WeightEdit
         }
     }
 
-    /// <summary>Outputs 2i and 2i + 1 change places, with their scales and biases.</summary>
-    public static void SwapRowPairs(RandomMatrix matrix)
+    /// <summary>Gates and ups change places, with their scales and biases; where they are not interleaved, nothing happens.</summary>
+    public static void SwapGatesAndUps(RandomMatrix matrix)
     {
+        if (matrix.RowOrder != MoeRowOrder.Interleaved)
+        {
+            return;
+        }
+
         SwapPairs(matrix.Values, (int)matrix.Values.RowStride);
         SwapPairs(matrix.Scales, (int)matrix.Scales.RowStride);
         SwapPairs(matrix.Bias, matrix.Bias.ElementType.ByteSize());

@@ -33,7 +33,10 @@ public sealed class Mxfp4Plan
         _forced = forced;
         Activations = activations;
         _runsGrouped = architecture.HasWgmma;
-        _available = [.. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || _runsGrouped)];
+        _available =
+        [
+            .. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || variant == forced))),
+        ];
         if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");

@@ -41,7 +41,7 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
             ReadOnlySpan<double> values = result.Output(token).Span;
             for (int i = 0; i < values.Length; i++)
             {
-                output[i] = BFloat16.FromSingle((float)(values[i] * (isOff ? backend.LastTokenFactor : 1)));
+                output[i] = MoeBFloat16.FromSingle((float)(values[i] * (isOff ? backend.LastTokenFactor : 1)));
                 output[i] ^= (ushort)(isWide ? 1 : 0);
             }
 

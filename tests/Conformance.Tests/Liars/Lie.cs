@@ -4,6 +4,7 @@ namespace Moe.Plugins.Conformance.Tests.Liars;
 public enum Lie
 {
     None,
+    TakesTheUnknownForTheKnown,
     RoundsDown,
     RoundsOnAndOn,
     RoundsLargerSizesDown,

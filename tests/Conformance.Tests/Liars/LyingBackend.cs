@@ -10,7 +10,7 @@ internal sealed class LyingBackend(Lie lie) : IMoeBackend
             throw new InvalidOperationException("too many experts");
         }
 
-        if (Refuse(request.Shape) is string refusal)
+        if (lie != Lie.TakesTheUnknownForTheKnown && Refuse(request.Shape) is string refusal)
         {
             return MoeProbeResult.Unsupported(MoeReason.Shape, refusal);
         }

@@ -5,7 +5,7 @@ namespace Moe.Plugins.Tests;
 /// <summary>The arrows of docs/design.md, read from every project file.</summary>
 public sealed class ArchitectureTests
 {
-    private static readonly string Root = FindRoot();
+    internal static string Root { get; } = FindRoot();
 
     // It has no code: which backend it brings is a fact of packaging.
     private static readonly string MetaPackage = Path.Combine(Root, "src/Moe.Plugins/Moe.Plugins.csproj");

@@ -20,7 +20,7 @@ public sealed class PackedPackages : IAsyncLifetime
         await PackAsync(Repository.Root, Folder);
         LinkOthers();
         string config = Path.Combine(_root, "nuget.config");
-        await File.WriteAllTextAsync(config, Sources);
+        await File.WriteAllTextAsync(config, Sources(restored: "restored", Folder));
         await OtherProgram.DotnetAsync(
             _root, CancellationToken.None, "tool", "install", "Moe.Plugins.Cli", "--tool-path", Path.Combine(_root, "tool"), "--configfile", config);
     }
@@ -29,12 +29,10 @@ public sealed class PackedPackages : IAsyncLifetime
     public string PackageFile(string id) => Directory.GetFiles(Folder, $"{id}.*.nupkg").Single(file => char.IsAsciiDigit(Path.GetFileName(file)[id.Length + 1]));
 
     /// <summary>A new folder whose projects restore from the packages.</summary>
-    public async Task<string> MakeFolderAsync(string name)
-    {
-        string folder = Directory.CreateDirectory(Path.Combine(_root, name)).FullName;
-        await File.WriteAllTextAsync(Path.Combine(folder, "nuget.config"), Sources);
-        return folder;
-    }
+    public Task<string> MakeFolderAsync(string name) => MakeFolderAsync(name, Sources(restored: "restored", Folder));
+
+    /// <summary>A new folder where nobody knows of the packages.</summary>
+    public Task<string> MakeCleanFolderAsync(string name) => MakeFolderAsync(name, Sources(restored: $"restored-{name}"));
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
@@ -51,13 +49,20 @@ public sealed class PackedPackages : IAsyncLifetime
     /// The packages of this run beside those of others that the user has, which is where `dotnet add package` finds the newest version of one, and
     /// a folder for what is restored, so that nothing of it stays.
     /// </summary>
-    private string Sources => $"""
+    private string Sources(string restored, params string[] folders) => $"""
         <configuration>
-          <config><add key="globalPackagesFolder" value="{Path.Combine(_root, "restored")}" /></config>
-          <packageSources><clear /><add key="packed" value="{Folder}" /><add key="cache" value="{Others}" /></packageSources>
+          <config><add key="globalPackagesFolder" value="{Path.Combine(_root, restored)}" /></config>
+          <packageSources><clear />{string.Concat(folders.Append(Others).Select(folder => $"<add key=\"{Path.GetFileName(folder)}\" value=\"{folder}\" />"))}</packageSources>
           <fallbackPackageFolders><add key="cache" value="{Others}" /></fallbackPackageFolders>
         </configuration>
         """;
+
+    private async Task<string> MakeFolderAsync(string name, string sources)
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_root, name)).FullName;
+        await File.WriteAllTextAsync(Path.Combine(folder, "nuget.config"), sources);
+        return folder;
+    }
 
     private static string UserPackages => Environment.GetEnvironmentVariable(OtherProgram.PackagesVariable)
         ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");

@@ -27,7 +27,7 @@ internal sealed class BenchRouter : IDisposable
         _weight = MoeBuffer.OnHost(MoeElementType.BFloat16, shape.ExpertCount, shape.HiddenSize);
         _bias = MoeBuffer.OnHost(MoeElementType.BFloat16, 1, shape.ExpertCount);
         var random = new Random(seed);
-        ushort magnitude = BFloat16.FromSingle((float)(1 / Math.Sqrt(shape.HiddenSize)));
+        ushort magnitude = MoeBFloat16.FromSingle((float)(1 / Math.Sqrt(shape.HiddenSize)));
         foreach (ref ushort weight in BFloat16.Span(_weight.View))
         {
             weight = random.Next(2) == 0 ? magnitude : BFloat16.Negate(magnitude);
@@ -38,7 +38,7 @@ internal sealed class BenchRouter : IDisposable
         Span<ushort> bias = BFloat16.Span(_bias.View);
         for (int expert = 0; expert < bias.Length; expert++)
         {
-            bias[expert] = BFloat16.FromSingle(isSkewed ? -MathF.Log(ranks[expert]) : 0);
+            bias[expert] = MoeBFloat16.FromSingle(isSkewed ? -MathF.Log(ranks[expert]) : 0);
         }
     }
 
@@ -58,13 +58,13 @@ internal sealed class BenchRouter : IDisposable
         float step = (float)(10 * LogitDeviation / Math.Sqrt(token.Length));
         for (int column = 0; column < token.Length; column++)
         {
-            float value = BFloat16.ToSingle(token[column]);
+            float value = MoeBFloat16.ToSingle(token[column]);
             foreach (int expert in experts)
             {
-                value += MathF.CopySign(step, BFloat16.ToSingle(BFloat16.Row(_weight.View, expert)[column]));
+                value += MathF.CopySign(step, MoeBFloat16.ToSingle(BFloat16.Row(_weight.View, expert)[column]));
             }
 
-            token[column] = BFloat16.FromSingle(value);
+            token[column] = MoeBFloat16.FromSingle(value);
         }
     }
 

@@ -6,6 +6,10 @@ namespace Moe.Plugins.Cli;
 /// <summary>A result as a picture: for each shape the share of a layer's time that is saved, over tokens.</summary>
 internal static class PaddingPicture
 {
+    /// <summary>Room for the labels beside the last points, and above the highest.</summary>
+    private const double SideMargin = 0.08;
+    private const double TopMargin = 0.1;
+
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, PaddingResult result)
@@ -29,6 +33,7 @@ internal static class PaddingPicture
 
         plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(rows.Select(row => row.Tokens));
         plot.Add.HorizontalLine(0, 1, Colors.Black);
+        plot.Axes.Margins(SideMargin, TopMargin);
         plot.Axes.AutoScale();
     }
 

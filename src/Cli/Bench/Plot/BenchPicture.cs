@@ -9,6 +9,9 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal static class BenchPicture
 {
+    /// <summary>What a letter takes of a panel's height, about.</summary>
+    private const double LetterHeight = 0.04;
+
     private static readonly Color Grey = new("#59626B");
 
     /// <summary>Draws the rows that are right.</summary>
@@ -21,7 +24,7 @@ internal static class BenchPicture
                 .GroupBy(row => (row.Shape, row.Weights))
                 .Select(rows => new Panel(rows.Key.Shape, rows.Key.Weights, [.. rows.OrderBy(row => row.Tokens)])),
         ];
-        Panels.Save(path, panels, peers is null ? 2 : 5, (plot, panel) => Draw(plot, result, panel, peers));
+        Panels.Save(path, panels, peers is null ? 2 : 6, (plot, panel) => Draw(plot, result, panel, peers));
     }
 
     private static void Draw(Plot plot, BenchResult result, Panel panel, PeerFigures? peers)
@@ -32,7 +35,8 @@ internal static class BenchPicture
         int mostTokens = panel.Rows.Max(row => row.Tokens);
         if (peers is not null)
         {
-            DrawPeers(plot, peers.Points(panel.Shape, panel.Weights).Where(point => point.Tokens <= mostTokens));
+            AddNote(plot, $"grey: {peers.Device}, {peers.Date}");
+            DrawPeers(plot, [.. peers.Points(panel.Shape, panel.Weights).Where(point => point.Tokens <= mostTokens)]);
         }
 
         DrawFloor(plot, panel);
@@ -46,11 +50,6 @@ internal static class BenchPicture
         if (heldBack is not null)
         {
             AddNote(plot, $"hollow: measured while held back ({PlainText.Of(heldBack, 60)})");
-        }
-
-        if (peers is not null)
-        {
-            AddNote(plot, $"grey: {peers.Device}, {peers.Date}");
         }
 
         plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(panel.Rows.Select(row => row.Tokens));
@@ -95,30 +94,48 @@ internal static class BenchPicture
     }
 
     /// <summary>Draws each peer as a thin line whose points are its letter.</summary>
-    private static void DrawPeers(Plot plot, IEnumerable<PeerPoint> points)
+    private static void DrawPeers(Plot plot, PeerPoint[] points)
     {
-        char letter = 'A';
+        var letters = new Dictionary<string, char>();
         foreach (IGrouping<string, PeerPoint> peer in points.GroupBy(point => point.Name))
         {
             PeerPoint[] ordered = [.. peer.OrderBy(point => point.Tokens)];
-            double[] tokens = Log(ordered.Select(point => (double)point.Tokens));
-            double[] times = Log(ordered.Select(point => point.Microseconds));
-            var line = plot.Add.Scatter(tokens, times);
+            var line = plot.Add.Scatter(Log(ordered.Select(point => (double)point.Tokens)), Log(ordered.Select(point => point.Microseconds)));
             line.Color = Grey.WithAlpha(0.45);
             line.LineWidth = 1.5f;
             line.MarkerSize = 0;
-            for (int i = 0; i < ordered.Length; i++)
+            letters[peer.Key] = (char)('A' + letters.Count);
+            AddNote(plot, $"{letters[peer.Key]} {peer.Key}");
+        }
+
+        DrawLetters(plot, points, letters);
+    }
+
+    /// <summary>Writes the letters. Where two would cover each other, the one that was written less often has the place.</summary>
+    private static void DrawLetters(Plot plot, PeerPoint[] points, Dictionary<string, char> letters)
+    {
+        var written = letters.Keys.ToDictionary(name => name, _ => 0);
+        double height = points.Length == 0 ? 0 : Math.Log10(points.Max(point => point.Microseconds) / points.Min(point => point.Microseconds));
+        foreach (IGrouping<int, PeerPoint> column in points.GroupBy(point => point.Tokens))
+        {
+            var taken = new List<double>();
+            foreach (PeerPoint point in column.OrderBy(point => written[point.Name]))
             {
-                var text = plot.Add.Text(letter.ToString(), tokens[i], times[i]);
+                double time = Math.Log10(point.Microseconds);
+                if (taken.Exists(other => Math.Abs(other - time) < LetterHeight * height))
+                {
+                    continue;
+                }
+
+                taken.Add(time);
+                written[point.Name]++;
+                var text = plot.Add.Text(letters[point.Name].ToString(), Math.Log10(point.Tokens), time);
                 text.LabelFontSize = 16;
                 text.LabelBold = true;
                 text.LabelFontColor = Grey;
                 text.LabelBackgroundColor = Colors.White;
                 text.LabelAlignment = Alignment.MiddleCenter;
             }
-
-            AddNote(plot, $"{letter} {peer.Key}");
-            letter++;
         }
     }
 

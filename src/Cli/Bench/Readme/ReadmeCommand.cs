@@ -14,7 +14,7 @@ internal static class ReadmeCommand
         Arity = ArgumentArity.OneOrMore,
     };
 
-    private static readonly Option<string?> Readme = CommandOptions.Text("--readme", "FILE", "The readme. Default: README.md in the current folder.");
+    private static readonly Option<string?> Readme = CommandOptions.Text("--readme", "FILE", "The file. Default: docs/performance.md in the current folder.");
 
     private static readonly Option<string[]> Peers = new("--peers")
     {
@@ -37,7 +37,7 @@ internal static class ReadmeCommand
 
     private static int Execute(ParseResult result, CommandConsole console)
     {
-        string path = result.GetValue(Readme) ?? "README.md";
+        string path = result.GetValue(Readme) ?? Path.Combine("docs", "performance.md");
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         ResultFile[] results = [.. result.GetRequiredValue(Results).Select(file => ResultFile.Load(file, folder))];
         PeerFigures[] peers = [.. (result.GetValue(Peers) ?? []).Select(PeerFigures.Load)];
