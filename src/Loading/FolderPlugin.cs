@@ -22,6 +22,8 @@ internal sealed class FolderPlugin(PluginFile file, VerdictStore verdicts) : Plu
     // While a plugin is worked on, its version stays; the hash is the one that moe backends --explain shows.
     public override string Build => Source is { } content ? $"{Version} ({content.ShortHash})" : Version;
 
+    public override WeakReference? Code => Loaded?.Context;
+
     // Should the process end now, the next one finds the mark. One that cannot be made is missed by nobody but that process.
     public override void BeginActivation() => Attempt(() => _mark = verdicts.Mark(Staged!.Content.Hash));
 

@@ -53,7 +53,7 @@ internal static class KernelCache
     }
 
     /// <summary>
-    /// Makes the folder for its owner alone; says what is wrong with one that others may write to, as their code would run.
+    /// Makes the folder for its owner alone; says what is wrong with one that is another user's or that others may write to, as their code would run.
     /// </summary>
     internal static string? Prepare(string folder)
     {
@@ -64,10 +64,22 @@ internal static class KernelCache
         }
 
         Directory.CreateDirectory(folder, OwnerOnly);
-        UnixFileMode mode = File.GetUnixFileMode(folder);
-        return (mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0
-            ? null
-            : $"the kernel cache '{folder}' may be written to by others than its owner, who could put code there: its mode must be 700.";
+        return DescribeDanger(folder, followLinks: true) is { } danger
+            ? $"the kernel cache '{folder}' {danger}, who could put code there: it must be this user's own, and its mode must be 700."
+            : null;
+    }
+
+    /// <summary>Whose a folder or an entry may be, a cubin being code: root's or this user's, with no permission to write for others.</summary>
+    private static string? DescribeDanger(string path, bool followLinks)
+    {
+        UnixFile? known = UnixFile.TryGet(path, followLinks);
+        if (known is { } file && file.Owner != 0 && file.Owner != UnixFile.CurrentUser())
+        {
+            return $"belongs to user {file.Owner}";
+        }
+
+        UnixFileMode mode = known?.Permissions ?? (OperatingSystem.IsWindows() ? UnixFileMode.None : File.GetUnixFileMode(path));
+        return (mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0 ? null : "may be written to by others than its owner";
     }
 
     private static bool TryReadFile(string file, KernelImageOrigin origin, [NotNullWhen(true)] out KernelImage? image)
@@ -75,7 +87,10 @@ internal static class KernelCache
         image = null;
         try
         {
-            return File.Exists(file) && KernelCacheEntry.TryRead(File.ReadAllBytes(file), origin, out image);
+            // Whose a folder of prebuilt kernels is, whoever names it has looked at; the user's own may have been written before it was safe.
+            return File.Exists(file)
+                && (origin == KernelImageOrigin.Prebuilt || DescribeDanger(file, followLinks: false) is null)
+                && KernelCacheEntry.TryRead(File.ReadAllBytes(file), origin, out image);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -52,4 +52,16 @@ internal static partial class HostLog
 
     [LoggerMessage(16, LogLevel.Error, "{Sentence}")]
     public static partial void NoBackend(ILogger logger, string sentence);
+
+    [LoggerMessage(17, LogLevel.Warning, "The plugin folder {Folder} {Wrong}.")]
+    public static partial void FolderMissing(ILogger logger, string folder, string wrong);
+
+    [LoggerMessage(18, LogLevel.Warning, "{Sentence}")]
+    public static partial void SettingUnused(ILogger logger, string sentence);
+
+    [LoggerMessage(19, LogLevel.Warning, "{Sentence}")]
+    public static partial void PatternUnused(ILogger logger, string sentence);
+
+    [LoggerMessage(20, LogLevel.Warning, "{Count} versions of MoE plugin {Id} were unloaded and are still in memory: something keeps them, such as a static timer, an event, or a cache of a library that it uses. 'moe verify PLUGIN.dll --rule unloads' tells whether it is the plugin.")]
+    public static partial void StillLoaded(ILogger logger, int count, string id);
 }

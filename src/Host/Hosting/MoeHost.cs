@@ -159,6 +159,11 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             _isDisposed = true;
         }
 
+        foreach (string sentence in _selector.DescribeUnusedPatterns())
+        {
+            HostLog.PatternUnused(_logger, sentence);
+        }
+
         _layers.Close();
 
         // A reload that is under way ends first; none begins any more.

@@ -65,7 +65,10 @@ public sealed class MoeOptions
     /// </summary>
     public string? KernelCache { get; set; }
 
-    /// <summary>Each plugin's own settings by its id; nested keys are joined by colons.</summary>
+    /// <summary>
+    /// Each plugin's own settings by its id; nested keys are joined by colons. A shell's variables can hold neither dots nor dashes: underscores
+    /// stand for them, as in <c>Moe__Plugins__Mxfp4_Marlin__KernelCache</c>.
+    /// </summary>
     public IDictionary<string, IReadOnlyDictionary<string, string>> Plugins { get; set; } =
         new Dictionary<string, IReadOnlyDictionary<string, string>>(StringComparer.OrdinalIgnoreCase);
 
@@ -82,13 +85,26 @@ public sealed class MoeOptions
     /// <summary>The section that the options were read from, which messages name.</summary>
     internal string SectionPath { get; set; } = SectionName;
 
+    /// <summary>Whether a key of <see cref="Plugins"/> means a plugin.</summary>
+    internal static bool IsOf(string key, string id) => key.Equals(id, StringComparison.OrdinalIgnoreCase)
+        || key.Equals(id.Replace('.', '_').Replace('-', '_'), StringComparison.OrdinalIgnoreCase);
+
     internal MoeDevice? ParseDevice() => MoeDevice.TryParse(Device, out MoeDevice device) ? device : null;
 
     internal IReadOnlyDictionary<string, string> SettingsOf(string id)
     {
-        IReadOnlyDictionary<string, string>? settings =
-            Plugins.FirstOrDefault(p => p.Key.Equals(id, StringComparison.OrdinalIgnoreCase)).Value;
-        var own = new Dictionary<string, string>(settings ?? new Dictionary<string, string>(), StringComparer.OrdinalIgnoreCase);
+        // The exact id last: what it says counts before what its spelling for environment variables says.
+        var own = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        foreach ((_, IReadOnlyDictionary<string, string> settings) in Plugins
+            .Where(p => IsOf(p.Key, id))
+            .OrderBy(p => p.Key.Equals(id, StringComparison.OrdinalIgnoreCase)))
+        {
+            foreach ((string key, string value) in settings)
+            {
+                own[key] = value;
+            }
+        }
+
         if (KernelCache is not null)
         {
             own.TryAdd(nameof(KernelCache), Path.GetFullPath(KernelCache, AppContext.BaseDirectory));

@@ -37,6 +37,12 @@ internal static class MoeOptionsReader
     public static void Read(IConfiguration configuration, MoeOptions options)
     {
         IConfigurationSection section = configuration as IConfigurationSection ?? configuration.GetSection(MoeOptions.SectionName);
+        if (!section.Exists() && !section.Key.Equals(MoeOptions.SectionName, StringComparison.OrdinalIgnoreCase))
+        {
+            // Without the usual section, the defaults count; who names another one means what is in it.
+            throw new MoeOptionsException(section.Path, $"is no section of the configuration; the host's is {MoeOptions.SectionName}, unless yours has another name.");
+        }
+
         options.SectionPath = section.Path;
         foreach (IConfigurationSection child in section.GetChildren())
         {

@@ -20,6 +20,8 @@ internal static class StartLog
             }
         }
 
+        WriteFolders(logger, folders);
+        WriteSettings(logger, options, plugins);
         WriteEmpty(logger, plugins, folders);
         WriteUnknownBackends(logger, options, [.. plugins.Select(static p => p.Id)], folders);
     }
@@ -30,6 +32,44 @@ internal static class StartLog
         {
             string lockFile = options.LockFilePath;
             HostLog.TrustsAny(logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+        }
+    }
+
+    private static void WriteFolders(ILogger logger, IReadOnlyList<string> folders)
+    {
+        foreach (string folder in folders)
+        {
+            if (PluginFolderState.Describe(folder) is { } wrong)
+            {
+                HostLog.FolderMissing(logger, folder, wrong);
+            }
+        }
+    }
+
+    // Settings of nobody, and settings that nobody asked for, were meant for somebody.
+    private static void WriteSettings(ILogger logger, MoeOptions options, IReadOnlyList<PluginRecord> plugins)
+    {
+        string section = $"{options.SectionPath}:{nameof(MoeOptions.Plugins)}";
+        string[] found = [.. plugins.Select(static p => p.Id).Distinct(StringComparer.OrdinalIgnoreCase)];
+        foreach ((string key, IReadOnlyDictionary<string, string> settings) in options.Plugins)
+        {
+            if (!found.Any(id => MoeOptions.IsOf(key, id)))
+            {
+                HostLog.SettingUnused(logger, $"{section}:{key} has settings of a plugin that was not found.{DidYouMean.Ask(key, found)}");
+                continue;
+            }
+
+            foreach (PluginRecord plugin in plugins.Where(p => !p.HasEnded && MoeOptions.IsOf(key, p.Id)))
+            {
+                foreach (string setting in settings.Keys.Where(setting => plugin.Settings?.Knows(setting) == false))
+                {
+                    string[] asked = plugin.Settings!.Asked;
+                    HostLog.SettingUnused(
+                        logger,
+                        $"{plugin.Id} did not ask for {section}:{key}:{setting} when it was made.{DidYouMean.Ask(setting, asked)} "
+                        + $"It asked for: {(asked.Length == 0 ? "nothing" : string.Join(", ", asked))}.");
+                }
+            }
         }
     }
 

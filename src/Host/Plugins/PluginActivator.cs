@@ -14,8 +14,9 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
         }
 
         record.BeginActivation();
+        record.Settings = new AskedSettings(options.SettingsOf(record.Id));
         var context = new PluginContext(
-            options.SettingsOf(record.Id),
+            record.Settings,
             record.Folder,
             new PluginLog(loggers.CreateLogger($"Moe.Plugins.{record.Id}")));
         return new Deadline<IMoeBackend>(

@@ -25,6 +25,9 @@ internal class PluginRecord
     /// <summary>Where it lies in a drop folder; null for a backend that is part of the program.</summary>
     public PluginFile? File { get; init; }
 
+    /// <summary>Its settings; null until its backend is made.</summary>
+    public AskedSettings? Settings { get; set; }
+
     /// <summary>The folder that its files are loaded from.</summary>
     public virtual string Folder => AppContext.BaseDirectory;
 
@@ -133,6 +136,9 @@ internal class PluginRecord
 
     /// <summary>Adds a step that passed and leaves the state as it is.</summary>
     public void Note(MoePluginStepKind kind, string sentence, TimeSpan duration) => Pass(kind, State, sentence, duration);
+
+    /// <summary>Its code's context, which dies once nothing keeps it; null where it cannot be unloaded.</summary>
+    public virtual WeakReference? Code => null;
 
     /// <summary>Unloads its code, of which nothing is in use any more.</summary>
     protected virtual void Unload()

@@ -5,8 +5,12 @@ namespace Moe.Plugins;
 /// <summary>Disposes backends and unloads plugins once nobody uses them any more.</summary>
 internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
 {
+    /// <summary>Rounds of garbage collection before a version that was replaced long ago counts as kept.</summary>
+    private const int Collections = 4;
+
     private readonly Lock _lock = new();
     private readonly List<Task> _retiring = [];
+    private readonly List<(string Id, WeakReference Code)> _unloaded = [];
 
     /// <summary>Unloads a plugin that is offered no more when its last use ends.</summary>
     public void Retire(PluginRecord plugin)
@@ -83,6 +87,33 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
             HostLog.DisposeFailed(logger, plugin.Id, Fault.Readable(exception));
         }
 
+        WeakReference? code = plugin.Code;
         plugin.Release();
+        if (code is not null)
+        {
+            Watch(plugin.Id, code);
+        }
     }
+
+    // One may still be about to go. Each further one was unloaded by an earlier reload, and should be gone by now.
+    private void Watch(string id, WeakReference code)
+    {
+        lock (_unloaded)
+        {
+            _unloaded.Add((id, code));
+            for (int round = 0; round < Collections && CountOf(id) > 1; round++)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+
+            _unloaded.RemoveAll(static unloaded => !unloaded.Code.IsAlive);
+            if (CountOf(id) is int count && count > 1)
+            {
+                HostLog.StillLoaded(logger, count, id);
+            }
+        }
+    }
+
+    private int CountOf(string id) => _unloaded.Count(unloaded => unloaded.Id == id && unloaded.Code.IsAlive);
 }

@@ -8,20 +8,26 @@ internal sealed class BackendSelector
     private readonly MoeOptions _options;
     private readonly IReadOnlyList<string> _folders;
     private readonly DeviceLosses _lost;
+    private readonly PatternUse _patterns;
 
     public BackendSelector(MoeOptions options, IReadOnlyList<string> folders, DeviceLosses lost)
     {
         _lost = lost;
         _options = options;
         _folders = folders;
+        _patterns = new PatternUse(options);
     }
 
     public MoeSelectionReport Select(IReadOnlyList<PluginRecord> plugins, MoeLayerRequest request)
     {
         request.Shape.Validate();
+        _patterns.Saw(request.Name);
         BackendWish wish = BackendWish.Of(_options, request);
         return Choose(request, wish, CandidateRanking.Rank(AskAll(plugins, request, wish.Device), _options.Order));
     }
+
+    /// <summary>A sentence for each pattern of layers that matched none.</summary>
+    public string[] DescribeUnusedPatterns() => _patterns.DescribeUnused();
 
     /// <summary>The report after the chosen backend failed at making the layer.</summary>
     public MoeSelectionReport SelectNext(MoeSelectionReport report, Exception exception)

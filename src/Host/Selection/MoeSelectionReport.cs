@@ -48,9 +48,9 @@ public sealed record MoeSelectionReport
         foreach (string folder in Folders)
         {
             text.AppendLine().Append("  Looked in ").Append(folder);
-            if (!Directory.Exists(folder))
+            if (PluginFolderState.Describe(folder) is { } wrong)
             {
-                text.Append(", which is not there");
+                text.Append(", which ").Append(wrong);
             }
         }
 

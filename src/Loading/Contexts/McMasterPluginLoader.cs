@@ -40,6 +40,8 @@ internal sealed class McMasterPluginLoader : IPluginLoader
     [RequiresUnreferencedCode(Reason)]
     private sealed class Loaded(PluginLoader loader, Assembly assembly) : ILoadedPlugin
     {
+        public WeakReference Context { get; } = new(AssemblyLoadContext.GetLoadContext(assembly));
+
         public IMoePlugin CreateEntry(string typeName)
         {
             Type type = assembly.GetType(typeName, throwOnError: true)!;

@@ -49,6 +49,16 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
         PluginPin pin = PluginLock.Parse(path, json).Find(id)
             ?? throw new MoeException(MoeReason.Trust, $"{path} does not pin a plugin {id}. 'moe plugins trust FOLDER' adds it.");
         pin.Check(version, copy);
+        CheckKernels(id);
         return $"All {pin.Files.Count} files are those that {path} pins{(options.Trust == MoeTrust.Signed ? ", which is signed" : "")}.";
+    }
+
+    // Compiled kernels are code that no lock file pins: where others can write them, they could as well write the plugin.
+    private void CheckKernels(string id)
+    {
+        if (options.SettingsOf(id).TryGetValue(nameof(MoeOptions.KernelCache), out string? folder) && Directory.Exists(folder))
+        {
+            WriteAccess.CheckWithin(WriteAccess.Resolve(folder));
+        }
     }
 }

@@ -1,6 +1,6 @@
 using Moe.Plugins;
 
-[assembly: MoePlugin("ContractNewMajor", typeof(Fixtures.ContractNewMajorPlugin), "2.0")]
+[assembly: MoePlugin("ContractNewMajor", typeof(Fixtures.ContractNewMajorPlugin), "3.0")]
 
 namespace Fixtures;
 

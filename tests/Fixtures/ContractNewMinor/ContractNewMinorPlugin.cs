@@ -1,6 +1,6 @@
 using Moe.Plugins;
 
-[assembly: MoePlugin("ContractNewMinor", typeof(Fixtures.ContractNewMinorPlugin), "1.9")]
+[assembly: MoePlugin("ContractNewMinor", typeof(Fixtures.ContractNewMinorPlugin), "2.9")]
 
 namespace Fixtures;
 

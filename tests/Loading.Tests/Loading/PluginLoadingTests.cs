@@ -30,8 +30,8 @@ public sealed class PluginLoadingTests
     [InlineData("MissingCtor", MoeReason.MissingDependency, "MissingDependency")]
     [InlineData("ThrowingCtor", MoeReason.Threw, "the constructor is broken")]
     [InlineData("HangingCtor", MoeReason.TimedOut, "did not return within 2 s")]
-    [InlineData("ContractNewMinor", MoeReason.ContractVersion, "needs contract 1.9; this host has 1.0")]
-    [InlineData("ContractNewMajor", MoeReason.ContractVersion, "needs contract 2.0; this host has 1.0")]
+    [InlineData("ContractNewMinor", MoeReason.ContractVersion, "needs contract 2.9; this host has 2.0")]
+    [InlineData("ContractNewMajor", MoeReason.ContractVersion, "needs contract 3.0; this host has 2.0")]
     [InlineData("NoAttribute", MoeReason.NotAPlugin, "has no [assembly: MoePlugin(id, entry type)]")]
     public async Task A_faulty_plugin_says_why_and_the_good_one_runs(string faulty, MoeReason reason, string sentence)
     {

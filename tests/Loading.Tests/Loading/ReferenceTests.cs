@@ -10,7 +10,7 @@ public sealed class ReferenceTests
 {
     [Theory]
     [InlineData("System.Runtime", MoeReason.RuntimeVersion, "It was built for .NET 99.0; this program runs on .NET 10.0.")]
-    [InlineData("Moe.Plugins.Abstractions", MoeReason.ContractVersion, "It references Moe.Plugins.Abstractions 99.0.0.0; this host has 1.0.0.0")]
+    [InlineData("Moe.Plugins.Abstractions", MoeReason.ContractVersion, "It references Moe.Plugins.Abstractions 99.0.0.0; this host has 2.0.0.0")]
     public async Task A_reference_to_a_later_major_version_is_refused(string reference, MoeReason reason, string sentence)
     {
         using var drop = new DropFolder().With("Good");

@@ -1,0 +1,27 @@
+using Microsoft.Extensions.Configuration;
+using Moe.Plugins;
+
+// A host as a service has one, for tests that end it at any moment. Its options come from the environment. The argument says what it does:
+// "start" makes a host and says what became of each plugin; "trust FOLDER" pins a plugin; "reload" goes on reloading whatever changed.
+MoeOptions options = MoeOptions.From(new ConfigurationBuilder().AddEnvironmentVariables().Build());
+if (args[0] == "trust")
+{
+    MoePluginFolder.Read(args[1]).PinIn(options.LockFilePath);
+    return 0;
+}
+
+await using MoeHost host = MoeHost.Create(options);
+foreach (MoePluginInfo plugin in host.Plugins)
+{
+    Console.WriteLine($"{plugin.Id} {plugin.State} {plugin.Reason} {plugin.Message}");
+}
+
+while (args[0] == "reload")
+{
+    foreach (MoeReloadReport report in await host.ReloadChangedAsync())
+    {
+        Console.WriteLine($"{report.Id} {report.Outcome} {report.Sentence}");
+    }
+}
+
+return 0;

@@ -1,0 +1,44 @@
+using System.Diagnostics;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>Starts the program that has a host, in a process of its own.</summary>
+internal static class HostProgram
+{
+    private static readonly string Program = Path.Combine(
+        AppContext.BaseDirectory.Replace($"{Path.DirectorySeparatorChar}Loading.Tests{Path.DirectorySeparatorChar}", $"{Path.DirectorySeparatorChar}HostProgram{Path.DirectorySeparatorChar}", StringComparison.Ordinal),
+        "HostProgram.dll");
+
+    public static Process Start(DropFolder drop, IReadOnlyDictionary<string, string> settings, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Program, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            Environment =
+            {
+                ["Moe__PluginFolders"] = drop.Plugins,
+                ["Moe__StagingFolder"] = drop.Staging,
+                ["DOTNET_TieredCompilation"] = "1",
+                ["DOTNET_DbgEnableMiniDump"] = "0",
+            },
+        };
+        foreach ((string key, string value) in settings)
+        {
+            start.Environment[key] = value;
+        }
+
+        return Process.Start(start)!;
+    }
+
+    /// <summary>What it wrote, once it has ended by itself.</summary>
+    public static async Task<string> ReadAsync(Process process, CancellationToken cancellationToken)
+    {
+        Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
+        string error = await process.StandardError.ReadToEndAsync(cancellationToken);
+        await process.WaitForExitAsync(cancellationToken);
+        Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}: {error}");
+        return await output;
+    }
+}
