@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Moe.Plugins.Cpu;
 
 /// <summary>Runs any layer on the machine's processor.</summary>
-internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend
+internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoeParallelBackend
 {
     private const int Score = 50;
 
@@ -34,6 +34,34 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend
     }
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new CpuMethod(_team.Value, request);
+
+    public MoeProbeResult ProbeGroup(MoeGroupRequest request)
+    {
+        try
+        {
+            request.Validate();
+        }
+        catch (MoeException exception)
+        {
+            return MoeProbeResult.Unsupported(exception.Reason, exception.Message);
+        }
+
+        foreach (MoeDevice device in request.Devices)
+        {
+            if (device != MoeDevice.Cpu)
+            {
+                return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"Its groups are of threads on the processor, and {device} was asked for.");
+            }
+        }
+
+        return MoeProbeResult.Supported(MoeDevice.Cpu, ProcessorName.Read(), Score, $"{request.Devices.Count} threads of this process");
+    }
+
+    public IMoeGroup CreateGroup(MoeGroupRequest request)
+    {
+        MoeProbeResult result = ProbeGroup(request);
+        return result.IsSupported ? new CpuGroup(request) : throw new MoeException(result.Reason, result.Message);
+    }
 
     public IMoeInstruments CreateInstruments(MoeDevice device) => new CpuInstruments(_team.Value);
 

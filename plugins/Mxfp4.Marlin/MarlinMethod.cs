@@ -3,17 +3,17 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Marlin;
 
 /// <summary>
-/// The method with vLLM's padding rule for its Marlin kernels: hidden up to 256, intermediate up to 128, padded and sliced by the host.
-/// Our own kernels neither read nor multiply what is padded, and do not write the output's padding.
+/// The method with vLLM's padding rule for its Marlin kernels: hidden up to 256, intermediate up to 128. The host neither pads nor slices:
+/// our own kernels neither read nor multiply what would be padded, and write the model's own width.
 /// </summary>
 internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape shape, Mxfp4Variant? forced) : CudaMethod(library, shape)
 {
     private const int HiddenAlignment = 256;
     private const int IntermediateAlignment = 128;
 
-    public override bool SupportsSkipForwardPadding => false;
+    public override bool SupportsSkipForwardPadding => true;
 
-    public override bool HasUnpaddedOutput => false;
+    public override bool HasUnpaddedOutput => true;
 
     public override MoeNumerics Numerics { get; } = new()
     {

@@ -47,6 +47,26 @@ public sealed class RunTests : IDisposable
         Assert.Equal(golden.Tensors["expected.topk_weights"].ToString(), result.Tensors["topk_weights"].ToString());
     }
 
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(3, 1)]
+    [InlineData(1, 4)]
+    [InlineData(2, 2)]
+    public async Task Ranks_compute_what_one_device_computes(int tensor, int expert)
+    {
+        string[] arguments =
+        [
+            "run", "--shape", "8,96,160,2", "--backend", "Cpu", "--tokens", "5", "--output-type", "f32", "--verify", "--json",
+            "--tensor-parallel", $"{tensor}", "--expert-parallel", $"{expert}",
+        ];
+        JsonElement json = (await Cli.Run(arguments)).Json();
+        Assert.True(json.GetProperty("passed").GetBoolean());
+        Assert.InRange(json.GetProperty("relative_error").GetDouble(), 0, 2e-5);
+        Assert.Equal((tensor, expert), (json.GetProperty("tensor_parallel").GetInt32(), json.GetProperty("expert_parallel").GetInt32()));
+        Assert.Equal(160, json.GetProperty("shape").GetProperty("intermediate_size").GetInt32());
+        Assert.True(json.GetProperty("forwards").GetInt32() > 0);
+    }
+
     [Fact]
     public async Task Nothing_is_verified_that_nobody_asked_for()
     {
@@ -129,8 +149,9 @@ public sealed class RunTests : IDisposable
         await using ServiceProvider provider = services.BuildServiceProvider();
         using var input = RunInput.FromCheckpoint(WriteLayerOfNaN(), layerIndex: null, inputPath: null, tokens: null, seed: 1);
         var request = new MoeLayerRequest { Shape = input.Shape, Options = new MoeLayerOptions { MaxTokens = input.Tokens.Rows, InputType = input.Tokens.ElementType } };
-        using MoeLayer layer = provider.GetRequiredService<MoeHost>().CreateLayer(request, input.Source, progress: null, TestContext.Current.CancellationToken);
-        using var run = LayerRun.Execute(layer, input.Tokens, default, TestContext.Current.CancellationToken);
+        using var layers = RunLayers.Create(
+            provider.GetRequiredService<MoeHost>(), request, MoeDevice.Cpu, (1, 1), input.Source, progress: null, TestContext.Current.CancellationToken);
+        using var run = LayerRun.Execute(layers, input.Tokens, default, TestContext.Current.CancellationToken);
         var check = RunVerification.Check(input, run, limit: 1, TestContext.Current.CancellationToken);
         Assert.Equal((long)input.Tokens.Rows * input.Shape.HiddenSize, check.UnwrittenValues);
         Assert.False(check.Passed);

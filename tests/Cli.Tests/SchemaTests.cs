@@ -24,6 +24,7 @@ public sealed class SchemaTests : IDisposable
         { "bench_readme", "bench readme RESULT --readme README" },
         { "new", "new Contoso.Try --output OUT/try" },
         { "make_model", "make-model OUT/model" },
+        { "bench_model", "bench model --prompt 4 --batch 1,2 --context-tokens 4 --seconds 0.01 --output OUT/m.json --plot OUT/m.png" },
         { "generate", "generate --prompt-ids 1,2,3 --max-tokens 4" },
         { "generate", "generate --prompt Hello --max-tokens 4" },
         { "error", "run --model /none.safetensors" },

@@ -10,9 +10,9 @@ public sealed unsafe class SortTests
     private const string Launch =
         """
         #include "sort.cu"
-        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
         {
-            const SortParameters p = {ids, {offsets, sorted, blocks, count, block_rows}, pairs, experts};
+            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, block_rows}, pairs, experts};
             for (int e = 0; e < experts; e++)
             {
                 run_block(1024, [=] {
@@ -26,9 +26,9 @@ public sealed unsafe class SortTests
     private const string InBlock =
         """
         #include "routing/sort.cuh"
-        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int block_rows)
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
         {
-            run_block(THREADS, [=] { sort_pairs<THREADS>(ids, pairs, experts, {offsets, sorted, blocks, count, block_rows}, (int*)shared_memory); });
+            run_block(THREADS, [=] { sort_pairs<THREADS>(ids, pairs, experts, {offsets, sorted, blocks, count, {counters}, block_rows}, (int*)shared_memory); });
         }
         """;
 
@@ -64,6 +64,7 @@ public sealed unsafe class SortTests
         Array.Fill(offsets, Untouched);
         Array.Fill(sorted, Untouched);
         Array.Fill(blocks, Untouched);
+        int[] counters = [.. Enumerable.Repeat(Untouched, 2 + experts), Untouched];
         (string file, string text) = kind switch
         {
             "launch" => ("sort.cu", Launch),
@@ -72,13 +73,14 @@ public sealed unsafe class SortTests
         };
         using (HostLibrary library = HostLibrary.CompileBlock(file, text))
         {
-            var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int, void>)library.Export("run");
-            fixed (int* i = ids, o = offsets, s = sorted, b = blocks)
+            var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int*, int, void>)library.Export("run");
+            fixed (int* i = ids, o = offsets, s = sorted, b = blocks, c = counters)
             {
-                run(i, pairs, experts, o, s, b, &count, blockRows);
+                run(i, pairs, experts, o, s, b, &count, c, blockRows);
             }
         }
 
+        Assert.Equal([.. new int[2 + experts], Untouched], counters);
         Assert.Equal(expected, sorted[..expected.Length]);
         Assert.All(sorted[expected.Length..], value => Assert.Equal(Untouched, value));
         Assert.Equal([.. Enumerable.Range(0, experts + 1).Select(e => expected.Count(i => ids[i] < e)), Untouched], offsets);

@@ -3,6 +3,7 @@ using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Marlin.Tests;
 
+[Collection(Alone.Name)]
 public sealed class ConformanceTests : BackendConformanceTests
 {
     protected override IMoeBackend CreateBackend() => PlacedPlugin.CreateBackend("Mxfp4.Marlin", Context);

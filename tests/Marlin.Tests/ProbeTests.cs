@@ -3,13 +3,13 @@ namespace Moe.Plugins.Marlin.Tests;
 public sealed class ProbeTests
 {
     [Fact]
-    public void The_host_pads_and_slices_by_its_rule()
+    public void Sizes_are_rounded_by_its_rule_and_the_host_copies_nothing()
     {
         MoeCandidate candidate = Marlin.Host.Candidate(MoeLayerShape.GptOss20B);
 
         Assert.Equal((3072, 2944), (candidate.HiddenSize, candidate.IntermediateSize));
-        Assert.False(candidate.SupportsSkipForwardPadding);
-        Assert.False(candidate.HasUnpaddedOutput);
+        Assert.True(candidate.SupportsSkipForwardPadding);
+        Assert.True(candidate.HasUnpaddedOutput);
     }
 
     [Fact]

@@ -73,4 +73,10 @@ public enum MoeReason
 
     /// <summary>The plugin's code ended the process that it ran in.</summary>
     Crashed,
+
+    /// <summary>Devices of a group do not reach each other's memory, whatever their driver says.</summary>
+    NoPeerAccess,
+
+    /// <summary>A rank of the group failed, or ended it.</summary>
+    PeerFailed,
 }

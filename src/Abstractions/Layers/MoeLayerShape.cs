@@ -82,12 +82,16 @@ public sealed record MoeLayerShape
         Require(Part.IsWhole, "it is a part already, and parts have no parts");
         Require(Latent?.NormEpsilon is null, "the norm behind its latent experts needs the sum of all ranks, so it has no parts");
         (_, int intermediate) = MoePart.Range(IntermediateSize, BlockSize, part.TensorRank, part.TensorCount);
-        Require(intermediate > 0, $"its intermediate size {IntermediateSize} has fewer blocks of {BlockSize} than the {part.TensorCount} tensor ranks need");
-        (_, int experts) = MoePart.Range(ExpertCount, 1, part.ExpertRank, part.ExpertCount);
-        Require(experts > 0, $"its {ExpertCount} experts are too few for {part.ExpertCount} expert ranks");
 
-        (int rank, int count) = part.Flat;
-        int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, rank, count).Count;
+        // Of the last rank, so that each rank hears of it and none waits for one that cannot come.
+        Require(
+            MoePart.Range(IntermediateSize, BlockSize, part.TensorCount - 1, part.TensorCount).Count > 0,
+            $"its intermediate size {IntermediateSize}, in blocks of {BlockSize}, leaves nothing to the last of {part.TensorCount} tensor ranks");
+        Require(
+            MoePart.Range(ExpertCount, 1, part.ExpertCount - 1, part.ExpertCount).Count > 0,
+            $"its {ExpertCount} experts leave none to the last of {part.ExpertCount} expert ranks");
+
+        int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, part.Rank, part.RankCount).Count;
         return this with
         {
             IntermediateSize = intermediate,

@@ -24,8 +24,31 @@ public sealed record MoePart
     /// <summary>Whether the part is all of the layer.</summary>
     public bool IsWhole => TensorCount == 1 && ExpertCount == 1;
 
-    /// <summary>This rank's number among all, and how many there are: what shared experts are divided by.</summary>
-    internal (int Rank, int Count) Flat => ((ExpertRank * TensorCount) + TensorRank, TensorCount * ExpertCount);
+    /// <summary>Number of all ranks, whose outputs are summed. Shared experts are divided among them all.</summary>
+    public int RankCount => checked(TensorCount * ExpertCount);
+
+    /// <summary>This rank's number among all: those that share an expert are neighbours.</summary>
+    public int Rank => checked((ExpertRank * TensorCount) + TensorRank);
+
+    /// <summary>The part of a rank.</summary>
+    /// <param name="rank">0 to <paramref name="tensorCount"/> × <paramref name="expertCount"/> − 1.</param>
+    /// <param name="tensorCount">Ranks that share each expert.</param>
+    /// <param name="expertCount">Ranks that share the experts.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such rank.</exception>
+    public static MoePart OfRank(int rank, int tensorCount, int expertCount)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tensorCount, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(expertCount, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(rank);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(rank, checked(tensorCount * expertCount));
+        return new MoePart
+        {
+            TensorRank = rank % tensorCount,
+            TensorCount = tensorCount,
+            ExpertRank = rank / tensorCount,
+            ExpertCount = expertCount,
+        };
+    }
 
     /// <summary>Checks that the ranks are in range.</summary>
     /// <exception cref="MoeException">One is not; the message names it.</exception>

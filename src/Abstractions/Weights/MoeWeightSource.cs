@@ -91,12 +91,11 @@ public sealed record MoeWeightSource
 
     private MoeSharedWeights SliceShared(MoeSharedExperts shared, MoePart part)
     {
-        (int rank, int ranks) = part.Flat;
-        (int first, int count) = MoePart.Range(shared.IntermediateSize, MoeLayerShape.BlockSize, rank, ranks);
+        (int first, int count) = MoePart.Range(shared.IntermediateSize, MoeLayerShape.BlockSize, part.Rank, part.RankCount);
         return Shared! with
         {
             GateUp = Shared.GateUp.SliceNeurons(shared.WeightFormat, shared.Activation.IsGated, shared.IntermediateSize, first, count),
-            Down = Shared.Down.SliceInputs(shared.WeightFormat, first, count, keepsBias: rank == 0),
+            Down = Shared.Down.SliceInputs(shared.WeightFormat, first, count, keepsBias: part.Rank == 0),
         };
     }
 }

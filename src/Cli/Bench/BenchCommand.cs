@@ -31,6 +31,7 @@ internal static class BenchCommand
             CompareCommand.Create(console),
             PlotCommand.Create(console),
             ReadmeCommand.Create(console),
+            ModelBenchCommand.Create(console),
         };
 
         command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));

@@ -42,6 +42,12 @@ internal static class CommandOptions
         1,
         $"Tokens to run: the first ones of the checkpoint's tensor input, else random ones. Default: all of that tensor, or {RunInput.DefaultTokens}.");
 
+    public static Option<int?> TensorParallel { get; } = WholeNumber(
+        "--tensor-parallel", 1, "Ranks that share each expert, by blocks of 32 of its intermediate size. Default: 1.");
+
+    public static Option<int?> ExpertParallel { get; } = WholeNumber(
+        "--expert-parallel", 1, "Ranks that share the experts; with --tensor-parallel the product of both. Default: 1.");
+
     public static Option<int?> Seed { get; } = WholeNumber("--seed", 0, "Seed of random weights and tokens. Default: 1.");
 
     public static Option<string[]> Plugins { get; } = new("--plugins")

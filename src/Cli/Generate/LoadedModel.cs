@@ -24,12 +24,15 @@ internal sealed class LoadedModel : IAsyncDisposable
 
     private static string SampleFolder => Path.Combine(AppContext.BaseDirectory, "samples", "gpt-oss-sample");
 
+    /// <param name="result">The command line.</param>
+    /// <param name="console">Where progress is shown, and that the sample is no model to ask.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
     /// <exception cref="CommandException">No backend runs a layer, or one failed.</exception>
     /// <exception cref="MoeException">The model is none, or does not fit into memory.</exception>
     public static LoadedModel Open(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
-        if (folder == SampleFolder)
+        if (folder == SampleFolder && !console.AsJson)
         {
             console.Error.Say($"[yellow]note:[/] this is the sample model, which babbles. --model FOLDER runs a folder of gpt-oss-20b.");
         }

@@ -1,9 +1,9 @@
 using System.Diagnostics;
-using Moe.Plugins.Conformance;
+using System.Runtime.ExceptionServices;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>Runs a layer on its backend's memory: once for the result, then again and again for the time.</summary>
+/// <summary>Runs a layer's ranks on their backend's memory: once for the result, then again and again for the time.</summary>
 internal sealed class LayerRun : IDisposable
 {
     private const int WarmUps = 3;
@@ -11,20 +11,20 @@ internal sealed class LayerRun : IDisposable
 
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
 
-    private LayerRun(MoeLayerShape shape, int tokens, MoeElementType outputType)
-    {
-        Output = MoeBuffer.OnHost(outputType, tokens, shape.HiddenSize);
-        TopKIds = MoeBuffer.OnHost(MoeElementType.Int32, tokens, shape.TopK);
-        TopKWeights = MoeBuffer.OnHost(MoeElementType.Float32, tokens, shape.TopK);
-    }
+    private readonly List<RankRun> _ranks = [];
+    private readonly List<MoeBuffer> _buffers = [];
+    private readonly IMoeGroup? _group;
 
-    public MoeBuffer Output { get; }
+    private LayerRun(IMoeGroup? group) => _group = group;
 
-    public MoeBuffer TopKIds { get; }
+    /// <summary>The first rank's; the others hold the same bits.</summary>
+    public MoeBuffer Output => _buffers[0];
 
-    public MoeBuffer TopKWeights { get; }
+    public MoeBuffer TopKIds => _buffers[1];
 
-    /// <summary>Median time of one forward, from the call until the device is done.</summary>
+    public MoeBuffer TopKWeights => _buffers[2];
+
+    /// <summary>Median time of one forward, from the call until the first rank's device is done.</summary>
     public double Microseconds { get; private set; }
 
     /// <summary>Forwards that the median is of.</summary>
@@ -32,13 +32,19 @@ internal sealed class LayerRun : IDisposable
 
     /// <summary>Runs the tokens through the layer.</summary>
     /// <exception cref="MoeException">The device is out of memory or failed.</exception>
-    public static LayerRun Execute(MoeLayer layer, MoeTensorView tokens, MoeTensorView tokenIds, CancellationToken cancellationToken)
+    public static LayerRun Execute(RunLayers layers, MoeTensorView tokens, MoeTensorView tokenIds, CancellationToken cancellationToken)
     {
-        MoeLayerConfig config = layer.Config;
-        var run = new LayerRun(config.Shape, tokens.Rows, config.Options.OutputType);
+        var run = new LayerRun(layers.Group);
         try
         {
-            run.Run(layer, tokens, tokenIds, cancellationToken);
+            foreach (MoeLayer layer in layers.Ranks)
+            {
+                run.Add(layer, tokens, tokenIds);
+            }
+
+            run.OnAllRanks(rank => run._ranks[rank].Forward());
+            run._ranks[0].CopyOut();
+            run.Measure(cancellationToken);
             return run;
         }
         catch
@@ -50,81 +56,86 @@ internal sealed class LayerRun : IDisposable
 
     public void Dispose()
     {
-        Output.Dispose();
-        TopKIds.Dispose();
-        TopKWeights.Dispose();
+        _ranks.ForEach(rank => rank.Dispose());
+        _buffers.ForEach(buffer => buffer.Dispose());
     }
 
-    private void Run(MoeLayer layer, MoeTensorView tokens, MoeTensorView tokenIds, CancellationToken cancellationToken)
+    private void Add(MoeLayer layer, MoeTensorView tokens, MoeTensorView tokenIds)
     {
-        IMoeMemory memory = layer.Method.Memory;
-        nint stream = memory.CreateStream();
-        try
-        {
-            using var input = new DeviceBuffer(memory, tokens.ElementType, tokens.Rows, tokens.Columns);
-            using var output = new DeviceBuffer(memory, Output.View.ElementType, tokens.Rows, tokens.Columns);
-            using var ids = new DeviceBuffer(memory, MoeElementType.Int32, tokens.Rows, TopKIds.View.Columns);
-            using var weights = new DeviceBuffer(memory, MoeElementType.Float32, tokens.Rows, TopKIds.View.Columns);
-            (DeviceBuffer Device, MoeBuffer Host)[] results = [(output, Output), (ids, TopKIds), (weights, TopKWeights)];
-
-            using DeviceBuffer? batchTokenIds = tokenIds.IsEmpty ? null : new DeviceBuffer(memory, MoeElementType.Int32, tokens.Rows, 1);
-            using MoeForwardState state = layer.CreateState();
-            input.CopyIn(tokens, stream);
-            batchTokenIds?.CopyIn(tokenIds, stream);
-            foreach (var (device, host) in results)
-            {
-                Poison.Fill(host);
-                device.CopyIn(host.View, stream);
-            }
-
-            var call = new MoeLayerCall
-            {
-                Input = input.View,
-                Output = output.View,
-                TopKIds = ids.View,
-                TopKWeights = weights.View,
-                TokenIds = batchTokenIds?.View ?? default,
-                Stream = stream,
-            };
-            layer.Forward(state, call);
-            foreach (var (device, host) in results)
-            {
-                device.CopyOut(host.View, stream);
-            }
-
-            layer.Synchronize(stream);
-            Measure(() =>
-            {
-                layer.Forward(state, call);
-                layer.Synchronize(stream);
-            }, cancellationToken);
-        }
-        finally
-        {
-            memory.DestroyStream(stream);
-        }
+        MoeLayerConfig config = layer.Config;
+        MoeBuffer output = Own(MoeBuffer.OnHost(config.Options.OutputType, tokens.Rows, config.Shape.HiddenSize));
+        MoeBuffer ids = Own(MoeBuffer.OnHost(MoeElementType.Int32, tokens.Rows, config.Shape.TopK));
+        MoeBuffer weights = Own(MoeBuffer.OnHost(MoeElementType.Float32, tokens.Rows, config.Shape.TopK));
+        _ranks.Add(new RankRun(layer, _group?.Members[_ranks.Count], tokens, tokenIds, output, ids, weights));
     }
 
-    private void Measure(Action forward, CancellationToken cancellationToken)
+    private void Measure(CancellationToken cancellationToken)
     {
         var total = Stopwatch.StartNew();
-        for (int i = 0; i < WarmUps && total.Elapsed < Budget / 4; i++)
-        {
-            forward();
-        }
-
         var times = new List<double>();
-        do
+        int last = int.MaxValue;
+        OnAllRanks(rank =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            long start = Stopwatch.GetTimestamp();
-            forward();
-            times.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
-        }
-        while (times.Count < MostForwards && total.Elapsed < Budget);
+            for (int forward = 0; forward <= Volatile.Read(ref last); forward++)
+            {
+                // The first rank says which forward is the last before it takes part in it: so the others know when they come out of it.
+                bool isWarmUp = forward < WarmUps && total.Elapsed < Budget / 4;
+                if (rank == 0 && (cancellationToken.IsCancellationRequested || times.Count == MostForwards - 1 || (!isWarmUp && total.Elapsed > Budget)))
+                {
+                    Volatile.Write(ref last, forward);
+                }
 
+                long start = Stopwatch.GetTimestamp();
+                _ranks[rank].Forward();
+                if (rank == 0 && !isWarmUp)
+                {
+                    times.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+                }
+            }
+        });
+        cancellationToken.ThrowIfCancellationRequested();
         times.Sort();
         Microseconds = times[times.Count / 2];
         Forwards = times.Count;
+    }
+
+    /// <summary>Does something on each rank's thread, on the caller's where there is one rank.</summary>
+    private void OnAllRanks(Action<int> work)
+    {
+        if (_group is null)
+        {
+            work(0);
+            return;
+        }
+
+        var errors = new Exception?[_ranks.Count];
+        Thread[] threads = [.. _ranks.Select((_, rank) => new Thread(() =>
+        {
+            try
+            {
+                work(rank);
+            }
+            catch (Exception exception)
+            {
+                errors[rank] = exception;
+                _group.Members[rank].Abort(exception.Message);
+            }
+        }))];
+        Array.ForEach(threads, thread => thread.Start());
+        Array.ForEach(threads, thread => thread.Join());
+
+        // Of a rank that failed and those that only heard of it, the one that failed.
+        Exception? first = errors.FirstOrDefault(error => error is not null and not MoeException { Reason: MoeReason.PeerFailed })
+            ?? errors.FirstOrDefault(error => error is not null);
+        if (first is not null)
+        {
+            ExceptionDispatchInfo.Throw(first);
+        }
+    }
+
+    private MoeBuffer Own(MoeBuffer buffer)
+    {
+        _buffers.Add(buffer);
+        return buffer;
     }
 }

@@ -21,6 +21,8 @@ internal static class RunCommand
             CommandOptions.Device,
             CommandOptions.Tokens,
             CommandOptions.Seed,
+            CommandOptions.TensorParallel,
+            CommandOptions.ExpertParallel,
             CommandOptions.Plugins,
             CommandOptions.OutputType,
             CommandOptions.Verify,
@@ -54,24 +56,28 @@ internal static class RunCommand
                 OutputType = settings.OutputType,
             },
         };
+
+        // That there are too many ranks is known before a backend is looked for.
+        input.Shape.Slice(MoePart.OfRank(0, settings.TensorParallel, settings.ExpertParallel));
         MoeSelectionReport selection = HostFactory.Select(host, request);
         ProgressLine progress = console.BeginProgress();
         progress.Begin("loading");
 
         // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
         MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
-        using MoeLayer layer = host.CreateLayer(named, input.Source, progress, cancellationToken);
+        using var layers = RunLayers.Create(
+            host, named, selection.Selected.Device!.Value, (settings.TensorParallel, settings.ExpertParallel), input.Source, progress, cancellationToken);
         progress.Clear();
-        using var run = LayerRun.Execute(layer, input.Tokens, input.TokenIds, cancellationToken);
+        using var run = LayerRun.Execute(layers, input.Tokens, input.TokenIds, cancellationToken);
         return Finish(settings, console, new RunReport
         {
             Input = input,
             Selection = selection,
-            Layer = layer,
+            Layers = layers,
+            Settings = settings,
             Run = run,
-            OutputPath = settings.Output,
             Verification = settings.Verify
-                ? RunVerification.Check(input, run, layer.Method.Numerics.RelativeError, cancellationToken)
+                ? RunVerification.Check(input, run, layers.First.Method.Numerics.RelativeError, cancellationToken)
                 : null,
         });
     }

@@ -12,7 +12,9 @@ internal sealed class RunReport
     /// <summary>Which backend, and why this one.</summary>
     public required MoeSelectionReport Selection { get; init; }
 
-    public required MoeLayer Layer { get; init; }
+    public required RunLayers Layers { get; init; }
+
+    public required RunSettings Settings { get; init; }
 
     public required LayerRun Run { get; init; }
 
@@ -21,8 +23,8 @@ internal sealed class RunReport
 
     private MoeCandidate Backend => Selection.Selected!;
 
-    /// <summary>Where the result was written; null for nowhere.</summary>
-    public required string? OutputPath { get; init; }
+    /// <summary>The first rank's, whose sizes and capabilities are reported; with several ranks a part of the layer.</summary>
+    private MoeLayer Layer => Layers.First;
 
     public void WriteJson(Utf8JsonWriter writer)
     {
@@ -36,18 +38,20 @@ internal sealed class RunReport
         writer.WriteString("layer", Input.Description);
         writer.WriteNumber("tokens", Input.Tokens.Rows);
         writer.WriteString("output_type", config.Options.OutputType == MoeElementType.BFloat16 ? "bf16" : "f32");
-        writer.WriteShape(config.Shape);
+        writer.WriteShape(Input.Shape);
+        writer.WriteNumber("tensor_parallel", Settings.TensorParallel);
+        writer.WriteNumber("expert_parallel", Settings.ExpertParallel);
         writer.WriteNumber("hidden_size_padded", config.HiddenSize);
         writer.WriteNumber("intermediate_size_padded", config.IntermediateSize);
         writer.WriteBoolean("supports_skip_forward_padding", Layer.Method.SupportsSkipForwardPadding);
         writer.WriteBoolean("has_unpadded_output", Layer.Method.HasUnpaddedOutput);
         writer.WriteBoolean("host_pads_input", config.HostPadsInput);
         writer.WriteBoolean("host_slices_output", config.HostSlicesOutput);
-        writer.WriteNumber("weight_bytes", Layer.WeightByteCount);
+        writer.WriteNumber("weight_bytes", Layers.WeightByteCount);
         writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
         writer.WriteNumber("forwards", Run.Forwards);
         WriteVerification(writer);
-        writer.WriteString("output", OutputPath);
+        writer.WriteString("output", Settings.Output);
     }
 
     public void WriteText(IAnsiConsole console)
@@ -55,20 +59,25 @@ internal sealed class RunReport
         MoeLayerConfig config = Layer.Config;
         console.Say($"[bold]{Input.Description}[/]");
         var grid = new LabelGrid();
-        grid.Add("layer", $"{LayerShapeText.Describe(config.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
+        grid.Add("layer", $"{LayerShapeText.Describe(Input.Shape)}; {HumanText.Count(Input.Tokens.Rows, "token")}");
         grid.Add("backend", Selection.Sentence);
         if (Backend.Message.Length > 0)
         {
             grid.Add("note", Backend.Message);
         }
 
+        if (Settings.RankCount > 1)
+        {
+            grid.Add("ranks", $"{Settings.RankCount}: {Settings.TensorParallel} by tensor, {Settings.ExpertParallel} by expert");
+        }
+
         grid.Add("padding", Padding(config));
-        grid.Add("weights", $"{HumanText.Bytes(Layer.WeightByteCount)} on the device");
+        grid.Add("weights", $"{HumanText.Bytes(Layers.WeightByteCount)} on the device");
         grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
         AddVerification(grid);
-        if (OutputPath is not null)
+        if (Settings.Output is not null)
         {
-            grid.AddPath("written", OutputPath);
+            grid.AddPath("written", Settings.Output);
         }
 
         grid.WriteTo(console);

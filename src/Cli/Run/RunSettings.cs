@@ -5,6 +5,8 @@ namespace Moe.Plugins.Cli;
 /// <summary>What `moe run` was asked for.</summary>
 internal sealed record RunSettings
 {
+    private const int MostRanks = 64;
+
     public required string? Model { get; init; }
 
     public required MoeLayerShape? Shape { get; init; }
@@ -18,6 +20,15 @@ internal sealed record RunSettings
     public required int Seed { get; init; }
 
     public required MoeElementType OutputType { get; init; }
+
+    /// <summary>Ranks that share each expert.</summary>
+    public required int TensorParallel { get; init; }
+
+    /// <summary>Ranks that share the experts.</summary>
+    public required int ExpertParallel { get; init; }
+
+    /// <summary>All ranks, each a thread of this process.</summary>
+    public int RankCount => TensorParallel * ExpertParallel;
 
     public required bool Verify { get; init; }
 
@@ -54,6 +65,14 @@ internal sealed record RunSettings
             WholeFile.Check(output);
         }
 
+        int tensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1;
+        int expertParallel = result.GetValue(CommandOptions.ExpertParallel) ?? 1;
+        if ((long)tensorParallel * expertParallel is long ranks && ranks > MostRanks)
+        {
+            throw new CommandException(
+                ExitCode.BadInput, $"--tensor-parallel and --expert-parallel make {ranks} ranks; at most {MostRanks}, each a thread, are expected.");
+        }
+
         bool isSample = model is null && shape is null;
         return new RunSettings
         {
@@ -64,6 +83,8 @@ internal sealed record RunSettings
             Tokens = result.GetValue(CommandOptions.Tokens),
             Seed = result.GetValue(CommandOptions.Seed) ?? 1,
             OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
+            TensorParallel = tensorParallel,
+            ExpertParallel = expertParallel,
             Verify = isSample || result.GetValue(CommandOptions.Verify),
             Output = output,
         };

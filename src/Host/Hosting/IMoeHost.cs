@@ -45,6 +45,16 @@ public interface IMoeHost
         MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress = null, CancellationToken cancellationToken = default);
 
     /// <summary>
+    /// Makes a group of ranks with the plugin that suits it best; which backends the ranks' layers run on is another matter. Disposed by
+    /// whoever asked for it, after the layers' states, or with the host.
+    /// </summary>
+    /// <param name="request">The group.</param>
+    /// <param name="backend">A plugin's id; null for any that has groups.</param>
+    /// <exception cref="MoeException">The request is wrong, or no plugin can make the group: the message has each one's reason.</exception>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    IMoeGroup CreateGroup(MoeGroupRequest request, string? backend = null);
+
+    /// <summary>
     /// Takes what a plugin's folder holds now. New layers use it; those that there are go on with the version that they were made with,
     /// which is disposed and unloaded with the last of them. Where it cannot be used, the version before is kept, and the report and the
     /// log say why. A plugin that was not there when the host was made is loaded.

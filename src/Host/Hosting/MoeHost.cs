@@ -8,7 +8,7 @@ namespace Moe.Plugins;
 /// Finds and loads plugins, chooses a backend for each layer, and makes the layers. What is wrong with one plugin never stops another:
 /// <see cref="Plugins"/> and <see cref="Explain"/> say what it is.
 /// </summary>
-/// <remarks>Thread-safe. Disposing it disposes the layers that it made, then the backends, and unloads the plugins.</remarks>
+/// <remarks>Thread-safe. Disposing it disposes the layers and groups that it made, then the backends, and unloads the plugins.</remarks>
 public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
 {
     private readonly MoeOptions _options;
@@ -21,6 +21,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
     private readonly LiveLayers _layers;
+    private readonly LiveGroups _groups = new();
     private bool _isDisposed;
 
     private MoeHost(MoeOptions options, ILoggerFactory loggers, IReadOnlyList<IPluginSource> sources)
@@ -108,6 +109,14 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         throw new MoeSelectionException(report, cause);
     }
 
+    /// <inheritdoc/>
+    public IMoeGroup CreateGroup(MoeGroupRequest request, string? backend = null)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        using PluginSet.Lease lease = Take();
+        return _groups.Create(lease.Plugins, request, backend);
+    }
+
     IMoeLayer IMoeHost.CreateLayer(
         MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress, CancellationToken cancellationToken) =>
         CreateLayer(request, weights, progress, cancellationToken);
@@ -139,7 +148,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     public Task<IReadOnlyList<MoeReloadReport>> ReloadChangedAsync(CancellationToken cancellationToken = default) =>
         ReloadAsync<IReadOnlyList<MoeReloadReport>>(reloader => [.. reloader.ReloadChanged().Select(Log)], cancellationToken);
 
-    /// <summary>Disposes the layers that the host made, then the backends, and unloads the plugins.</summary>
+    /// <summary>Disposes the layers and groups that the host made, then the backends, and unloads the plugins.</summary>
     public ValueTask DisposeAsync() => new(OnThread(() =>
     {
         Dispose();
@@ -165,6 +174,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         }
 
         _layers.Close();
+        _groups.Close();
 
         // A reload that is under way ends first; none begins any more.
         _reloading.Wait();

@@ -35,8 +35,18 @@ public interface IMoeLayer : IDisposable
     IMoeForwardState CreateState();
 
     /// <summary>
+    /// Makes what a forward of a part needs, whose sums are reduced with the other ranks'. A group that has ended spoils the states of its
+    /// members only: the layer keeps its weights, and goes on with a state for a member of a new group.
+    /// </summary>
+    /// <param name="communicator">This rank's member of the group; it must outlive the state.</param>
+    /// <exception cref="MoeException">The member does not fit the layer's part and sizes, or the device is out of memory or failed.</exception>
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    IMoeForwardState CreateState(IMoeCommunicator communicator);
+
+    /// <summary>
     /// Enqueues a forward: pads the input if the method wants it padded, runs the method, slices the output if the method leaves it
-    /// padded. Allocates nothing, waits for nothing.
+    /// padded. With a member of a group it ends with one reduction over all ranks, which make the same calls. Allocates nothing, waits for
+    /// nothing, but where ranks are threads of the processor they wait for each other.
     /// </summary>
     /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
     /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>

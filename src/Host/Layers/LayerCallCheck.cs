@@ -3,7 +3,7 @@ namespace Moe.Plugins;
 /// <summary>Checks a call against a layer, so that a method can trust what it is handed. Allocates only to complain.</summary>
 internal static class LayerCallCheck
 {
-    public static void Check(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter)
+    public static void Check(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter, bool hasGroup)
     {
         int tokens = call.Input.Rows;
         if (tokens > config.MaxTokens)
@@ -17,6 +17,32 @@ internal static class LayerCallCheck
         CheckView(call.Output, nameof(call.Output), tokens, hidden, config.Options.OutputType, device);
         CheckRouting(call, config, device, hasRouter, tokens);
         CheckTokenIds(call, config, device, tokens);
+        if (call.AddNorm is MoeAddNorm addNorm)
+        {
+            CheckAddNorm(addNorm, config, device, tokens, hasGroup);
+        }
+    }
+
+    // Before anything runs: a reduction that only then is found wrong keeps the other ranks waiting.
+    private static void CheckAddNorm(in MoeAddNorm addNorm, MoeLayerConfig config, MoeDevice device, int tokens, bool hasGroup)
+    {
+        if (!hasGroup)
+        {
+            throw new ArgumentException($"{nameof(MoeLayerCall.AddNorm)} belongs to a reduction, and the state has no group.");
+        }
+
+        int hidden = config.Shape.HiddenSize;
+        bool isFloat32 = addNorm.NormWeight.ElementType == MoeElementType.Float32;
+        CheckView(addNorm.NormWeight, nameof(addNorm.NormWeight), 1, hidden, isFloat32 ? MoeElementType.Float32 : MoeElementType.BFloat16, device);
+        if (!addNorm.Residual.IsEmpty)
+        {
+            CheckView(addNorm.Residual, nameof(addNorm.Residual), tokens, hidden, config.Options.OutputType, device);
+        }
+
+        if (!addNorm.ResidualOutput.IsEmpty)
+        {
+            CheckView(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), tokens, hidden, config.Options.OutputType, device);
+        }
     }
 
     private static void CheckRouting(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter, int tokens)

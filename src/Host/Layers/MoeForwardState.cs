@@ -2,7 +2,7 @@ namespace Moe.Plugins;
 
 /// <summary>
 /// What forwards of one layer on one stream need: the method's workspace and, only where the method wants them, the host's padded
-/// buffers. Made by <see cref="MoeLayer.CreateState"/>.
+/// buffers. Made by <see cref="MoeLayer.CreateState()"/>.
 /// </summary>
 /// <remarks>
 /// A state in which a forward has failed is not used again; the layer may be, with another one.
@@ -21,8 +21,9 @@ public sealed class MoeForwardState : IMoeForwardState
     private string? _failure;
     private int _use;
 
-    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output)
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output, IMoeCommunicator? communicator)
     {
+        Communicator = communicator;
         Layer = layer;
         _workspace = workspace;
         _input = input;
@@ -42,6 +43,9 @@ public sealed class MoeForwardState : IMoeForwardState
             return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output);
         }
     }
+
+    /// <summary>The other ranks, with which the layer's sums are reduced; null where a forward's output is this rank's alone.</summary>
+    internal IMoeCommunicator? Communicator { get; private set; }
 
     internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
@@ -70,6 +74,7 @@ public sealed class MoeForwardState : IMoeForwardState
         _input = null;
         _output = null;
         _workspace = null;
+        Communicator = null;
         Layer.Free("disposing a forward state", parts);
     }
 

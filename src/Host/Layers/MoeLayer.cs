@@ -77,15 +77,25 @@ public sealed class MoeLayer : IMoeLayer
         CancellationToken cancellationToken = default) =>
         Create(owner: null, method, shape, weights, options, progress, cancellationToken);
 
-    /// <inheritdoc cref="IMoeLayer.CreateState"/>
-    public MoeForwardState CreateState()
+    /// <inheritdoc cref="IMoeLayer.CreateState()"/>
+    public MoeForwardState CreateState() => AddState(communicator: null);
+
+    /// <inheritdoc cref="IMoeLayer.CreateState(IMoeCommunicator)"/>
+    public MoeForwardState CreateState(IMoeCommunicator communicator)
+    {
+        ArgumentNullException.ThrowIfNull(communicator);
+        CommunicatorCheck.Check(communicator, Config, _device);
+        return AddState(communicator);
+    }
+
+    private MoeForwardState AddState(IMoeCommunicator? communicator)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         ThrowIfFailed();
         MoeForwardState state;
         try
         {
-            state = PluginOwner.Call(_owner, "making a forward state", MakeState);
+            state = PluginOwner.Call(_owner, "making a forward state", () => MakeState(communicator));
         }
         catch (MoeException exception)
         {
@@ -108,6 +118,8 @@ public sealed class MoeLayer : IMoeLayer
 
     IMoeForwardState IMoeLayer.CreateState() => CreateState();
 
+    IMoeForwardState IMoeLayer.CreateState(IMoeCommunicator communicator) => CreateState(communicator);
+
     void IMoeLayer.Forward(IMoeForwardState state, MoeLayerCall layerCall)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -124,13 +136,23 @@ public sealed class MoeLayer : IMoeLayer
         }
 
         ThrowIfFailed();
-        LayerCallCheck.Check(call, Config, _device, _hasRouter);
+        LayerCallCheck.Check(call, Config, _device, _hasRouter, hasGroup: state.Communicator is not null);
         state.Enter();
+        bool isExchange = false;
         try
         {
-            if (call.Input.Rows != 0)
+            if (state.Communicator is { } communicator)
             {
-                Run(state, call);
+                isExchange = true;
+                MoePartial partial = communicator.LendPartial(call.Input.Rows);
+                isExchange = false;
+                Run(state, call, partial.View);
+                isExchange = true;
+                Reduce(communicator, partial, call);
+            }
+            else
+            {
+                Run(state, call, call.Output);
             }
         }
         catch (Exception exception)
@@ -138,7 +160,15 @@ public sealed class MoeLayer : IMoeLayer
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
             // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
-            state.Fail(Fault.Explain(exception).Sentence);
+            string sentence = Fault.Explain(exception).Sentence;
+            state.Fail(sentence);
+            Abandon(state.Communicator, sentence);
+            if (isExchange)
+            {
+                // The group's word, which names the rank: this layer's backend did nothing wrong.
+                throw;
+            }
+
             throw Explain(exception, "running a forward, whose output is not to be used");
         }
         finally
@@ -300,7 +330,7 @@ public sealed class MoeLayer : IMoeLayer
         where T : class =>
         value ?? throw new MoeException(MoeReason.ContractBroken, $"{member} returned null.");
 
-    private MoeForwardState MakeState()
+    private MoeForwardState MakeState(IMoeCommunicator? communicator)
     {
         IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
         MoeBuffer? input = null;
@@ -319,7 +349,7 @@ public sealed class MoeLayer : IMoeLayer
                 output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
             }
 
-            return new MoeForwardState(this, workspace, input, output);
+            return new MoeForwardState(this, workspace, input, output, communicator);
         }
         catch
         {
@@ -330,8 +360,29 @@ public sealed class MoeLayer : IMoeLayer
         }
     }
 
-    private void Run(MoeForwardState state, in MoeLayerCall call)
+    // The other ranks may wait already.
+    private static void Abandon(IMoeCommunicator? communicator, string why) => Fault.Ignore(() => communicator?.Abort(why));
+
+    private static void Reduce(IMoeCommunicator communicator, in MoePartial partial, in MoeLayerCall call)
     {
+        if (call.AddNorm is MoeAddNorm addNorm)
+        {
+            communicator.ReduceAddNorm(new MoeReduceAddNormArguments { Partial = partial, AddNorm = addNorm, Output = call.Output, Stream = call.Stream });
+        }
+        else
+        {
+            communicator.AllReduce(new MoeReduceArguments { Partial = partial, Output = call.Output, Stream = call.Stream });
+        }
+    }
+
+    // The target is as wide as the model: the caller's output, or memory that the other ranks read.
+    private void Run(MoeForwardState state, in MoeLayerCall call, in MoeTensorView target)
+    {
+        if (call.Input.Rows == 0)
+        {
+            return;
+        }
+
         Parts parts = Live;
         MoeTensorView input = call.Input;
         if (Config.HostPadsInput)
@@ -340,7 +391,7 @@ public sealed class MoeLayer : IMoeLayer
             Copy(parts.Memory, call.Input, input, call.Stream);
         }
 
-        MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : call.Output;
+        MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : target;
         state.Workspace.Forward(new MoeForwardArguments
         {
             Input = input,
@@ -355,7 +406,7 @@ public sealed class MoeLayer : IMoeLayer
 
         if (Config.HostSlicesOutput)
         {
-            Copy(parts.Memory, output.FirstColumns(call.Output.Columns), call.Output, call.Stream);
+            Copy(parts.Memory, output.FirstColumns(target.Columns), target, call.Stream);
         }
     }
 

@@ -21,6 +21,12 @@ public readonly struct MoeLayerCall
     /// <summary>Who routes: the layer's own router, or the caller, who then hands in ids and weights.</summary>
     public MoeRoutingSource Routing { get; init; }
 
+    /// <summary>
+    /// Ends the forward of a part with the sum over all ranks + residual and its RMSNorm, in one reduction: <see cref="Output"/> then is the
+    /// normed sum. Null leaves the sum there. Only with a state of a group.
+    /// </summary>
+    public MoeAddNorm? AddNorm { get; init; }
+
     /// <summary>The stream to enqueue on, a raw handle of the backend's; 0 for its default stream.</summary>
     public nint Stream { get; init; }
 }

@@ -23,7 +23,8 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public IMoeMemory Memory => _memory.Value;
 
-    private CudaLayer Layer => LazyInitializer.EnsureInitialized(ref _layer, () => new Lazy<CudaLayer>(OpenLayer)).Value;
+    // Every forward asks, which allocates nothing.
+    private CudaLayer Layer => (_layer ?? LazyInitializer.EnsureInitialized(ref _layer, () => new Lazy<CudaLayer>(OpenLayer))).Value;
 
     /// <inheritdoc/>
     public abstract int RoundUpHiddenSize(int hiddenSize);

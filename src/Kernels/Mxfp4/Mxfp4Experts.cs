@@ -23,7 +23,7 @@ public class Mxfp4Experts : CudaExperts
         _shape = shape;
         foreach (Mxfp4Variant variant in plan.Available)
         {
-            if (variant.Kind == Mxfp4Kind.Grouped)
+            if (variant.Kind != Mxfp4Kind.Mma)
             {
                 _gather ??= new RowGather(library, plan.Activations);
                 _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
@@ -50,9 +50,10 @@ public class Mxfp4Experts : CudaExperts
         yield return Mxfp4MmaKernels.Unit(activations);
         if (architecture.HasWgmma)
         {
-            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
+            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
-                yield return Mxfp4GroupedTile.Of(variant).Unit(activations);
+                var tile = Mxfp4GroupedTile.Of(variant);
+                yield return variant.Kind == Mxfp4Kind.Fused ? tile.FusedUnit(activations) : tile.Unit(activations);
             }
         }
 
@@ -87,13 +88,13 @@ public class Mxfp4Experts : CudaExperts
         var own = (Mxfp4Weights)weights;
         var buffers = (Mxfp4Workspace)workspace;
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);
-        if (variant.Kind == Mxfp4Kind.Grouped)
+        if (variant.Kind != Mxfp4Kind.Mma)
         {
             return _grouped[variant].Run(rows, own, buffers, stream);
         }
 
         // These find a token's row by themselves, and read BF16. Whatever the router needed of its rows, it has read by then.
-        ExpertRows wide = Plan.Activations == Mxfp4Activations.Mxfp8 ? _gather!.Widen(rows, _shape, buffers.Routing.Rows, stream) : rows;
+        ExpertRows wide = _gather?.InPlace(rows, _shape, buffers.Routing.Rows, stream) ?? rows;
         return _mma!.Run(wide, own, buffers, stream);
     }
 }

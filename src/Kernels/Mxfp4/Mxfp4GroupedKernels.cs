@@ -3,7 +3,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The products on sm_90a: <c>mxfp4_grouped.cuh</c>.</summary>
+/// <summary>The products on sm_90a: <c>mxfp4_grouped.cuh</c>, and <c>mxfp4_fused.cuh</c> for both in one launch.</summary>
 internal sealed class Mxfp4GroupedKernels
 {
     /// <summary>
@@ -17,7 +17,7 @@ internal sealed class Mxfp4GroupedKernels
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
-    private readonly CudaFunction _product2;
+    private readonly CudaFunction? _product2;
     private readonly int _multiprocessors;
     private readonly Mxfp4GroupedTile _tile;
     private readonly Mxfp4Variant _variant;
@@ -32,6 +32,12 @@ internal sealed class Mxfp4GroupedKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant);
+        if (variant.Kind == Mxfp4Kind.Fused)
+        {
+            _product1 = library.Get(_tile.FusedUnit(activations), _tile.FusedEntry(activations), _tile.SharedBytes);
+            return;
+        }
+
         KernelUnit unit = _tile.Unit(activations);
         (string first, string second) = _tile.Entries(activations);
         _product1 = library.Get(unit, first, _tile.SharedBytes);
@@ -43,42 +49,50 @@ internal sealed class Mxfp4GroupedKernels
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
-        _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
         CudaLaunchConfig launch = _library.Launch(_tile.Blocks * _multiprocessors, _tile.Threads, _tile.SharedBytes);
-        var parameters = new Parameters
-        {
-            Weight = weights.GateUp.TileMap(_variant),
-            Wide = workspace.Gathered.Wide,
-            Narrow = workspace.Gathered.Narrow,
-            Bias = weights.GateUp.Bias,
-            Factor = weights.GateUp.Factors,
-            Out = workspace.Act,
-            ExpertOffsets = workspace.Routing.ExpertOffsets,
-            SortedPairs = workspace.Routing.SortedPairs,
-            Counters = workspace.Routing.ProductCounters,
-            OutStride = _shape.IntermediateSize,
-            Rows = weights.GateUp.Rows,
-            Depth = weights.GateUp.Depth,
-            Experts = _shape.ExpertCount,
-            Activation = _activation,
-        };
-        _product1.Launch(launch, stream, in parameters);
-
-        parameters.Weight = weights.Down.TileMap(_variant);
-        parameters.Wide = workspace.ActRows.Wide;
-        parameters.Narrow = workspace.ActRows.Narrow;
-        parameters.Bias = weights.Down.Bias;
-        parameters.Factor = weights.Down.Factors;
-        parameters.Out = workspace.PartialResults;
-        parameters.OutStride = _shape.HiddenSize;
+        Parameters first = Common(weights.GateUp, workspace);
+        first.Wide = workspace.Gathered.Wide;
+        first.Narrow = workspace.Gathered.Narrow;
+        first.Out = workspace.Act;
+        first.OutStride = _shape.IntermediateSize;
+        Parameters second = Common(weights.Down, workspace);
+        second.Wide = workspace.ActRows.Wide;
+        second.Narrow = workspace.ActRows.Narrow;
+        second.Out = workspace.PartialResults;
+        second.OutStride = _shape.HiddenSize;
         int pairs = rows.Tokens * _shape.TopK;
-        parameters.Parts = Parts(pairs, weights.Down);
-        parameters.PartStride = (long)pairs * _shape.HiddenSize;
-        parameters.Rows = weights.Down.Rows;
-        parameters.Depth = weights.Down.Depth;
-        _product2.Launch(launch, stream, in parameters);
-        return new PartialLayout(parameters.Parts, IsBf16: true, HasBias: true);
+        second.Parts = Parts(pairs, weights.Down);
+        second.PartStride = (long)pairs * _shape.HiddenSize;
+        if (_product2 is null)
+        {
+            first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(_gather.InPlace(rows, _shape, workspace.Routing.Rows, stream), _shape.HiddenSize);
+            var both = new FusedParameters { First = first, Second = second };
+            _product1.Launch(launch, stream, in both);
+        }
+        else
+        {
+            _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
+            _product1.Launch(launch, stream, in first);
+            _product2.Launch(launch, stream, in second);
+        }
+
+        return new PartialLayout(second.Parts, IsBf16: true, HasBias: true);
     }
+
+    private Parameters Common(Mxfp4Matrix matrix, Mxfp4Workspace workspace) => new()
+    {
+        Weight = matrix.TileMap(_variant),
+        Bias = matrix.Bias,
+        Factor = matrix.Factors,
+        ExpertOffsets = workspace.Routing.ExpertOffsets,
+        SortedPairs = workspace.Routing.SortedPairs,
+        Counters = workspace.Routing.ProductCounters,
+        Rows = matrix.Rows,
+        Depth = matrix.Depth,
+        Experts = _shape.ExpertCount,
+        Activation = _activation,
+        TopK = _shape.TopK,
+    };
 
     private int Parts(int pairs, Mxfp4Matrix down)
     {
@@ -114,5 +128,14 @@ internal sealed class Mxfp4GroupedKernels
         public int Depth;
         public int Experts;
         public ActivationConstants Activation;
+        public int TopK;
+    }
+
+    /// <summary>As in <c>mxfp4_fused.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct FusedParameters
+    {
+        public Parameters First;
+        public Parameters Second;
     }
 }

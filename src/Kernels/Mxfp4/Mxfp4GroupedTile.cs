@@ -33,12 +33,21 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     public int Threads => 128 * (Groups + 1);
 
     /// <summary>Both products' entries: of the first, and of the second.</summary>
-    public (string First, string Second) Entries(Mxfp4Activations activations)
+    public (string First, string Second) Entries(Mxfp4Activations activations) =>
+        ($"moe_mxfp4_product1{Arguments(activations)}", $"moe_mxfp4_product2{Arguments(activations)}");
+
+    /// <summary>The entry of both products in one launch.</summary>
+    public string FusedEntry(Mxfp4Activations activations) => $"moe_mxfp4_fused{Arguments(activations)}";
+
+    private string Arguments(Mxfp4Activations activations)
     {
         string rounding = activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
-        string arguments = $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {rounding}>";
-        return ($"moe_mxfp4_product1{arguments}", $"moe_mxfp4_product2{arguments}");
+        return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {rounding}>";
     }
+
+    /// <summary>The source of both products in one launch.</summary>
+    public KernelUnit FusedUnit(Mxfp4Activations activations) =>
+        new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_fused_mxfp8.cu" : "mxfp4_fused.cu", FusedEntry(activations));
 
     public KernelUnit Unit(Mxfp4Activations activations)
     {
@@ -72,6 +81,6 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         return new Mxfp4GroupedTile(variant.Tokens, variant.Rows, blocks, steps, stages, fixedBytes + (stages * (stage + BarrierBytes)));
     }
 
-    /// <summary>Steps of a stage: two where one is little to wait for.</summary>
+    /// <summary>K-blocks per stage: two where one is little to wait for.</summary>
     public static int StepsOf(Mxfp4Variant variant) => variant.Rows <= 128 ? 2 : 1;
 }

@@ -28,7 +28,7 @@ public sealed class Mxfp4Matrix : DeviceArena
         _factors = Allocate((long)experts * rows * sizeof(float));
         if (context.Device.Architecture.HasWgmma)
         {
-            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
+            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
                 _tileMaps[variant] = MakeMap(experts, Mxfp4GroupedTile.StepsOf(variant), variant.Rows);
             }

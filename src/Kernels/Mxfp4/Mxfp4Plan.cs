@@ -9,6 +9,12 @@ public sealed class Mxfp4Plan
     /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
     private const int ManyExperts = 64;
 
+    /// <summary>
+    /// The most tokens that <c>mxfp4_fused.cuh</c> takes: columns of the matrix instruction. It runs only where a setting asks for it: it gains 1 to 3 % from 2
+    /// to 8 tokens, and a forward through it still allocates.
+    /// </summary>
+    private const int FusedTokens = 8;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
@@ -27,7 +33,10 @@ public sealed class Mxfp4Plan
         _forced = forced;
         Activations = activations;
         _runsGrouped = architecture.HasWgmma;
-        _available = [.. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || _runsGrouped)];
+        _available =
+        [
+            .. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || variant == forced))),
+        ];
         if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
@@ -38,12 +47,12 @@ public sealed class Mxfp4Plan
     public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
-    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant forced ? [forced] : _available;
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { Kind: not Mxfp4Kind.Fused } forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced)
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
         {
             return forced;
         }
@@ -58,8 +67,9 @@ public sealed class Mxfp4Plan
     {
         < 0.5 => Mxfp4Variant.Grouped32x64,
         < 3 => Mxfp4Variant.Grouped32x128,
-        < 20 => Mxfp4Variant.Grouped32x64,
-        < 48 => Mxfp4Variant.Grouped80,
+        < 12 => Mxfp4Variant.Grouped32x64,
+        < 28 => Mxfp4Variant.Grouped80x192,
+        < 72 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,
     };
@@ -67,7 +77,7 @@ public sealed class Mxfp4Plan
     private static Mxfp4Variant ForManyExperts(double pairsPerExpert) => pairsPerExpert switch
     {
         < 12 => Mxfp4Variant.Grouped32x128,
-        < 48 => Mxfp4Variant.Grouped80,
+        < 60 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,
     };

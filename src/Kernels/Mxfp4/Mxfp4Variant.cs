@@ -6,15 +6,18 @@ namespace Moe.Plugins.Kernels;
 /// <param name="Rows">Weight rows of a tile.</param>
 public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
 {
+    internal static readonly Mxfp4Variant Fused16x64 = new(Mxfp4Kind.Fused, 16, 64);
     internal static readonly Mxfp4Variant Grouped32x64 = new(Mxfp4Kind.Grouped, 32, 64);
     internal static readonly Mxfp4Variant Grouped32x128 = new(Mxfp4Kind.Grouped, 32, 128);
+    internal static readonly Mxfp4Variant Grouped80x192 = new(Mxfp4Kind.Grouped, 80, 192);
     internal static readonly Mxfp4Variant Grouped80 = new(Mxfp4Kind.Grouped, 80, 256);
     internal static readonly Mxfp4Variant Grouped96 = new(Mxfp4Kind.Grouped, 96, 192);
     internal static readonly Mxfp4Variant Grouped144 = new(Mxfp4Kind.Grouped, 144, 192);
     internal static readonly Mxfp4Variant Mma64 = new(Mxfp4Kind.Mma, 64, 128);
 
     /// <summary>All there are.</summary>
-    public static IReadOnlyList<Mxfp4Variant> All { get; } = [Grouped32x64, Grouped32x128, Grouped80, Grouped96, Grouped144, Mma64];
+    public static IReadOnlyList<Mxfp4Variant> All { get; } =
+        [Fused16x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Mma64];
 
     /// <summary>Reads a setting that forces a variant.</summary>
     /// <param name="setting">The setting's name.</param>
@@ -47,6 +50,9 @@ public enum Mxfp4Kind
 {
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
+
+    /// <summary>The same, both products in one launch, for up to 8 tokens (<c>mxfp4_fused.cuh</c>; 9.0 only). With more the plan chooses.</summary>
+    Fused,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>
     Mma,

@@ -48,8 +48,6 @@ public sealed class RowGather
             GatherMxfp8Parameters mxfp8 = Common(rows, shape, pairs, target);
             mxfp8.SortedPairs = routing.SortedPairs;
             mxfp8.Pairs = routing.ExpertOffsets + (shape.ExpertCount * sizeof(int));
-            mxfp8.Counters = routing.ProductCounters;
-            mxfp8.Experts = shape.ExpertCount;
             Launch(pairs, stream, in mxfp8);
             return;
         }
@@ -60,7 +58,6 @@ public sealed class RowGather
             Out = target,
             SortedPairs = routing.SortedPairs,
             ExpertOffsets = routing.ExpertOffsets,
-            Counters = routing.ProductCounters,
             XStride = rows.Stride,
             Columns = shape.HiddenSize,
             TopK = shape.TopK,
@@ -72,12 +69,16 @@ public sealed class RowGather
 
     /// <summary>Enqueues the widening of rows of MXFP8 in their own order.</summary>
     /// <returns>The target: [tokens, hidden] BF16.</returns>
-    internal ExpertRows Widen(in ExpertRows rows, MoeLayerShape shape, nint target, nint stream)
+    private ExpertRows Widen(in ExpertRows rows, MoeLayerShape shape, nint target, nint stream)
     {
         GatherMxfp8Parameters parameters = Common(rows, shape, rows.Tokens, target);
         Launch(rows.Tokens, stream, in parameters);
         return new ExpertRows(target, shape.HiddenSize, rows.Tokens);
     }
+
+    /// <summary>The rows as BF16 in their own order: as they are, or widened.</summary>
+    internal ExpertRows InPlace(in ExpertRows rows, MoeLayerShape shape, nint target, nint stream) =>
+        _activations == Mxfp4Activations.Mxfp8 ? Widen(rows, shape, target, stream) : rows;
 
     private static GatherMxfp8Parameters Common(in ExpertRows rows, MoeLayerShape shape, int count, nint target) => new()
     {
@@ -106,7 +107,6 @@ public sealed class RowGather
         public nint Out;
         public nint SortedPairs;
         public nint ExpertOffsets;
-        public nint Counters;
         public long XStride;
         public int Columns;
         public int TopK;
@@ -127,7 +127,5 @@ public sealed class RowGather
         public int Rows;
         public int TopK;
         public nint Pairs;
-        public nint Counters;
-        public int Experts;
     }
 }

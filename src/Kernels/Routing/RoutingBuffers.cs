@@ -52,7 +52,7 @@ public sealed class RoutingBuffers : DeviceArena
     public nint RowBlocks { get; }
 
     /// <summary>
-    /// [2 + experts] int32: tiles drawn by the first product and by the second, and how much of each expert the first has finished; the gather
+    /// [2 + experts] int32: tiles drawn by the first product and by the second, and how much of each expert the first has finished; the sort
     /// clears them.
     /// </summary>
     public nint ProductCounters { get; }
@@ -75,6 +75,7 @@ public sealed class RoutingBuffers : DeviceArena
         SortedPairs = SortedPairs,
         RowBlocks = RowBlocks,
         RowBlockCount = RowBlockCount,
+        Counters = ProductCounters,
         BlockRows = blockRows,
     };
 
@@ -86,6 +87,7 @@ public sealed class RoutingBuffers : DeviceArena
         public nint SortedPairs;
         public nint RowBlocks;
         public nint RowBlockCount;
+        public nint Counters;
         public int BlockRows;
     }
 }

@@ -13,6 +13,9 @@ internal sealed unsafe class HostMemory : IMoeMemory, IDisposable
 
     public int CopyCount { get; private set; }
 
+    /// <summary>Bytes of the block that begins at an address; 0 where none does.</summary>
+    public long ByteCountAt(nint address) => _blocks.GetValueOrDefault(address);
+
     public nint Allocate(long byteCount)
     {
         nint address = (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);

@@ -59,12 +59,12 @@ public sealed unsafe class WideningTests
             "gather_mxfp8.cu",
             """
             #include "gather_mxfp8.cu"
-            extern "C" void gather(const u8* codes, const u8* scales, u16* out, const int* sorted_pairs, const int* pairs, int stride, int columns, int rows, int top_k, int* tickets)
+            extern "C" void gather(const u8* codes, const u8* scales, u16* out, const int* sorted_pairs, const int* pairs, int stride, int columns, int rows, int top_k)
             {
-                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs, tickets, 1}); });
+                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs}); });
             }
             """);
-        var gather = (delegate* unmanaged<byte*, byte*, ushort*, int*, int*, int, int, int, int, int*, void>)library.Export("gather");
+        var gather = (delegate* unmanaged<byte*, byte*, ushort*, int*, int*, int, int, int, int, void>)library.Export("gather");
         var random = new Random(3);
         ushort[,] values = new ushort[Tokens, Hidden];
         for (int i = 0; i < values.Length; i++)
@@ -76,7 +76,6 @@ public sealed unsafe class WideningTests
         int[] sorted = [.. Enumerable.Range(0, Tokens * TopK).Select(place => place * 7 % (Tokens * TopK))];
         int count = isSorted ? Pairs : Tokens;
         int pairs = Pairs;
-        int* tickets = stackalloc int[] { 7, 8, 9, 6 };
 
         // A row more, which nobody may touch: there are fewer pairs than places for them.
         ushort[] output = new ushort[(count + 1) * Hidden];
@@ -87,7 +86,7 @@ public sealed unsafe class WideningTests
             {
                 fixed (int* order = sorted)
                 {
-                    gather(c, s, o, isSorted ? order : null, isSorted ? &pairs : null, Stride, Hidden, isSorted ? Tokens * TopK : Tokens, TopK, isSorted ? tickets : null);
+                    gather(c, s, o, isSorted ? order : null, isSorted ? &pairs : null, Stride, Hidden, isSorted ? Tokens * TopK : Tokens, TopK);
                 }
             }
         }
@@ -103,7 +102,6 @@ public sealed unsafe class WideningTests
         }
 
         Assert.Equal(-1, output.AsSpan(count * Hidden).IndexOfAnyExcept((ushort)0xFFFF));
-        Assert.Equal(isSorted ? (0, 0, 0, 6) : (7, 8, 9, 6), (tickets[0], tickets[1], tickets[2], tickets[3]));
     }
 
     [Fact]

@@ -79,12 +79,14 @@ __device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, c
 }
 
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
-/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory.
-template <int kColumns, int kOutBytes, typename TRounding>
+/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory. With kOfTokens a column is a token rather than one of the tile's
+/// pairs, which fetch_pairs has fetched then: all columns are stored at once, each as often as pairs have it.
+template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TRounding>
 __device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group,
                                           const float2& b, const float* factor, int intermediate, u16* out, i64 out_stride,
-                                          const TRounding& rounding)
+                                          const TRounding& rounding, const int* pairs = nullptr, int top_k = 1)
 {
+    static_assert(!kOfTokens || kColumns <= kOutBytes / 64, "all columns at once");
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4;
     const i64 row = (i64)tile.expert * 2 * intermediate + 2 * mine;
@@ -100,6 +102,11 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
 
     constexpr int kPart = kOutBytes / 64;
     const int chunk = thread % 4;
+    if (kOfTokens)
+    {
+        copy_async_wait_all();
+    }
+
 #pragma unroll
     for (int part = 0; part < kColumns; part += kPart)
     {
@@ -125,10 +132,17 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
         {
             for (int token = thread / 4; token < min(kPart, tile.count - part); token += 32)
             {
+                const int from = kOfTokens ? pairs[token] / top_k : token;
                 *(uint4*)(out + (i64)(tile.first + part + token) * out_stride + column0 + chunk * 8) =
-                    *(const uint4*)(staged + token * 64 + ((chunk ^ (token / 2 % 4)) * 16));
+                    *(const uint4*)(staged + from * 64 + ((chunk ^ (from / 2 % 4)) * 16));
             }
         }
+    }
+
+    // The next tile's pairs come only when these are no longer needed.
+    if (kOfTokens)
+    {
+        named_barrier(kGroupBarrier + group, 128);
     }
 }
 

@@ -1,6 +1,5 @@
-// Brings the rows of x into the order of the sorted pairs, so that TMA can fetch a tile's rows as a rectangle, and clears the products'
-// counters.
-#include "scheduler/product_counters.cuh"
+// Brings the rows of x into the order of the sorted pairs, so that TMA can fetch a tile's rows as a rectangle.
+#include "ptx/ptx.cuh"
 
 struct GatherParameters
 {
@@ -8,7 +7,6 @@ struct GatherParameters
     u16* out;                 // BF16 [sorted pairs, columns]
     const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
     const int* expert_offsets;
-    ProductCounters counters;
     i64 x_stride;             // elements
     int columns;              // a multiple of 8
     int top_k;
@@ -21,11 +19,6 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather(const __grid_consta
 {
     wait_for_previous_launch();
     allow_next_launch();
-    if (blockIdx.x == 0)
-    {
-        p.counters.clear(p.experts);
-    }
-
     constexpr int kAtOnce = 12;
     const int lane = threadIdx.x % 32, pairs = load_coherent(p.expert_offsets + p.experts), pieces = p.columns / 8;
     for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < p.pairs; place += gridDim.x * 8)

@@ -1,7 +1,6 @@
 // Widens rows of MXFP8 to BF16, which has a number for each of theirs: in the order of the sorted pairs, as gather.cu brings BF16 rows, or
 // in their own.
 #include "formats/mxfp8.cuh"
-#include "scheduler/product_counters.cuh"
 
 struct GatherMxfp8Parameters
 {
@@ -14,8 +13,6 @@ struct GatherMxfp8Parameters
     int rows;                 // tokens, or tokens · top_k: as many pairs as there are at most
     int top_k;
     const int* pairs;         // how many of them there are, on the device; used with sorted_pairs
-    ProductCounters counters; // cleared as in gather.cu; used with sorted_pairs
-    int experts;
 };
 
 /// A warp a row; blocks of 256 threads, any number of them.
@@ -24,11 +21,6 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_mxfp8(const __grid_
     constexpr int kAtOnce = 6;
     wait_for_previous_launch();
     allow_next_launch();
-    if (p.sorted_pairs != nullptr && blockIdx.x == 0)
-    {
-        p.counters.clear(p.experts);
-    }
-
     const int lane = threadIdx.x % 32, pieces = p.columns / 8, rows = p.sorted_pairs == nullptr ? p.rows : load_coherent(p.pairs);
     for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < p.rows; place += gridDim.x * 8)
     {

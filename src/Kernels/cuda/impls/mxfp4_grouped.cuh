@@ -37,6 +37,7 @@ struct Mxfp4GroupedParameters
     int depth;                   // inner dimension, a multiple of 32
     int experts;                 // at most 512
     Activation activation;
+    int top_k;                   // mxfp4_fused.cuh
 };
 
 /// A product with one tile, as the host's Mxfp4GroupedTile works it out for a multiprocessor.

@@ -100,6 +100,11 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
     __syncthreads();
     const int offset = __reduce_add_sync(~0u, less_of[lane]), all = __reduce_add_sync(~0u, own_of[lane]);
     int place = offset + __reduce_add_sync(~0u, lane < warp ? own_of[lane] : 0);
+    if (expert == 0)
+    {
+        p.target.counters.clear(p.experts);
+    }
+
     if (threadIdx.x == 0)
     {
         p.target.expert_offsets[expert] = offset;

@@ -1,6 +1,6 @@
 // Sorting (token, k) pairs by expert inside one thread block: stable, so the same routing gives the same order each time.
 #pragma once
-#include "ptx/ptx.cuh"
+#include "scheduler/product_counters.cuh"
 
 /// Where a block of the sort writes. A pair is token * top_k + k.
 struct SortTarget
@@ -9,6 +9,7 @@ struct SortTarget
     int* sorted_pairs;    // [pairs]: pairs in order of expert, then of pair
     int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows
     int* row_block_count; // [1]
+    ProductCounters counters;  // those of the products that follow: cleared
     int block_rows;       // 0: none are made
 };
 
@@ -40,6 +41,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = ceil_div(pairs, 32);
     u32* members = (u32*)scratch;
     int* begins = scratch + groups * experts;
+    target.counters.clear(experts);
     for (int i = threadIdx.x; i < groups * experts; i += kThreads)
     {
         members[i] = 0;

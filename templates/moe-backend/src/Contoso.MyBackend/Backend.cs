@@ -31,7 +31,10 @@ internal sealed class Backend : IMoeBackend
         bool knowsRouter = router == MoeRouter.TopKThenSoftmax
             || router == MoeRouter.SoftmaxThenTopK
             || router == MoeRouter.SoftmaxThenTopKRenormalized;
-        return !knowsRouter ? $"it does not know the router {router}"
+        bool knowsFormat = shape.WeightFormat is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
+            or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
+        return !knowsFormat ? $"it does not know the weight format {shape.WeightFormat}"
+            : !knowsRouter ? $"it does not know the router {router}"
             : shape.Activation is not { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }
                 ? $"it does not know the activation {shape.Activation}"
             : shape.Shared is not null ? "it has no shared experts"

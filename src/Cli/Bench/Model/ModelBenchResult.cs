@@ -1,0 +1,22 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>What `moe bench model` measured.</summary>
+internal sealed record ModelBenchResult
+{
+    public required string Date { get; init; }
+
+    public required string Version { get; init; }
+
+    /// <summary>The processor.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>The model's folder's name, its layers and bytes of weights.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>Which backends run how many layers of experts.</summary>
+    public required string Experts { get; init; }
+
+    public required string Types { get; init; }
+
+    public List<ModelBenchRow> Rows { get; init; } = [];
+}

@@ -1,0 +1,132 @@
+using System.Diagnostics;
+using Moe.Plugins.GptOss;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>Measures a model. The machine's rates are measured before and after each row, because others may use it meanwhile.</summary>
+internal sealed class ModelBenchRun
+{
+    private const int LeastReplays = 3;
+    private const int MostReplays = 200;
+
+    private readonly LoadedModel _loaded;
+    private readonly Random _random;
+    private readonly double _seconds;
+    private readonly CancellationToken _cancellationToken;
+    private readonly IMoeInstruments? _instruments;
+    private MoeCeilings? _ceilings;
+
+    public ModelBenchRun(LoadedModel loaded, int seed, double seconds, CancellationToken cancellationToken)
+    {
+        _loaded = loaded;
+        _random = new Random(seed);
+        _seconds = seconds;
+        _cancellationToken = cancellationToken;
+        GptOssModel model = loaded.Model;
+        MoeCandidate[] backends = [.. model.ExpertSelections.Select(selection => selection.Selected!)];
+
+        // Attention is computed on the processor: a floor of one device's rates says something where the experts are too.
+        if (backends.All(backend => backend.Device is null or { Kind: MoeDeviceKind.Cpu })
+            && loaded.Host.FindBackend(backends[0].Id) is IMoeInstrumentedBackend instrumented)
+        {
+            _instruments = instrumented.CreateInstruments(MoeDevice.Cpu);
+        }
+
+        Result = new ModelBenchResult
+        {
+            Date = RunStamp.Now(),
+            Version = RunStamp.Version,
+            Device = _instruments?.ReadCondition().Name ?? "the processor and the experts' devices",
+            Model = $"{model.Name}: {HumanText.Count(model.Config.LayerCount, "layer")}, {HumanText.Bytes(model.WeightByteCount)} of weights",
+            Experts = string.Join(", ", backends.GroupBy(backend => backend.Id).Select(group => $"{group.Key} ({HumanText.Count(group.Count(), "layer")})")),
+            Types = $"{HumanText.Count(model.ThreadCount, "thread")}, chunks of {model.ChunkTokens}",
+        };
+        _ceilings = _instruments?.MeasureCeilings(cancellationToken);
+    }
+
+    public required MoeElementType CacheType { get; init; }
+
+    /// <summary>Where the result is written, anew after each row; null for nowhere.</summary>
+    public required string? OutputPath { get; init; }
+
+    public ModelBenchResult Result { get; }
+
+    /// <summary>Reads a prompt of so many tokens, again and again.</summary>
+    public void MeasurePrefill(int tokens)
+    {
+        using GptOssSequence sequence = _loaded.Model.CreateSequence();
+        int[] prompt = Tokens(tokens);
+        float[] logits = new float[_loaded.Model.Config.VocabularySize];
+        Measure(ModelBenchRow.Prefill, batch: 1, context: 0, tokens, () =>
+        {
+            sequence.Truncate(0);
+            _loaded.Model.Forward(sequence, prompt, logits, _cancellationToken);
+        });
+    }
+
+    /// <summary>Gives each of some sequences one more token, again and again, at the same place.</summary>
+    public void MeasureDecode(int batch, int context)
+    {
+        GptOssSequence[] sequences = [.. Enumerable.Range(0, batch).Select(_ => _loaded.Model.CreateSequence())];
+        try
+        {
+            float[] logits = new float[batch * _loaded.Model.Config.VocabularySize];
+            foreach (GptOssSequence sequence in sequences)
+            {
+                _loaded.Model.Forward(sequence, Tokens(context), logits.AsSpan(0, _loaded.Model.Config.VocabularySize), _cancellationToken);
+            }
+
+            Measure(ModelBenchRow.Decode, batch, context, 1, () =>
+            {
+                Array.ForEach(sequences, sequence => sequence.Truncate(context));
+                _loaded.Model.ForwardBatch([.. sequences.Select(sequence => new GptOssInput { Sequence = sequence, Tokens = Tokens(1) })], logits, _cancellationToken);
+            });
+        }
+        finally
+        {
+            Array.ForEach(sequences, sequence => sequence.Dispose());
+        }
+    }
+
+    private int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => _random.Next(_loaded.Model.Config.VocabularySize))];
+
+    private void Measure(string phase, int batch, int context, int tokens, Action step)
+    {
+        step();
+        _ = _instruments?.ReadCondition();
+        var times = new List<double>();
+        long start = Stopwatch.GetTimestamp();
+        while (times.Count < LeastReplays || (Stopwatch.GetElapsedTime(start).TotalSeconds < _seconds && times.Count < MostReplays))
+        {
+            long begin = Stopwatch.GetTimestamp();
+            step();
+            times.Add(Stopwatch.GetElapsedTime(begin).TotalMilliseconds);
+        }
+
+        string? throttle = _instruments?.ReadCondition().Throttle;
+        MoeCeilings? before = _ceilings;
+        _ceilings = _instruments?.MeasureCeilings(_cancellationToken);
+        times.Sort();
+        GptOssModel model = _loaded.Model;
+        var cost = new ModelCost(model.Config, model.ExpertSelections[0].Request.Shape, CacheType);
+        Result.Rows.Add(new ModelBenchRow
+        {
+            Phase = phase,
+            Batch = batch,
+            Context = context,
+            Tokens = tokens,
+            Milliseconds = times[times.Count / 2],
+            Spread = (times[times.Count * 3 / 4] - times[times.Count / 4]) / 2,
+            Replays = times.Count,
+            Bytes = cost.Bytes(batch, context, tokens),
+            Operations = cost.Operations(batch, context, tokens),
+            ReadGbps = (before?.ReadGigabytesPerSecond + _ceilings?.ReadGigabytesPerSecond) / 2,
+            FmaGflops = (before?.MatrixTeraflops + _ceilings?.MatrixTeraflops) / 2 * 1e3,
+            Throttle = throttle,
+        });
+        if (OutputPath is not null)
+        {
+            BenchJson.Save(OutputPath, Result);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Spectre.Console;
+using static System.FormattableString;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>A result of a whole model for a person.</summary>
+internal static class ModelBenchTable
+{
+    public static void Write(IAnsiConsole console, ModelBenchResult result, ModelPeers? peers)
+    {
+        console.Say($"[bold]{result.Model}[/], experts on {result.Experts}; {result.Device}, {result.Types}, {result.Date}");
+        console.Say($"floor = the larger of: bytes of a step ÷ read bandwidth; its operations ÷ the rate of multiplications; both measured around each row");
+        FittedTable table = new FittedTable()
+            .Always("phase", isNumber: false).Always("batch").Always("context").Always("tokens").Always("tokens/s").Always("ms").Optional("±")
+            .Always("floor ms").Always("÷ floor").Optional("% of floor").Optional("bound by", isNumber: false).Optional("GB/s").Optional("GFLOP/s");
+        foreach (ModelBenchRow row in result.Rows)
+        {
+            double? floor = row.FloorMilliseconds;
+            table.AddRow(
+                row.Phase,
+                Invariant($"{row.Batch}"),
+                Invariant($"{row.Context}"),
+                Invariant($"{row.Tokens}"),
+                Invariant($"{row.TokensPerSecond:0.0}"),
+                Invariant($"{row.Milliseconds:0.0}"),
+                Invariant($"{row.Spread:0.0}"),
+                floor is null ? "–" : Invariant($"{floor:0.0}"),
+                floor is null ? "–" : Invariant($"{row.Milliseconds / floor:0.00}"),
+                floor is null ? "–" : Invariant($"{100 * floor / row.Milliseconds:0}"),
+                floor is null ? "–" : row.IsBoundByReading ? "reading" : "multiplying",
+                Invariant($"{row.Bytes / row.Milliseconds / 1e6:0.0}"),
+                Invariant($"{row.Operations / row.Milliseconds / 1e6:0}"));
+        }
+
+        table.WriteTo(console);
+        foreach (var held in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
+        {
+            console.Say($"[yellow]held back[/] ({held.Key}): {string.Join(", ", held.Select(row => $"{row.Phase} {row.Batch} × {row.Context}"))}");
+        }
+
+        if (peers is not null)
+        {
+            console.Say($"[bold]others[/]: {peers.Measured}");
+            foreach (ModelPeers.Row row in peers.Rows)
+            {
+                console.Say($"  {row.Name}: {row.Phase}, batch {row.Batch}, context {row.Context}: {row.TokensPerSecond:0.0} tokens/s");
+            }
+        }
+    }
+}

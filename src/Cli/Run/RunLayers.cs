@@ -1,0 +1,69 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>A layer as its ranks have it: whole on the only one, or a part on each of a group's.</summary>
+internal sealed class RunLayers : IDisposable
+{
+    private readonly List<MoeLayer> _ranks = [];
+
+    private RunLayers(IMoeGroup? group) => Group = group;
+
+    public IReadOnlyList<MoeLayer> Ranks => _ranks;
+
+    /// <summary>Null where there is one rank.</summary>
+    public IMoeGroup? Group { get; }
+
+    /// <summary>The first rank's.</summary>
+    public MoeLayer First => _ranks[0];
+
+    public long WeightByteCount => _ranks.Sum(layer => layer.WeightByteCount);
+
+    /// <summary>Makes a group and a part for each of its ranks, or the whole layer.</summary>
+    /// <param name="host">Makes them.</param>
+    /// <param name="request">The whole layer, on a backend that is named.</param>
+    /// <param name="device">The device of all ranks.</param>
+    /// <param name="parallel">How many ranks share each expert, and how many the experts.</param>
+    /// <param name="source">The whole layer's tensors; each rank reads its own bytes.</param>
+    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    /// <exception cref="MoeException">The layer has no such parts, no plugin has such groups, or a layer could not be made.</exception>
+    public static RunLayers Create(
+        MoeHost host,
+        MoeLayerRequest request,
+        MoeDevice device,
+        (int Tensor, int Expert) parallel,
+        MoeWeightSource source,
+        IProgress<double>? progress,
+        CancellationToken cancellationToken)
+    {
+        int count = parallel.Tensor * parallel.Expert;
+        var layers = new RunLayers(count == 1 ? null : host.CreateGroup(new MoeGroupRequest
+        {
+            Devices = [.. Enumerable.Repeat(device, count)],
+            MaxTokens = request.Options.MaxTokens,
+            Width = request.Shape.HiddenSize,
+            ElementType = request.Options.OutputType,
+        }));
+        try
+        {
+            for (int rank = 0; rank < count; rank++)
+            {
+                var part = MoePart.OfRank(rank, parallel.Tensor, parallel.Expert);
+                layers._ranks.Add(host.CreateLayer(
+                    request with { Options = request.Options with { Part = part } }, source, progress, cancellationToken));
+            }
+
+            return layers;
+        }
+        catch
+        {
+            layers.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        _ranks.ForEach(layer => layer.Dispose());
+        Group?.Dispose();
+    }
+}

@@ -1,0 +1,107 @@
+namespace Moe.Plugins;
+
+/// <summary>The groups that a host made and that are not disposed.</summary>
+internal sealed class LiveGroups
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<HostGroup> _groups = [];
+    private bool _isClosed;
+
+    /// <summary>Makes a group with the backend that suits it best.</summary>
+    /// <param name="plugins">The plugins, which a lease keeps.</param>
+    /// <param name="request">The group.</param>
+    /// <param name="backend">A plugin's id; null for any.</param>
+    /// <exception cref="MoeException">No plugin can make it; the message has each one's reason.</exception>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    public IMoeGroup Create(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    {
+        request.Validate();
+        PluginRecord plugin = Choose(plugins, request, backend);
+        IMoeGroup made = PluginOwner.Call(
+            plugin.Owner,
+            "making a group",
+            () => ((IMoeParallelBackend)plugin.Backend!).CreateGroup(request)
+                ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeParallelBackend)}.{nameof(IMoeParallelBackend.CreateGroup)} returned null."));
+        plugin.Uses.Begin();
+        var group = new HostGroup(made, plugin, Remove);
+        lock (_lock)
+        {
+            if (!_isClosed)
+            {
+                _groups.Add(group);
+                return group;
+            }
+        }
+
+        group.Dispose();
+        throw new ObjectDisposedException(nameof(MoeHost));
+    }
+
+    /// <summary>Disposes all, and whatever comes later.</summary>
+    public void Close()
+    {
+        HostGroup[] groups;
+        lock (_lock)
+        {
+            _isClosed = true;
+            groups = [.. _groups];
+        }
+
+        foreach (HostGroup group in groups)
+        {
+            // One plugin's group that fails at freeing must not keep the others from it.
+            Fault.Ignore(group.Dispose);
+        }
+    }
+
+    private static PluginRecord Choose(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    {
+        var refusals = new List<(string Id, MoeReason Reason, string Message)>();
+        (PluginRecord Plugin, int Score)? best = null;
+        foreach (PluginRecord plugin in plugins)
+        {
+            bool isMeant = backend is null || string.Equals(plugin.Id, backend, StringComparison.OrdinalIgnoreCase);
+            if (!isMeant || plugin.HasEnded || plugin.Backend is not IMoeParallelBackend parallel)
+            {
+                continue;
+            }
+
+            MoeProbeResult result = Ask(parallel, request);
+            if (!result.IsSupported)
+            {
+                refusals.Add((plugin.Id, result.Reason, result.Message));
+            }
+            else if (best is null || result.Score > best.Value.Score)
+            {
+                best = (plugin, result.Score);
+            }
+        }
+
+        return best?.Plugin ?? throw None(refusals, backend);
+    }
+
+    private static MoeProbeResult Ask(IMoeParallelBackend backend, MoeGroupRequest request)
+    {
+        try
+        {
+            return backend.ProbeGroup(request) ?? MoeProbeResult.Unsupported(MoeReason.ContractBroken, "Its probe returned null.");
+        }
+        catch (Exception exception)
+        {
+            (MoeReason reason, string sentence) = Fault.Explain(exception);
+            return MoeProbeResult.Unsupported(reason, sentence);
+        }
+    }
+
+    private static MoeException None(List<(string Id, MoeReason Reason, string Message)> refusals, string? backend) => refusals.Count == 0
+        ? new MoeException(MoeReason.NotFound, $"{(backend is null ? "No plugin" : $"No plugin '{backend}'")} that has groups of ranks is there.")
+        : new MoeException(refusals[0].Reason, $"No plugin can make the group. {string.Join(" ", refusals.Select(refusal => $"{refusal.Id}: {refusal.Message}"))}");
+
+    private void Remove(HostGroup group)
+    {
+        lock (_lock)
+        {
+            _groups.Remove(group);
+        }
+    }
+}
