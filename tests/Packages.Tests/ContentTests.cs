@@ -26,7 +26,10 @@ public sealed class ContentTests(PackedPackages packages)
     [Fact]
     public void One_command_packs_these_and_nothing_else()
     {
-        IEnumerable<string> ids = Directory.GetFiles(packages.Folder).Select(file => Nuspec(file).Element("id")!.Value);
+        // A stranger's backend lies there while another test uses it.
+        IEnumerable<string> ids = Directory.GetFiles(packages.Folder)
+            .Select(file => Nuspec(file).Element("id")!.Value)
+            .Where(id => !id.StartsWith("Contoso.", StringComparison.Ordinal));
 
         Assert.Equal(Libraries.Concat(Others).Order(StringComparer.Ordinal), ids.Order(StringComparer.Ordinal));
     }

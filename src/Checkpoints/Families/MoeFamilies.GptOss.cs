@@ -28,8 +28,8 @@ internal static partial class MoeFamilies
     {
         MoeActivation own = MoeActivation.SwiGluOai();
         float? limit = config.Factor("swiglu_limit") ?? config.Options.SwiGluLimit;
-                return MoeActivation.SwiGluOai(
-            config.Factor("swiglu_alpha") ?? config.Options.SwiGluAlpha ?? own.Alpha,
-            limit ?? (config.States("model_type") ? own.Limit : throw config.Missing("swiglu_limit")));
+        return MoeActivation.SwiGluOai(
+    config.Factor("swiglu_alpha") ?? config.Options.SwiGluAlpha ?? own.Alpha,
+    limit ?? (config.States("model_type") ? own.Limit : throw config.Missing("swiglu_limit")));
     }
 }

@@ -65,17 +65,17 @@ internal sealed record StoredMatrix
     /// <param name="up">The ups, where they are apart.</param>
     public MoeExpertMatrix ToMatrix(
         MoeMatrixOrder order = MoeMatrixOrder.OutputMajor, MoeRowOrder rowOrder = MoeRowOrder.Interleaved, StoredMatrix? up = null) => new()
-    {
-        Values = Values,
-        Scales = Scales,
-        GlobalScales = GlobalScales?.OfHalf(0),
-        Bias = Bias,
-        ScaleRows = ScaleRows,
-        ScaleColumns = ScaleColumns,
-        Order = order,
-        RowOrder = rowOrder,
-        Up = up?.ToMatrix(),
-    };
+        {
+            Values = Values,
+            Scales = Scales,
+            GlobalScales = GlobalScales?.OfHalf(0),
+            Bias = Bias,
+            ScaleRows = ScaleRows,
+            ScaleColumns = ScaleColumns,
+            Order = order,
+            RowOrder = rowOrder,
+            Up = up?.ToMatrix(),
+        };
 
     /// <summary>Gates, then ups, where each half has a global scale of its own: as matrices apart.</summary>
     public MoeExpertMatrix SplitHalves()

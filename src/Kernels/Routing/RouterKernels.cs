@@ -72,7 +72,7 @@ internal sealed class RouterKernels
             Experts = shape.ExpertCount,
             TopK = shape.TopK,
             Terms = router.Terms,
-            Scoring = ScoringOf(shape.Router) ?? throw new MoeException(MoeReason.Format, Refuse(shape.Router)!),
+            Scoring = router.Scoring,
             Sort = sorts ? 1 : 0,
         };
         if (clusters is { } found)
@@ -91,7 +91,7 @@ internal sealed class RouterKernels
     public static string? Refuse(MoeRouter router) => ScoringOf(router) is null ? $"its router has no program {router}" : null;
 
     /// <summary>The kernels' number of a program (<c>router.cuh</c>, <c>Scoring</c>); null for one that they have not.</summary>
-    private static int? ScoringOf(MoeRouter router)
+    public static int? ScoringOf(MoeRouter router)
     {
         MoeRouter plain = router with { HasLogitBias = false, LogitPrecision = MoeElementType.Float32 };
         return plain == MoeRouter.TopKThenSoftmax ? 0

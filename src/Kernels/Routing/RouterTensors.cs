@@ -16,6 +16,7 @@ public sealed class RouterTensors : DeviceArena
         ArgumentNullException.ThrowIfNull(shape);
         MoeStoredTensor weight = source.RouterWeight ?? throw new ArgumentException("The router's weight is missing.", nameof(source));
         float[] values = weight.ToSingles();
+        Scoring = RouterKernels.ScoringOf(shape.Router) ?? throw new MoeException(MoeReason.Format, RouterKernels.Refuse(shape.Router)!);
         Terms = weight.ElementType == MoeElementType.BFloat16 ? 1 : 3;
         ushort[] terms = new ushort[(long)Terms * shape.ExpertCount * shape.HiddenSize];
         Split(values, terms);
@@ -23,6 +24,9 @@ public sealed class RouterTensors : DeviceArena
         Weight = Upload<ushort>(terms);
         Bias = HostFloats.Upload(this, source.RouterBias);
     }
+
+    /// <summary>The kernels' number of the router's program; found once, for looking it up allocates.</summary>
+    internal int Scoring { get; }
 
     /// <summary>BF16 terms of each weight.</summary>
     public int Terms { get; }

@@ -7,7 +7,10 @@ public sealed class GoldenFamilyTests
 {
     private static readonly MoeRouter Sigmoid = new()
     {
-        Score = MoeRouterScore.Sigmoid, Renormalize = true, Epsilon = 1e-20f, HasSelectionBias = true,
+        Score = MoeRouterScore.Sigmoid,
+        Renormalize = true,
+        Epsilon = 1e-20f,
+        HasSelectionBias = true,
     };
 
     private static readonly Dictionary<string, (string Family, MoeRouter Router)> Expected = new()

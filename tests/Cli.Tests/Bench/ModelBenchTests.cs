@@ -37,8 +37,17 @@ public sealed class ModelBenchTests
     {
         var row = new ModelBenchRow
         {
-            Phase = ModelBenchRow.Decode, Batch = 2, Context = 10, Tokens = 1, Milliseconds = 40, Spread = 1, Replays = 3,
-            Bytes = 1e9, Operations = 1e9, ReadGbps = 50, FmaGflops = 100,
+            Phase = ModelBenchRow.Decode,
+            Batch = 2,
+            Context = 10,
+            Tokens = 1,
+            Milliseconds = 40,
+            Spread = 1,
+            Replays = 3,
+            Bytes = 1e9,
+            Operations = 1e9,
+            ReadGbps = 50,
+            FmaGflops = 100,
         };
         Assert.Equal(20, row.FloorMilliseconds);
         Assert.True(row.IsBoundByReading);

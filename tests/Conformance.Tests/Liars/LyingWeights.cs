@@ -17,7 +17,7 @@ internal sealed class LyingWeights : IMoeWeights
         RouterBias = lie == Lie.ForgetsTheRoutersBias ? [] : Read(source.RouterBias, shape.ExpertCount);
         GateUp = Experts(source.GateUp, shape.WeightFormat, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
         Down = Experts(source.Down, shape.WeightFormat, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
-        GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Read(source.GateUp.Bias, shape.ExpertCount * 2 * shape.IntermediateSize);
+        GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Biases(new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize), shape.ExpertCount);
         DownBias = lie == Lie.DropsTheDownBias ? [] : Read(source.Down.Bias, shape.ExpertCount * shape.HiddenSize);
     }
 
@@ -43,6 +43,20 @@ internal sealed class LyingWeights : IMoeWeights
     }
 
     private static float[] Read(MoeStoredTensor? tensor, int count) => tensor is null ? [] : tensor.ToSingles()[..count];
+
+    private static unsafe float[] Biases(MoeExpertReader reader, int experts)
+    {
+        float[] values = new float[reader.HasBias ? experts * reader.Outputs : 0];
+        fixed (float* target = values)
+        {
+            for (int expert = 0; expert < experts && reader.HasBias; expert++)
+            {
+                reader.ReadBias(expert, (nint)(target + (expert * reader.Outputs)));
+            }
+        }
+
+        return values;
+    }
 
     private unsafe float[] Experts(MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs)
     {

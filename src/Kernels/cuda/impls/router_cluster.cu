@@ -226,6 +226,10 @@ extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster(const __
     if (p.sort && l.rank == 0)
     {
         wait_received(l.barriers + 8, 0);
+
+        // The sort's counters take the place of the sums. Whoever sent those has read them, for they have come; but it is their arrival
+        // that says so, which no tool that looks for races can follow.
+        __syncthreads();
         sort_pairs<kThreads>((const int*)(base + l.ids), p.tokens * p.top_k, p.experts, p.target, (int*)shared);
     }
 }
