@@ -39,15 +39,10 @@ internal sealed class WeightLoader : DeviceArena
         target.LoadBias(reader, _experts);
         if (_format == MoeWeightFormat.Mxfp4)
         {
-            _staging.Load(
+            _staging.LoadMxfp4(
                 _experts,
-                reader.ValueBytes + reader.ScaleBytes,
-                (expert, host) =>
-                {
-                    reader.ReadValues(expert, host);
-                    reader.ReadScales(expert, host + (nint)reader.ValueBytes);
-                },
-                (expert, device) => Widen(target, expert, device, device + (nint)reader.ValueBytes, reader.ScaleBytes),
+                reader,
+                (expert, codes, scales) => Widen(target, expert, codes, scales, reader.ScaleBytes),
                 progress,
                 cancellationToken);
             return;

@@ -33,17 +33,7 @@ internal sealed class NativeLoader : DeviceArena
     {
         var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
         target.LoadBias(reader, _experts);
-        _staging.Load(
-            _experts,
-            reader.ValueBytes + reader.ScaleBytes,
-            (expert, host) =>
-            {
-                reader.ReadValues(expert, host);
-                reader.ReadScales(expert, host + (nint)reader.ValueBytes);
-            },
-            (expert, device) => Repack(target, expert, device, device + (nint)reader.ValueBytes),
-            progress,
-            cancellationToken);
+        _staging.LoadMxfp4(_experts, reader, (expert, codes, scales) => Repack(target, expert, codes, scales), progress, cancellationToken);
     }
 
     private void Repack(NativeMatrix target, int expert, nint codes, nint scales)

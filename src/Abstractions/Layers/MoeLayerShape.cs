@@ -45,7 +45,7 @@ public sealed record MoeLayerShape
     /// <summary>Width of an expert's input and output: the hidden size, or the latent width.</summary>
     public int ExpertHiddenSize => Latent?.Width ?? HiddenSize;
 
-    /// <summary>Rows of an expert's first product: gate and up, or up alone.</summary>
+    /// <summary>Rows of an expert's first product: gate and up, or only up.</summary>
     public int GateUpSize => checked((Activation.IsGated ? 2 : 1) * IntermediateSize);
 
     /// <summary>The first of the experts that this part has.</summary>

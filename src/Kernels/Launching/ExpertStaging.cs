@@ -86,6 +86,32 @@ public sealed class ExpertStaging : DeviceArena
         }
     }
 
+    /// <summary>Loads all experts of an MXFP4 matrix: codes and, behind them, scales.</summary>
+    /// <param name="experts">Experts.</param>
+    /// <param name="reader">The matrix.</param>
+    /// <param name="use">Enqueues on the default stream what an expert's codes and scales, at device addresses, become.</param>
+    /// <param name="progress">Told the number of experts that are loaded; may be null.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    /// <exception cref="MoeException">A tensor cannot be read.</exception>
+    public void LoadMxfp4(
+        int experts, MoeExpertReader reader, Action<int, nint, nint> use, Action<int>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(reader);
+        ArgumentNullException.ThrowIfNull(use);
+        var codeBytes = (nint)reader.ValueBytes;
+        Load(
+            experts,
+            reader.ValueBytes + reader.ScaleBytes,
+            (expert, host) =>
+            {
+                reader.ReadValues(expert, host);
+                reader.ReadScales(expert, host + codeBytes);
+            },
+            (expert, device) => use(expert, device, device + codeBytes),
+            progress,
+            cancellationToken);
+    }
+
     /// <inheritdoc/>
     protected override void DisposeOwn()
     {

@@ -43,17 +43,7 @@ internal sealed class Mxfp4Loader : DeviceArena
         var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
         target.LoadBias(reader, _experts);
         CudaMemory.Fill(_any, 0, sizeof(int), 0);
-        _staging.Load(
-            _experts,
-            reader.ValueBytes + reader.ScaleBytes,
-            (expert, host) =>
-            {
-                reader.ReadValues(expert, host);
-                reader.ReadScales(expert, host + (nint)reader.ValueBytes);
-            },
-            (expert, device) => Repack(target, expert, device, device + (nint)reader.ValueBytes),
-            progress,
-            cancellationToken);
+        _staging.LoadMxfp4(_experts, reader, (expert, codes, scales) => Repack(target, expert, codes, scales), progress, cancellationToken);
         target.HasFactors = ReadAny() != 0;
     }
 
