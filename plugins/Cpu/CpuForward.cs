@@ -6,9 +6,11 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     /// <summary>Experts whose logits are one unit of work.</summary>
     private const int LogitGroup = 8;
 
-    /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last, and
-    /// whole blocks of inputs of the second product.</summary>
-    private const int PanelGroup = 4;
+    /// <summary>The fewest and the most panels that are one unit of work; both are whole blocks of inputs of the second product.</summary>
+    private const int MinGroup = 4, MaxGroup = 16;
+
+    /// <summary>Units that each thread gets at least, where that many panels are there: no thread waits long for the last.</summary>
+    private const int UnitsOfThread = 8;
 
     private readonly MoeLayerShape _shape = weights.Config.Shape;
     private readonly int _maxBlock = weights.MaxTokens;
@@ -21,6 +23,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private Packing _packing;
     private Product _product;
     private PanelRows _activated;
+    private int _group;
     private CpuNetwork _network = null!;
 
     private enum Phase
@@ -163,9 +166,9 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         Run(Phase.Pack, buffers.Blocks.Count);
         _product = new Product(network.GateUp, buffers.Blocks, buffers.Input, null, 0, null);
         _activated = buffers.Activated;
-        Run(Phase.Activate, buffers.Blocks.ActiveExperts * Groups(network.GateUp.Panels, PanelGroup));
+        Run(Phase.Activate, Units());
         _product = new Product(network.Down, buffers.Blocks, buffers.Activated, buffers.Output, buffers.OutputWidth, outputWeights);
-        Run(Phase.Multiply, buffers.Blocks.ActiveExperts * Groups(network.Down.Panels, PanelGroup));
+        Run(Phase.Multiply, Units());
     }
 
     private void Project(PanelMatrix matrix, float* rows, int rowWidth, float* target, int targetWidth)
@@ -176,7 +179,15 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         _packing = new Packing(blocks, 1, rows, rowWidth, isDown ? _shape.HiddenSize : _shape.ExpertHiddenSize, input, matrix, null);
         Run(Phase.Pack, blocks.Count);
         _product = new Product(matrix, blocks, input, target, targetWidth, null);
-        Run(Phase.Multiply, Groups(matrix.Panels, PanelGroup));
+        Run(Phase.Multiply, Units());
+    }
+
+    /// <summary>Cuts a product into units, and counts them. A unit begins somewhere else in memory than where its thread's last one ended, which takes time.</summary>
+    private int Units()
+    {
+        int panels = _product.Matrix.Panels, experts = _product.Blocks.ActiveExperts;
+        _group = Math.Clamp(panels * experts / (team.ThreadCount * UnitsOfThread) / MinGroup * MinGroup, MinGroup, MaxGroup);
+        return experts * Groups(panels, _group);
     }
 
     private void Logits(int unit)
@@ -269,11 +280,11 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private void Activate(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, PanelGroup);
+        int groups = Groups(matrix.Panels, _group);
         int active = unit / groups;
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * PanelGroup;
-        int last = Math.Min(first + PanelGroup, matrix.Panels);
+        int first = unit % groups * _group;
+        int last = Math.Min(first + _group, matrix.Panels);
         int neurons = _network.IntermediateSize;
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
@@ -302,11 +313,11 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private void Multiply(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, PanelGroup);
+        int groups = Groups(matrix.Panels, _group);
         int active = unit / groups;
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * PanelGroup;
-        int last = Math.Min(first + PanelGroup, matrix.Panels);
+        int first = unit % groups * _group;
+        int last = Math.Min(first + _group, matrix.Panels);
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {
