@@ -273,7 +273,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             }
         }
 
-        _packing.Target.Encode(_packing.Reader, block.Start, block.Count, 0, _packing.Inputs);
+        _packing.Reader.Encode(_packing.Target, block.Start, block.Count, 0, _packing.Inputs);
     }
 
     /// <summary>A few panels of the first product for all tokens of an expert, and the activation.</summary>
@@ -305,7 +305,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         int firstNeuron = first * matrix.PanelOutputs;
         foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
         {
-            _activated.Encode(_network.Down, block.Start, block.Count, firstNeuron, Math.Min(last * matrix.PanelOutputs, neurons) - firstNeuron);
+            _network.Down.Encode(_activated, block.Start, block.Count, firstNeuron, Math.Min(last * matrix.PanelOutputs, neurons) - firstNeuron);
         }
     }
 

@@ -9,20 +9,23 @@ internal sealed class CpuWeights : IMoeWeights
     {
         MoeLayerShape shape = config.Shape;
         Config = config;
+
+        // What is rounded to BF16 in the end needs no more bits on the way than its promise (CpuMethod) allows for.
+        bool isCoarse = config.Options.OutputType != MoeElementType.Float32;
         _team = team;
         Experts = new CpuNetwork(
-            shape.Activation, source.GateUp, source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.ExpertHiddenSize, shape.IntermediateSize);
+            shape.Activation, source.GateUp, source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.ExpertHiddenSize, shape.IntermediateSize, isCoarse);
         if (shape.Shared is { } shared)
         {
             Shared = new CpuNetwork(
-                shared.Activation, source.Shared!.GateUp, source.Shared.Down, shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize);
+                shared.Activation, source.Shared!.GateUp, source.Shared.Down, shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize, isCoarse);
             SharedGate = source.Shared.Gate?.ToSingles();
         }
 
         if (shape.Latent is { } latent)
         {
-            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false);
-            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false);
+            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false, isCoarse);
+            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false, isCoarse);
             LatentNorm = source.Latent.Norm?.ToSingles();
         }
     }
