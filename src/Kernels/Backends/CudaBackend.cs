@@ -140,14 +140,9 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
             return $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes";
         }
 
-        if (shape.LocalExpertCount != shape.ExpertCount)
-        {
-            return "it runs no part of the experts";
-        }
-
         return shape.Shared is not null ? "it has no kernels for shared experts"
             : shape.Latent is not null ? "it has no kernels for latent experts"
-            : RouterKernels.Refuse(shape.Router) ?? ActivationConstants.Refuse(shape.Activation) ?? Refuse(shape);
+            : RouterProgram.Refuse(shape.Router) ?? ActivationConstants.Refuse(shape.Activation) ?? Refuse(shape);
     }
 
     private static MoeProbeResult? FindDevice(MoeDevice? requested, CudaArchitecture minimum, out CudaDevice? device)

@@ -38,7 +38,8 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
                 Hidden = shape.HiddenSize,
                 TopK = shape.TopK,
                 Splits = partial.Splits,
-                Experts = shape.ExpertCount,
+                Experts = shape.LocalExpertCount,
+                FirstExpert = shape.FirstExpert,
                 PartialIsBf16 = partial.IsBf16 ? 1 : 0,
                 OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0,
             },
@@ -65,7 +66,7 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
                 Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, arguments.Stream);
             }
 
-            _routing.Sort(idAddress, arguments.Input.Rows * shape.TopK, shape.ExpertCount, buffers, blockRows, arguments.Stream);
+            _routing.Sort(idAddress, arguments.Input.Rows * shape.TopK, buffers, blockRows, arguments.Stream);
             return (idAddress, weightAddress);
         }
 
@@ -74,7 +75,8 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        _routing.Route(x, stride, arguments.Input.Rows, router, shape, buffers, idAddress, weightAddress, blockRows, arguments.Stream);
+        _routing.Route(
+            x, stride, arguments.Input.Rows, router, arguments.TokenIds, shape, buffers, idAddress, weightAddress, blockRows, arguments.Stream);
         if (!inPlace && !ids.IsEmpty)
         {
             Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);

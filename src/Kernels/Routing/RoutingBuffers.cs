@@ -6,8 +6,10 @@ namespace Moe.Plugins.Kernels;
 /// <summary>The device buffers of routing, made once for a config's most tokens.</summary>
 public sealed class RoutingBuffers : DeviceArena
 {
-    /// <summary>The most experts that routing and products take, <c>kMaxExperts</c> of <c>tile_scheduler.cuh</c>.</summary>
-    public const int MaxExperts = 512;
+    /// <summary>The most experts that routing and products take.</summary>
+    public const int MaxExperts = 1024;
+
+    private readonly MoeLayerShape _shape;
 
     /// <summary>Allocates.</summary>
     public RoutingBuffers(CudaContext context, MoeLayerConfig config)
@@ -16,15 +18,17 @@ public sealed class RoutingBuffers : DeviceArena
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(config);
         MoeLayerShape shape = config.Shape;
+        _shape = shape;
+        int experts = shape.LocalExpertCount;
         long pairs = (long)config.MaxTokens * shape.TopK;
         long partialRows = RouterKernels.MaxPartialRows(config.MaxTokens, shape.ExpertCount, context.Device.MultiprocessorCount);
-        PartialLogits = Allocate(partialRows * shape.ExpertCount * sizeof(float));
+        PartialLogits = Allocate(((partialRows * shape.ExpertCount) + MaxExperts) * sizeof(float));
         Ids = Allocate(pairs * sizeof(int));
         Weights = Allocate(pairs * sizeof(float));
-        ProductCounters = Allocate((2L + shape.ExpertCount) * sizeof(int));
-        ExpertOffsets = Allocate((shape.ExpertCount + 1L) * sizeof(int));
+        ProductCounters = Allocate((2L + experts) * sizeof(int));
+        ExpertOffsets = Allocate((experts + 1L) * sizeof(int));
         SortedPairs = Allocate(pairs * sizeof(int));
-        RowBlocks = Allocate((shape.ExpertCount + pairs) * 4 * sizeof(int));
+        RowBlocks = Allocate((experts + pairs) * 4 * sizeof(int));
         RowBlockCount = Allocate(sizeof(int));
         Rows = Allocate((long)config.MaxTokens * shape.HiddenSize * sizeof(ushort));
 
@@ -42,7 +46,7 @@ public sealed class RoutingBuffers : DeviceArena
     /// <summary>[tokens, top-k] float32.</summary>
     public nint Weights { get; }
 
-    /// <summary>[experts + 1] int32: first sorted position of each expert.</summary>
+    /// <summary>[experts + 1] int32: first sorted position of each expert of this device.</summary>
     public nint ExpertOffsets { get; }
 
     /// <summary>[pairs] int32: pairs (token · top-k + choice) in order of expert.</summary>
@@ -63,7 +67,7 @@ public sealed class RoutingBuffers : DeviceArena
     /// <summary>[tokens, hidden] BF16: the caller's rows, where the kernels cannot read those in place.</summary>
     public nint Rows { get; }
 
-    /// <summary>[parts, tokens, experts] float32.</summary>
+    /// <summary>[parts, tokens, experts] float32, and room for <see cref="MaxExperts"/> behind them, which is read and not used.</summary>
     internal nint PartialLogits { get; }
 
     internal nint Tickets { get; }
@@ -77,6 +81,8 @@ public sealed class RoutingBuffers : DeviceArena
         RowBlockCount = RowBlockCount,
         Counters = ProductCounters,
         BlockRows = blockRows,
+        Experts = _shape.LocalExpertCount,
+        FirstExpert = _shape.FirstExpert,
     };
 
     /// <summary>As in <c>sort.cuh</c>.</summary>
@@ -89,5 +95,7 @@ public sealed class RoutingBuffers : DeviceArena
         public nint RowBlockCount;
         public nint Counters;
         public int BlockRows;
+        public int Experts;
+        public int FirstExpert;
     }
 }

@@ -66,6 +66,7 @@ internal sealed class RoutingKernels
     /// <param name="xStride">Elements from one row to the next.</param>
     /// <param name="tokens">Rows, at least 1.</param>
     /// <param name="router">The router's weights.</param>
+    /// <param name="tokenIds">[tokens, 1] int32, where the router's table names the experts.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="buffers">Where intermediate results go.</param>
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
@@ -73,19 +74,29 @@ internal sealed class RoutingKernels
     /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
     /// <param name="stream">The stream.</param>
     public void Route(
-        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
+        nint x,
+        long xStride,
+        int tokens,
+        RouterTensors router,
+        in MoeTensorView tokenIds,
+        MoeLayerShape shape,
+        RoutingBuffers buffers,
+        nint ids,
+        nint weights,
+        int blockRows,
+        nint stream)
     {
-        if (!_router.Route(x, xStride, tokens, router, shape, buffers, ids, weights, blockRows, stream))
+        if (!_router.Route(x, xStride, tokens, router, tokenIds, shape, buffers, ids, weights, blockRows, stream))
         {
-            Sort(ids, tokens * shape.TopK, shape.ExpertCount, buffers, blockRows, stream);
+            Sort(ids, tokens * shape.TopK, buffers, blockRows, stream);
         }
     }
 
     /// <summary>The order by expert alone, for routing that the caller hands in.</summary>
-    public void Sort(nint ids, int pairs, int experts, RoutingBuffers buffers, int blockRows, nint stream)
+    public void Sort(nint ids, int pairs, RoutingBuffers buffers, int blockRows, nint stream)
     {
-        var parameters = new SortParameters { Ids = ids, Target = buffers.Target(blockRows), Pairs = pairs, Experts = experts };
-        _sort.Launch(_library.Launch(experts, SortThreads), stream, in parameters);
+        var parameters = new SortParameters { Ids = ids, Target = buffers.Target(blockRows), Pairs = pairs };
+        _sort.Launch(_library.Launch(parameters.Target.Experts, SortThreads), stream, in parameters);
     }
 
     /// <summary>The weighted sum of each token's partial results.</summary>
@@ -135,8 +146,11 @@ internal sealed class RoutingKernels
         /// <summary>Splits of the inner dimension.</summary>
         public int Splits;
 
-        /// <summary>Number of experts.</summary>
+        /// <summary>Number of experts of this device.</summary>
         public int Experts;
+
+        /// <summary>The id of the first of them.</summary>
+        public int FirstExpert;
 
         /// <summary>1 where the partial results are BF16.</summary>
         public int PartialIsBf16;
@@ -163,6 +177,6 @@ internal sealed class RoutingKernels
         public nint Ids;
         public RoutingBuffers.SortTarget Target;
         public int Pairs;
-        public int Experts;
+        public int Reserved;
     }
 }

@@ -7,7 +7,7 @@ struct CombineParameters
     const void* partial;   // [splits, tokens · top_k, partial_stride], float32, or BF16 if partial_is_bf16
     const int* ids;        // [tokens, top_k]
     const float* weights;  // [tokens, top_k]
-    const float* bias;     // [experts, hidden], or null
+    const float* bias;     // [experts, hidden], or null: of this device's experts
     void* out;             // [tokens, out_stride], BF16, or float32 if out_is_float
     i64 partial_stride;    // elements, a multiple of 8
     i64 split_stride;      // elements between splits, a multiple of 8
@@ -16,7 +16,8 @@ struct CombineParameters
     int hidden;            // a multiple of 8
     int top_k;
     int splits;
-    int experts;           // ids outside of 0 … experts − 1 add nothing
+    int experts;           // of this device: others add nothing
+    int first_expert;      // the id of the first of them
     int partial_is_bf16;
     int out_is_float;
 };
@@ -74,7 +75,7 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
         for (int i = 0; i < kAtOnce; i++)
         {
             const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
-            const int expert = p.ids[pair];
+            const int expert = p.ids[pair] - p.first_expert;
             counts[i] = k0 + i < p.top_k && (u32)expert < (u32)p.experts;
             weight[i] = p.weights[pair];
             if (counts[i] && p.bias != nullptr)
