@@ -10,7 +10,7 @@ public sealed unsafe class PrefillModelTests
 
     private const string Exports =
         """
-        #include "prefill.cu"
+        #include "bf16_prefill.cu"
         extern "C" int run(int is_second, char* weights, const float* bias, char* tokens, int pairs, u16* out, const int* offsets, const int* sorted,
                             int rows, int depth, int experts, int columns)
         {
@@ -56,7 +56,7 @@ public sealed unsafe class PrefillModelTests
         // A row before and one behind what may be written.
         ushort[] output = new ushort[(pairs + 2) * columns];
         Array.Fill(output, Untouched);
-        using (HostLibrary library = HostLibrary.CompileBlock("prefill.cu", Exports))
+        using (HostLibrary library = HostLibrary.CompileBlock("bf16_prefill.cu", Exports))
         {
             var run = (delegate* unmanaged<int, ushort*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, int>)library.Export("run");
             fixed (ushort* w = weights, x = input, y = output)

@@ -3,7 +3,7 @@ namespace Moe.Plugins.Sm100.Tests;
 public sealed class KernelCompilationTests
 {
     [Theory]
-    [InlineData("sm_80", "moe_mxfp4_mma_product1")]
+    [InlineData("sm_80", "moe_mxfp4_mma_product1<Activation>")]
     [InlineData("sm_89", "moe_gather_mxfp8")]
     [InlineData("sm_90a", "moe_mxfp4_product1<32, 64, 3, 2, 5, 120, 72816, RoundMxfp8>")]
     [InlineData("sm_100a", "moe_native_product1<112, 4, 7, 199824, 227520>")]

@@ -19,6 +19,7 @@ public sealed class Mxfp4Plan
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
     private readonly bool _runsGrouped;
+    private readonly bool _runsFused;
 
     /// <summary>Makes the plan of a layer on a device.</summary>
     /// <param name="architecture">The device's architecture.</param>
@@ -33,11 +34,12 @@ public sealed class Mxfp4Plan
         _forced = forced;
         Activations = activations;
         _runsGrouped = architecture.HasWgmma;
+        _runsFused = Mxfp4GroupedTile.ActivationOf(shape) == ActivationConstants.Silu;
         _available =
         [
-            .. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || variant == forced))),
+            .. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || (variant == forced && _runsFused)))),
         ];
-        if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
+        if (forced is Mxfp4Variant wanted && !_available.Contains(wanted) && !(_runsGrouped && wanted.Kind == Mxfp4Kind.Fused))
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
         }
@@ -52,7 +54,7 @@ public sealed class Mxfp4Plan
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || (tokens <= FusedTokens && _runsFused)))
         {
             return forced;
         }

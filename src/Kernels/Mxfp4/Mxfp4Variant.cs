@@ -51,7 +51,7 @@ public enum Mxfp4Kind
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
 
-    /// <summary>The same, both products in one launch, for up to 8 tokens (<c>mxfp4_fused.cuh</c>; 9.0 only). With more the plan chooses.</summary>
+    /// <summary>The same, both products in one launch, for up to 8 tokens and the common activation (<c>mxfp4_fused.cuh</c>; 9.0 only). Else the plan chooses.</summary>
     Fused,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>

@@ -8,7 +8,7 @@ public sealed class Mxfp4Weights : CudaWeights
     private Mxfp4Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
         : base(context, shape, source)
     {
-        GateUp = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize, isGateUp: true));
+        GateUp = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize, isGateUp: shape.Activation.IsGated));
         Down = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false));
     }
 
