@@ -70,7 +70,7 @@ internal sealed class Bf16DecodeProducts : IBf16Products
 
     /// <summary>As in <c>bf16_decode.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Parameters
+    internal struct Parameters
     {
         public nint X;
         public nint Weight;

@@ -29,8 +29,13 @@ public sealed class Bf16Experts : CudaExperts
     [
         Bf16Loader.Unit,
         .. Bf16DecodeVariant.For(Bf16DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
-        .. architecture.HasWgmma ? Bf16WgmmaProducts.Units : [Bf16MmaProducts.Unit],
+        Bf16MmaProducts.Unit,
+        .. architecture.HasWgmma ? Bf16WgmmaProducts.Units : [],
     ];
+
+    /// <summary>Whether weights of a format can be brought to BF16.</summary>
+    public static bool Reads(MoeWeightFormat format) => format is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
+        or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
 
     /// <inheritdoc/>
     public override CudaWeights LoadWeights(

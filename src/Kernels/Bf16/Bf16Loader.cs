@@ -16,14 +16,18 @@ internal sealed class Bf16Loader : DeviceArena
     private readonly int _experts;
     private readonly Lock _lock = new();
 
-    /// <summary>Makes a loader with room for the largest expert of a layer.</summary>
-    public Bf16Loader(KernelLibrary library, MoeLayerShape shape)
+    /// <summary>Makes a loader.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="format">How the checkpoint stores the weights.</param>
+    /// <param name="experts">Experts of a matrix.</param>
+    /// <param name="largest">The most values of an expert's matrix.</param>
+    public Bf16Loader(KernelLibrary library, MoeWeightFormat format, int experts, long largest)
         : base(library.Context)
     {
         _widen = library.Get(Source, "bf16_load_widen");
-        _format = shape.WeightFormat;
-        _experts = shape.LocalExpertCount;
-        _staging = Add(new ExpertStaging(library.Context, _experts, (long)shape.GateUpSize * shape.HiddenSize * sizeof(ushort)));
+        _format = format;
+        _experts = experts;
+        _staging = Add(new ExpertStaging(library.Context, experts, largest * sizeof(ushort)));
     }
 
     public static KernelUnit Unit => Source;

@@ -5,8 +5,8 @@ namespace Moe.Plugins.Kernels;
 /// <summary>A layer's weights on the device, in the one layout that all of the backend's kernels read.</summary>
 internal sealed class Bf16Weights : CudaWeights
 {
-    private Bf16Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
-        : base(context, shape, source)
+    private Bf16Weights(CudaContext context, MoeLayerShape shape)
+        : base(context)
     {
         GateUp = Add(new Bf16Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize));
         Down = Add(new Bf16Matrix(context, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize));
@@ -33,10 +33,10 @@ internal sealed class Bf16Weights : CudaWeights
 
     public static Bf16Weights Load(
         KernelLibrary library, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Load(new Bf16Weights(library.Context, shape, source), weights =>
+        Load(new Bf16Weights(library.Context, shape), weights =>
         {
-            using var loader = new Bf16Loader(library, shape);
             int experts = shape.LocalExpertCount;
+            using var loader = new Bf16Loader(library, shape.WeightFormat, experts, 2L * shape.IntermediateSize * shape.HiddenSize);
             loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
             loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
             weights.RoundingError = loader.Rounding.RelativeError;

@@ -54,9 +54,9 @@ internal sealed class RouterKernels
     /// <param name="tokenIds">[tokens, 1] int32, where the router's table names the experts.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="buffers">Where intermediate results go.</param>
+    /// <param name="target">Where the sort writes.</param>
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
-    /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
     /// <param name="stream">The stream.</param>
     /// <returns>Whether the pairs are sorted by expert, too; else that is left to a launch of its own.</returns>
     public bool Route(
@@ -66,10 +66,10 @@ internal sealed class RouterKernels
         RouterTensors router,
         in MoeTensorView tokenIds,
         MoeLayerShape shape,
-        RoutingBuffers buffers,
+        RouterBuffers buffers,
+        in RoutingBuffers.SortTarget target,
         nint ids,
         nint weights,
-        int blockRows,
         nint stream)
     {
         int pairs = tokens * shape.TopK;
@@ -84,7 +84,7 @@ internal sealed class RouterKernels
             Bias = router.Bias,
             Ids = ids,
             Weights = weights,
-            Target = buffers.Target(blockRows),
+            Target = target,
             XStride = xStride,
             Tokens = tokens,
             Hidden = shape.HiddenSize,
@@ -119,7 +119,7 @@ internal sealed class RouterKernels
         Launch(_clusterRouter!.Value, launch, parameters, program, stream);
     }
 
-    private void RouteSplit(in Parameters router, in RouterProgram? program, RoutingBuffers buffers, nint stream)
+    private void RouteSplit(in Parameters router, in RouterProgram? program, RouterBuffers buffers, nint stream)
     {
         Grid grid = Grid.For(router.Tokens, router.Experts, _multiprocessors);
         int shared = Math.Max(512 * grid.TokenTile, router.Sort * SortBytes(router.Tokens * router.TopK, router.Target.Experts));

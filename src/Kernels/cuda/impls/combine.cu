@@ -22,6 +22,17 @@ struct CombineParameters
     int out_is_float;
 };
 
+/// What shared experts add to each token.
+struct SharedCombineParameters
+{
+    CombineParameters routed;
+    const void* partial;  // [splits, tokens, hidden], float32, or BF16 if partial_is_bf16
+    const float* opened;  // [tokens]: what it is multiplied by, or null
+    i64 split_stride;     // elements, a multiple of 8
+    int splits;
+    int partial_is_bf16;
+};
+
 namespace
 {
 constexpr int kColumns = 8, kAtOnce = 4;  // choices whose loads are under way together
@@ -111,9 +122,20 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
         }
     }
 }
+
+template <typename T>
+__device__ __forceinline__ void add_shared(const SharedCombineParameters& q, i64 token, int column, float (&sum)[kColumns])
+{
+    const float weight = q.opened != nullptr ? q.opened[token] : 1.0f;
+    for (int s = 0; s < q.splits; s++)
+    {
+        ((const Values<T>*)((const T*)q.partial + s * q.split_stride + token * q.routed.hidden + column))->add_to(sum, weight);
+    }
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+/// `add_more` is called after what the launches before have written can be seen.
+template <typename TAddMore>
+__device__ __forceinline__ void combine_token(const CombineParameters& p, const TAddMore& add_more)
 {
     allow_next_launch();
     const int pieces = p.hidden / kColumns;
@@ -133,6 +155,8 @@ extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_const
     {
         combine<float>(p, token, column, sum);
     }
+
+    add_more(token, column, sum);
 
     // The caller's rows may begin anywhere, so wide stores only where this one is aligned.
     if (p.out_is_float)
@@ -167,4 +191,17 @@ extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_const
             out[c] = (u16)(packed[c / 2] >> 16 * (c % 2));
         }
     }
+}
+}
+
+extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+{
+    combine_token(p, [](i64, int, float (&)[kColumns]) {});
+}
+
+extern "C" __global__ void __launch_bounds__(128) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
+{
+    combine_token(q.routed, [&](i64 token, int column, float(&sum)[kColumns]) {
+        q.partial_is_bf16 ? add_shared<u16>(q, token, column, sum) : add_shared<float>(q, token, column, sum);
+    });
 }
