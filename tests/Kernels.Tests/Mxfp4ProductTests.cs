@@ -89,7 +89,7 @@ public sealed unsafe class Mxfp4ProductTests
                 // Every tile with the common activation, and one with each other.
                 bool isIts = unit.File == "mxfp4_mma.cu" || (activation == "Activation" ? !arguments.Contains("ctivation", StringComparison.Ordinal)
                         && !arguments.Contains("Relu", StringComparison.Ordinal) : arguments.Contains($" {activation},", StringComparison.Ordinal)
-                        && arguments.StartsWith(activation == "ReluSquared" ? "80, 192" : "32, 64", StringComparison.Ordinal));
+                        && arguments.StartsWith(activation == "ReluSquared" ? "80, 256" : "32, 128", StringComparison.Ordinal));
                 if (isIts)
                 {
                     data.Add(unit.ToString(), activation);

@@ -58,7 +58,8 @@ public class Mxfp4Experts : CudaExperts
                     continue;
                 }
 
-                foreach (string activation in ActivationConstants.Types)
+                foreach (string activation in ActivationConstants.Types.Where(
+                    type => type == ActivationConstants.Silu || Mxfp4Variant.OfAnyActivation.Contains(variant)))
                 {
                     yield return Mxfp4GroupedTile.Of(variant, activation).Unit(activations);
                 }

@@ -19,7 +19,7 @@ public sealed class Mxfp4Plan
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
     private readonly bool _runsGrouped;
-    private readonly bool _runsFused;
+    private readonly bool _isCommon;
 
     /// <summary>Makes the plan of a layer on a device.</summary>
     /// <param name="architecture">The device's architecture.</param>
@@ -31,18 +31,21 @@ public sealed class Mxfp4Plan
     {
         ArgumentNullException.ThrowIfNull(shape);
         _shape = shape;
-        _forced = forced;
         Activations = activations;
         _runsGrouped = architecture.HasWgmma;
-        _runsFused = Mxfp4GroupedTile.ActivationOf(shape) == ActivationConstants.Silu;
-        _available =
-        [
-            .. Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || (variant == forced && _runsFused)))),
-        ];
-        if (forced is Mxfp4Variant wanted && !_available.Contains(wanted) && !(_runsGrouped && wanted.Kind == Mxfp4Kind.Fused))
+        _isCommon = Mxfp4GroupedTile.ActivationOf(shape) == ActivationConstants.Silu;
+        if (forced is Mxfp4Variant wanted && wanted.Kind != Mxfp4Kind.Mma && !_runsGrouped)
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
         }
+
+        // What is asked for and has no kernels for the layer's activation runs as if nothing were.
+        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) ? forced : null;
+        IEnumerable<Mxfp4Variant> candidates = _isCommon ? Mxfp4Variant.All : Mxfp4Variant.OfAnyActivation;
+        _available =
+        [
+            .. candidates.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || variant == _forced))),
+        ];
     }
 
     /// <summary>What activations are rounded to.</summary>
@@ -54,16 +57,25 @@ public sealed class Mxfp4Plan
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || (tokens <= FusedTokens && _runsFused)))
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
         {
             return forced;
         }
 
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
-            : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
+            : !_isCommon ? ForAnyActivation(pairsPerExpert)
+            : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
+
+    // Of the fewer tiles that are compiled for activations other than the common one.
+    private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch
+    {
+        < 12 => Mxfp4Variant.Grouped32x128,
+        < 96 => Mxfp4Variant.Grouped80,
+        _ => Mxfp4Variant.Grouped144,
+    };
 
     private static Mxfp4Variant ForFewExperts(double pairsPerExpert) => pairsPerExpert switch
     {
