@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Reflection;
 using Moe.Plugins.Cuda;
@@ -17,7 +16,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     /// <summary>Sizes are read in pieces of 16 bytes.</summary>
     private const int SizeUnit = 8;
 
-    private readonly ConcurrentDictionary<int, Lazy<KernelLibrary>> _libraries = new();
+    private readonly OnceEach<int, KernelLibrary> _libraries = new();
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
     private readonly nint _givenContext;
@@ -83,10 +82,10 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        foreach (Lazy<KernelLibrary> library in _libraries.Values.Where(library => library.IsValueCreated))
+        foreach (KernelLibrary library in _libraries.Made)
         {
-            library.Value.Dispose();
-            library.Value.Context.Dispose();
+            library.Dispose();
+            library.Context.Dispose();
         }
 
         _libraries.Clear();
@@ -117,10 +116,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     {
         try
         {
-            return _libraries.GetOrAdd(
-                ordinal,
-                number => new Lazy<KernelLibrary>(
-                    () => new KernelLibrary(OpenContext(number), _compiler, _own))).Value;
+            return _libraries.GetOrMake(ordinal, number => new KernelLibrary(OpenContext(number), _compiler, _own));
         }
         catch (CudaException exception)
         {
