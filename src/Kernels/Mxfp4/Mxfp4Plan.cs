@@ -9,10 +9,7 @@ public sealed class Mxfp4Plan
     /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
     private const int ManyExperts = 64;
 
-    /// <summary>
-    /// The most tokens that <c>mxfp4_fused.cuh</c> takes: columns of the matrix instruction. It runs only where a setting asks for it: it gains 1 to 3 % from 2
-    /// to 8 tokens, and a forward through it still allocates.
-    /// </summary>
+    /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> takes: columns of the matrix instruction.</summary>
     private const int FusedTokens = 8;
 
     private readonly MoeLayerShape _shape;
@@ -41,11 +38,7 @@ public sealed class Mxfp4Plan
 
         // What is asked for and has no kernels for the layer's activation runs as if nothing were.
         _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) ? forced : null;
-        IEnumerable<Mxfp4Variant> candidates = _isCommon ? Mxfp4Variant.All : Mxfp4Variant.OfAnyActivation;
-        _available =
-        [
-            .. candidates.Where(variant => variant.Kind == Mxfp4Kind.Mma || (_runsGrouped && (variant.Kind == Mxfp4Kind.Grouped || variant == _forced))),
-        ];
+        _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
 
     /// <summary>What activations are rounded to.</summary>
@@ -65,9 +58,24 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
+            : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
+
+    private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
+    {
+        Mxfp4Kind.Mma => true,
+        Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
+    };
+
+    /// <summary>
+    /// Both products in one launch are 1 to 3 % faster here. For MXFP8 they are not: its rows are widened by a launch of their own then, which the gather
+    /// would have done by the way.
+    /// </summary>
+    private bool RunsFused(int tokens) =>
+        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.LocalExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
 
     // Of the fewer tiles that are compiled for activations other than the common one.
     private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch
