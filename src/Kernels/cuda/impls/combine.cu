@@ -194,12 +194,12 @@ __device__ __forceinline__ void combine_token(const CombineParameters& p, const 
 }
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+extern "C" __global__ void __launch_bounds__(128, 8) moe_combine(const __grid_constant__ CombineParameters p)
 {
     combine_token(p, [](i64, int, float (&)[kColumns]) {});
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
+extern "C" __global__ void __launch_bounds__(128, 8) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
 {
     combine_token(q.routed, [&](i64 token, int column, float(&sum)[kColumns]) {
         q.partial_is_bf16 ? add_shared<u16>(q, token, column, sum) : add_shared<float>(q, token, column, sum);
