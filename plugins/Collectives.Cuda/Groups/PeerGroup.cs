@@ -73,13 +73,15 @@ internal sealed class PeerGroup : IMoeGroup
             }
 
             // The same on all ranks, whatever device each has.
-            int most = Enumerable.Range(0, memories.Length)
-                .Min(rank => kernels[rank].MostResidentBlocks / request.Devices.Count(device => device == request.Devices[rank]));
+            Dictionary<ReductionWay, int> mostBlocks = Enum.GetValues<ReductionWay>().ToDictionary(
+                way => way,
+                way => Enumerable.Range(0, memories.Length).Min(
+                    rank => Math.Max(1, kernels[rank].MostResidentBlocks(way) / request.Devices.Count(device => device == request.Devices[rank]))));
             bool isShared = request.Devices.Distinct().Count() < memories.Length;
             long[] addresses = [.. memories.Select(memory => (long)memory.Shared)];
             foreach (PeerMember member in group._members)
             {
-                member.Connect(new ReductionPlanner(table, layout, addresses.Length, Math.Max(1, most)), addresses, layout, shape, !isShared);
+                member.Connect(new ReductionPlanner(table, layout, addresses.Length, mostBlocks), addresses, layout, shape, !isShared);
             }
 
             GroupTrial.Run(group._members, () => group.Failure);

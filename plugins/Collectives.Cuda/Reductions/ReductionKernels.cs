@@ -27,8 +27,6 @@ internal sealed class ReductionKernels
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape.Pieces, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
 
-        int multiprocessors = library.Context.Device.MultiprocessorCount;
-        MostResidentBlocks = multiprocessors * _ways.Values.Min(way => way.GetMaxBlocksPerMultiprocessor(shape.Threads, 0));
     }
 
     /// <summary>What is compiled ahead: BF16 rows of gpt-oss's width for 2, 4 and 8 ranks.</summary>
@@ -42,7 +40,8 @@ internal sealed class ReductionKernels
     private static KernelUnit GatherUnit { get; } = new("gather.cu");
 
     /// <summary>Blocks that run at a time, for ranks that have the device alone.</summary>
-    public int MostResidentBlocks { get; }
+    public int MostResidentBlocks(ReductionWay way) =>
+        Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
 
     public CudaContext Context => _library.Context;
 

@@ -4,8 +4,8 @@ namespace Moe.Plugins.Collectives;
 /// <param name="table">What is fastest.</param>
 /// <param name="layout">What there is room for.</param>
 /// <param name="ranks">The group's.</param>
-/// <param name="mostBlocks">Blocks that run at a time on the device that has the least room for each of its ranks.</param>
-internal sealed class ReductionPlanner(ReductionTable table, GroupLayout layout, int ranks, int mostBlocks)
+/// <param name="mostBlocks">Blocks of each way that run at a time on the device that has the least room for each of its ranks.</param>
+internal sealed class ReductionPlanner(ReductionTable table, GroupLayout layout, int ranks, IReadOnlyDictionary<ReductionWay, int> mostBlocks)
 {
     /// <summary>The plan for some rows, at least one. Rows of a launch are set to what is launched at a time.</summary>
     public ReductionPlan ForRows(int rows) => Fit(table.Choose(ranks, rows), rows);
@@ -22,14 +22,14 @@ internal sealed class ReductionPlanner(ReductionTable table, GroupLayout layout,
     /// <summary>The blocks of a launch.</summary>
     public int Blocks(ReductionPlan plan, int rows)
     {
-        int most = Math.Min(plan.Blocks, mostBlocks);
+        int most = Math.Min(plan.Blocks, mostBlocks[plan.Way]);
         return plan.Way == ReductionWay.TwoShot ? Math.Min((rows + ranks - 1) / ranks, most / ranks) * ranks : Math.Min(rows, most);
     }
 
     private ReductionPlan Fit(ReductionPlan plan, int rows)
     {
         // Each rank must own a row of each launch, and the blocks must be a multiple of the ranks.
-        if (plan.Way == ReductionWay.TwoShot && (rows < ranks || mostBlocks < ranks))
+        if (plan.Way == ReductionWay.TwoShot && (rows < ranks || mostBlocks[ReductionWay.TwoShot] < ranks))
         {
             plan = plan with { Way = ReductionWay.Push };
         }

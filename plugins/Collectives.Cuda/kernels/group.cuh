@@ -110,48 +110,58 @@ struct Patience
 
 constexpr u32 kSpins = 1024;  // between two looks
 
-/// Whether a wait is to end without what it waits for. It never traps: a trap would cost the context.
-__device__ __noinline__ bool look_around(const GroupParameters& p, Patience& patience, int peer)
+constexpr u64 kNoMore = ~0ull;
+
+/// Looks whether a wait is to end without what it waits for: then kNoMore, else when it is to end, 0 for nobody knows yet. It never traps: a trap
+/// would cost the context.
+__device__ __noinline__ u64 look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
 {
-    if (load_volatile_word(&p.state->failed) != 0)
+    if (load_volatile_word(&state->failed) != 0)
     {
-        return true;
+        return kNoMore;
     }
 
     // One thread of those of a warp that wait: the host's memory is far.
     const u32 active = __activemask();
     if ((int)(threadIdx.x % 32) != __ffs(active) - 1)
     {
-        return false;
+        return until;
     }
 
-    if (load_volatile_word(&p.host->abort) != 0)
+    if (load_volatile_word(&words->abort) != 0)
     {
-        atomicExch(&p.state->failed, 1u);
-        return true;
+        atomicExch(&state->failed, 1u);
+        return kNoMore;
     }
 
     const u64 now = nanoseconds();
-    if (patience.until == 0)
+    if (until == 0)
     {
-        patience.until = now + p.patience;
+        return now + patience;
     }
-    else if ((i64)(now - patience.until) > 0)
+
+    if ((i64)(now - until) > 0)
     {
-        if (atomicCAS(&p.state->failed, 0u, 1u) == 0)
+        if (atomicCAS(&state->failed, 0u, 1u) == 0)
         {
-            atomicExch_system(&p.host->failure, 1u + (u32)peer);
+            atomicExch_system((u32*)&words->failure, 1u + (u32)peer);
         }
 
-        return true;
+        return kNoMore;
     }
 
-    return false;
+    return until;
 }
 
 __device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& patience, int peer)
 {
-    return ++patience.spins % kSpins == 0 && look_around(p, patience, peer);
+    if (++patience.spins % kSpins != 0)
+    {
+        return false;
+    }
+
+    patience.until = look_around(p.state, p.host, p.patience, patience.until, peer);
+    return patience.until == kNoMore;
 }
 
 // ---- slots

@@ -3,7 +3,7 @@
 
 /// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
 template <typename T, int V, int B, int R>
-__global__ void __launch_bounds__(kMostThreads) moe_pull(const __grid_constant__ GroupParameters p)
+__global__ void __launch_bounds__(kMostThreads, 1) moe_pull(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
     {

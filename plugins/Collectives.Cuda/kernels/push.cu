@@ -3,7 +3,7 @@
 
 /// One block a row and turn; blocks of a multiple of 32 threads with V · 16 bytes of a row each. The grid is the same on all ranks.
 template <typename T, int V, int B, typename Words>
-__global__ void __launch_bounds__(kMostThreads) moe_push(const __grid_constant__ GroupParameters p)
+__global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
     {

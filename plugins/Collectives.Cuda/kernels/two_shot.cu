@@ -4,7 +4,7 @@
 
 /// One block a row and turn, blocks as in moe_push. The grid is a multiple of the ranks and the same on all of them; there are no fewer rows than ranks.
 template <typename T, int V, int B>
-__global__ void __launch_bounds__(kMostThreads) moe_two_shot(const __grid_constant__ GroupParameters p)
+__global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_constant__ GroupParameters p)
 {
     typedef EmptyWords Words;
     if (p.may_overlap)
