@@ -22,13 +22,4 @@ public sealed class CapabilityDefaultTests
         Assert.False(method.Object.SupportsSkipForwardPadding);
         Assert.False(method.Object.HasUnpaddedOutput);
     }
-
-    [Fact]
-    public void A_dispatcher_that_says_nothing_rounds_nothing_and_is_not_trusted_with_widths()
-    {
-        var dispatcher = new Mock<IMoeDispatcher> { CallBase = true };
-
-        Assert.Equal(2880, dispatcher.Object.RoundUpHiddenSize(2880));
-        Assert.False(dispatcher.Object.PreservesWidth);
-    }
 }

@@ -47,59 +47,38 @@ public sealed class MoeLayerConfigTests
         Assert.False(config.HostSlicesOutput);
     }
 
-    [Fact]
-    public void The_dispatcher_rounds_first_and_the_result_satisfies_both()
+    [Theory]
+    [InlineData(true, 3072)]
+    [InlineData(false, 2880)]
+    public void A_skip_counts_unless_padding_is_forced(bool isForced, int width)
     {
-        var rounded = new List<string>();
-        var dispatcher = new Mock<IMoeDispatcher>();
-        dispatcher.Setup(d => d.RoundUpHiddenSize(It.IsAny<int>()))
-            .Returns<int>(size =>
-            {
-                rounded.Add($"dispatcher {size}");
-                return size <= 2560 ? 2560 : size <= 5120 ? 5120 : size;
-            });
-        var method = new Mock<IMoeQuantMethod>();
-        method.Setup(m => m.RoundUpHiddenSize(It.IsAny<int>()))
-            .Returns<int>(size =>
-            {
-                rounded.Add($"method {size}");
-                return (size + 255) / 256 * 256;
-            });
-        method.Setup(m => m.RoundUpIntermediateSize(It.IsAny<int>())).Returns<int>(size => size);
+        MoeLayerConfig config = MoeLayerConfig.Create(Shape, Method(256, 256, true, true), new() { ForcePadding = isForced });
 
-        MoeLayerConfig config = MoeLayerConfig.Create(Shape, method.Object, new() { Dispatcher = dispatcher.Object });
-
-        Assert.Equal(5120, config.HiddenSize);
-        Assert.Equal("dispatcher 2880", rounded[0]);
-        Assert.Equal("method 5120", rounded.First(step => step.StartsWith("method", StringComparison.Ordinal)));
-    }
-
-    [Fact]
-    public void Two_roundings_that_cannot_agree_are_an_error_that_names_both_widths()
-    {
-        var dispatcher = new Mock<IMoeDispatcher>();
-        dispatcher.Setup(d => d.RoundUpHiddenSize(It.IsAny<int>())).Returns<int>(size => (size + 299) / 300 * 300);
-
-        MoeException error = Assert.Throws<MoeException>(
-            () => MoeLayerConfig.Create(Shape, Method(256, 256, true, true), new() { Dispatcher = dispatcher.Object }));
-
-        Assert.Equal(MoeReason.Shape, error.Reason);
-        Assert.Contains("3072", error.Message, StringComparison.Ordinal);
-        Assert.Contains("3300", error.Message, StringComparison.Ordinal);
+        Assert.Equal((width, width), (config.InputWidth, config.OutputWidth));
     }
 
     [Theory]
-    [InlineData(false, 3072)]
-    [InlineData(true, 2880)]
-    public void A_skip_counts_only_where_the_dispatcher_preserves_the_width(bool preserves, int width)
+    [InlineData(false, 7)]
+    [InlineData(true, 28)]
+    public void The_method_gets_the_tokens_of_all_ranks_where_they_are_dispatched(bool isDispatched, int tokens)
     {
-        var dispatcher = new Mock<IMoeDispatcher>();
-        dispatcher.Setup(d => d.RoundUpHiddenSize(It.IsAny<int>())).Returns<int>(size => size);
-        dispatcher.SetupGet(d => d.PreservesWidth).Returns(preserves);
+        MoeLayerShape part = Shape.Slice(MoePart.OfRank(1, tensorCount: 2, expertCount: 2));
 
-        MoeLayerConfig config = MoeLayerConfig.Create(Shape, Method(256, 256, true, true), new() { Dispatcher = dispatcher.Object });
+        MoeLayerConfig config = MoeLayerConfig.Create(part, Method(256, 256, true, true), new() { MaxTokens = 7, DispatchTokens = isDispatched });
 
-        Assert.Equal((width, width), (config.InputWidth, config.OutputWidth));
+        Assert.Equal(tokens, config.MaxTokens);
+    }
+
+    [Fact]
+    public void More_tokens_of_all_ranks_than_can_be_counted_are_refused()
+    {
+        MoeLayerShape part = Shape.Slice(MoePart.OfRank(1, tensorCount: 2, expertCount: 2));
+
+        MoeException error = Assert.Throws<MoeException>(
+            () => MoeLayerConfig.Create(part, Method(256, 256, true, true), new() { MaxTokens = int.MaxValue / 4 + 1, DispatchTokens = true }));
+
+        Assert.Equal(MoeReason.Configuration, error.Reason);
+        Assert.Contains("1 to 536870911 is expected", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -2,20 +2,21 @@ namespace Moe.Plugins;
 
 /// <summary>
 /// The sizes that a layer really has on a backend. It can only be made from a shape through a quantisation method, so it cannot be
-/// out of step with the weights; whatever sizes a buffer reads it from here, and there is no second rounding rule anywhere.
+/// out of step with the weights; whatever sizes a buffer reads it from here, and there is no second rounding rule anywhere: what travels
+/// between ranks is as wide as the model.
 /// </summary>
 public sealed class MoeLayerConfig
 {
-    private MoeLayerConfig(
-        MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int expertHiddenSize, int intermediateSize, bool skips, bool unpadded)
+    private MoeLayerConfig(MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int expertHiddenSize, int intermediateSize, IMoeQuantMethod method)
     {
         Shape = shape;
         Options = options;
         HiddenSize = hiddenSize;
         ExpertHiddenSize = expertHiddenSize;
         IntermediateSize = intermediateSize;
-        InputWidth = skips ? shape.HiddenSize : hiddenSize;
-        OutputWidth = unpadded ? shape.HiddenSize : hiddenSize;
+        InputWidth = method.SupportsSkipForwardPadding && !options.ForcePadding ? shape.HiddenSize : hiddenSize;
+        OutputWidth = method.HasUnpaddedOutput && !options.ForcePadding ? shape.HiddenSize : hiddenSize;
+        MaxTokens = checked(options.MaxTokens * DispatchingRanks(shape, options));
     }
 
     /// <summary>The model's own sizes.</summary>
@@ -24,7 +25,7 @@ public sealed class MoeLayerConfig
     /// <summary>What the host decided.</summary>
     public MoeLayerOptions Options { get; }
 
-    /// <summary>Padded hidden size: of the weights, and of expert-parallel dispatch and combine buffers.</summary>
+    /// <summary>Padded hidden size of the weights.</summary>
     public int HiddenSize { get; }
 
     /// <summary>Padded width of the experts' input and output: <see cref="HiddenSize"/>, or the padded latent width.</summary>
@@ -45,39 +46,27 @@ public sealed class MoeLayerConfig
     /// <summary>Whether the host has to slice the output. False where nothing is padded, whatever the method can.</summary>
     public bool HostSlicesOutput => OutputWidth != Shape.HiddenSize;
 
-    /// <summary>The most tokens of one forward.</summary>
-    public int MaxTokens => Options.MaxTokens;
+    /// <summary>
+    /// The most tokens that the method is handed at once: <see cref="MoeLayerOptions.MaxTokens"/>, of all ranks together where
+    /// <see cref="MoeLayerOptions.DispatchTokens"/> brings them here.
+    /// </summary>
+    public int MaxTokens { get; }
 
-    /// <summary>Asks the dispatcher, then the method, for their sizes and makes the one config that everything is sized by.</summary>
+    /// <summary>Asks the method for its sizes and makes the one config that everything is sized by.</summary>
     /// <param name="shape">The model's sizes.</param>
     /// <param name="method">The backend's method for this layer.</param>
     /// <param name="options">The host's decisions; null for the defaults.</param>
-    /// <exception cref="MoeException">The shape or an option is out of range, or a rounding rule is not one (it rounds down, is not
-    /// idempotent, or cannot agree with the dispatcher's).</exception>
+    /// <exception cref="MoeException">The shape or an option is out of range, or a rounding rule is not one (it rounds down, or is not
+    /// idempotent).</exception>
     public static MoeLayerConfig Create(MoeLayerShape shape, IMoeQuantMethod method, MoeLayerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(method);
         options ??= new MoeLayerOptions();
         shape.Validate();
-        ValidateOptions(options);
+        ValidateOptions(shape, options);
 
-        IMoeDispatcher? dispatcher = options.Dispatcher;
-        int hidden = shape.HiddenSize;
-        if (dispatcher is not null)
-        {
-            hidden = Round(dispatcher.RoundUpHiddenSize, hidden, $"{dispatcher.GetType().Name}.{nameof(IMoeDispatcher.RoundUpHiddenSize)}");
-        }
-
-        hidden = Round(method.RoundUpHiddenSize, hidden, Rule(method, nameof(IMoeQuantMethod.RoundUpHiddenSize)));
-        if (dispatcher is not null && dispatcher.RoundUpHiddenSize(hidden) is int wanted && wanted != hidden)
-        {
-            throw new MoeException(
-                MoeReason.Shape,
-                $"Hidden size {shape.HiddenSize} has no width that suits both sides: {method.GetType().Name} rounds it to {hidden}, "
-                + $"which the dispatcher {dispatcher.GetType().Name} would round on to {wanted}.");
-        }
-
+        int hidden = Round(method.RoundUpHiddenSize, shape.HiddenSize, Rule(method, nameof(IMoeQuantMethod.RoundUpHiddenSize)));
         int intermediate = Round(
             method.RoundUpIntermediateSize,
             shape.IntermediateSize,
@@ -86,16 +75,10 @@ public sealed class MoeLayerConfig
         int expertHidden = shape.Latent is null
             ? hidden
             : Round(method.RoundUpHiddenSize, shape.ExpertHiddenSize, Rule(method, nameof(IMoeQuantMethod.RoundUpHiddenSize)));
-        bool widthIsKept = !options.ForcePadding && (dispatcher is null || dispatcher.PreservesWidth);
-        return new MoeLayerConfig(
-            shape,
-            options,
-            hidden,
-            expertHidden,
-            intermediate,
-            widthIsKept && method.SupportsSkipForwardPadding,
-            widthIsKept && method.HasUnpaddedOutput);
+        return new MoeLayerConfig(shape, options, hidden, expertHidden, intermediate, method);
     }
+
+    private static int DispatchingRanks(MoeLayerShape shape, MoeLayerOptions options) => options.DispatchTokens ? shape.Part.RankCount : 1;
 
     private static string Rule(IMoeQuantMethod method, string member) => $"{method.GetType().Name}.{member}";
 
@@ -115,11 +98,12 @@ public sealed class MoeLayerConfig
                 $"{name} is not idempotent: it rounds {size} to {rounded}, and {rounded} to {again}.");
     }
 
-    private static void ValidateOptions(MoeLayerOptions options)
+    private static void ValidateOptions(MoeLayerShape shape, MoeLayerOptions options)
     {
-        if (options.MaxTokens < 1)
+        int most = int.MaxValue / DispatchingRanks(shape, options);
+        if (options.MaxTokens < 1 || options.MaxTokens > most)
         {
-            throw new MoeException(MoeReason.Configuration, $"MaxTokens is {options.MaxTokens}; at least 1 is expected.");
+            throw new MoeException(MoeReason.Configuration, $"MaxTokens is {options.MaxTokens}; 1 to {most} is expected.");
         }
 
         RequireActivationType(options.InputType, nameof(MoeLayerOptions.InputType));

@@ -3,7 +3,7 @@ namespace Moe.Plugins;
 /// <summary>What the host, not the model, decides about a layer.</summary>
 public sealed record MoeLayerOptions
 {
-    /// <summary>The most tokens that one forward may bring. Workspaces are sized for it, once.</summary>
+    /// <summary>The most tokens that one forward of this rank may bring. Workspaces are sized for it, once.</summary>
     public int MaxTokens { get; init; } = 1024;
 
     /// <summary>Element type of the activations that come in: BF16 or float32.</summary>
@@ -20,6 +20,9 @@ public sealed record MoeLayerOptions
     /// <summary>The part of the layer that is made, one of several ranks'; its outputs are to be summed with theirs.</summary>
     public MoePart Part { get; init; } = MoePart.Whole;
 
-    /// <summary>The expert-parallel dispatcher; null where tokens stay on this device.</summary>
-    public IMoeDispatcher? Dispatcher { get; init; }
+    /// <summary>
+    /// Whether each rank brings tokens of its own (data-parallel attention): a forward then dispatches the tokens of all ranks to every rank,
+    /// and combines the sums so that each rank gets those of its own tokens. If not, every rank is handed all tokens.
+    /// </summary>
+    public bool DispatchTokens { get; init; }
 }

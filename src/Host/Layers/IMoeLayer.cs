@@ -30,7 +30,7 @@ public interface IMoeLayer : IDisposable
     MoeException? Failure { get; }
 
     /// <summary>Makes what a forward needs: once for each stream or thread that runs the layer.</summary>
-    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
+    /// <exception cref="MoeException">The layer dispatches tokens and so needs a group, or the device is out of memory or failed.</exception>
     /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
     IMoeForwardState CreateState();
 
@@ -45,8 +45,9 @@ public interface IMoeLayer : IDisposable
 
     /// <summary>
     /// Enqueues a forward: pads the input if the method wants it padded, runs the method, slices the output if the method leaves it
-    /// padded. With a member of a group it ends with one reduction over all ranks, which make the same calls. Allocates nothing, waits for
-    /// nothing, but where ranks are threads of the processor they wait for each other.
+    /// padded. With a member of a group it ends with one reduction over all ranks, which make the same calls, and begins with a dispatch where
+    /// each rank brings tokens of its own. Allocates nothing, waits for nothing, but where ranks are threads of the processor they wait for
+    /// each other.
     /// </summary>
     /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
     /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>

@@ -6,10 +6,10 @@ internal static class LayerCallCheck
     public static void Check(in MoeLayerCall call, MoeLayerConfig config, MoeDevice device, bool hasRouter, bool hasGroup)
     {
         int tokens = call.Input.Rows;
-        if (tokens > config.MaxTokens)
+        if (tokens > config.Options.MaxTokens)
         {
             throw new ArgumentException(
-                $"The call brings {tokens} tokens; the layer was made for at most {config.MaxTokens} ({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.MaxTokens)}).");
+                $"The call brings {tokens} tokens; the layer was made for at most {config.Options.MaxTokens} ({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.MaxTokens)}).");
         }
 
         int hidden = config.Shape.HiddenSize;
@@ -29,6 +29,13 @@ internal static class LayerCallCheck
         if (!hasGroup)
         {
             throw new ArgumentException($"{nameof(MoeLayerCall.AddNorm)} belongs to a reduction, and the state has no group.");
+        }
+
+        if (config.Options.DispatchTokens)
+        {
+            throw new ArgumentException(
+                $"{nameof(MoeLayerCall.AddNorm)} belongs to a reduction that gives every rank all tokens, and the layer gives each rank its own "
+                + $"({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.DispatchTokens)}).");
         }
 
         int hidden = config.Shape.HiddenSize;

@@ -21,9 +21,10 @@ public sealed class MoeForwardState : IMoeForwardState
     private string? _failure;
     private int _use;
 
-    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output, IMoeCommunicator? communicator)
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output, IMoeCommunicator? communicator, TokenDispatch? dispatch)
     {
         Communicator = communicator;
+        Dispatch = dispatch;
         Layer = layer;
         _workspace = workspace;
         _input = input;
@@ -33,19 +34,22 @@ public sealed class MoeForwardState : IMoeForwardState
     /// <summary>The layer that the state belongs to.</summary>
     public MoeLayer Layer { get; }
 
-    /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers.</summary>
+    /// <summary>Bytes of device memory that the state takes: the workspace and the host's padded buffers and those of a dispatch.</summary>
     /// <exception cref="MoeException">The backend failed at telling it.</exception>
     public long ByteCount
     {
         get
         {
             IMoeWorkspace workspace = Workspace;
-            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output);
+            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output) + (Dispatch?.ByteCount ?? 0);
         }
     }
 
     /// <summary>The other ranks, with which the layer's sums are reduced; null where a forward's output is this rank's alone.</summary>
     internal IMoeCommunicator? Communicator { get; private set; }
+
+    /// <summary>What brings the other ranks' tokens here; null where every rank is handed all tokens.</summary>
+    internal TokenDispatch? Dispatch { get; private set; }
 
     internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
@@ -68,13 +72,14 @@ public sealed class MoeForwardState : IMoeForwardState
         }
 
         Layer.Forget(this);
-        IDisposable?[] parts = [_input, _output, _workspace];
+        IDisposable?[] parts = [_input, _output, Dispatch, _workspace];
 
         // Who keeps a disposed state must not keep the plugin from being unloaded.
         _input = null;
         _output = null;
         _workspace = null;
         Communicator = null;
+        Dispatch = null;
         Layer.Free("disposing a forward state", parts);
     }
 

@@ -78,7 +78,11 @@ public sealed class MoeLayer : IMoeLayer
         Create(owner: null, method, shape, weights, options, progress, cancellationToken);
 
     /// <inheritdoc cref="IMoeLayer.CreateState()"/>
-    public MoeForwardState CreateState() => AddState(communicator: null);
+    public MoeForwardState CreateState() => Config.Options.DispatchTokens
+        ? throw new MoeException(
+            MoeReason.Configuration,
+            $"The layer dispatches tokens ({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.DispatchTokens)}): its states need a member of a group.")
+        : AddState(communicator: null);
 
     /// <inheritdoc cref="IMoeLayer.CreateState(IMoeCommunicator)"/>
     public MoeForwardState CreateState(IMoeCommunicator communicator)
@@ -144,9 +148,11 @@ public sealed class MoeLayer : IMoeLayer
             if (state.Communicator is { } communicator)
             {
                 isExchange = true;
-                MoePartial partial = communicator.LendPartial(call.Input.Rows);
+                MoeLayerCall all = state.Dispatch?.Gather(call) ?? call;
+                MoePartial partial = communicator.LendPartial(all.Input.Rows);
                 isExchange = false;
-                Run(state, call, partial.View);
+                Run(state, all, partial.View);
+                state.Dispatch?.ReturnRouting(call);
                 isExchange = true;
                 Reduce(communicator, partial, call);
             }
@@ -352,9 +358,14 @@ public sealed class MoeLayer : IMoeLayer
         IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
         MoeBuffer? input = null;
         MoeBuffer? output = null;
+        TokenDispatch? dispatch = null;
         try
         {
-            if (Config.HostPadsInput)
+            if (Config.Options.DispatchTokens)
+            {
+                dispatch = new TokenDispatch(communicator!, Config, Live.Memory);
+            }
+            else if (Config.HostPadsInput)
             {
                 // Zeroed once: every later copy writes the model's columns only.
                 input = new MoeBuffer(Live.Memory, Config.Options.InputType, Config.MaxTokens, Config.InputWidth);
@@ -366,12 +377,13 @@ public sealed class MoeLayer : IMoeLayer
                 output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
             }
 
-            return new MoeForwardState(this, workspace, input, output, communicator);
+            return new MoeForwardState(this, workspace, input, output, communicator, dispatch);
         }
         catch
         {
             Fault.Ignore(() => input?.Dispose());
             Fault.Ignore(() => output?.Dispose());
+            Fault.Ignore(() => dispatch?.Dispose());
             Fault.Ignore(workspace.Dispose);
             throw;
         }
@@ -380,9 +392,13 @@ public sealed class MoeLayer : IMoeLayer
     // The other ranks may wait already.
     private static void Abandon(IMoeCommunicator? communicator, string why) => Fault.Ignore(() => communicator?.Abort(why));
 
-    private static void Reduce(IMoeCommunicator communicator, in MoePartial partial, in MoeLayerCall call)
+    private void Reduce(IMoeCommunicator communicator, in MoePartial partial, in MoeLayerCall call)
     {
-        if (call.AddNorm is MoeAddNorm addNorm)
+        if (Config.Options.DispatchTokens)
+        {
+            communicator.ReduceScatter(new MoeReduceArguments { Partial = partial, Output = call.Output, Stream = call.Stream });
+        }
+        else if (call.AddNorm is MoeAddNorm addNorm)
         {
             communicator.ReduceAddNorm(new MoeReduceAddNormArguments { Partial = partial, AddNorm = addNorm, Output = call.Output, Stream = call.Stream });
         }
@@ -402,7 +418,11 @@ public sealed class MoeLayer : IMoeLayer
 
         Parts parts = Live;
         MoeTensorView input = call.Input;
-        if (Config.HostPadsInput)
+        if (state.Dispatch is { } dispatch)
+        {
+            input = dispatch.Input(call.Input.Rows);
+        }
+        else if (Config.HostPadsInput)
         {
             input = state.PaddedInput.FirstRows(call.Input.Rows);
             Copy(parts.Memory, call.Input, input, call.Stream);

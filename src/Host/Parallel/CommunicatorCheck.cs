@@ -20,8 +20,19 @@ internal static class CommunicatorCheck
             $"the layer's {nameof(MoeLayerOptions.OutputType)} is {config.Options.OutputType}, and the group's {nameof(MoeGroupRequest.ElementType)} {request.ElementType}");
         Require(
             request.MaxTokens >= config.MaxTokens,
-            $"the layer's {nameof(MoeLayerOptions.MaxTokens)} is {config.MaxTokens}, and the group's only {request.MaxTokens}");
+            $"the layer's {nameof(MoeLayerOptions.MaxTokens)} is {MaxTokens(config)}, and the group's only {request.MaxTokens}");
+        if (config.Options.DispatchTokens)
+        {
+            // What a gathering carries of a token: its values, or its ids or weights.
+            int bytes = Math.Max(config.Shape.HiddenSize * config.Options.InputType.ByteSize(), config.Shape.TopK * sizeof(float));
+            int most = request.Width * request.ElementType.ByteSize();
+            Require(bytes <= most, $"a token that is dispatched has {bytes} bytes, and the group's rows have {most}");
+        }
     }
+
+    private static string MaxTokens(MoeLayerConfig config) => config.Options.DispatchTokens
+        ? $"{config.Options.MaxTokens} for each of {config.Shape.Part.RankCount} ranks"
+        : $"{config.MaxTokens}";
 
     private static void Require(bool condition, string message)
     {

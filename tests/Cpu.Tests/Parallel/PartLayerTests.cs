@@ -71,6 +71,45 @@ public sealed class PartLayerTests
         }
     }
 
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(1, 3)]
+    [InlineData(2, 2)]
+    public void Each_rank_gets_the_sums_of_its_own_tokens(int tensorRanks, int expertRanks)
+    {
+        using var weights = new RandomLayer(Shape, seed: 37);
+        int ranks = tensorRanks * expertRanks;
+        using IMoeGroup group = CreateGroup(ranks, MoeElementType.Float32, ranks * MaxTokens);
+        RankThreads.RunAll(group, member =>
+        {
+            using MoeLayer layer = CreateLayer(
+                weights, MoePart.OfRank(member.Rank, tensorRanks, expertRanks), MoeElementType.Float32, dispatchTokens: true);
+            using MoeForwardState state = layer.CreateState(member);
+            foreach (int tokens in new[] { 3, MaxTokens, 0, 1 })
+            {
+                using MoeBuffer input = RandomInput.Create(tokens, Shape.HiddenSize, seed: 100 + member.Rank);
+                using var output = new GuardedTensor(MoeElementType.Float32, tokens, Shape.HiddenSize);
+                using MoeBuffer ids = MoeBuffer.OnHost(MoeElementType.Int32, tokens, Shape.TopK);
+                using MoeBuffer scales = MoeBuffer.OnHost(MoeElementType.Float32, tokens, Shape.TopK);
+                var call = new MoeLayerCall { Input = input.View, Output = output.View, TopKIds = ids.View, TopKWeights = scales.View };
+                layer.Forward(state, call);
+                RequireOracle(input, output);
+
+                // The same routing, handed in by the caller.
+                using var again = new GuardedTensor(MoeElementType.Float32, tokens, Shape.HiddenSize);
+                layer.Forward(state, call with { Output = again.View, Routing = MoeRoutingSource.Caller });
+                RequireOracle(input, again);
+            }
+        });
+
+        void RequireOracle(MoeBuffer input, GuardedTensor output)
+        {
+            output.CheckGuards();
+            OracleResult expected = MoeOracle.Compute(Shape, weights.Source, input.View);
+            Assert.True(input.View.Rows == 0 || TensorDifference.Measure(output.View, expected).RelativeError < Tolerance.Of(MoeElementType.Float32));
+        }
+    }
+
     [Fact]
     public void The_residual_and_the_norm_come_with_the_reduction()
     {
@@ -136,14 +175,19 @@ public sealed class PartLayerTests
         layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
     }
 
-    private static IMoeGroup CreateGroup(int ranks, MoeElementType type) => CpuHost.Shared.CreateGroup(new MoeGroupRequest
+    private static IMoeGroup CreateGroup(int ranks, MoeElementType type, int maxTokens = MaxTokens) => CpuHost.Shared.CreateGroup(new MoeGroupRequest
     {
         Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)],
-        MaxTokens = MaxTokens,
+        MaxTokens = maxTokens,
         Width = Shape.HiddenSize,
         ElementType = type,
     });
 
-    private static MoeLayer CreateLayer(RandomLayer weights, MoePart part, MoeElementType outputType) => CpuHost.Shared.CreateLayer(
-        new MoeLayerRequest { Shape = Shape, Options = new MoeLayerOptions { MaxTokens = MaxTokens, OutputType = outputType, Part = part } }, weights.Source);
+    private static MoeLayer CreateLayer(RandomLayer weights, MoePart part, MoeElementType outputType, bool dispatchTokens = false) => CpuHost.Shared.CreateLayer(
+        new MoeLayerRequest
+        {
+            Shape = Shape,
+            Options = new MoeLayerOptions { MaxTokens = MaxTokens, OutputType = outputType, Part = part, DispatchTokens = dispatchTokens },
+        },
+        weights.Source);
 }

@@ -101,22 +101,4 @@ public sealed class MoeLayerOrderTests
             m => m.CreateWeights(It.IsAny<MoeLayerConfig>(), It.IsAny<MoeWeightSource>(), It.IsAny<IProgress<double>>(), It.IsAny<CancellationToken>()),
             Times.Never);
     }
-
-    [Fact]
-    public void A_dispatcher_rounds_first_and_decides_whether_a_skip_counts()
-    {
-        using var memory = new HostMemory();
-        var dispatcher = new Mock<IMoeDispatcher>();
-        dispatcher.Setup(d => d.RoundUpHiddenSize(It.IsAny<int>())).Returns((int size) => (size + 15) / 16 * 16);
-        MoeLayerOptions options = TinyLayer.Options with { Dispatcher = dispatcher.Object };
-        using MoeLayer padded = Create(options);
-        dispatcher.SetupGet(d => d.PreservesWidth).Returns(true);
-        using MoeLayer kept = Create(options);
-
-        Assert.Equal((16, true, true), (padded.Config.HiddenSize, padded.Config.HostPadsInput, padded.Config.HostSlicesOutput));
-        Assert.Equal((16, false, false), (kept.Config.HiddenSize, kept.Config.HostPadsInput, kept.Config.HostSlicesOutput));
-
-        MoeLayer Create(MoeLayerOptions with) => MoeLayer.Create(
-            new SkippingMethod(memory, skips: true, unpadded: true), TinyLayer.Shape, TinyLayer.Weights, with);
-    }
 }

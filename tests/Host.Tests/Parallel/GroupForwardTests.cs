@@ -43,42 +43,6 @@ public sealed class GroupForwardTests : IDisposable
         Assert.Equal([15, 515, 1015], Enumerable.Range(0, 3).Select(row => Floats.At(_reduced, row, 4)));
     }
 
-    [Theory]
-    [InlineData(false, false, false)]
-    [InlineData(false, false, true)]
-    [InlineData(false, true, false)]
-    [InlineData(false, true, true)]
-    [InlineData(true, false, false)]
-    [InlineData(true, false, true)]
-    [InlineData(true, true, false)]
-    [InlineData(true, true, true)]
-    public void Every_buffer_is_as_wide_as_what_is_written_to_it_whatever_carries_tokens(bool skips, bool unpadded, bool keepsWidth)
-    {
-        var dispatcher = new Mock<IMoeDispatcher>();
-        dispatcher.Setup(d => d.RoundUpHiddenSize(It.IsAny<int>())).Returns((int size) => (size + 15) / 16 * 16);
-        dispatcher.SetupGet(d => d.PreservesWidth).Returns(keepsWidth);
-        var method = new SkippingMethod(_memory, skips, unpadded);
-        using MoeLayer layer = Create(method, Options with { Dispatcher = dispatcher.Object });
-        using MoeForwardState state = layer.CreateState(_member.Object);
-        using Floats input = new Floats(4, 5, gap: 16).FillWithPlaces();
-        using var output = new Floats(4, 5, gap: 16);
-
-        layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
-
-        MoeForwardArguments last = method.Last;
-        Assert.Equal(16, layer.Config.HiddenSize);
-        Assert.Equal(skips && keepsWidth ? 5 : 16, last.Input.Columns);
-        Assert.Equal(unpadded && keepsWidth ? 5 : 16, last.Output.Columns);
-        AssertHolds(last.Input, input.View);
-        AssertHolds(last.Output, _shared.View);
-        Assert.Equal(15, Floats.At(_reduced, 0, 4));
-        Assert.True(output.GapIsUntouched() && input.GapIsUntouched());
-
-        // Of two buffers that a method may be handed, the one of that width, or memory of the host's own that is as large as its view.
-        void AssertHolds(MoeTensorView view, MoeTensorView callers) => Assert.True(
-            view.Address == callers.Address ? view.Columns == 5 : _memory.ByteCountAt(view.Address) == 4 * 16 * sizeof(float));
-    }
-
     [Fact]
     public void A_residual_and_a_norm_come_in_the_same_reduction()
     {

@@ -34,11 +34,11 @@ internal sealed class BenchLayer : IDisposable
     /// <param name="target">On which backend and device.</param>
     /// <param name="source">Weights and tokens.</param>
     /// <param name="settings">How many tokens.</param>
-    /// <param name="dispatcher">Whose widths the layer has to satisfy; null for none.</param>
+    /// <param name="forcePadding">Whether the host pads and slices even for a method that needs neither.</param>
     /// <param name="cancellationToken">Ends the loading early.</param>
     /// <exception cref="MoeException">The device is out of memory or failed.</exception>
     public BenchLayer(
-        MoeHost host, BenchTarget target, BenchSource source, BenchSettings settings, IMoeDispatcher? dispatcher, CancellationToken cancellationToken)
+        MoeHost host, BenchTarget target, BenchSource source, BenchSettings settings, bool forcePadding, CancellationToken cancellationToken)
     {
         _target = target;
         MoeLayerShape shape = target.Shape;
@@ -53,7 +53,7 @@ internal sealed class BenchLayer : IDisposable
                         Shape = shape,
                         Backend = target.Backend,
                         Device = target.Device,
-                        Options = new MoeLayerOptions { MaxTokens = most, Dispatcher = dispatcher },
+                        Options = new MoeLayerOptions { MaxTokens = most, ForcePadding = forcePadding },
                     },
                     source.Weights,
                     progress: null,

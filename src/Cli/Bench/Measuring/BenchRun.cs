@@ -118,7 +118,7 @@ internal sealed class BenchRun
         try
         {
             _progress.Begin($"{name}: loading");
-            using var layer = new BenchLayer(_host, target, source, _settings, dispatcher: null, _cancellationToken);
+            using var layer = new BenchLayer(_host, target, source, _settings, forcePadding: false, _cancellationToken);
             using IMoeInstruments instruments = target.Instruments.CreateInstruments(target.Device);
             _progress.Step();
             foreach (int tokens in _settings.Tokens)

@@ -1,0 +1,103 @@
+namespace Moe.Plugins;
+
+/// <summary>
+/// Brings the tokens of all ranks to this one, with what the caller says of their routing. What travels is as wide as the model, whatever the
+/// method pads; it arrives in the first columns of buffers that are as wide as what the method reads, so that the host need not pad again.
+/// </summary>
+internal sealed class TokenDispatch : IDisposable
+{
+    private readonly IMoeCommunicator _communicator;
+    private readonly IMoeMemory _memory;
+    private readonly int _hiddenSize;
+    private readonly List<MoeBuffer> _owned = [];
+    private readonly MoeTensorView _input;
+    private readonly MoeTensorView _topKIds;
+    private readonly MoeTensorView _topKWeights;
+    private readonly MoeTensorView _tokenIds;
+
+    /// <exception cref="MoeException">The device is out of memory or failed.</exception>
+    public TokenDispatch(IMoeCommunicator communicator, MoeLayerConfig config, IMoeMemory memory)
+    {
+        _communicator = communicator;
+        _memory = memory;
+        _hiddenSize = config.Shape.HiddenSize;
+        try
+        {
+            MoeBuffer input = Allocate(config.Options.InputType, config.InputWidth);
+            if (config.HostPadsInput)
+            {
+                // Zeroed once: what is gathered is written to the model's columns only.
+                input.Clear();
+            }
+
+            _input = input.View;
+            _topKIds = Allocate(MoeElementType.Int32, config.Shape.TopK).View;
+            _topKWeights = Allocate(MoeElementType.Float32, config.Shape.TopK).View;
+            if (config.Shape.Router.Choice == MoeRouterChoice.TokenTable)
+            {
+                _tokenIds = Allocate(MoeElementType.Int32, 1).View;
+            }
+        }
+        catch
+        {
+            Fault.Ignore(Dispose);
+            throw;
+        }
+
+        MoeBuffer Allocate(MoeElementType type, int columns)
+        {
+            var buffer = new MoeBuffer(memory, type, config.MaxTokens, columns);
+            _owned.Add(buffer);
+            return buffer;
+        }
+    }
+
+    public long ByteCount => _owned.Sum(buffer => buffer.ByteCount);
+
+    /// <summary>All ranks' tokens as the method reads them, of a call that <see cref="Gather"/> made.</summary>
+    public MoeTensorView Input(int rows) => _input.FirstRows(rows);
+
+    /// <summary>The call of all ranks' tokens that this rank's call is a part of; its output is still this rank's.</summary>
+    public MoeLayerCall Gather(in MoeLayerCall call)
+    {
+        // Ranks that bring none wait for no rows: the reduction tells whether the others did the same.
+        if (call.Input.Rows == 0)
+        {
+            return call;
+        }
+
+        bool callerRoutes = call.Routing == MoeRoutingSource.Caller;
+        nint stream = call.Stream;
+        return call with
+        {
+            Input = GatherRows(call.Input, _input.FirstColumns(_hiddenSize), stream),
+            TopKIds = callerRoutes ? GatherRows(call.TopKIds, _topKIds, stream) : All(call.TopKIds, _topKIds),
+            TopKWeights = callerRoutes ? GatherRows(call.TopKWeights, _topKWeights, stream) : All(call.TopKWeights, _topKWeights),
+            TokenIds = callerRoutes || _tokenIds.IsEmpty ? default : GatherRows(call.TokenIds, _tokenIds, stream),
+        };
+    }
+
+    /// <summary>Gives the caller the ids and weights that the router chose for this rank's tokens, if it asked for them.</summary>
+    public void ReturnRouting(in MoeLayerCall call)
+    {
+        if (call.Routing == MoeRoutingSource.Router && !call.TopKIds.IsEmpty)
+        {
+            Return(_topKIds, call.TopKIds, call.Stream);
+            Return(_topKWeights, call.TopKWeights, call.Stream);
+        }
+    }
+
+    public void Dispose() => _owned.ForEach(buffer => buffer.Dispose());
+
+    private MoeTensorView GatherRows(in MoeTensorView own, in MoeTensorView all, nint stream)
+    {
+        MoeTensorView output = All(own, all);
+        _communicator.AllGather(new MoeGatherArguments { Input = own, Output = output, Stream = stream });
+        return output;
+    }
+
+    private MoeTensorView All(in MoeTensorView own, in MoeTensorView all) => own.IsEmpty ? default : all.FirstRows(_communicator.Count * own.Rows);
+
+    private void Return(in MoeTensorView all, in MoeTensorView own, nint stream) => _memory.Copy2D(
+        own.Address, own.RowStride, all.RowAddress(_communicator.Rank * own.Rows), all.RowStride, own.RowBytes, own.Rows, stream);
+}
