@@ -9,6 +9,9 @@ public static class CudaDriver
     /// <summary>The oldest driver that has every call used here (tensor maps and extended launches): CUDA 12.0.</summary>
     public const int MinimumVersion = 12000;
 
+    // CUDA_ERROR_NO_DEVICE (cuda.h).
+    private const int NoDevice = 100;
+
     private static readonly Lock Gate = new();
     private static int _version;
 
@@ -56,6 +59,9 @@ public static class CudaDriver
         }
     }
 
+    /// <summary>The devices that the process is confined to; null where it sees all.</summary>
+    internal static string? Visible => Environment.GetEnvironmentVariable("CUDA_VISIBLE_DEVICES");
+
     internal static void EnsureLoaded()
     {
         if (Volatile.Read(ref _version) == 0 && !TryLoad(out string? reason))
@@ -67,6 +73,11 @@ public static class CudaDriver
     private static string? Initialise()
     {
         int result = DriverApi.cuInit(0);
+        if (result == NoDevice)
+        {
+            return ShowsNoDevice();
+        }
+
         if (result != 0)
         {
             return "CUDA is not available: " + CudaException.FromDriver(result, nameof(DriverApi.cuInit), null).Message;
@@ -82,10 +93,13 @@ public static class CudaDriver
         CudaException.ThrowIfFailed(DriverApi.cuDeviceGetCount(out int count));
         if (count == 0)
         {
-            return "CUDA is not available: the driver is loaded but shows no device (is CUDA_VISIBLE_DEVICES empty?).";
+            return ShowsNoDevice();
         }
 
         Volatile.Write(ref _version, version);
         return null;
     }
+
+    private static string ShowsNoDevice() => "CUDA is not available: the driver is loaded but shows no device"
+        + (Visible is { } visible ? $" (CUDA_VISIBLE_DEVICES is '{visible}', which hides all others)." : ".");
 }

@@ -1,4 +1,5 @@
 using Moe.Plugins.Cuda;
+using Moe.Plugins.Tests;
 
 namespace Cuda.Tests;
 
@@ -158,8 +159,7 @@ public sealed class KernelCacheTests
     [Fact]
     public async Task A_prebuilt_folder_needs_no_nvrtc()
     {
-        string? given = Environment.GetEnvironmentVariable("CUDA_TESTS_PREBUILT");
-        if (given is not null)
+        if (OwnProcess.Told is { } given)
         {
             KernelCompiler compiler = new(new KernelCompilerOptions { PrebuiltFolder = given, NvrtcPath = "/nowhere/libnvrtc.so" });
             Assert.Equal(KernelImageOrigin.Prebuilt, compiler.Compile(TestKernels.Read("basic.cu"), Hopper, Reverse).Origin);
@@ -172,7 +172,7 @@ public sealed class KernelCacheTests
         Require.Nvrtc();
         using TemporaryFolder folder = new();
         Compile(folder);
-        await OwnProcess.RunAsync(nameof(A_prebuilt_folder_needs_no_nvrtc), "CUDA_TESTS_PREBUILT", folder.Path);
+        await OwnProcess.RunAsync(nameof(A_prebuilt_folder_needs_no_nvrtc), folder.Path);
     }
 
     private static KernelImage Compile(TemporaryFolder folder) =>

@@ -1,4 +1,5 @@
 using Moe.Plugins.Cuda;
+using Moe.Plugins.Tests;
 
 namespace Cuda.Tests;
 
@@ -84,6 +85,27 @@ public sealed class KernelCompilerTests
         Assert.Equal("NVRTC_ERROR_COMPILATION", exception.ErrorName);
         Assert.Contains("broken.cu(5): error: identifier \"undeclared\" is undefined", exception.Message, StringComparison.Ordinal);
         Assert.False(exception.IsContextLost);
+    }
+
+    // In a process of its own, whose search path has the compiler's library and not that of its builtins.
+    [Fact]
+    public async Task A_compiler_without_its_builtins_says_what_it_misses()
+    {
+        if (OwnProcess.Told is not null)
+        {
+            CudaException exception = Assert.Throws<CudaException>(() => TestKernels.Compile("basic.cu", new CudaArchitecture(9, 0)));
+            Assert.Equal("NVRTC_ERROR_BUILTIN_OPERATION_FAILURE", exception.ErrorName);
+            Assert.Contains("libnvrtc-builtins.so", exception.Message, StringComparison.Ordinal);
+            return;
+        }
+
+        Require.Nvrtc();
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Libraries are found by a search path on Linux.");
+        string library = File.ReadLines("/proc/self/maps").Select(static line => line.Split(' ')[^1]).First(static path => path.Contains("/libnvrtc.so", StringComparison.Ordinal));
+        using TemporaryFolder folder = new();
+        Directory.CreateDirectory(folder.Path);
+        File.CreateSymbolicLink(Path.Combine(folder.Path, $"libnvrtc.so.{Nvrtc.GetVersion().Major}"), library);
+        await OwnProcess.RunAsync(nameof(A_compiler_without_its_builtins_says_what_it_misses), "", ("LD_LIBRARY_PATH", folder.Path));
     }
 
     [Fact]

@@ -27,7 +27,7 @@ internal sealed class ModelConfig
         var config = new ModelConfig();
         if (path is not null)
         {
-            config.AddNested($"'{PlainText.Of(path)}'", CheckpointJson.Read(path));
+            config.AddNested($"'{PlainText.Of(path)}'", JsonFile.Read(path));
         }
 
         config._metadata.AddRange(

@@ -47,7 +47,7 @@ internal sealed class QuantizationConfig
             }
         }
 
-        return besidePath is not null && CheckpointJson.Read(besidePath) is var beside
+        return besidePath is not null && JsonFile.Read(besidePath) is var beside
             && beside.TryGetProperty("quantization", out JsonElement own) && own.ValueKind == JsonValueKind.Object
             ? new QuantizationConfig($"'{PlainText.Of(besidePath)}'", own, hasFp4Experts)
             : null;

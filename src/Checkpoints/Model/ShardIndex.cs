@@ -38,8 +38,8 @@ internal ref struct ShardIndex
     /// <exception cref="MoeException">The index is malformed, or names a file outside of its own folder.</exception>
     public static void Read(string path, Entry entry)
     {
-        byte[] json = ModelFile.ReadAll(path, MaxByteCount);
-        CheckpointJson.Guard(path, () =>
+        byte[] json = SmallFile.Read(path, MaxByteCount);
+        JsonFile.Guard(path, () =>
         {
             var index = new ShardIndex(path, json, entry);
             try

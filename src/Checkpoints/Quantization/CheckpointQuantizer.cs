@@ -48,7 +48,7 @@ public static class CheckpointQuantizer
             QuantizationReport report = WriteShards(plan, state, output, new Mxfp4Rounding(searches), progress, cancellationToken);
             CopyOtherFiles(source, output);
             WriteIndex(plan, output);
-            WholeFile.Write(Path.Combine(output, ConfigFileName), QuantizedConfig.Announce(CheckpointJson.Read(config), plan.OtherModules));
+            WholeFile.Write(Path.Combine(output, ConfigFileName), QuantizedConfig.Announce(JsonFile.Read(config), plan.OtherModules));
             return report;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

@@ -52,11 +52,11 @@ internal sealed class QuantizationState
             return state;
         }
 
-        JsonObject found = JsonNode.Parse(CheckpointJson.Read(path).GetRawText())!.AsObject();
+        JsonObject found = JsonNode.Parse(JsonFile.Read(path).GetRawText())!.AsObject();
         JsonNode? done = found["done"];
         found.Remove("done");
         return done is JsonObject && JsonNode.DeepEquals(found, expected)
-            ? new QuantizationState(path, (JsonObject)JsonNode.Parse(CheckpointJson.Read(path).GetRawText())!)
+            ? new QuantizationState(path, (JsonObject)JsonNode.Parse(JsonFile.Read(path).GetRawText())!)
             : throw new MoeException(
                 MoeReason.Configuration,
                 $"'{PlainText.Of(folder)}' was begun with another model, another state of its files, or other options; a new or empty folder is expected.");

@@ -26,32 +26,6 @@ internal static class ModelFile
         }
     }
 
-    /// <summary>All bytes of a file that is no longer than <paramref name="most"/>.</summary>
-    /// <exception cref="MoeException">The file is longer, is not there, is no regular file, or cannot be read.</exception>
-    public static byte[] ReadAll(string path, long most)
-    {
-        (_, SafeFileHandle handle) = Open(path);
-        using (handle)
-        {
-            try
-            {
-                long length = RandomAccess.GetLength(handle);
-                if (length > most)
-                {
-                    throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(path)}' has {length} bytes; at most {most} are read.");
-                }
-
-                byte[] bytes = new byte[length];
-                int read = Read(handle, bytes, 0);
-                return read == length ? bytes : throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(path)}' was cut short while it was read.");
-            }
-            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-            {
-                throw CannotRead(path, exception);
-            }
-        }
-    }
-
     /// <summary>Reads until the span is full or the file ends.</summary>
     /// <returns>Bytes read.</returns>
     public static int Read(SafeFileHandle handle, Span<byte> destination, long offset)

@@ -88,7 +88,7 @@ internal static class KernelCache
         try
         {
             // Whose a folder of prebuilt kernels is, whoever names it has looked at; the user's own may have been written before it was safe.
-            return File.Exists(file)
+            return FileKinds.Of(file, followLinks: true) == FileKind.Regular
                 && (origin == KernelImageOrigin.Prebuilt || DescribeDanger(file, followLinks: false) is null)
                 && KernelCacheEntry.TryRead(File.ReadAllBytes(file), origin, out image);
         }

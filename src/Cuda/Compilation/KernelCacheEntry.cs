@@ -44,16 +44,29 @@ internal static class KernelCacheEntry
 
         using MemoryStream content = new(file, SHA256.HashSizeInBytes, file.Length - SHA256.HashSizeInBytes);
         using BinaryReader reader = new(content, Encoding.UTF8);
-        string log = reader.ReadString();
-        int count = reader.ReadInt32();
-        Dictionary<string, string> names = new(count);
-        for (int i = 0; i < count; i++)
+        try
         {
-            string expression = reader.ReadString();
-            names[expression] = reader.ReadString();
-        }
+            string log = reader.ReadString();
+            Dictionary<string, string> names = [];
+            for (int left = reader.ReadInt32(); left > 0; left--)
+            {
+                string expression = reader.ReadString();
+                names[expression] = reader.ReadString();
+            }
 
-        image = new KernelImage(reader.ReadBytes(reader.ReadInt32()), log, names, origin);
-        return true;
+            int length = reader.ReadInt32();
+            if (length < 0 || length != content.Length - content.Position)
+            {
+                return false;
+            }
+
+            image = new KernelImage(reader.ReadBytes(length), log, names, origin);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or FormatException or ArgumentException)
+        {
+            // It has its own hash, and yet is nothing that this wrote.
+            return false;
+        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Moe.Plugins.Cuda;
 
 /// <summary>
@@ -42,6 +44,10 @@ public sealed class KernelCompiler
     /// </summary>
     public string? CacheProblem { get; private set; }
 
+    /// <summary>Loads NVRTC where that has not happened yet: the one that the options name, or the one that is found.</summary>
+    /// <param name="reason">A sentence that says what is missing, where the answer is false.</param>
+    public bool TryLoadNvrtc([NotNullWhen(false)] out string? reason) => Nvrtc.TryLoad(_options.NvrtcPath, out reason);
+
     /// <summary>Finds or compiles a source.</summary>
     /// <param name="source">The source.</param>
     /// <param name="architecture">The architecture of the device on which it will run.</param>
@@ -58,7 +64,7 @@ public sealed class KernelCompiler
             return image;
         }
 
-        if (!Nvrtc.TryLoad(_options.NvrtcPath, out string? reason))
+        if (!TryLoadNvrtc(out string? reason))
         {
             throw CudaException.NotLoaded(
                 NativeLibraries.Nvrtc,

@@ -3,7 +3,10 @@ using System.Runtime.CompilerServices;
 
 namespace Moe.Plugins.Cuda;
 
-/// <summary>CUDA's run-time compiler (<c>libnvrtc.so.13</c>, then <c>.12</c>; <c>nvrtc64_130_0.dll</c>, then <c>120</c>).</summary>
+/// <summary>
+/// CUDA's run-time compiler (<c>libnvrtc.so.13</c>, then <c>.12</c>; <c>nvrtc64_130_0.dll</c>, then <c>120</c>). A driver loads what its own major
+/// version or an older one compiled, so that where there is a driver, none newer is looked for.
+/// </summary>
 /// <remarks>Thread-safe. The first library loaded stays for the life of this copy of the assembly.</remarks>
 public static unsafe class Nvrtc
 {
@@ -13,7 +16,8 @@ public static unsafe class Nvrtc
     public static bool TryLoad(string? libraryPath, [NotNullWhen(false)] out string? reason)
     {
         NativeLibraries.Register();
-        bool loaded = NativeLibraries.TryLoad(NativeLibraries.Nvrtc, libraryPath, out string missing);
+        int newest = libraryPath is null && CudaDriver.TryLoad(out _) ? CudaDriver.Version / 1000 : int.MaxValue;
+        bool loaded = NativeLibraries.TryLoad(NativeLibraries.Nvrtc, libraryPath, out string missing, newest);
         reason = loaded ? null : "NVRTC, which compiles the kernels, is not available: " + missing;
         return loaded;
     }
@@ -22,6 +26,7 @@ public static unsafe class Nvrtc
     /// <exception cref="CudaException">There is none.</exception>
     public static Version GetVersion()
     {
+        EnsureLoaded();
         ThrowIfFailed(NvrtcApi.nvrtcVersion(out int major, out int minor));
         return new Version(major, minor);
     }
@@ -30,6 +35,7 @@ public static unsafe class Nvrtc
     /// <exception cref="CudaException">There is no NVRTC.</exception>
     public static IReadOnlyList<int> GetArchitectures()
     {
+        EnsureLoaded();
         ThrowIfFailed(NvrtcApi.nvrtcGetNumSupportedArchs(out int count));
         int[] architectures = new int[count];
         fixed (int* pointer = architectures)
@@ -38,6 +44,15 @@ public static unsafe class Nvrtc
         }
 
         return architectures;
+    }
+
+    // What is called before it is loaded would be found without a look at the driver.
+    private static void EnsureLoaded()
+    {
+        if (!TryLoad(libraryPath: null, out string? reason))
+        {
+            throw CudaException.NotLoaded(NativeLibraries.Nvrtc, reason);
+        }
     }
 
     internal static void ThrowIfFailed(int result, [CallerArgumentExpression(nameof(result))] string call = "")

@@ -6,8 +6,6 @@ namespace Moe.Plugins.Cuda;
 /// <summary>One compilation by NVRTC.</summary>
 internal sealed unsafe class NvrtcProgram : SafeHandle
 {
-    private const int CompilationError = 6;
-
     internal NvrtcProgram(KernelSource source)
         : base(0, ownsHandle: true)
     {
@@ -30,7 +28,9 @@ internal sealed unsafe class NvrtcProgram : SafeHandle
 
         string[] options = [.. request.Options, .. OwnCacheOff];
         int result = NvrtcApi.nvrtcCompileProgram(handle, options.Length, options);
-        string log = result is 0 or CompilationError ? ReadLog() : "";
+
+        // Also of what fails before it compiles, such as builtins that are not there, the log alone says why.
+        string log = ReadLog();
         if (result != 0)
         {
             throw CudaException.FromNvrtc(

@@ -138,7 +138,9 @@ public sealed unsafe class CudaContext : SafeHandle
             return result == 0
                 ? new CudaModule(this, module)
                 : throw CudaException.FromDriver(
-                    result, nameof(DriverApi.cuModuleLoadData), $"The device is {Device.Name}, {Device.Architecture}.");
+                    result,
+                    nameof(DriverApi.cuModuleLoadData),
+                    $"The device is {Device.Name}, {Device.Architecture}; its driver loads what CUDA {CudaDriver.Version / 1000} and older compile.");
         }
     }
 

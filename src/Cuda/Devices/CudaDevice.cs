@@ -88,7 +88,8 @@ public sealed unsafe class CudaDevice
     {
         int count = Count;
         int result = DriverApi.cuDeviceGet(out int id, ordinal);
-        string there = count == 1 ? "is 1, device 0" : $"are {count}, from device 0";
+        string there = (count == 1 ? "is 1, device 0" : $"are {count}, from device 0")
+            + (CudaDriver.Visible is { } visible ? $" (CUDA_VISIBLE_DEVICES is '{visible}')" : "");
         return result == 0
             ? new CudaDevice(ordinal, id)
             : throw CudaException.FromDriver(

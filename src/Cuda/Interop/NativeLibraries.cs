@@ -20,9 +20,10 @@ internal static class NativeLibraries
 
     private static string[] DriverNames => OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1"];
 
-    private static string[] NvrtcNames => OperatingSystem.IsWindows()
-        ? ["nvrtc64_130_0.dll", "nvrtc64_120_0.dll"]
-        : ["libnvrtc.so.13", "libnvrtc.so.12"];
+    // Newest first.
+    private static (int Major, string Name)[] NvrtcNames => OperatingSystem.IsWindows()
+        ? [(13, "nvrtc64_130_0.dll"), (12, "nvrtc64_120_0.dll")]
+        : [(13, "libnvrtc.so.13"), (12, "libnvrtc.so.12")];
 
     private static string[] NvmlNames => OperatingSystem.IsWindows() ? ["nvml.dll"] : ["libnvidia-ml.so.1"];
 
@@ -44,7 +45,11 @@ internal static class NativeLibraries
     }
 
     /// <summary>Loads a library by its path, or by its sonames where no path is given. The first one loaded stays.</summary>
-    internal static bool TryLoad(string library, string? path, out string reason)
+    /// <param name="library">One of the words that the imports use.</param>
+    /// <param name="path">The file; null searches.</param>
+    /// <param name="reason">A sentence that says what is missing, where the answer is false.</param>
+    /// <param name="newest">The newest major version that is of use, where a search may find several.</param>
+    internal static bool TryLoad(string library, string? path, out string reason, int newest = int.MaxValue)
     {
         lock (Gate)
         {
@@ -57,7 +62,7 @@ internal static class NativeLibraries
                 return same;
             }
 
-            string[] names = path is not null ? [path] : NamesOf(library);
+            string[] names = path is not null ? [path] : NamesOf(library, newest);
             foreach (string name in names)
             {
                 if (path is not null && library == Nvrtc)
@@ -76,23 +81,24 @@ internal static class NativeLibraries
             reason = path is not null
                 ? $"'{path}' {(File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}."
                 : $"{string.Join(" or ", names)} was not found by the system's library search"
-                    + HelpWith(library);
+                    + HelpWith(library, newest);
             return false;
         }
     }
 
-    private static string[] NamesOf(string library) => library switch
+    private static string[] NamesOf(string library, int newest) => library switch
     {
         Driver => DriverNames,
-        Nvrtc => NvrtcNames,
+        Nvrtc => [.. NvrtcNames.Where(nvrtc => nvrtc.Major <= newest).Select(static nvrtc => nvrtc.Name)],
         Nvml => NvmlNames,
         _ => CublasNames,
     };
 
-    private static string HelpWith(string library) => library switch
+    private static string HelpWith(string library, int newest) => library switch
     {
         Driver => ": this machine has no NVIDIA driver, or it is hidden from this process (a container needs GPU access).",
-        Nvrtc => ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the "
+        Nvrtc => (newest < NvrtcNames[0].Major ? $" (the driver loads nothing that a CUDA newer than {newest} compiles)" : "")
+            + ": install CUDA's NVRTC (package cuda-nvrtc, or nvidia-cuda-nvrtc of PyPI), add its folder to the "
             + "library search path, or name the file in the options.",
         _ => ".",
     };

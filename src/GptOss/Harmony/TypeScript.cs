@@ -9,7 +9,21 @@ internal static class TypeScript
     private const string Step = "    ";
 
     /// <summary>A function's comment and type.</summary>
+    /// <exception cref="ArgumentException">Its schema has text that is no Unicode.</exception>
     public static string Declare(HarmonyFunction function)
+    {
+        try
+        {
+            return Write(function);
+        }
+        catch (InvalidOperationException exception)
+        {
+            // JSON is text only when it is asked for: half a surrogate pair is found no sooner.
+            throw new ArgumentException($"The schema of the function '{PlainText.Of(function.Name)}' has text that is no Unicode.", exception);
+        }
+    }
+
+    private static string Write(HarmonyFunction function)
     {
         var text = new StringBuilder();
         foreach (string line in function.Description.Length == 0 ? [] : function.Description.Split('\n'))

@@ -11,6 +11,9 @@ internal sealed class GptOssConfigReader
     private const string Sliding = "sliding_attention";
     private const string Full = "full_attention";
 
+    /// <summary>Far more layers than any model has, and few enough for a list of them.</summary>
+    private const int MostLayers = 10_000;
+
     private readonly string _path;
     private readonly JsonElement _root;
 
@@ -20,33 +23,13 @@ internal sealed class GptOssConfigReader
         _root = root;
     }
 
-    public static GptOssConfig Read(string path)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return new GptOssConfigReader(path, document.RootElement).Read();
-        }
-        catch (JsonException exception)
-        {
-            throw new MoeException(MoeReason.Checkpoint, $"'{path}' is not valid JSON: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
-        }
-    }
+    public static GptOssConfig Read(string path) => new GptOssConfigReader(path, JsonFile.Read(path)).Read();
 
     private GptOssConfig Read()
     {
-        if (_root.ValueKind != JsonValueKind.Object)
-        {
-            throw Error("it is no JSON object");
-        }
-
         if (_root.TryGetProperty("model_type", out JsonElement type) && type.ToString() != "gpt_oss")
         {
-            throw Error($"model_type is '{type}'; gpt_oss is expected");
+            throw Error($"model_type is '{PlainText.Of(type.ToString())}'; gpt_oss is expected");
         }
 
         var config = new GptOssConfig
@@ -60,7 +43,7 @@ internal sealed class GptOssConfigReader
             HeadSize = Size(_root, "head_dim"),
             VocabularySize = Size(_root, "vocab_size"),
             SlidingWindow = Size(_root, "sliding_window"),
-            IsSliding = ReadLayerTypes(Size(_root, "num_hidden_layers")),
+            IsSliding = ReadLayerTypes(ReadLayerCount()),
             Rotary = ReadRotary(),
             NormEpsilon = Positive(_root, "rms_norm_eps") ?? 1e-5,
             SwiGluLimit = (float)(Positive(_root, "swiglu_limit") ?? 7.0),
@@ -70,6 +53,13 @@ internal sealed class GptOssConfigReader
         Require(config.HeadSize % 2 == 0, $"head_dim is {config.HeadSize}; an even number is expected");
         Require(config.TopK <= config.ExpertCount, $"num_experts_per_tok is {config.TopK}; at most {config.ExpertCount}, the number of experts, is expected");
         return config;
+    }
+
+    private int ReadLayerCount()
+    {
+        int layers = Size(_root, "num_hidden_layers");
+        Require(layers <= MostLayers, $"num_hidden_layers is {layers}; at most {MostLayers} are expected");
+        return layers;
     }
 
     private bool[] ReadLayerTypes(int layers)
@@ -86,7 +76,7 @@ internal sealed class GptOssConfigReader
             {
                 Sliding => true,
                 Full => false,
-                string other => throw Error($"layer_types has '{other}'; {Sliding} or {Full} is expected"),
+                string other => throw Error($"layer_types has '{PlainText.Of(other)}'; {Sliding} or {Full} is expected"),
             }),
         ];
     }
@@ -108,7 +98,7 @@ internal sealed class GptOssConfigReader
 
         Require(scaling.ValueKind == JsonValueKind.Object, "rope_scaling is no object");
         string kind = scaling.TryGetProperty("rope_type", out JsonElement rope) ? rope.ToString() : "";
-        Require(kind == "yarn", $"rope_type is '{kind}'; yarn is expected");
+        Require(kind == "yarn", $"rope_type is '{PlainText.Of(kind)}'; yarn is expected");
         return new YarnScaling
         {
             Theta = Positive(scaling, "rope_theta") ?? Positive(_root, "rope_theta") ?? 150000,
@@ -144,7 +134,7 @@ internal sealed class GptOssConfigReader
 
         return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int size) && size is > 0 and < 1 << 28
             ? size
-            : throw Error($"{name} is {value.GetRawText()}; a whole number from 1 on is expected");
+            : throw Error($"{name} is {PlainText.Of(value.GetRawText())}; a whole number from 1 on is expected");
     }
 
     private double? Positive(JsonElement parent, string name)
@@ -156,7 +146,7 @@ internal sealed class GptOssConfigReader
 
         return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number > 0 && double.IsFinite(number)
             ? number
-            : throw Error($"{name} is {value.GetRawText()}; a positive number is expected");
+            : throw Error($"{name} is {PlainText.Of(value.GetRawText())}; a positive number is expected");
     }
 
     private void Require(bool condition, string message)
@@ -167,5 +157,5 @@ internal sealed class GptOssConfigReader
         }
     }
 
-    private MoeException Error(string what) => new(MoeReason.Checkpoint, $"'{_path}' is no configuration of GPT-OSS: {what}.");
+    private MoeException Error(string what) => new(MoeReason.Checkpoint, $"'{PlainText.Of(_path)}' is no configuration of GPT-OSS: {what}.");
 }

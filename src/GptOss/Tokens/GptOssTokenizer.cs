@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.ML.Tokenizers;
 
 namespace Moe.Plugins.GptOss;
@@ -42,7 +43,7 @@ public sealed class GptOssTokenizer
         {
             throw new MoeException(
                 MoeReason.Checkpoint,
-                $"'{folder}' has no {FileName}, and its vocabulary of {vocabularySize} is not that of o200k_harmony, {O200kHarmony.VocabularySize}: "
+                $"'{PlainText.Of(folder)}' has no {FileName}, and its vocabulary of {vocabularySize} is not that of o200k_harmony, {O200kHarmony.VocabularySize}: "
                 + "its tokens have no text. Give token ids instead.");
         }
 
@@ -51,10 +52,21 @@ public sealed class GptOssTokenizer
     }
 
     /// <summary>The tokens of a text, none of them special.</summary>
+    /// <exception cref="MoeException">The pattern by which the model's <c>tokenizer.json</c> splits text does not end on this one.</exception>
     public IReadOnlyList<int> Encode(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return _encoder.EncodeToIds(text);
+        try
+        {
+            return _encoder.EncodeToIds(text);
+        }
+        catch (RegexMatchTimeoutException exception)
+        {
+            throw new MoeException(
+                MoeReason.Checkpoint,
+                $"The pattern by which the model's {FileName} splits text, {PlainText.Of(exception.Pattern)}, does not end on a text of {text.Length} characters.",
+                exception);
+        }
     }
 
     /// <summary>The bytes of a token's text: UTF-8 once all tokens of a character are there. Empty for special tokens and unused ids.</summary>
@@ -99,7 +111,7 @@ public sealed class GptOssTokenizer
                 }
             }
 
-            throw new MoeException(MoeReason.Checkpoint, $"'{path}' has no special token {name}, which harmony's messages need.");
+            throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(path)}' has no special token {name}, which harmony's messages need.");
         }
 
         return new HarmonyTokens

@@ -12,6 +12,12 @@ namespace Moe.Plugins.GptOss;
 /// </summary>
 internal sealed class TokenizerFile
 {
+    /// <summary>Longest file that is read: nine times that of the published models.</summary>
+    private const long MostBytes = 256L << 20;
+
+    /// <summary>What a match of a stranger's pattern may take: some patterns never end on some texts.</summary>
+    private static readonly TimeSpan MatchTimeout = TimeSpan.FromSeconds(5);
+
     private readonly string _path;
     private readonly JsonElement _root;
 
@@ -24,18 +30,16 @@ internal sealed class TokenizerFile
     /// <exception cref="MoeException">The file cannot be read, or is of another kind.</exception>
     public static (Tokenizer Encoder, TokenBytes Tokens) Load(string path, int vocabularySize)
     {
+        JsonElement root = JsonFile.Read(path, MostBytes);
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return new TokenizerFile(path, document.RootElement).Load(vocabularySize);
+            return new TokenizerFile(path, root).Load(vocabularySize);
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException or ArgumentException)
+        catch (Exception exception) when (exception is not (MoeException or OutOfMemoryException))
         {
-            throw new MoeException(MoeReason.Checkpoint, $"'{path}' is no tokenizer of byte-level byte-pair encoding: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new MoeException(MoeReason.NotFound, $"'{path}' cannot be read: {exception.Message}", exception);
+            // What the encoder throws at merges and pieces that do not belong together is not for it to say.
+            throw new MoeException(
+                MoeReason.Checkpoint, $"'{PlainText.Of(path)}' is no tokenizer of byte-level byte-pair encoding: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
@@ -47,6 +51,8 @@ internal sealed class TokenizerFile
         var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.GetInt32(), StringComparer.Ordinal);
         Dictionary<int, string> specials = ReadSpecials();
         int highest = vocabulary.Values.Concat(specials.Keys).Max();
+        int lowest = vocabulary.Values.Concat(specials.Keys).Min();
+        Require(lowest >= 0, $"its lowest id is {lowest}");
         Require(
             highest < vocabularySize,
             $"its highest id is {highest}, and the model's vocabulary ends at {vocabularySize - 1}");
@@ -85,12 +91,12 @@ internal sealed class TokenizerFile
                 string? kind = step.GetProperty("type").GetString();
                 bool isPlain = kind == "ByteLevel" && !IsTrue(step, "use_regex") && !IsTrue(step, "add_prefix_space");
                 bool isSplit = kind == "Split" && pattern is null && step.GetProperty("behavior").GetString() == "Isolated" && !IsTrue(step, "invert");
-                Require(isPlain || isSplit, $"its pre_tokenizer '{kind}' is another than Split, Isolated by a pattern, and ByteLevel without one");
+                Require(isPlain || isSplit, $"its pre_tokenizer '{PlainText.Of(kind)}' is another than Split, Isolated by a pattern, and ByteLevel without one");
                 pattern ??= isSplit ? step.GetProperty("pattern").GetProperty("Regex").GetString() : null;
             }
         }
 
-        return new Regex(pattern ?? @"(?s).+", RegexOptions.CultureInvariant);
+        return new Regex(pattern ?? @"(?s).+", RegexOptions.CultureInvariant, MatchTimeout);
     }
 
     private static bool IsTrue(JsonElement step, string name) => step.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.True;
@@ -99,7 +105,7 @@ internal sealed class TokenizerFile
     {
         if (!condition)
         {
-            throw new MoeException(MoeReason.Checkpoint, $"'{_path}' cannot be used: {what}.");
+            throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(_path)}' cannot be used: {what}.");
         }
     }
 

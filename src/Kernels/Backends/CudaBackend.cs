@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Reflection;
 using Moe.Plugins.Cuda;
@@ -14,7 +13,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
 {
     private const string ContextSetting = "Context";
 
-    private readonly ConcurrentDictionary<int, Lazy<KernelLibrary>> _libraries = new();
+    private readonly OnceEach<int, KernelLibrary> _libraries = new();
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
     private readonly nint _givenContext;
@@ -80,10 +79,10 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        foreach (Lazy<KernelLibrary> library in _libraries.Values.Where(library => library.IsValueCreated))
+        foreach (KernelLibrary library in _libraries.Made)
         {
-            library.Value.Dispose();
-            library.Value.Context.Dispose();
+            library.Dispose();
+            library.Context.Dispose();
         }
 
         _libraries.Clear();
@@ -114,10 +113,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     {
         try
         {
-            return _libraries.GetOrAdd(
-                ordinal,
-                number => new Lazy<KernelLibrary>(
-                    () => new KernelLibrary(OpenContext(number), _compiler, _own))).Value;
+            return _libraries.GetOrMake(ordinal, number => new KernelLibrary(OpenContext(number), _compiler, _own));
         }
         catch (CudaException exception)
         {

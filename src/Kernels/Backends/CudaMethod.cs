@@ -84,6 +84,13 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
         {
             throw CudaFault.Explain(exception);
         }
+        catch (MoeException exception) when (exception.Reason == MoeReason.OutOfMemory)
+        {
+            // What was half made is freed by its finalizers: now, for whoever catches this may try something smaller at once.
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            throw;
+        }
     }
 
     /// <summary>A layer's weights as the contract sees them.</summary>

@@ -30,7 +30,6 @@ public sealed class CudaMoeMemory : IMoeMemory
         _mostBlocks = BlocksPerMultiprocessor * device.MultiprocessorCount;
 
         // Loaded now, since a module cannot be loaded while a stream is being captured.
-        using CudaContextScope scope = _context.MakeCurrent();
         _copyRows = library.Get(Unit, "moe_copy_rows", besideProducts: true);
     }
 
@@ -43,9 +42,9 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public nint Allocate(long byteCount)
     {
-        using CudaContextScope scope = _context.MakeCurrent();
         try
         {
+            using CudaContextScope scope = _context.MakeCurrent();
             return CudaMemory.Allocate(byteCount);
         }
         catch (CudaException exception)
@@ -57,25 +56,52 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void Free(nint address)
     {
-        if (address != 0)
+        if (address == 0)
+        {
+            return;
+        }
+
+        try
         {
             using CudaContextScope scope = _context.MakeCurrent();
             CudaMemory.Free(address);
+        }
+        catch (CudaException exception) when (exception.IsContextLost)
+        {
+            // The memory went with the context.
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
         }
     }
 
     /// <inheritdoc/>
     public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream)
     {
-        using CudaContextScope scope = _context.MakeCurrent();
-        CudaMemory.Copy(destination, hostSource, byteCount, stream);
+        try
+        {
+            using CudaContextScope scope = _context.MakeCurrent();
+            CudaMemory.Copy(destination, hostSource, byteCount, stream);
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
+        }
     }
 
     /// <inheritdoc/>
     public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream)
     {
-        using CudaContextScope scope = _context.MakeCurrent();
-        CudaMemory.Copy(hostDestination, source, byteCount, stream);
+        try
+        {
+            using CudaContextScope scope = _context.MakeCurrent();
+            CudaMemory.Copy(hostDestination, source, byteCount, stream);
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
+        }
     }
 
     /// <inheritdoc/>
@@ -86,7 +112,6 @@ public sealed class CudaMoeMemory : IMoeMemory
             return;
         }
 
-        using CudaContextScope scope = _context.MakeCurrent();
         var parameters = new CopyRowsParameters
         {
             Source = source,
@@ -97,22 +122,44 @@ public sealed class CudaMoeMemory : IMoeMemory
             Rows = rows,
         };
         long blocks = ((rowBytes / PieceBytes * rows) + Threads - 1) / Threads;
-        _copyRows.Launch(_library.Launch((int)Math.Clamp(blocks, 1, _mostBlocks), Threads), stream, in parameters);
+        try
+        {
+            using CudaContextScope scope = _context.MakeCurrent();
+            _copyRows.Launch(_library.Launch((int)Math.Clamp(blocks, 1, _mostBlocks), Threads), stream, in parameters);
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
+        }
     }
 
     /// <inheritdoc/>
     public void Zero(nint address, long byteCount, nint stream)
     {
-        using CudaContextScope scope = _context.MakeCurrent();
-        CudaMemory.Fill(address, 0, byteCount, stream);
+        try
+        {
+            using CudaContextScope scope = _context.MakeCurrent();
+            CudaMemory.Fill(address, 0, byteCount, stream);
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
+        }
     }
 
     /// <inheritdoc/>
     public nint CreateStream()
     {
-        CudaStream stream = _context.CreateStream();
-        Streams[stream] = stream;
-        return stream;
+        try
+        {
+            CudaStream stream = _context.CreateStream();
+            Streams[stream] = stream;
+            return stream;
+        }
+        catch (CudaException exception)
+        {
+            throw CudaFault.Explain(exception);
+        }
     }
 
     /// <inheritdoc/>

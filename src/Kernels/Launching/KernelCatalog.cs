@@ -29,8 +29,9 @@ public static class KernelCatalog
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(units);
+        ArgumentNullException.ThrowIfNull(compiler);
         CudaArchitecture target = ParseArchitecture(architecture);
-        if (!Nvrtc.TryLoad(libraryPath: null, out string? reason))
+        if (!compiler.TryLoadNvrtc(out string? reason))
         {
             throw new MoeException(MoeReason.MissingLibrary, reason);
         }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using Moe.Plugins.Cuda;
 
@@ -8,7 +7,7 @@ namespace Moe.Plugins.Kernels;
 /// <remarks>Thread-safe.</remarks>
 public sealed class KernelLibrary : IDisposable
 {
-    private readonly ConcurrentDictionary<string, Lazy<Unit>> _units = new(StringComparer.Ordinal);
+    private readonly OnceEach<string, Unit> _units = new();
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
     private readonly bool _hasDependentLaunch;
@@ -45,7 +44,7 @@ public sealed class KernelLibrary : IDisposable
         ArgumentNullException.ThrowIfNull(unit);
         try
         {
-            Unit loaded = _units.GetOrAdd(unit.ToString(), _ => new Lazy<Unit>(() => Load(unit))).Value;
+            Unit loaded = _units.GetOrMake(unit.ToString(), _ => Load(unit));
             CudaFunction function = loaded.Module.GetFunction(unit.Instances.Contains(entry) ? loaded.Image.GetLoweredName(entry) : entry);
             if (besideProducts)
             {
@@ -65,9 +64,9 @@ public sealed class KernelLibrary : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (Lazy<Unit> unit in _units.Values.Where(unit => unit.IsValueCreated))
+        foreach (Unit unit in _units.Made)
         {
-            unit.Value.Module.Dispose();
+            unit.Module.Dispose();
         }
 
         _units.Clear();

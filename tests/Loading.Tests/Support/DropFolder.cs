@@ -31,9 +31,16 @@ internal sealed class DropFolder : IDisposable
     {
         foreach (string fixture in fixtures)
         {
-            Copy(FixtureOf(fixture), Path.Combine(Plugins, fixture));
+            WithFolder(FixtureOf(fixture));
         }
 
+        return this;
+    }
+
+    /// <summary>Puts a plugin's folder in.</summary>
+    public DropFolder WithFolder(string folder)
+    {
+        Copy(folder, Path.Combine(Plugins, Path.GetFileName(folder)));
         return this;
     }
 

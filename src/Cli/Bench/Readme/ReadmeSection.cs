@@ -8,11 +8,14 @@ internal static class ReadmeSection
     public const string Begin = "<!-- performance:begin -->";
     public const string End = "<!-- performance:end -->";
 
+    /// <summary>Larger than any readme.</summary>
+    private const long MostBytes = 64 << 20;
+
     /// <summary>Puts a text in the place of what stands between the two marks.</summary>
     /// <exception cref="MoeException">The file is not there or cannot be written, or the marks are not in it, once each and in order.</exception>
     public static void Replace(string path, string text)
     {
-        string old = Encoding.UTF8.GetString(InputFile.Read(path));
+        string old = Encoding.UTF8.GetString(SmallFile.Read(path, MostBytes));
         (int from, int to) = Find(path, old);
         WholeFile.Write(path, $"{old[..from]}\n{text}{old[to..]}");
     }
@@ -21,7 +24,7 @@ internal static class ReadmeSection
     /// <exception cref="MoeException">The marks are not in the text.</exception>
     public static string Read(string path)
     {
-        string text = File.ReadAllText(path);
+        string text = Encoding.UTF8.GetString(SmallFile.Read(path, MostBytes));
         (int from, int to) = Find(path, text);
         return text[(from + 1)..to];
     }

@@ -6,6 +6,9 @@ namespace Moe.Plugins.Cli;
 /// <summary>What was measured, as files.</summary>
 internal static class BenchJson
 {
+    /// <summary>Larger than any result or list of figures.</summary>
+    private const long MostBytes = 64 << 20;
+
     private static readonly JsonSerializerOptions Json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
@@ -20,7 +23,7 @@ internal static class BenchJson
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(InputFile.Read(path), Json) ?? throw new JsonException("it holds nothing");
+            return JsonSerializer.Deserialize<T>(SmallFile.Read(path, MostBytes), Json) ?? throw new JsonException("it holds nothing");
         }
         catch (JsonException exception)
         {

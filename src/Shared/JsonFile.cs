@@ -1,20 +1,20 @@
 using System.Text.Json;
 
-namespace Moe.Plugins.Checkpoints;
+namespace Moe.Plugins;
 
 /// <summary>Reads the JSON files that lie beside a model's tensors.</summary>
-internal static class CheckpointJson
+internal static class JsonFile
 {
     /// <summary>Longest config that is read, hundreds of times any model's. A parsed file takes a multiple of its length.</summary>
-    public const long MaxByteCount = 16L << 20;
+    private const long MostBytes = 16L << 20;
 
     private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false };
 
     /// <summary>Reads a file whose root is an object.</summary>
     /// <exception cref="MoeException">The file cannot be read, or is something else.</exception>
-    public static JsonElement Read(string path)
+    public static JsonElement Read(string path, long most = MostBytes)
     {
-        byte[] bytes = ModelFile.ReadAll(path, MaxByteCount);
+        byte[] bytes = SmallFile.Read(path, most);
         return Guard(path, () =>
         {
             JsonElement root = JsonDocument.Parse(bytes, Options).RootElement;
