@@ -30,7 +30,7 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
 
         string threads = _threads == 1 ? "1 thread" : $"{_threads} threads";
         return MoeProbeResult.Supported(
-            MoeDevice.Cpu, ProcessorName.Read(), Score, $"{PanelKernels.For(request.Shape.WeightFormat).Name}, {threads}");
+            MoeDevice.Cpu, ProcessorName.Read(), Score, $"{PanelKernels.Name(request.Shape.WeightFormat)}, {threads}");
     }
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new CpuMethod(_team.Value, request);

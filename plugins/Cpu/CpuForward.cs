@@ -6,11 +6,14 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     /// <summary>Experts whose logits are one unit of work.</summary>
     private const int LogitGroup = 8;
 
-    /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last.</summary>
-    private const int PanelGroup = 4;
+    /// <summary>The fewest and the most panels that are one unit of work; both are whole blocks of inputs of the second product.</summary>
+    private const int MinGroup = 4, MaxGroup = 16;
+
+    /// <summary>Units that each thread gets at least, where that many panels are there: no thread waits long for the last.</summary>
+    private const int UnitsOfThread = 8;
 
     private readonly MoeLayerShape _shape = weights.Config.Shape;
-    private readonly int _maxBlock = weights.Experts.GateUp.Kernel.MaxTokens;
+    private readonly int _maxBlock = weights.MaxTokens;
     private readonly bool _weighsInput = weights.Config.Shape.Router.WeightOn == MoeWeightOn.Input;
     private MoeForwardArguments _arguments;
     private int _first;
@@ -19,6 +22,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     // What the phases of packing and multiplying work on; set before each.
     private Packing _packing;
     private Product _product;
+    private PanelRows _activated;
+    private int _group;
     private CpuNetwork _network = null!;
 
     private enum Phase
@@ -126,8 +131,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             weights.Experts,
             experts,
             new Packing(
-                experts.Blocks, _shape.TopK, expertRows, weights.LatentDown is null ? _shape.HiddenSize : width, _shape.ExpertHiddenSize, experts.Input, experts.InputWidth,
-                _weighsInput ? workspace.Weights : null),
+                experts.Blocks, _shape.TopK, expertRows, weights.LatentDown is null ? _shape.HiddenSize : width, _shape.ExpertHiddenSize, experts.Input,
+                weights.Experts.GateUp, _weighsInput ? workspace.Weights : null),
             _weighsInput ? null : workspace.Weights);
         Run(Phase.Combine, _tokens);
         if (weights.LatentUp is not null)
@@ -147,7 +152,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             RunNetwork(
                 weights.Shared,
                 shared,
-                new Packing(shared.Blocks, 1, workspace.Rows, _shape.HiddenSize, _shape.HiddenSize, shared.Input, shared.InputWidth, null),
+                new Packing(shared.Blocks, 1, workspace.Rows, _shape.HiddenSize, _shape.HiddenSize, shared.Input, weights.Shared.GateUp, null),
                 workspace.SharedWeights);
         }
 
@@ -159,20 +164,30 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         _network = network;
         _packing = packing;
         Run(Phase.Pack, buffers.Blocks.Count);
-        _product = new Product(network.GateUp, buffers.Blocks, buffers.Input, buffers.InputWidth, buffers.Activated, buffers.ActivatedWidth, null);
-        Run(Phase.Activate, buffers.Blocks.ActiveExperts * Groups(network.GateUp.Panels, PanelGroup));
-        _product = new Product(network.Down, buffers.Blocks, buffers.Activated, buffers.ActivatedWidth, buffers.Output, buffers.OutputWidth, outputWeights);
-        Run(Phase.Multiply, buffers.Blocks.ActiveExperts * Groups(network.Down.Panels, PanelGroup));
+        _product = new Product(network.GateUp, buffers.Blocks, buffers.Input, null, 0, null);
+        _activated = buffers.Activated;
+        Run(Phase.Activate, Units());
+        _product = new Product(network.Down, buffers.Blocks, buffers.Activated, buffers.Output, buffers.OutputWidth, outputWeights);
+        Run(Phase.Multiply, Units());
     }
 
     private void Project(PanelMatrix matrix, float* rows, int rowWidth, float* target, int targetWidth)
     {
         TokenBlocks blocks = workspace.Dense!;
-        int inputs = matrix == weights.LatentDown ? _shape.HiddenSize : _shape.ExpertHiddenSize;
-        _packing = new Packing(blocks, 1, rows, rowWidth, inputs, workspace.Projected, 2 * matrix.Pairs, null);
+        bool isDown = matrix == weights.LatentDown;
+        PanelRows input = isDown ? workspace.DownRows : workspace.UpRows;
+        _packing = new Packing(blocks, 1, rows, rowWidth, isDown ? _shape.HiddenSize : _shape.ExpertHiddenSize, input, matrix, null);
         Run(Phase.Pack, blocks.Count);
-        _product = new Product(matrix, blocks, workspace.Projected, 2 * matrix.Pairs, target, targetWidth, null);
-        Run(Phase.Multiply, Groups(matrix.Panels, PanelGroup));
+        _product = new Product(matrix, blocks, input, target, targetWidth, null);
+        Run(Phase.Multiply, Units());
+    }
+
+    /// <summary>Cuts a product into units, and counts them. A unit begins somewhere else in memory than where its thread's last one ended, which takes time.</summary>
+    private int Units()
+    {
+        int panels = _product.Matrix.Panels, experts = _product.Blocks.ActiveExperts;
+        _group = Math.Clamp(panels * experts / (team.ThreadCount * UnitsOfThread) / MinGroup * MinGroup, MinGroup, MaxGroup);
+        return experts * Groups(panels, _group);
     }
 
     private void Logits(int unit)
@@ -241,7 +256,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private void Pack(int unit)
     {
         TokenBlock block = _packing.Blocks[unit];
-        float* target = _packing.Target + ((long)block.Start * _packing.TargetWidth);
+        float* target = _packing.Target.Values(block.Start);
         for (int i = 0; i < block.Count; i++)
         {
             int pair = _packing.Blocks.PairAt(block.Start + i);
@@ -252,30 +267,32 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
                 target[((long)input * block.Count) + i] = factor * row[input];
             }
 
-            if (_packing.TargetWidth > _packing.Inputs)
+            if (_packing.Target.Width > _packing.Inputs)
             {
                 target[((long)_packing.Inputs * block.Count) + i] = 0f;
             }
         }
+
+        _packing.Target.Encode(_packing.Reader, block.Start, block.Count, 0, _packing.Inputs);
     }
 
     /// <summary>A few panels of the first product for all tokens of an expert, and the activation.</summary>
     private void Activate(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, PanelGroup);
+        int groups = Groups(matrix.Panels, _group);
         int active = unit / groups;
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * PanelGroup;
-        int last = Math.Min(first + PanelGroup, matrix.Panels);
+        int first = unit % groups * _group;
+        int last = Math.Min(first + _group, matrix.Panels);
         int neurons = _network.IntermediateSize;
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {
             foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
             {
-                matrix.Multiply(expert, panel, _product.Input + ((long)block.Start * _product.InputWidth), block.Count, sums);
-                float* target = _product.Output + ((long)block.Start * _product.OutputWidth) + ((long)panel * matrix.PanelOutputs * block.Count);
+                matrix.Multiply(expert, panel, _product.Input, block.Start, block.Count, sums);
+                float* target = _activated.Values(block.Start) + ((long)panel * matrix.PanelOutputs * block.Count);
                 Activation.Apply(_network.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
                 if (panel == matrix.Panels - 1 && neurons % 2 != 0)
                 {
@@ -284,24 +301,30 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
                 }
             }
         }
+
+        int firstNeuron = first * matrix.PanelOutputs;
+        foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
+        {
+            _activated.Encode(_network.Down, block.Start, block.Count, firstNeuron, Math.Min(last * matrix.PanelOutputs, neurons) - firstNeuron);
+        }
     }
 
     /// <summary>A few panels of a product for all tokens of an expert, weighted.</summary>
     private void Multiply(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, PanelGroup);
+        int groups = Groups(matrix.Panels, _group);
         int active = unit / groups;
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * PanelGroup;
-        int last = Math.Min(first + PanelGroup, matrix.Panels);
+        int first = unit % groups * _group;
+        int last = Math.Min(first + _group, matrix.Panels);
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {
             float* bias = matrix.Bias(expert, panel);
             foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
             {
-                matrix.Multiply(expert, panel, _product.Input + ((long)block.Start * _product.InputWidth), block.Count, sums);
+                matrix.Multiply(expert, panel, _product.Input, block.Start, block.Count, sums);
                 for (int i = 0; i < block.Count; i++)
                 {
                     int place = block.Start + i;
@@ -377,7 +400,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
 
     /// <summary>Rows that become columns: each row goes to a number of neighbouring pairs, times a factor where there are factors.</summary>
     private readonly struct Packing(
-        TokenBlocks blocks, int pairsOfRow, float* rows, int rowWidth, int inputs, float* target, int targetWidth, float* factors)
+        TokenBlocks blocks, int pairsOfRow, float* rows, int rowWidth, int inputs, PanelRows target, PanelMatrix reader, float* factors)
     {
         public TokenBlocks Blocks => blocks;
 
@@ -389,24 +412,22 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
 
         public int Inputs => inputs;
 
-        public float* Target => target;
+        public PanelRows Target => target;
 
-        public int TargetWidth => targetWidth;
+        public PanelMatrix Reader => reader;
 
         public float* Factors => factors;
     }
 
     /// <summary>A product of all its experts: inputs for each block [inputs][tokens], outputs in rows, times a weight for each pair where there are weights.</summary>
     private readonly struct Product(
-        PanelMatrix matrix, TokenBlocks blocks, float* input, int inputWidth, float* output, int outputWidth, float* weights)
+        PanelMatrix matrix, TokenBlocks blocks, PanelRows input, float* output, int outputWidth, float* weights)
     {
         public PanelMatrix Matrix => matrix;
 
         public TokenBlocks Blocks => blocks;
 
-        public float* Input => input;
-
-        public int InputWidth => inputWidth;
+        public PanelRows Input => input;
 
         public float* Output => output;
 

@@ -22,6 +22,9 @@ internal sealed class CpuNetwork : IDisposable
 
     public long ByteCount => GateUp.ByteCount + Down.ByteCount;
 
+    /// <summary>The most tokens of a block.</summary>
+    public int MaxTokens => Math.Min(GateUp.MaxTokens, Down.MaxTokens);
+
     public void LoadExpert(int expert)
     {
         GateUp.LoadExpert(expert);

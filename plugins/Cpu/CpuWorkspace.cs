@@ -35,7 +35,8 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
             if (weights.LatentDown is not null)
             {
                 Latent = Take<float>((long)ChunkTokens * RoundUp(shape.ExpertHiddenSize));
-                Projected = Take<float>((long)ChunkTokens * Math.Max(2 * weights.LatentDown.Pairs, 2 * weights.LatentUp!.Pairs));
+                DownRows = MakeRows(ChunkTokens, 2 * weights.LatentDown.Pairs, weights.LatentDown);
+                UpRows = MakeRows(ChunkTokens, 2 * weights.LatentUp!.Pairs, weights.LatentUp);
             }
         }
         catch
@@ -81,8 +82,11 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
     /// <summary>[tokens][<see cref="RoundUp"/> of the latent width]: what the experts read; null where they read the input.</summary>
     public float* Latent { get; }
 
-    /// <summary>For each block of all tokens [inputs][tokens of the block]: what a latent projection multiplies.</summary>
-    public float* Projected { get; }
+    /// <summary>What the projection to the latent width multiplies.</summary>
+    public PanelRows DownRows { get; }
+
+    /// <summary>What the projection from the latent width multiplies.</summary>
+    public PanelRows UpRows { get; }
 
     public long ByteCount => _buffers.Sum(buffer => buffer.ByteCount);
 
@@ -95,18 +99,17 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
 
     private NetworkBuffers MakeBuffers(CpuNetwork network, TokenBlocks blocks, int pairs)
     {
-        int inputWidth = 2 * network.GateUp.Pairs;
-        int activatedWidth = network.GateUp.Panels * network.GateUp.PanelOutputs;
         int outputWidth = network.Down.Panels * PanelKernel.Rows;
         return new NetworkBuffers(
             blocks,
-            inputWidth,
-            Take<float>((long)pairs * inputWidth),
-            activatedWidth,
-            Take<float>((long)pairs * activatedWidth),
+            MakeRows(pairs, 2 * network.GateUp.Pairs, network.GateUp),
+            MakeRows(pairs, network.GateUp.Panels * network.GateUp.PanelOutputs, network.Down),
             outputWidth,
             Take<float>((long)pairs * outputWidth));
     }
+
+    private PanelRows MakeRows(int count, int width, PanelMatrix reader) => new(
+        Take<float>((long)count * width), width, reader.DigitTokens == 0 ? null : Take<byte>(count * DigitBlocks.ByteCount(width)));
 
     private T* Take<T>(long count)
         where T : unmanaged
@@ -117,22 +120,15 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
     }
 
     /// <summary>What a network reads and writes.</summary>
-    internal sealed class NetworkBuffers(
-        TokenBlocks blocks, int inputWidth, float* input, int activatedWidth, float* activated, int outputWidth, float* output)
+    internal sealed class NetworkBuffers(TokenBlocks blocks, PanelRows input, PanelRows activated, int outputWidth, float* output)
     {
         public TokenBlocks Blocks => blocks;
 
-        /// <summary>Floats that a pair takes in <see cref="Input"/>.</summary>
-        public int InputWidth => inputWidth;
+        /// <summary>What the first product multiplies.</summary>
+        public PanelRows Input => input;
 
-        /// <summary>For each block [inputs][tokens of the block].</summary>
-        public float* Input => input;
-
-        /// <summary>Floats that a pair takes in <see cref="Activated"/>.</summary>
-        public int ActivatedWidth => activatedWidth;
-
-        /// <summary>For each block [neurons][tokens of the block].</summary>
-        public float* Activated => activated;
+        /// <summary>What the activation writes and the second product multiplies.</summary>
+        public PanelRows Activated => activated;
 
         /// <summary>Floats that a pair takes in <see cref="Output"/>.</summary>
         public int OutputWidth => outputWidth;

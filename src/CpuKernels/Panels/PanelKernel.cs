@@ -15,6 +15,12 @@ internal abstract unsafe class PanelKernel
     /// <summary>Inputs that share a scale factor (OCP Microscaling Formats v1.0, §5.1), and that are summed before it is applied.</summary>
     public const int BlockSize = 32;
 
+    /// <summary>Bytes from a word of each row to the next word of each row.</summary>
+    public const int WordBytes = Rows * sizeof(uint);
+
+    /// <summary>How far before their use weights are fetched: processors' own prefetching ends with each 4 KB page.</summary>
+    public const int Ahead = 4096;
+
     /// <summary>The most tokens of one call, on the processor that this runs on.</summary>
     public abstract int MaxTokens { get; }
 
@@ -22,7 +28,7 @@ internal abstract unsafe class PanelKernel
     public abstract string Name { get; }
 
     /// <summary>Computes sums[token][row] = Σ over inputs of weight[row][input] · x[input][token].</summary>
-    /// <param name="codes">The panel's weights: for each pair of inputs the codes of its 32 rows.</param>
+    /// <param name="codes">The panel's weights: for each few inputs a word of 32 bits of each of its 32 rows; 8 codes of MXFP4, or a pair of BF16.</param>
     /// <param name="scales">MXFP4: for each block of 32 inputs the scale factors of its 32 rows; else unused.</param>
     /// <param name="pairs">Pairs of inputs.</param>
     /// <param name="x">Activations, [2 · pairs][tokens].</param>

@@ -8,9 +8,6 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
     where TFormat : struct, IPanelFormat512
 {
-    /// <summary>How far before their use weights are fetched: processors' own prefetching ends with each 4 KB page.</summary>
-    private const int Ahead = 4096;
-
     private const int LineSize = 64;
 
     public override int MaxTokens => 12;
@@ -85,114 +82,121 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
             Vector512<float> a11 = Vector512<float>.Zero, b11 = Vector512<float>.Zero;
             Vector512<float> c0 = Vector512<float>.Zero, d0 = Vector512<float>.Zero;
             Vector512<float> c1 = Vector512<float>.Zero, d1 = Vector512<float>.Zero;
-            for (int i = 0; i < count; i++)
+            for (int i = 0; i < count; i += TFormat.PairsOfWord)
             {
-                Prefetch(codes + Ahead);
-                Vector512<uint> pairA = TFormat.Load(codes), pairB = TFormat.Load(codes + (TFormat.PairBytes / 2));
-                Vector512<float> firstA = TFormat.First(pairA), secondA = TFormat.Second(pairA);
-                Vector512<float> firstB = TFormat.First(pairB), secondB = TFormat.Second(pairB);
-                Vector512<float> x0 = Vector512.Create(x[0]), y0 = Vector512.Create(x[tokens]);
-                a0 = Vector512.FusedMultiplyAdd(firstA, x0, a0);
-                b0 = Vector512.FusedMultiplyAdd(firstB, x0, b0);
-                if (TTokens.Value <= 2)
+                Sse.Prefetch0(codes + Ahead);
+                Sse.Prefetch0(codes + Ahead + LineSize);
+                Vector512<uint> wordA = Vector512.Load((uint*)codes), wordB = Vector512.Load((uint*)codes + Half);
+                for (int pair = 0; pair < TFormat.PairsOfWord; pair++)
                 {
-                    c0 = Vector512.FusedMultiplyAdd(secondA, y0, c0);
-                    d0 = Vector512.FusedMultiplyAdd(secondB, y0, d0);
-                }
-                else
-                {
-                    a0 = Vector512.FusedMultiplyAdd(secondA, y0, a0);
-                    b0 = Vector512.FusedMultiplyAdd(secondB, y0, b0);
+                    Vector512<float> firstA = TFormat.First(wordA), secondA = TFormat.Second(wordA);
+                    Vector512<float> firstB = TFormat.First(wordB), secondB = TFormat.Second(wordB);
+                    Vector512<float> x0 = Vector512.Create(x[0]), y0 = Vector512.Create(x[tokens]);
+                    a0 = Vector512.FusedMultiplyAdd(firstA, x0, a0);
+                    b0 = Vector512.FusedMultiplyAdd(firstB, x0, b0);
+                    if (TTokens.Value <= 2)
+                    {
+                        c0 = Vector512.FusedMultiplyAdd(secondA, y0, c0);
+                        d0 = Vector512.FusedMultiplyAdd(secondB, y0, d0);
+                    }
+                    else
+                    {
+                        a0 = Vector512.FusedMultiplyAdd(secondA, y0, a0);
+                        b0 = Vector512.FusedMultiplyAdd(secondB, y0, b0);
+                    }
+
+                    if (TTokens.Value == 2)
+                    {
+                        Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
+                        a1 = Vector512.FusedMultiplyAdd(firstA, x1, a1);
+                        b1 = Vector512.FusedMultiplyAdd(firstB, x1, b1);
+                        c1 = Vector512.FusedMultiplyAdd(secondA, y1, c1);
+                        d1 = Vector512.FusedMultiplyAdd(secondB, y1, d1);
+                    }
+
+                    if (TTokens.Value > 2)
+                    {
+                        Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
+                        a1 = Vector512.FusedMultiplyAdd(secondA, y1, Vector512.FusedMultiplyAdd(firstA, x1, a1));
+                        b1 = Vector512.FusedMultiplyAdd(secondB, y1, Vector512.FusedMultiplyAdd(firstB, x1, b1));
+                    }
+
+                    if (TTokens.Value > 2)
+                    {
+                        Vector512<float> x2 = Vector512.Create(x[2]), y2 = Vector512.Create(x[tokens + 2]);
+                        a2 = Vector512.FusedMultiplyAdd(secondA, y2, Vector512.FusedMultiplyAdd(firstA, x2, a2));
+                        b2 = Vector512.FusedMultiplyAdd(secondB, y2, Vector512.FusedMultiplyAdd(firstB, x2, b2));
+                    }
+
+                    if (TTokens.Value > 3)
+                    {
+                        Vector512<float> x3 = Vector512.Create(x[3]), y3 = Vector512.Create(x[tokens + 3]);
+                        a3 = Vector512.FusedMultiplyAdd(secondA, y3, Vector512.FusedMultiplyAdd(firstA, x3, a3));
+                        b3 = Vector512.FusedMultiplyAdd(secondB, y3, Vector512.FusedMultiplyAdd(firstB, x3, b3));
+                    }
+
+                    if (TTokens.Value > 4)
+                    {
+                        Vector512<float> x4 = Vector512.Create(x[4]), y4 = Vector512.Create(x[tokens + 4]);
+                        a4 = Vector512.FusedMultiplyAdd(secondA, y4, Vector512.FusedMultiplyAdd(firstA, x4, a4));
+                        b4 = Vector512.FusedMultiplyAdd(secondB, y4, Vector512.FusedMultiplyAdd(firstB, x4, b4));
+                    }
+
+                    if (TTokens.Value > 5)
+                    {
+                        Vector512<float> x5 = Vector512.Create(x[5]), y5 = Vector512.Create(x[tokens + 5]);
+                        a5 = Vector512.FusedMultiplyAdd(secondA, y5, Vector512.FusedMultiplyAdd(firstA, x5, a5));
+                        b5 = Vector512.FusedMultiplyAdd(secondB, y5, Vector512.FusedMultiplyAdd(firstB, x5, b5));
+                    }
+
+                    if (TTokens.Value > 6)
+                    {
+                        Vector512<float> x6 = Vector512.Create(x[6]), y6 = Vector512.Create(x[tokens + 6]);
+                        a6 = Vector512.FusedMultiplyAdd(secondA, y6, Vector512.FusedMultiplyAdd(firstA, x6, a6));
+                        b6 = Vector512.FusedMultiplyAdd(secondB, y6, Vector512.FusedMultiplyAdd(firstB, x6, b6));
+                    }
+
+                    if (TTokens.Value > 7)
+                    {
+                        Vector512<float> x7 = Vector512.Create(x[7]), y7 = Vector512.Create(x[tokens + 7]);
+                        a7 = Vector512.FusedMultiplyAdd(secondA, y7, Vector512.FusedMultiplyAdd(firstA, x7, a7));
+                        b7 = Vector512.FusedMultiplyAdd(secondB, y7, Vector512.FusedMultiplyAdd(firstB, x7, b7));
+                    }
+
+                    if (TTokens.Value > 8)
+                    {
+                        Vector512<float> x8 = Vector512.Create(x[8]), y8 = Vector512.Create(x[tokens + 8]);
+                        a8 = Vector512.FusedMultiplyAdd(secondA, y8, Vector512.FusedMultiplyAdd(firstA, x8, a8));
+                        b8 = Vector512.FusedMultiplyAdd(secondB, y8, Vector512.FusedMultiplyAdd(firstB, x8, b8));
+                    }
+
+                    if (TTokens.Value > 9)
+                    {
+                        Vector512<float> x9 = Vector512.Create(x[9]), y9 = Vector512.Create(x[tokens + 9]);
+                        a9 = Vector512.FusedMultiplyAdd(secondA, y9, Vector512.FusedMultiplyAdd(firstA, x9, a9));
+                        b9 = Vector512.FusedMultiplyAdd(secondB, y9, Vector512.FusedMultiplyAdd(firstB, x9, b9));
+                    }
+
+                    if (TTokens.Value > 10)
+                    {
+                        Vector512<float> x10 = Vector512.Create(x[10]), y10 = Vector512.Create(x[tokens + 10]);
+                        a10 = Vector512.FusedMultiplyAdd(secondA, y10, Vector512.FusedMultiplyAdd(firstA, x10, a10));
+                        b10 = Vector512.FusedMultiplyAdd(secondB, y10, Vector512.FusedMultiplyAdd(firstB, x10, b10));
+                    }
+
+                    if (TTokens.Value > 11)
+                    {
+                        Vector512<float> x11 = Vector512.Create(x[11]), y11 = Vector512.Create(x[tokens + 11]);
+                        a11 = Vector512.FusedMultiplyAdd(secondA, y11, Vector512.FusedMultiplyAdd(firstA, x11, a11));
+                        b11 = Vector512.FusedMultiplyAdd(secondB, y11, Vector512.FusedMultiplyAdd(firstB, x11, b11));
+                    }
+
+                    x += 2 * tokens;
+                    wordA = TFormat.Next(wordA);
+                    wordB = TFormat.Next(wordB);
                 }
 
-                if (TTokens.Value == 2)
-                {
-                    Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
-                    a1 = Vector512.FusedMultiplyAdd(firstA, x1, a1);
-                    b1 = Vector512.FusedMultiplyAdd(firstB, x1, b1);
-                    c1 = Vector512.FusedMultiplyAdd(secondA, y1, c1);
-                    d1 = Vector512.FusedMultiplyAdd(secondB, y1, d1);
-                }
-
-                if (TTokens.Value > 2)
-                {
-                    Vector512<float> x1 = Vector512.Create(x[1]), y1 = Vector512.Create(x[tokens + 1]);
-                    a1 = Vector512.FusedMultiplyAdd(secondA, y1, Vector512.FusedMultiplyAdd(firstA, x1, a1));
-                    b1 = Vector512.FusedMultiplyAdd(secondB, y1, Vector512.FusedMultiplyAdd(firstB, x1, b1));
-                }
-
-                if (TTokens.Value > 2)
-                {
-                    Vector512<float> x2 = Vector512.Create(x[2]), y2 = Vector512.Create(x[tokens + 2]);
-                    a2 = Vector512.FusedMultiplyAdd(secondA, y2, Vector512.FusedMultiplyAdd(firstA, x2, a2));
-                    b2 = Vector512.FusedMultiplyAdd(secondB, y2, Vector512.FusedMultiplyAdd(firstB, x2, b2));
-                }
-
-                if (TTokens.Value > 3)
-                {
-                    Vector512<float> x3 = Vector512.Create(x[3]), y3 = Vector512.Create(x[tokens + 3]);
-                    a3 = Vector512.FusedMultiplyAdd(secondA, y3, Vector512.FusedMultiplyAdd(firstA, x3, a3));
-                    b3 = Vector512.FusedMultiplyAdd(secondB, y3, Vector512.FusedMultiplyAdd(firstB, x3, b3));
-                }
-
-                if (TTokens.Value > 4)
-                {
-                    Vector512<float> x4 = Vector512.Create(x[4]), y4 = Vector512.Create(x[tokens + 4]);
-                    a4 = Vector512.FusedMultiplyAdd(secondA, y4, Vector512.FusedMultiplyAdd(firstA, x4, a4));
-                    b4 = Vector512.FusedMultiplyAdd(secondB, y4, Vector512.FusedMultiplyAdd(firstB, x4, b4));
-                }
-
-                if (TTokens.Value > 5)
-                {
-                    Vector512<float> x5 = Vector512.Create(x[5]), y5 = Vector512.Create(x[tokens + 5]);
-                    a5 = Vector512.FusedMultiplyAdd(secondA, y5, Vector512.FusedMultiplyAdd(firstA, x5, a5));
-                    b5 = Vector512.FusedMultiplyAdd(secondB, y5, Vector512.FusedMultiplyAdd(firstB, x5, b5));
-                }
-
-                if (TTokens.Value > 6)
-                {
-                    Vector512<float> x6 = Vector512.Create(x[6]), y6 = Vector512.Create(x[tokens + 6]);
-                    a6 = Vector512.FusedMultiplyAdd(secondA, y6, Vector512.FusedMultiplyAdd(firstA, x6, a6));
-                    b6 = Vector512.FusedMultiplyAdd(secondB, y6, Vector512.FusedMultiplyAdd(firstB, x6, b6));
-                }
-
-                if (TTokens.Value > 7)
-                {
-                    Vector512<float> x7 = Vector512.Create(x[7]), y7 = Vector512.Create(x[tokens + 7]);
-                    a7 = Vector512.FusedMultiplyAdd(secondA, y7, Vector512.FusedMultiplyAdd(firstA, x7, a7));
-                    b7 = Vector512.FusedMultiplyAdd(secondB, y7, Vector512.FusedMultiplyAdd(firstB, x7, b7));
-                }
-
-                if (TTokens.Value > 8)
-                {
-                    Vector512<float> x8 = Vector512.Create(x[8]), y8 = Vector512.Create(x[tokens + 8]);
-                    a8 = Vector512.FusedMultiplyAdd(secondA, y8, Vector512.FusedMultiplyAdd(firstA, x8, a8));
-                    b8 = Vector512.FusedMultiplyAdd(secondB, y8, Vector512.FusedMultiplyAdd(firstB, x8, b8));
-                }
-
-                if (TTokens.Value > 9)
-                {
-                    Vector512<float> x9 = Vector512.Create(x[9]), y9 = Vector512.Create(x[tokens + 9]);
-                    a9 = Vector512.FusedMultiplyAdd(secondA, y9, Vector512.FusedMultiplyAdd(firstA, x9, a9));
-                    b9 = Vector512.FusedMultiplyAdd(secondB, y9, Vector512.FusedMultiplyAdd(firstB, x9, b9));
-                }
-
-                if (TTokens.Value > 10)
-                {
-                    Vector512<float> x10 = Vector512.Create(x[10]), y10 = Vector512.Create(x[tokens + 10]);
-                    a10 = Vector512.FusedMultiplyAdd(secondA, y10, Vector512.FusedMultiplyAdd(firstA, x10, a10));
-                    b10 = Vector512.FusedMultiplyAdd(secondB, y10, Vector512.FusedMultiplyAdd(firstB, x10, b10));
-                }
-
-                if (TTokens.Value > 11)
-                {
-                    Vector512<float> x11 = Vector512.Create(x[11]), y11 = Vector512.Create(x[tokens + 11]);
-                    a11 = Vector512.FusedMultiplyAdd(secondA, y11, Vector512.FusedMultiplyAdd(firstA, x11, a11));
-                    b11 = Vector512.FusedMultiplyAdd(secondB, y11, Vector512.FusedMultiplyAdd(firstB, x11, b11));
-                }
-
-                codes += TFormat.PairBytes;
-                x += 2 * tokens;
+                codes += WordBytes;
             }
 
             if (TTokens.Value <= 2)
@@ -274,16 +278,6 @@ internal sealed unsafe class PanelKernel512<TFormat> : PanelKernel
 
             scales += Rows;
             pairs -= count;
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* codes)
-    {
-        Sse.Prefetch0(codes);
-        if (TFormat.PairBytes > LineSize)
-        {
-            Sse.Prefetch0(codes + LineSize);
         }
     }
 

@@ -1,22 +1,54 @@
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
 namespace Moe.Plugins.Cpu;
 
-/// <summary>Chooses the widest kernel that the processor has; .NET's own switches (<c>DOTNET_EnableAVX512</c>, <c>DOTNET_EnableAVX2</c>) count.</summary>
+/// <summary>Chooses the kernels for this processor; .NET's own switches (<c>DOTNET_EnableAVX512</c>, <c>DOTNET_EnableAVX2</c>) count.</summary>
 internal static class PanelKernels
 {
-    public static PanelKernel For(MoeWeightFormat format) =>
-        format == MoeWeightFormat.Mxfp4 ? For<Mxfp4Format>() : For<Bf16Format>();
+    private static bool HasAvx512 => Avx512BW.IsSupported && Vector512.IsHardwareAccelerated;
 
-    private static PanelKernel For<TFormat>()
-        where TFormat : struct, IPanelFormat512, IPanelFormat256, IPanelFormat128
+    private static bool HasAvx2 => Avx2.IsSupported && Fma.IsSupported;
+
+    /// <summary>The kernel that computes in float32. Where digits take every number of tokens it is asked for what digits cannot say alone.</summary>
+    public static PanelKernel For(MoeWeightFormat format)
     {
-        if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)
+        bool isMxfp4 = format == MoeWeightFormat.Mxfp4;
+        if (HasAvx512)
         {
-            return new PanelKernel512<TFormat>();
+            return isMxfp4 ? new PanelKernel512<Mxfp4Format>() : new PanelKernel512<Bf16Format>();
         }
 
-        return Avx2.IsSupported && Fma.IsSupported ? new PanelKernel256<TFormat>() : new PanelKernel128<TFormat>();
+        if (isMxfp4)
+        {
+            return new PanelKernel128<Mxfp4Format>();
+        }
+
+        return HasAvx2 ? new PanelKernel256() : new PanelKernel128<Bf16Format>();
     }
+
+    /// <summary>The kernel that computes with digits; null for formats and processors without.</summary>
+    public static DigitKernel? DigitsFor(MoeWeightFormat format)
+    {
+        if (format != MoeWeightFormat.Mxfp4)
+        {
+            return null;
+        }
+
+        if (HasAvx512)
+        {
+            return new DigitKernel512();
+        }
+
+        if (HasAvx2)
+        {
+            return new DigitKernel256();
+        }
+
+        return Dp.IsSupported ? new DigitKernelArm() : null;
+    }
+
+    /// <summary>The instructions that a format's products use, for people.</summary>
+    public static string Name(MoeWeightFormat format) => DigitsFor(format)?.Name ?? For(format).Name;
 }

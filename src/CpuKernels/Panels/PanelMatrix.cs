@@ -1,8 +1,10 @@
+using System.Runtime.Intrinsics;
+
 namespace Moe.Plugins.Cpu;
 
 /// <summary>
-/// One weight matrix of all experts as panels of 32 rows: for each pair of inputs the codes of the panel's rows lie side by side, so
-/// that one stream of loads fills the lanes of all vectors. Rows beyond the matrix are zeros. The panels of a matrix with gates hold 16 gates
+/// One weight matrix of all experts as panels of 32 rows: the words of the panel's rows lie side by side, each with a pair of BF16 inputs
+/// or eight MXFP4 ones, so that one stream of loads fills the lanes of all vectors. Rows beyond the matrix are zeros. The panels of a matrix with gates hold 16 gates
 /// and then their 16 ups.
 /// </summary>
 /// <remarks>
@@ -13,6 +15,8 @@ internal sealed unsafe class PanelMatrix : IDisposable
 {
     private readonly MoeExpertReader _reader;
     private readonly bool _isMxfp4;
+    private readonly PanelKernel _kernel;
+    private readonly DigitKernel? _digits;
     private readonly NativeBuffer _codes;
     private readonly NativeBuffer? _rest;
     private readonly NativeBuffer? _scales;
@@ -34,7 +38,8 @@ internal sealed unsafe class PanelMatrix : IDisposable
         Panels = (outputs + PanelKernel.Rows - 1) / PanelKernel.Rows;
         Pairs = (inputs + 1) / 2;
         _isMxfp4 = format == MoeWeightFormat.Mxfp4;
-        Kernel = PanelKernels.For(_isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16);
+        _kernel = PanelKernels.For(_isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16);
+        _digits = PanelKernels.DigitsFor(format);
         _panelCodeBytes = (long)Pairs * PanelKernel.Rows * (_isMxfp4 ? 1 : 4);
         _panelScaleBytes = _isMxfp4 ? inputs / PanelKernel.BlockSize * PanelKernel.Rows : 0;
         _codes = new NativeBuffer(_panelCodeBytes * Panels * experts);
@@ -55,24 +60,49 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <summary>Outputs of a panel behind the activation: 16 where there are gates.</summary>
     public int PanelOutputs => IsGated ? PanelKernel.Half : PanelKernel.Rows;
 
-    /// <summary>The kernel that multiplies its panels.</summary>
-    public PanelKernel Kernel { get; }
+    /// <summary>The most tokens of one call.</summary>
+    public int MaxTokens => Math.Max(_kernel.MaxTokens, DigitTokens);
+
+    /// <summary>Up to how many tokens it is multiplied with digits; 0 for none.</summary>
+    public int DigitTokens => _digits?.MaxTokens ?? 0;
 
     public long ByteCount => _codes.ByteCount + (_rest?.ByteCount ?? 0) + (_scales?.ByteCount ?? 0) + _bias.ByteCount;
 
     /// <summary>The panel's 32 biases, zeros where the layer has none.</summary>
     public float* Bias(int expert, int panel) => _bias.Pointer<float>() + (Index(expert, panel) * PanelKernel.Rows);
 
-    /// <summary>Computes sums[token][row] of a panel for a few tokens, [inputs][tokens].</summary>
+    /// <summary>Computes sums[token][row] of a panel for a few tokens, as digits where the matrix takes so many of them as digits.</summary>
+    public void Multiply(int expert, int panel, in PanelRows rows, int start, int tokens, float* sums)
+    {
+        if (tokens > DigitTokens)
+        {
+            Multiply(expert, panel, rows.Values(start), tokens, sums);
+            return;
+        }
+
+        long index = Index(expert, panel);
+        byte* codes = _codes.Pointer<byte>() + (index * _panelCodeBytes);
+        byte* scales = _scales!.Pointer<byte>() + (index * _panelScaleBytes);
+        _digits!.Multiply(codes, scales, _reader.Inputs / PanelKernel.BlockSize, rows.Digits(start), tokens, sums);
+        for (int token = 0; token < tokens; token++)
+        {
+            if (HasNaN(sums + (token * PanelKernel.Rows)))
+            {
+                MultiplyOne(codes, scales, rows.Values(start) + token, tokens, sums + (token * PanelKernel.Rows));
+            }
+        }
+    }
+
+    /// <summary>Computes sums[token][row] of a panel for a few tokens, [inputs][tokens], in float32.</summary>
     public void Multiply(int expert, int panel, float* x, int tokens, float* sums)
     {
         long index = Index(expert, panel);
         byte* scales = _scales is null ? null : _scales.Pointer<byte>() + (index * _panelScaleBytes);
-        Kernel.Multiply(_codes.Pointer<byte>() + (index * _panelCodeBytes), scales, Pairs, x, tokens, sums);
+        _kernel.Multiply(_codes.Pointer<byte>() + (index * _panelCodeBytes), scales, Pairs, x, tokens, sums);
         if (_rest is not null)
         {
-            float* rest = stackalloc float[Kernel.MaxTokens * PanelKernel.Rows];
-            Kernel.Multiply(_rest.Pointer<byte>() + (index * _panelCodeBytes), null, Pairs, x, tokens, rest);
+            float* rest = stackalloc float[_kernel.MaxTokens * PanelKernel.Rows];
+            _kernel.Multiply(_rest.Pointer<byte>() + (index * _panelCodeBytes), null, Pairs, x, tokens, rest);
             for (int i = 0; i < tokens * PanelKernel.Rows; i++)
             {
                 sums[i] += rest[i];
@@ -151,19 +181,60 @@ internal sealed unsafe class PanelMatrix : IDisposable
         return output < _reader.Outputs ? output : -1;
     }
 
-    private void PackMxfp4(int expert, int panel, int lane, int row, byte* values, byte* scales)
+    private static bool HasNaN(float* row)
     {
-        int codes = _reader.Inputs / 2, blocks = _reader.Inputs / PanelKernel.BlockSize;
-        long index = Index(expert, panel);
-        Strided(_codes.Pointer<byte>() + (index * _panelCodeBytes) + lane, row < 0 ? null : values + ((long)row * codes), codes);
-        Strided(_scales!.Pointer<byte>() + (index * _panelScaleBytes) + lane, row < 0 ? null : scales + ((long)row * blocks), blocks);
+        for (int i = 0; i < PanelKernel.Rows; i += Vector128<float>.Count)
+        {
+            Vector128<float> values = Vector128.Load(row + i);
+            if (!Vector128.EqualsAll(values, values))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
-    private static void Strided(byte* target, byte* source, int count)
+    /// <summary>One token in float32: digits have no infinity, and which rows one reaches depends on the weights.</summary>
+    private void MultiplyOne(byte* codes, byte* scales, float* x, int stride, float* sums)
     {
-        for (int i = 0; i < count; i++)
+        float* column = stackalloc float[PanelKernel.BlockSize];
+        float* block = stackalloc float[PanelKernel.Rows];
+        new Span<float>(sums, PanelKernel.Rows).Clear();
+        for (int input = 0; input < _reader.Inputs; input += PanelKernel.BlockSize)
         {
-            target[(long)i * PanelKernel.Rows] = source is null ? (byte)0 : source[i];
+            for (int i = 0; i < PanelKernel.BlockSize; i++)
+            {
+                column[i] = x[(long)(input + i) * stride];
+            }
+
+            _kernel.Multiply(codes, scales, PanelKernel.BlockSize / 2, column, 1, block);
+            for (int row = 0; row < PanelKernel.Rows; row++)
+            {
+                sums[row] += block[row];
+            }
+
+            codes += PanelKernel.BlockSize / 2 * PanelKernel.Rows;
+            scales += PanelKernel.Rows;
+        }
+    }
+
+    private void PackMxfp4(int expert, int panel, int lane, int row, byte* values, byte* scales)
+    {
+        int words = _reader.Inputs / DigitBlocks.WordInputs, blocks = _reader.Inputs / PanelKernel.BlockSize;
+        long index = Index(expert, panel);
+        uint* source = row < 0 ? null : (uint*)values + ((long)row * words);
+        uint* target = (uint*)(_codes.Pointer<byte>() + (index * _panelCodeBytes)) + lane;
+        for (int i = 0; i < words; i++)
+        {
+            target[(long)i * PanelKernel.Rows] = source is null ? 0 : source[i];
+        }
+
+        byte* factors = row < 0 ? null : scales + ((long)row * blocks);
+        byte* targetFactors = _scales!.Pointer<byte>() + (index * _panelScaleBytes) + lane;
+        for (int i = 0; i < blocks; i++)
+        {
+            targetFactors[(long)i * PanelKernel.Rows] = factors is null ? (byte)0 : factors[i];
         }
     }
 

@@ -3,32 +3,52 @@ using System.Runtime.CompilerServices;
 
 namespace Moe.Plugins.GptOss;
 
-/// <summary>How a head's key or value is kept: float32, or BF16. Rows are padded with zeros to whole vectors.</summary>
+/// <summary>How a head's key or value is kept: float32, or BF16.</summary>
 internal static unsafe class CacheRow
 {
     /// <summary>Elements that a head takes: so many that both types fill whole vectors.</summary>
     public static int Width(int headSize) => (headSize + (2 * Vector<float>.Count) - 1) / (2 * Vector<float>.Count) * (2 * Vector<float>.Count);
 
-    /// <summary>Writes one row, padding included.</summary>
-    public static void Write(byte* target, ReadOnlySpan<float> values, MoeElementType type)
+    /// <summary>Writes a value as a row, padded with zeros to whole vectors.</summary>
+    public static void WriteValue(byte* values, int position, ReadOnlySpan<float> value, MoeElementType type)
     {
-        int width = Width(values.Length);
+        int width = Width(value.Length);
         if (type == MoeElementType.Float32)
         {
-            values.CopyTo(new Span<float>(target, values.Length));
-            new Span<float>((float*)target + values.Length, width - values.Length).Clear();
+            var row = new Span<float>((float*)values + ((long)position * width), width);
+            value.CopyTo(row);
+            row[value.Length..].Clear();
             return;
         }
 
-        for (int i = 0; i < values.Length; i++)
+        var rounded = new Span<ushort>((ushort*)values + ((long)position * width), width);
+        for (int i = 0; i < value.Length; i++)
         {
-            ((ushort*)target)[i] = MoeBFloat16.FromSingle(values[i]);
+            rounded[i] = MoeBFloat16.FromSingle(value[i]);
         }
 
-        new Span<ushort>((ushort*)target + values.Length, width - values.Length).Clear();
+        rounded[value.Length..].Clear();
     }
 
-    /// <summary>Two vectors of a row, from an element on.</summary>
+    /// <summary>Writes a key as a column of its tile.</summary>
+    public static void WriteKey(byte* keys, int position, ReadOnlySpan<float> key, MoeElementType type)
+    {
+        long first = ((long)(position / CachePage.TilePositions) * Width(key.Length) * CachePage.TilePositions) + (position % CachePage.TilePositions);
+        for (int i = 0; i < key.Length; i++)
+        {
+            long at = first + ((long)i * CachePage.TilePositions);
+            if (type == MoeElementType.Float32)
+            {
+                ((float*)keys)[at] = key[i];
+            }
+            else
+            {
+                ((ushort*)keys)[at] = MoeBFloat16.FromSingle(key[i]);
+            }
+        }
+    }
+
+    /// <summary>Two vectors, from an element on.</summary>
     internal interface IFormat
     {
         static abstract int ElementSize { get; }

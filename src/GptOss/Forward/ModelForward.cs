@@ -9,6 +9,12 @@ namespace Moe.Plugins.GptOss;
 /// </summary>
 internal sealed unsafe class ModelForward : ICpuWork, IDisposable
 {
+    /// <summary>Pages of the cache that are one unit of attention where tokens are too few to keep all threads busy.</summary>
+    private const int PartPages = 4;
+
+    /// <summary>Key-value heads of all tokens from which on there is work for all threads without that.</summary>
+    private const int WholeHeads = 64;
+
     private readonly GptOssConfig _config;
     private readonly ModelWeights _weights;
     private readonly IReadOnlyList<ExpertLayer> _experts;
@@ -22,6 +28,8 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
     private IReadOnlyList<BatchToken> _tokens = [];
     private int[] _logitTokens = [];
     private int _layer;
+    private int _parts;
+    private bool _isRotatedApart;
     private float* _logits;
 
     public ModelForward(GptOssConfig config, ModelWeights weights, IReadOnlyList<ExpertLayer> experts, GptOssOptions options, CpuTeam team)
@@ -32,8 +40,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         _team = team;
         _rotary = new RotaryPositions(config.Rotary, config.HeadSize, options.ChunkTokens);
         _buffers = new ForwardBuffers(config, weights, options.ActivationType, options.ChunkTokens, _kernel.MaxTokens);
-        int width = Math.Max(config.HiddenSize, 2 * CacheRow.Width(config.HeadSize));
-        _scratch = [.. Enumerable.Range(0, team.ThreadCount).Select(_ => GC.AllocateArray<float>(width, pinned: true))];
+        _scratch = [.. Enumerable.Range(0, team.ThreadCount).Select(_ => new float[config.HiddenSize])];
         _keyOffset = weights.Layers[0].QueryKeyValue.Offset(1);
         _valueOffset = weights.Layers[0].QueryKeyValue.Offset(2);
     }
@@ -98,10 +105,20 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
                 layer!.QueryKeyValue.Multiply(_kernel, unit, _buffers.Hidden, _buffers.Projected);
                 break;
             case ForwardPhase.Rotate:
-                Rotate(unit);
+                for (int head = 0; head < _config.KeyValueHeadCount; head++)
+                {
+                    Rotate(unit, head);
+                }
+
                 break;
             case ForwardPhase.Attend:
-                Attend(layer!, unit / _config.KeyValueHeadCount, unit % _config.KeyValueHeadCount, _scratch[worker]);
+                int place = unit / _parts;
+                if (!_isRotatedApart)
+                {
+                    Rotate(place / _config.KeyValueHeadCount, place % _config.KeyValueHeadCount);
+                }
+
+                Attend(layer!, place / _config.KeyValueHeadCount, place % _config.KeyValueHeadCount, unit % _parts);
                 break;
             case ForwardPhase.Output:
                 layer!.Output.Multiply(_kernel, unit, _buffers.Heads, _buffers.AttentionOutput);
@@ -136,11 +153,35 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         }
 
         Share(ForwardPhase.QueryKeyValue, layer.QueryKeyValue.Units);
-        Share(ForwardPhase.Rotate, tokens);
-        Share(ForwardPhase.Attend, tokens * _config.KeyValueHeadCount);
+        int heads = tokens * _config.KeyValueHeadCount;
+        _parts = heads < WholeHeads && !layer.IsSliding ? _tokens.Max(token => token.Position / CachePage.Positions / PartPages) + 1 : 1;
+        _buffers.SetParts(heads, _parts);
+
+        // A token that reads no other's key but from the cache, and in one part, rotates its own on the way.
+        _isRotatedApart = _parts > 1 || HasNeighbours();
+        if (_isRotatedApart)
+        {
+            Share(ForwardPhase.Rotate, tokens);
+        }
+
+        Share(ForwardPhase.Attend, heads * _parts);
         Share(ForwardPhase.Output, layer.Output.Units);
         Share(ForwardPhase.ExpertNorm, tokens);
         _experts[_layer].Forward(_buffers.ExpertInput.View.FirstRows(tokens), _buffers.ExpertOutput.View.FirstRows(tokens));
+    }
+
+    /// <summary>Whether two tokens are of one text; such tokens are neighbours.</summary>
+    private bool HasNeighbours()
+    {
+        for (int i = 1; i < _tokens.Count; i++)
+        {
+            if (_tokens[i].Sequence == _tokens[i - 1].Sequence)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private void Share(ForwardPhase phase, int units) => _team.Run(this, (int)phase, units);
@@ -182,46 +223,58 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         TensorPrimitives.Multiply(normed, weight, normed);
     }
 
-    private void Rotate(int token)
+    /// <summary>Rotates the queries that share a key-value head, and keeps its key and value.</summary>
+    private void Rotate(int token, int keyValueHead)
     {
         BatchToken place = _tokens[token];
         int size = _config.HeadSize;
-        CachePage page = place.Sequence.Page(_layer, place.Position / CachePage.Positions);
-        long offset = place.Position % CachePage.Positions * (long)page.RowBytes;
         float scale = (float)(1 / Math.Sqrt(size));
-        for (int head = 0; head < _config.HeadCount; head++)
-        {
-            Span<float> query = _buffers.ProjectedPart(token, head * size, size);
-            _rotary.Rotate(token, query, scale);
-        }
-
-        for (int head = 0; head < _config.KeyValueHeadCount; head++)
-        {
-            Span<float> key = _buffers.ProjectedPart(token, _keyOffset + (head * size), size);
-            _rotary.Rotate(token, key);
-            CacheRow.Write(page.Keys(head) + offset, key, place.Sequence.CacheType);
-            CacheRow.Write(page.Values(head) + offset, _buffers.ProjectedPart(token, _valueOffset + (head * size), size), place.Sequence.CacheType);
-        }
-    }
-
-    private void Attend(LayerWeights layer, int token, int keyValueHead, float[] scratch)
-    {
-        BatchToken place = _tokens[token];
-        int first = layer.IsSliding ? Math.Max(0, place.Position - _config.SlidingWindow + 1) : 0;
-        int size = _config.HeadSize;
-        int width = CacheRow.Width(size);
-        Span<float> query = scratch.AsSpan(0, width);
-        Span<float> result = scratch.AsSpan(width, width);
-        query.Clear();
         for (int head = keyValueHead * _config.GroupSize; head < (keyValueHead + 1) * _config.GroupSize; head++)
         {
-            _buffers.ProjectedPart(token, head * size, size).CopyTo(query);
-            fixed (float* q = query)
+            _rotary.Rotate(token, _buffers.ProjectedPart(token, head * size, size), scale);
+        }
+
+        CachePage page = place.Sequence.Page(_layer, place.Position / CachePage.Positions);
+        int position = place.Position % CachePage.Positions;
+        Span<float> key = _buffers.ProjectedPart(token, _keyOffset + (keyValueHead * size), size);
+        _rotary.Rotate(token, key);
+        CacheRow.WriteKey(page.Keys(keyValueHead), position, key, place.Sequence.CacheType);
+        CacheRow.WriteValue(page.Values(keyValueHead), position, _buffers.ProjectedPart(token, _valueOffset + (keyValueHead * size), size), place.Sequence.CacheType);
+    }
+
+    private void Attend(LayerWeights layer, int token, int keyValueHead, int part)
+    {
+        BatchToken place = _tokens[token];
+        int group = _config.GroupSize;
+        int seen = layer.IsSliding ? Math.Max(0, place.Position - _config.SlidingWindow + 1) : 0;
+
+        // Parts begin at pages that depend on the position alone, so that nothing depends on the number of threads.
+        int firstPage = (seen / CachePage.Positions) + (part * PartPages);
+        int first = Math.Max(seen, firstPage * CachePage.Positions);
+        int last = part == _parts - 1 ? place.Position : Math.Min(place.Position, ((firstPage + PartPages) * CachePage.Positions) - 1);
+        AttentionState state = _buffers.Attention(token, keyValueHead, part);
+        state.Begin(part == 0 ? layer.Sinks.AsSpan(keyValueHead * group, group) : default);
+        if (first <= last)
+        {
+            fixed (float* queries = _buffers.ProjectedPart(token, keyValueHead * group * _config.HeadSize, group * _config.HeadSize))
             {
-                Attention.Attend(q, layer.Sinks[head], place.Sequence, _layer, keyValueHead, first, place.Position, result);
+                new Attention(place.Sequence, _layer, keyValueHead, group, _config.HeadSize).Run(queries, first, last, state);
+            }
+        }
+
+        // The last to come puts the parts together, in their order.
+        if (Interlocked.Decrement(ref _buffers.PartsLeft(token, keyValueHead)) == 0)
+        {
+            AttentionState whole = _buffers.Attention(token, keyValueHead, 0);
+            for (int later = 1; later < _parts; later++)
+            {
+                whole.Add(_buffers.Attention(token, keyValueHead, later));
             }
 
-            _buffers.Heads.Write(token, head * size, result[..size]);
+            for (int head = 0; head < group; head++)
+            {
+                _buffers.Heads.Write(token, ((keyValueHead * group) + head) * _config.HeadSize, whole.Finish(head)[.._config.HeadSize]);
+            }
         }
     }
 }

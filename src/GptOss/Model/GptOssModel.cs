@@ -19,6 +19,7 @@ public sealed class GptOssModel : IDisposable
     private readonly CpuTeam _team;
     private readonly GptOssOptions _options;
     private readonly Lock _lock = new();
+    private NativeBuffer? _logits;
     private bool _isDisposed;
 
     private GptOssModel(
@@ -89,7 +90,7 @@ public sealed class GptOssModel : IDisposable
 
             var team = new CpuTeam(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);
             made.Push(team);
-            var weights = new ModelWeights(tensors, config);
+            var weights = new ModelWeights(tensors, config, team.ThreadCount);
             made.Push(weights);
             var steps = new LoadProgress(progress, weights.ByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
             weights.Load(team.ThreadCount, steps.Add, cancellationToken);
@@ -192,6 +193,7 @@ public sealed class GptOssModel : IDisposable
             }
 
             _isDisposed = true;
+            _logits?.Dispose();
             foreach (IDisposable part in (IDisposable[])[_forward, .. _experts, _weights, _team, _checkpoint])
             {
                 part.Dispose();
@@ -221,11 +223,18 @@ public sealed class GptOssModel : IDisposable
         }
 
         BatchToken[] asking = [.. tokens.Where(token => token.LogitRow >= 0)];
-        using var rows = new NativeBuffer((long)Math.Max(asking.Length, 1) * _forward.LogitWidth * sizeof(float));
-        _forward.Run(tokens, rows.Pointer<float>(), cancellationToken);
+        long bytes = (long)Math.Max(asking.Length, 1) * _forward.LogitWidth * sizeof(float);
+        if (_logits is null || _logits.ByteCount < bytes)
+        {
+            _logits?.Dispose();
+            _logits = new NativeBuffer(bytes);
+        }
+
+        float* rows = _logits.Pointer<float>();
+        _forward.Run(tokens, rows, cancellationToken);
         for (int i = 0; i < asking.Length; i++)
         {
-            new ReadOnlySpan<float>(rows.Pointer<float>() + ((long)i * _forward.LogitWidth), Config.VocabularySize)
+            new ReadOnlySpan<float>(rows + ((long)i * _forward.LogitWidth), Config.VocabularySize)
                 .CopyTo(logits[(asking[i].LogitRow * Config.VocabularySize)..]);
         }
     }

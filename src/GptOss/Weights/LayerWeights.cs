@@ -3,14 +3,14 @@ namespace Moe.Plugins.GptOss;
 /// <summary>What one layer computes with on the processor: all but its experts.</summary>
 internal sealed class LayerWeights : IDisposable
 {
-    public LayerWeights(LayerTensors tensors, bool isSliding)
+    public LayerWeights(LayerTensors tensors, bool isSliding, int threads)
     {
         IsSliding = isSliding;
         AttentionNorm = tensors.AttentionNorm.ToSingles();
         ExpertNorm = tensors.ExpertNorm.ToSingles();
         Sinks = tensors.Sinks.ToSingles();
-        QueryKeyValue = new Linear(tensors.QueryKeyValue);
-        Output = new Linear(tensors.Output);
+        QueryKeyValue = new Linear(threads, tensors.QueryKeyValue);
+        Output = new Linear(threads, tensors.Output);
     }
 
     public bool IsSliding { get; }

@@ -5,18 +5,23 @@ namespace Moe.Plugins.GptOss;
 /// <summary>A BF16 matrix in the kernels' layout, and its bias. Its rows may come from several tensors, each of which begins a panel.</summary>
 internal sealed class Linear : IDisposable
 {
-    /// <summary>Panels that are one unit of work: small enough that no thread waits long for the last.</summary>
-    private const int PanelGroup = 2;
+    /// <summary>The most panels that are one unit of work: longer streams gain nothing.</summary>
+    private const int MaxGroup = 8;
+
+    /// <summary>Units that each thread gets at least, where that many panels are there: no thread waits long for the last.</summary>
+    private const int UnitsOfThread = 8;
 
     /// <summary>Rows that are loaded at once: whole panels, and some megabytes.</summary>
     private const int PieceRows = 64 * PanelKernel.Rows;
 
+    private readonly int _threads;
     private readonly int[] _offsets;
     private readonly List<PanelMatrix> _pieces = [];
     private readonly List<(PanelMatrix Piece, int Panel)> _panels = [];
 
-    public Linear(params LinearTensors[] parts)
+    public Linear(int threads, params LinearTensors[] parts)
     {
+        _threads = threads;
         Inputs = parts[0].Weight.Columns;
         _offsets = new int[parts.Length];
         for (int part = 0; part < parts.Length; part++)
@@ -38,7 +43,7 @@ internal sealed class Linear : IDisposable
     public int Width => Panels * PanelKernel.Rows;
 
     /// <summary>Units of work of one product.</summary>
-    public int Units => (Panels + PanelGroup - 1) / PanelGroup;
+    public int Units => (Panels + Group - 1) / Group;
 
     /// <summary>Pieces that are loaded apart.</summary>
     public int Pieces => _pieces.Count;
@@ -59,8 +64,8 @@ internal sealed class Linear : IDisposable
     public unsafe void Multiply(PanelKernel kernel, int unit, RowBlocks input, float* output)
     {
         float* sums = stackalloc float[kernel.MaxTokens * PanelKernel.Rows];
-        int last = Math.Min((unit + 1) * PanelGroup, Panels);
-        for (int panel = unit * PanelGroup; panel < last; panel++)
+        int last = Math.Min((unit + 1) * Group, Panels);
+        for (int panel = unit * Group; panel < last; panel++)
         {
             (PanelMatrix piece, int panelOfPiece) = _panels[panel];
             float* bias = piece.Bias(0, panelOfPiece);
@@ -79,6 +84,9 @@ internal sealed class Linear : IDisposable
             }
         }
     }
+
+    // A unit begins somewhere else in memory than where the thread's last one ended, which costs as much as reading some kilobytes.
+    private int Group => Math.Clamp(Panels / (_threads * UnitsOfThread), 1, MaxGroup);
 
     public void Dispose() => _pieces.ForEach(piece => piece.Dispose());
 

@@ -3,12 +3,12 @@ namespace Moe.Plugins.GptOss;
 /// <summary>All that is computed with on the processor. The embedding stays in the checkpoint: a token reads one row of it.</summary>
 internal sealed class ModelWeights : IDisposable
 {
-    public ModelWeights(ModelTensors tensors, GptOssConfig config)
+    public ModelWeights(ModelTensors tensors, GptOssConfig config, int threads)
     {
         Embedding = tensors.Embedding;
         FinalNorm = tensors.FinalNorm.ToSingles();
-        Head = new Linear(new LinearTensors { Weight = tensors.Head });
-        Layers = [.. tensors.Layers.Select((layer, i) => new LayerWeights(layer, config.IsSliding[i]))];
+        Head = new Linear(threads, new LinearTensors { Weight = tensors.Head });
+        Layers = [.. tensors.Layers.Select((layer, i) => new LayerWeights(layer, config.IsSliding[i], threads))];
     }
 
     public MoeStoredTensor Embedding { get; }
