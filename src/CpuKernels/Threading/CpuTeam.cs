@@ -22,6 +22,9 @@ internal sealed class CpuTeam : IDisposable
     /// <summary>What sharing may cost in all before the caller goes on alone: more than threads take to come, less than a turn of another program's.</summary>
     private static readonly TimeSpan Tolerated = TimeSpan.FromMicroseconds(100);
 
+    /// <summary>Which part of the time it may cost besides, for what is saved is a guess.</summary>
+    private const double ToleratedShare = 0.1;
+
     /// <summary>The time of sharing after which what was before counts half.</summary>
     private static readonly TimeSpan Memory = TimeSpan.FromMilliseconds(200);
 
@@ -143,7 +146,7 @@ internal sealed class CpuTeam : IDisposable
         TimeSpan shared = _time.GetElapsedTime(start, end);
         _sharing += shared;
         _saved += own == 0 ? TimeSpan.Zero : (ownTime * ((double)units / own)) - shared;
-        if (-_saved > Tolerated)
+        if (-_saved > Tolerated + (ToleratedShare * _sharing))
         {
             TimeSpan longer = TimeSpan.FromTicks(Math.Max(2 * _alone.Ticks, AloneFactor * -_saved.Ticks));
             _alone = longer < LongestAlone ? longer : LongestAlone;
