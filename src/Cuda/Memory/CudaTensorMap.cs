@@ -53,7 +53,10 @@ public unsafe struct CudaTensorMap
         // The driver writes only to an address that is a multiple of 64, which neither the stack nor the heap promises.
         byte* room = stackalloc byte[ByteCount + Alignment];
         byte* map = (byte*)(((nuint)room + Alignment - 1) & ~(nuint)(Alignment - 1));
-        uint* elementStrides = stackalloc uint[MaxRank] { 1, 1, 1, 1, 1 };
+
+        // Filled by hand: five constants in braces come by way of a managed object, and layers that make a map in each forward allocate nothing.
+        uint* elementStrides = stackalloc uint[MaxRank];
+        new Span<uint>(elementStrides, MaxRank).Fill(1);
         fixed (ulong* sizesPointer = sizes, stridesPointer = strides)
         fixed (uint* boxPointer = box)
         {

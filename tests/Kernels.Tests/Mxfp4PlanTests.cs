@@ -1,0 +1,37 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels.Tests;
+
+public sealed class Mxfp4PlanTests
+{
+    private static readonly CudaArchitecture Hopper = new(9, 0);
+
+    [Theory]
+    [InlineData(1, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
+    [InlineData(2, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
+    [InlineData(8, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
+    [InlineData(9, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
+    [InlineData(8, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]
+    [InlineData(4, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
+    [InlineData(8, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
+    public void Few_tokens_run_in_one_launch_where_that_was_faster(int tokens, bool isLarge, Mxfp4Activations activations, Mxfp4Kind expected)
+    {
+        var plan = new Mxfp4Plan(Hopper, isLarge ? MoeLayerShape.GptOss120B : MoeLayerShape.GptOss20B, activations: activations);
+        Mxfp4Variant chosen = plan.Choose(tokens);
+
+        Assert.Equal(expected, chosen.Kind);
+        Assert.Contains(chosen, plan.Available);
+    }
+
+    [Fact]
+    public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
+    {
+        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "fused16x64")!.Value;
+        var plan = new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8);
+
+        Assert.Equal(forced, plan.Choose(1));
+        Assert.Equal(Mxfp4Kind.Grouped, plan.Choose(9).Kind);
+        Assert.Contains(forced, plan.Available);
+        Assert.Throws<MoeException>(() => new Mxfp4Plan(new CudaArchitecture(8, 0), MoeLayerShape.GptOss20B, forced));
+    }
+}
