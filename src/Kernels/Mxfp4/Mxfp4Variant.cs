@@ -19,6 +19,9 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     public static IReadOnlyList<Mxfp4Variant> All { get; } =
         [Fused16x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Mma64];
 
+    /// <summary>Those that are compiled for every activation; the others for the common one.</summary>
+    internal static IReadOnlyList<Mxfp4Variant> OfAnyActivation { get; } = [Grouped32x128, Grouped80, Grouped144, Mma64];
+
     /// <summary>Reads a setting that forces a variant.</summary>
     /// <param name="setting">The setting's name.</param>
     /// <param name="name">Its value: a variant's name; null or empty to choose.</param>
@@ -51,7 +54,7 @@ public enum Mxfp4Kind
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
 
-    /// <summary>The same, both products in one launch, for up to 8 tokens (<c>mxfp4_fused.cuh</c>; 9.0 only). With more the plan chooses.</summary>
+    /// <summary>The same, both products in one launch, for up to 8 tokens and the common activation (<c>mxfp4_fused.cuh</c>; 9.0 only). Else the plan chooses.</summary>
     Fused,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>
