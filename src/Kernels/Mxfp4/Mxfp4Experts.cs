@@ -53,7 +53,7 @@ public class Mxfp4Experts : CudaExperts
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
                 var tile = Mxfp4GroupedTile.Of(variant);
-                yield return variant.Kind == Mxfp4Kind.Fused ? tile.FusedUnit(activations) : tile.Unit(activations);
+                yield return variant.IsOneLaunch ? tile.FusedUnit(activations) : tile.Unit(activations);
             }
         }
 
