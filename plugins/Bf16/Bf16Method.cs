@@ -21,4 +21,6 @@ internal sealed class Bf16Method(Func<KernelLibrary> library, MoeLayerShape shap
     public override int RoundUpIntermediateSize(int intermediateSize) => intermediateSize;
 
     protected override CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape) => new Bf16Experts(library, shape);
+
+    protected override CudaExperts CreateShared(KernelLibrary library, MoeLayerShape shape) => new Bf16Experts(library, shape);
 }

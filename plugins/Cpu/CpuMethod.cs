@@ -3,13 +3,15 @@ namespace Moe.Plugins.Cpu;
 /// <summary>The CPU's method: nothing is padded, so both capabilities hold for any layer.</summary>
 internal sealed class CpuMethod(CpuTeam team, MoeProbeRequest request) : IMoeQuantMethod
 {
+    private const string Sums = "float32 activations and sums, of 20 bits in blocks of 32 where few tokens meet MXFP4; router in float64";
+
     public bool SupportsSkipForwardPadding => true;
 
     public bool HasUnpaddedOutput => true;
 
     public MoeNumerics Numerics { get; } = request.OutputType == MoeElementType.Float32
-        ? new() { RelativeError = 2e-5, Description = "float32 activations and sums, router in float64", IsDeterministic = true }
-        : new() { RelativeError = 4e-3, Description = "float32 activations and sums, router in float64, output rounded to BF16", IsDeterministic = true };
+        ? new() { RelativeError = 2e-5, Description = Sums, IsDeterministic = true }
+        : new() { RelativeError = 4e-3, Description = $"{Sums}, output rounded to BF16", IsDeterministic = true };
 
     public IMoeMemory Memory => MoeHostMemory.Instance;
 

@@ -32,7 +32,7 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, MoeLayerShape sha
     public override int RoundUpIntermediateSize(int intermediateSize) => RoundUp(intermediateSize, Alignment);
 
     protected override CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape) =>
-        native && NativeExperts.RunsOn(library.Context.Device.Architecture)
+        native && NativeExperts.RunsOn(library.Context.Device.Architecture) && NativeExperts.Runs(shape)
             ? new NativeExperts(library, shape)
             : new WidenedExperts(library, shape, forced);
 }

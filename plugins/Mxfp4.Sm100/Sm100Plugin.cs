@@ -58,6 +58,7 @@ public sealed class Sm100Plugin : IMoePlugin
         [
             Mxfp8Quantizer.Unit,
             .. WidenedExperts.Units(architecture),
+            .. Mxfp4Experts.Units(architecture, Mxfp4Activations.BFloat16),
             .. NativeExperts.RunsOn(architecture) ? NativeExperts.Units : [],
         ];
 

@@ -11,7 +11,7 @@ public static class GptOssServiceCollectionExtensions
 {
     /// <summary>
     /// Registers a model, its tokenizer and an <see cref="IChatClient"/> as singletons. The model is loaded when one of them is first asked for;
-    /// the container disposes them. Its expert layers come from the registered <see cref="MoeHost"/>: call <c>AddMoePlugins</c> too.
+    /// the container disposes them. Its expert layers come from the registered <see cref="IMoeHost"/>: call <c>AddMoePlugins</c> too, or register one.
     /// </summary>
     /// <param name="services">The services.</param>
     /// <param name="model">The model's folder.</param>
@@ -30,7 +30,7 @@ public static class GptOssServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(configure);
         services.Configure(configure);
         services.TryAddSingleton(static provider => GptOssModel.Load(
-            provider.GetRequiredService<MoeHost>(), provider.GetRequiredService<IOptions<GptOssOptions>>().Value));
+            provider.GetRequiredService<IMoeHost>(), provider.GetRequiredService<IOptions<GptOssOptions>>().Value));
         services.TryAddSingleton(static provider => GptOssTokenizer.Open(
             provider.GetRequiredService<IOptions<GptOssOptions>>().Value.Model, provider.GetRequiredService<GptOssModel>().Config.VocabularySize));
         services.TryAddSingleton<IChatClient>(static provider => new GptOssChatClient(

@@ -47,6 +47,7 @@ internal sealed class LoadedModel : IAsyncDisposable
             CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
             Backend = result.GetValue(CommandOptions.Backend),
             Device = result.GetValue(CommandOptions.Device),
+            TensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1,
         };
         MoeHost host = HostFactory.Create(result, console);
         try

@@ -9,6 +9,7 @@ internal sealed class ChatAnswer
     private readonly HarmonyParser _parser;
     private readonly string _modelId;
     private readonly bool _hidesThinking;
+    private readonly StopText _stops;
     private readonly string _responseId = Guid.NewGuid().ToString("N");
     private int _messages;
     private int _outputTokens;
@@ -21,8 +22,12 @@ internal sealed class ChatAnswer
         _tokenizer = tokenizer;
         _modelId = modelId;
         _hidesThinking = options?.Reasoning?.Output == ReasoningOutput.None;
+        _stops = new StopText(options?.StopSequences);
         _parser = new HarmonyParser(tokenizer);
     }
+
+    /// <summary>Whether a stop sequence has ended the answer, which ends before it.</summary>
+    public bool HasEnded => _stops.HasEnded;
 
     /// <summary>Takes what the prompt says of the answer's first header.</summary>
     public void Begin(IEnumerable<int> header) => _parser.Begin(header);
@@ -46,7 +51,10 @@ internal sealed class ChatAnswer
     public IEnumerable<ChatResponseUpdate> End(int promptTokens, int cachedTokens)
     {
         HarmonyMessage before = _parser.Current;
-        yield return Show(before, _parser.End());
+        if (!HasEnded)
+        {
+            yield return Show(before, _parser.End());
+        }
 
         ChatResponseUpdate last = Update(new UsageContent(new UsageDetails
         {
@@ -56,7 +64,7 @@ internal sealed class ChatAnswer
             ReasoningTokenCount = _thinkingTokens,
             TotalTokenCount = promptTokens + _outputTokens,
         }));
-        last.FinishReason = _hasCalled ? ChatFinishReason.ToolCalls : _hasStopped ? ChatFinishReason.Stop : ChatFinishReason.Length;
+        last.FinishReason = _hasCalled ? ChatFinishReason.ToolCalls : _hasStopped || HasEnded ? ChatFinishReason.Stop : ChatFinishReason.Length;
         yield return last;
     }
 
@@ -66,8 +74,7 @@ internal sealed class ChatAnswer
         HarmonyMessage message = delta.Ended ?? before;
         AIContent? content = message.IsCall ? ToCall(delta.Ended)
             : message.Channel == HarmonyChannel.Analysis ? Thinking(delta)
-            : string.IsNullOrEmpty(delta.Text) ? null
-            : new TextContent(delta.Text);
+            : Said(delta);
         ChatResponseUpdate update = Update(content);
         if (message is { Channel: HarmonyChannel.Commentary, IsCall: false })
         {
@@ -76,6 +83,13 @@ internal sealed class ChatAnswer
 
         _messages += delta.Ended is null ? 0 : 1;
         return update;
+    }
+
+    private TextContent? Said(HarmonyDelta delta)
+    {
+        string text = _stops.Add(delta.Text);
+        text += delta.Ended is null ? "" : _stops.Flush();
+        return text.Length == 0 ? null : new TextContent(text);
     }
 
     private FunctionCallContent? ToCall(HarmonyMessage? ended)

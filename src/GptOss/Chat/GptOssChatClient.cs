@@ -43,6 +43,7 @@ public sealed class GptOssChatClient : IChatClient
         GetStreamingResponseAsync(messages, options, cancellationToken).ToChatResponseAsync(cancellationToken);
 
     /// <inheritdoc/>
+    /// <remarks><see cref="ChatOptions.StopSequences"/> end an answer before the first of them in its text; thinking and calls are not searched.</remarks>
     /// <exception cref="MoeException">The chat is longer than the context, an option is out of range, or a backend failed.</exception>
     /// <exception cref="NotSupportedException">A message has something else than text, thinking, calls and results.</exception>
     public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
@@ -76,6 +77,7 @@ public sealed class GptOssChatClient : IChatClient
     {
         var writer = new HarmonyWriter(_tokenizer);
         ChatConversation.Read(messages, options, _options.Today?.Invoke()).ForEach(writer.Write);
+        var answer = new ChatAnswer(_tokenizer, _model.Name, options);
         string? recipient = ChatConversation.RequiredRecipient(options);
         writer.BeginAnswer(recipient is null ? null : HarmonyChannel.Commentary, recipient);
         IReadOnlyList<int> prompt = writer.Tokens;
@@ -97,13 +99,16 @@ public sealed class GptOssChatClient : IChatClient
             }
 
             int cached = _text.Reuse(prompt);
-            var answer = new ChatAnswer(_tokenizer, _model.Name, options);
             answer.Begin(prompt.Skip(LastStart(prompt) + 1));
             using IEnumerator<int> tokens = GptOssGenerator.Generate(_model, _text.Sequence, [.. prompt.Skip(cached)], generation, cancellationToken).GetEnumerator();
             while (await Task.Run(tokens.MoveNext, cancellationToken).ConfigureAwait(false))
             {
                 _text.Add(tokens.Current);
                 yield return answer.Add(tokens.Current);
+                if (answer.HasEnded)
+                {
+                    break;
+                }
             }
 
             foreach (ChatResponseUpdate update in answer.End(prompt.Count, cached))

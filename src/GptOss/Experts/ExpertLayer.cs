@@ -1,28 +1,36 @@
 namespace Moe.Plugins.GptOss;
 
-/// <summary>A layer of experts on whichever backend the host chose, fed from and read into host memory.</summary>
+/// <summary>A layer of experts on whichever backend the host chose, whole or a part on each rank, fed from and read into host memory.</summary>
 internal sealed class ExpertLayer : IDisposable
 {
-    private readonly MoeHost _host;
-    private readonly MoeLayerRequest _request;
+    private readonly IMoeHost _host;
+    private readonly MoeLayerRequest[] _requests;
     private readonly ExpertTensors _tensors;
-    private Running _running;
+    private readonly ExpertRanks _ranks;
+    private readonly Action<int> _forward;
+    private List<Part> _parts;
+    private MoeTensorView _input;
+    private MoeTensorView _output;
 
     /// <exception cref="MoeException">No backend can run the layer, or it failed at making it.</exception>
-    public ExpertLayer(MoeHost host, MoeLayerRequest request, ExpertTensors tensors, CancellationToken cancellationToken)
+    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ExpertRanks ranks, CancellationToken cancellationToken)
     {
         _host = host;
-        _request = request;
         _tensors = tensors;
-        _running = Make(cancellationToken);
+        _ranks = ranks;
+        _requests = ranks.Count == 1 ? [request] : [.. Enumerable.Range(0, ranks.Count).Select(rank => request with
+        {
+            Device = ranks.Member(rank)!.Device,
+            Options = request.Options with { Part = MoePart.OfRank(rank, ranks.Count, 1) },
+        })];
+        _forward = rank => _parts![rank].Forward(_input, _output);
+        _parts = Make(cancellationToken);
     }
 
-    /// <summary>The backend that runs it, and why.</summary>
-    public MoeSelectionReport Selection => _running.Selection;
+    /// <summary>The backend that runs it, and why; of ranks the first one's.</summary>
+    public MoeSelectionReport Selection => _parts[0].Selection;
 
-    public MoeDevice Device => _running.Layer.Device;
-
-    public long ByteCount => _running.Layer.WeightByteCount;
+    public long ByteCount => _parts.Sum(part => part.Layer.WeightByteCount);
 
     /// <summary>
     /// Makes the layer again where its plugin was reloaded since, or its device was lost. The old one is freed once the new one is there.
@@ -31,93 +39,110 @@ internal sealed class ExpertLayer : IDisposable
     /// <exception cref="MoeException">The new one cannot be made; the old one goes on.</exception>
     public bool Refresh(CancellationToken cancellationToken)
     {
-        if (!_running.IsOutdated(_host))
+        if (!_parts.Exists(part => part.Layer.IsOutdated || part.Layer.Failure is not null))
         {
             return false;
         }
 
-        Running old = _running;
-        _running = Make(cancellationToken);
-        old.Dispose();
+        List<Part> old = _parts;
+        _parts = Make(cancellationToken);
+        old.ForEach(part => part.Dispose());
         return true;
     }
 
     /// <summary>Runs the layer and waits.</summary>
     /// <param name="input">[tokens, hidden] of the request's input type, in host memory.</param>
     /// <param name="output">[tokens, hidden] of the request's output type, in host memory.</param>
-    public void Forward(MoeTensorView input, MoeTensorView output) => _running.Forward(input, output);
-
-    public void Dispose() => _running.Dispose();
-
-    private Running Make(CancellationToken cancellationToken)
+    public void Forward(MoeTensorView input, MoeTensorView output)
     {
-        MoeLayer layer = _host.CreateLayer(_request, _tensors.Source, progress: null, cancellationToken);
+        _input = input;
+        _output = output;
+        _ranks.Run(_forward);
+    }
+
+    public void Dispose() => _parts.ForEach(part => part.Dispose());
+
+    private List<Part> Make(CancellationToken cancellationToken)
+    {
+        var parts = new List<Part>();
         try
         {
-            return new Running(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, _request)), _host);
+            for (int rank = 0; rank < _requests.Length; rank++)
+            {
+                MoeLayerRequest request = _requests[rank];
+                IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress: null, cancellationToken);
+                parts.Add(new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank));
+                parts[rank].Prepare(_ranks.Member(rank));
+            }
+
+            return parts;
         }
         catch
         {
-            layer.Dispose();
+            parts.ForEach(part => part.Dispose());
             throw;
         }
     }
 
-    /// <summary>The layer as it is now.</summary>
-    private sealed class Running : IDisposable
+    /// <summary>One rank's part as it is now.</summary>
+    private sealed class Part(IMoeLayer layer, MoeSelectionReport selection, int rank) : IDisposable
     {
-        // Weak: it must not keep a plugin that was replaced from being unloaded.
-        private readonly WeakReference<IMoeBackend?> _backend;
-        private readonly MoeForwardState _state;
-        private readonly MoeBuffer? _input;
-        private readonly MoeBuffer? _output;
+        private readonly List<MoeBuffer> _buffers = [];
+        private IMoeForwardState? _state;
+        private MoeBuffer? _input;
+        private MoeBuffer? _output;
 
-        public Running(MoeLayer layer, MoeSelectionReport selection, MoeHost host)
+        public IMoeLayer Layer => layer;
+
+        public MoeSelectionReport Selection => selection;
+
+        public void Prepare(IMoeCommunicator? member)
         {
-            Layer = layer;
-            Selection = selection;
-            _backend = new WeakReference<IMoeBackend?>(host.FindBackend(selection.Selected!.Id));
-            _state = layer.CreateState();
+            _state = member is null ? layer.CreateState() : layer.CreateState(member);
+            MoeLayerConfig config = layer.Config;
             if (layer.Device.Kind != MoeDeviceKind.Cpu)
             {
-                MoeLayerConfig config = layer.Config;
-                _input = new MoeBuffer(layer.Method.Memory, config.Options.InputType, config.MaxTokens, config.Shape.HiddenSize);
-                _output = new MoeBuffer(layer.Method.Memory, config.Options.OutputType, config.MaxTokens, config.Shape.HiddenSize);
+                _input = Own(new MoeBuffer(layer.Memory, config.Options.InputType, config.MaxTokens, config.Shape.HiddenSize));
+                _output = Own(new MoeBuffer(layer.Memory, config.Options.OutputType, config.MaxTokens, config.Shape.HiddenSize));
+            }
+            else if (rank > 0)
+            {
+                // Every rank ends with the same sums; the first one's are read.
+                _output = Own(MoeBuffer.OnHost(config.Options.OutputType, config.MaxTokens, config.Shape.HiddenSize));
             }
         }
 
-        public MoeLayer Layer { get; }
-
-        public MoeSelectionReport Selection { get; }
-
-        public bool IsOutdated(MoeHost host) =>
-            Layer.Failure is not null
-            || host.FindBackend(Selection.Selected!.Id) is not { } backend
-            || !_backend.TryGetTarget(out IMoeBackend? own)
-            || !ReferenceEquals(backend, own);
-
         public void Forward(MoeTensorView input, MoeTensorView output)
         {
-            if (_input is null || _output is null)
+            IMoeMemory memory = layer.Memory;
+            MoeTensorView result = _output is null ? output : _output.View.FirstRows(output.Rows);
+            if (_input is null)
             {
-                Layer.Forward(_state, new MoeLayerCall { Input = input, Output = output });
-                Layer.Synchronize();
+                layer.Forward(_state!, new MoeLayerCall { Input = input, Output = result });
+                layer.Synchronize();
                 return;
             }
 
-            IMoeMemory memory = Layer.Method.Memory;
             memory.CopyIn(_input.View.Address, input.Address, input.Rows * input.RowBytes, stream: 0);
-            MoeTensorView result = _output.View.FirstRows(output.Rows);
-            Layer.Forward(_state, new MoeLayerCall { Input = _input.View.FirstRows(input.Rows), Output = result });
-            memory.CopyOut(output.Address, result.Address, output.Rows * output.RowBytes, stream: 0);
-            Layer.Synchronize();
+            layer.Forward(_state!, new MoeLayerCall { Input = _input.View.FirstRows(input.Rows), Output = result });
+            if (rank == 0)
+            {
+                memory.CopyOut(output.Address, result.Address, output.Rows * output.RowBytes, stream: 0);
+            }
+
+            layer.Synchronize();
         }
 
         public void Dispose()
         {
-            _input?.Dispose();
-            _output?.Dispose();
-            Layer.Dispose();
+            _buffers.ForEach(buffer => buffer.Dispose());
+            layer.Dispose();
+        }
+
+        private MoeBuffer Own(MoeBuffer buffer)
+        {
+            _buffers.Add(buffer);
+            return buffer;
         }
     }
 }

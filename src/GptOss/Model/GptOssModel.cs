@@ -16,6 +16,7 @@ public sealed class GptOssModel : IDisposable
     private readonly ModelWeights _weights;
     private readonly ExpertLayer[] _experts;
     private readonly ModelForward _forward;
+    private readonly ExpertRanks _ranks;
     private readonly CpuTeam _team;
     private readonly GptOssOptions _options;
     private readonly Lock _lock = new();
@@ -23,8 +24,9 @@ public sealed class GptOssModel : IDisposable
     private bool _isDisposed;
 
     private GptOssModel(
-        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, ModelWeights weights, ExpertLayer[] experts, CpuTeam team)
+        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, ModelWeights weights, ExpertLayer[] experts, ExpertRanks ranks, CpuTeam team)
     {
+        _ranks = ranks;
         _checkpoint = checkpoint;
         _options = options;
         _weights = weights;
@@ -70,7 +72,7 @@ public sealed class GptOssModel : IDisposable
     /// fit into memory, or no backend runs a layer.
     /// </exception>
     public static GptOssModel Load(
-        MoeHost host, GptOssOptions options, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
+        IMoeHost host, GptOssOptions options, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(host);
         ArgumentNullException.ThrowIfNull(options);
@@ -94,17 +96,19 @@ public sealed class GptOssModel : IDisposable
             made.Push(weights);
             var steps = new LoadProgress(progress, weights.ByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
             weights.Load(team.ThreadCount, steps.Add, cancellationToken);
+            var ranks = ExpertRanks.Create(host, requests[0], options);
+            made.Push(ranks);
             var experts = new ExpertLayer[config.LayerCount];
             for (int layer = 0; layer < experts.Length; layer++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ExpertTensors source = tensors.Layers[layer].Experts;
-                experts[layer] = new ExpertLayer(host, requests[layer], source, cancellationToken);
+                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, cancellationToken);
                 made.Push(experts[layer]);
                 steps.Add(ExpertBytes.Of(source.Shape));
             }
 
-            return new GptOssModel(checkpoint, config, options, weights, experts, team);
+            return new GptOssModel(checkpoint, config, options, weights, experts, ranks, team);
         }
         catch
         {
@@ -194,7 +198,7 @@ public sealed class GptOssModel : IDisposable
 
             _isDisposed = true;
             _logits?.Dispose();
-            foreach (IDisposable part in (IDisposable[])[_forward, .. _experts, _weights, _team, _checkpoint])
+            foreach (IDisposable part in (IDisposable[])[_forward, .. _experts, _ranks, _weights, _team, _checkpoint])
             {
                 part.Dispose();
             }

@@ -27,6 +27,12 @@ public sealed class GptOssOptions
     /// <summary>The device of the expert layers; null leaves it to the host's configuration.</summary>
     public MoeDevice? Device { get; set; }
 
+    /// <summary>
+    /// Ranks that share each expert layer, each with a range of its intermediate size: threads of the processor, or GPUs where a plugin makes groups of
+    /// them. Attention and all else is computed once.
+    /// </summary>
+    public int TensorParallel { get; set; } = 1;
+
     /// <summary>Whether loading refuses a model that does not fit into the machine's memory.</summary>
     public bool ChecksMemory { get; set; } = true;
 
@@ -37,6 +43,7 @@ public sealed class GptOssOptions
         Require(MaxContext >= 1, $"{nameof(MaxContext)} is {MaxContext}; at least 1 is expected");
         Require(ChunkTokens >= 1, $"{nameof(ChunkTokens)} is {ChunkTokens}; at least 1 is expected");
         Require(Threads >= 0, $"{nameof(Threads)} is {Threads}; 0 or more is expected");
+        Require(TensorParallel >= 1, $"{nameof(TensorParallel)} is {TensorParallel}; at least 1 is expected");
         RequireFloats(ActivationType, nameof(ActivationType));
         RequireFloats(CacheType, nameof(CacheType));
     }

@@ -8,7 +8,7 @@ internal static class MemoryCheck
     private const string LinuxFile = "/proc/meminfo";
 
     /// <exception cref="MoeException">It will not; the message says what it needs and what there is.</exception>
-    public static void Run(MoeHost host, GptOssConfig config, GptOssOptions options, MoeLayerRequest[] requests, Checkpoint checkpoint)
+    public static void Run(IMoeHost host, GptOssConfig config, GptOssOptions options, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
         long needed = OwnBytes(config) + CacheBytes(config, options);
         foreach (MoeLayerRequest request in requests)

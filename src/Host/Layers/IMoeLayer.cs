@@ -29,6 +29,9 @@ public interface IMoeLayer : IDisposable
     /// </summary>
     MoeException? Failure { get; }
 
+    /// <summary>Whether the layer's plugin was reloaded since: it goes on as it is, and a layer that is made now is the new version's.</summary>
+    bool IsOutdated { get; }
+
     /// <summary>Makes what a forward needs: once for each stream or thread that runs the layer.</summary>
     /// <exception cref="MoeException">The layer dispatches tokens and so needs a group, or the device is out of memory or failed.</exception>
     /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>

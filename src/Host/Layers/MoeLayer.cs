@@ -54,6 +54,12 @@ public sealed class MoeLayer : IMoeLayer
     /// <inheritdoc/>
     public MoeException? Failure => Volatile.Read(ref _failure);
 
+    /// <inheritdoc/>
+    public bool IsOutdated => Outdated?.Invoke() == true;
+
+    /// <summary>Says whether the plugin was replaced; null where the layer was made without a host.</summary>
+    internal Func<bool>? Outdated { get; set; }
+
     /// <summary>Told when the layer is disposed.</summary>
     internal Action<MoeLayer>? Disposed { get; set; }
 

@@ -35,9 +35,13 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Guard(() => new Weights(this, config, Layer.Experts.LoadWeights(config, source, progress, cancellationToken)));
+        Guard(() =>
+        {
+            var networks = new LayerNetworks(config, this);
+            return new Weights(this, config, networks, LayerWeights.Load(Layer, networks, config.Shape, source, progress, cancellationToken));
+        });
 
-    private void Forward(CudaWeights weights, CudaWorkspace workspace, in MoeForwardArguments arguments)
+    private void Forward(LayerWeights weights, LayerWorkspace workspace, in MoeForwardArguments arguments)
     {
         if (arguments.Input.Rows == 0)
         {
@@ -60,8 +64,24 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public void Dispose() => GC.SuppressFinalize(this); // Kernels and contexts are the backend's.
 
-    /// <summary>Makes the backend's own part. The device's context is current.</summary>
+    /// <summary>Makes the backend's own part: the routed experts. The device's context is current.</summary>
+    /// <param name="library">The backend's kernels.</param>
+    /// <param name="shape">Their shape: without shared experts, and as wide as experts are.</param>
     protected abstract CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape);
+
+    /// <summary>
+    /// Makes the shared experts, by default with BF16 activations: MXFP4 weights as they are, others as BF16. The device's context is current.
+    /// </summary>
+    /// <param name="library">The backend's kernels.</param>
+    /// <param name="shape">Their shape: of one expert that every token goes to.</param>
+    protected virtual CudaExperts CreateShared(KernelLibrary library, MoeLayerShape shape)
+    {
+        ArgumentNullException.ThrowIfNull(library);
+        ArgumentNullException.ThrowIfNull(shape);
+        return shape.WeightFormat == MoeWeightFormat.Mxfp4
+            ? new Mxfp4Experts(library, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape))
+            : new Bf16Experts(library, shape);
+    }
 
     /// <summary>Rounds a size up to a multiple of an alignment.</summary>
     protected static int RoundUp(int size, int alignment) => checked((size + alignment - 1) / alignment * alignment);
@@ -70,7 +90,11 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     {
         KernelLibrary kernels = library();
         using CudaContextScope scope = kernels.Context.MakeCurrent();
-        return new CudaLayer(kernels, shape, CreateExperts(kernels, shape));
+        return new CudaLayer(
+            kernels,
+            shape,
+            CreateExperts(kernels, LayerNetworks.ExpertsOf(shape)),
+            shape.Shared is null ? null : CreateShared(kernels, LayerNetworks.SharedOf(shape)));
     }
 
     private T Guard<T>(Func<T> call)
@@ -94,20 +118,20 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     }
 
     /// <summary>A layer's weights as the contract sees them.</summary>
-    private sealed class Weights(CudaMethod method, MoeLayerConfig config, CudaWeights weights) : IMoeWeights
+    private sealed class Weights(CudaMethod method, MoeLayerConfig config, LayerNetworks networks, LayerWeights weights) : IMoeWeights
     {
         public long ByteCount => weights.ByteCount;
 
         public double RoundingError => weights.RoundingError;
 
         public IMoeWorkspace CreateWorkspace() =>
-            method.Guard(() => new Workspace(method, weights, method.Layer.Experts.CreateWorkspace(config)));
+            method.Guard(() => new Workspace(method, weights, new LayerWorkspace(method.Layer, networks, config)));
 
         public void Dispose() => weights.Dispose();
     }
 
     /// <summary>One stream's buffers as the contract sees them.</summary>
-    private sealed class Workspace(CudaMethod method, CudaWeights weights, CudaWorkspace workspace) : IMoeWorkspace
+    private sealed class Workspace(CudaMethod method, LayerWeights weights, LayerWorkspace workspace) : IMoeWorkspace
     {
         public long ByteCount => workspace.ByteCount;
 

@@ -23,6 +23,9 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     /// <summary>Whether both products are one launch, which few tokens can have.</summary>
     internal bool IsOneLaunch => Kind is Mxfp4Kind.Fused or Mxfp4Kind.Stream;
 
+    /// <summary>Those that are compiled for every activation; the others for the common one.</summary>
+    internal static IReadOnlyList<Mxfp4Variant> OfAnyActivation { get; } = [Grouped32x128, Grouped80, Grouped144, Mma64];
+
     /// <summary>Reads a setting that forces a variant.</summary>
     /// <param name="setting">The setting's name.</param>
     /// <param name="name">Its value: a variant's name; null or empty to choose.</param>
@@ -55,7 +58,7 @@ public enum Mxfp4Kind
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
 
-    /// <summary>The same, both products in one launch, for up to 8 tokens (<c>mxfp4_fused.cuh</c>; 9.0 only). With more the plan chooses.</summary>
+    /// <summary>The same, both products in one launch, for up to 8 tokens and the common activation (<c>mxfp4_fused.cuh</c>; 9.0 only). Else the plan chooses.</summary>
     Fused,
 
     /// <summary>The same as one stream of weights: all of a multiprocessor's warpgroups share a tile (<c>mxfp4_stream.cuh</c>; 9.0 only).</summary>

@@ -31,6 +31,41 @@ public sealed class ChatClientTests
     }
 
     [Fact]
+    public async Task A_stop_sequence_ends_the_answer_before_it()
+    {
+        using var sample = new Sample();
+        var options = new ChatOptions { Seed = 3, MaxOutputTokens = 400 };
+        ChatResponse whole = await sample.Client.GetResponseAsync("What is a layer?", options, Cancellation);
+        string text = whole.Messages.First(message => message.Text.Length > 12).Text;
+        string stop = text.Substring(5, 6);
+        options.StopSequences = ["not there", stop];
+        ChatResponse cut = await sample.Client.GetResponseAsync("What is a layer?", options, Cancellation);
+        Assert.Equal(ChatFinishReason.Stop, cut.FinishReason);
+        Assert.Equal(text[..text.IndexOf(stop, StringComparison.Ordinal)], cut.Messages.Last(message => message.Text.Length > 0).Text);
+        Assert.True(cut.Usage!.OutputTokenCount < whole.Usage!.OutputTokenCount);
+
+        options.StopSequences = [""];
+        await Assert.ThrowsAsync<MoeException>(() => sample.Client.GetResponseAsync("Hm?", options, Cancellation));
+    }
+
+    [Fact]
+    public void Text_is_held_back_while_it_may_be_the_beginning_of_a_stop_sequence()
+    {
+        var stops = new StopText(["<end>", "nd>x"]);
+        Assert.Equal("a ", stops.Add("a <"));
+        Assert.Equal("<e ", stops.Add("e "));
+        Assert.Equal("b", stops.Add("b<en"));
+        Assert.False(stops.HasEnded);
+        Assert.Equal("", stops.Add("d>x"));
+        Assert.True(stops.HasEnded);
+        Assert.Equal("", stops.Add("more") + stops.Flush());
+
+        var open = new StopText(["\n\n"]);
+        Assert.Equal("one", open.Add("one\n"));
+        Assert.Equal("\n", open.Flush());
+    }
+
+    [Fact]
     public async Task Thinking_is_no_part_of_the_text()
     {
         using var sample = new Sample();

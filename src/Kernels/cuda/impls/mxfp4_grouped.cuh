@@ -34,57 +34,66 @@ struct Mxfp4GroupedParameters
     i64 out_stride;              // elements, a multiple of 8
     i64 part_stride;             // second only: elements
     int parts;                   // second only: of the inner dimension, each a tile of its own; at most as many as a tile has stages
-    int rows;                    // first: 2 · intermediate; second: hidden; a multiple of 16
+    int rows;                    // first: 2 · intermediate, or intermediate without gates; second: hidden; a multiple of 16
     int depth;                   // inner dimension, a multiple of 32
-    int experts;                 // at most 512
+    int experts;                 // at most kMostExperts
     Activation activation;
     int top_k;                   // mxfp4_fused.cuh
 };
 
-    /// A step's 64 rows as the matrix instruction takes them.
-    __device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
+/// A step's 64 rows as the matrix instruction takes them.
+__device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
+{
+    const int lane = threadIdx.x % 32;
+    const uint4 codes = load_shared(group + lane * 16);
+    const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
+    const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+#pragma unroll
+    for (int half = 0; half < 2; half++)
     {
-        const int lane = threadIdx.x % 32;
-        const uint4 codes = load_shared(group + lane * 16);
-        const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
-    if constexpr (!kWidens)
+        const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
+        if constexpr (kWidens)
+        {
+            widen_codes(a[2 * half], words[2 * half], low, high);
+            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
+        }
+        else
+        {
+            a[2 * half][0] = a[2 * half][1] = a[2 * half][2] = a[2 * half][3] = words[2 * half] ^ low;
+            a[2 * half + 1][0] = a[2 * half + 1][1] = a[2 * half + 1][2] = a[2 * half + 1][3] = words[2 * half + 1] ^ high;
+        }
+    }
+}
+
+template <int kColumns>
+__device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
+{
+    if constexpr (!kMultiplies)
     {
 #pragma unroll
-        for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++)
         {
-            a[i][0] = codes.x, a[i][1] = codes.y, a[i][2] = codes.z, a[i][3] = codes.w ^ scales;
+            d[k % (kColumns / 2)] += __uint_as_float(a[k][0] ^ a[k][1] ^ a[k][2] ^ a[k][3]);
         }
 
         return;
     }
 
-        const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+    wgmma_fence();
 #pragma unroll
-        for (int half = 0; half < 2; half++)
-        {
-            const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
-            widen_codes(a[2 * half], words[2 * half], low, high);
-            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
-        }
-    }
-
-    template <int kColumns>
-    __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
+    for (int k = 0; k < 4; k++)
     {
-        wgmma_fence();
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-        {
-            wgmma_bf16<kColumns>(d, a[k], columns + 2 * k);
-        }
-
-        wgmma_commit();
+        wgmma_bf16<kColumns>(d, a[k], columns + 2 * k);
     }
+
+    wgmma_commit();
+}
 
 /// A product with one tile, as the host's Mxfp4GroupedTile works it out for a multiprocessor.
 /// kBlocks: of threads, per multiprocessor. kSteps: k-blocks per stage. kGroupRegisters: of a thread that multiplies. kHostSharedBytes: dynamic shared
-/// memory, which the host asks for. TRounding: of the first product's results (store_tile.cuh).
-template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
+/// memory, which the host asks for. TRounding: of the first product's results (store_tile.cuh). TActivation: activation.cuh.
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding,
+          typename TActivation = Activation, int kMostExperts = 512>
 struct Mxfp4Grouped
 {
     static constexpr int kGroups = kRows / 64, kLoaders = 4, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
@@ -93,7 +102,7 @@ struct Mxfp4Grouped
     static constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;  // tokens that one copy brings; beyond so many narrow ones a wide one is used
     static constexpr int kOutBytes = 4096;                                // a warpgroup's results in the epilogue
     static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
-    static constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPairsBase = kOffsetsBase + kScheduleBytes;
+    static constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPairsBase = kOffsetsBase + schedule_bytes(kMostExperts);
     static constexpr int kBarrierBase = kPairsBase + kGroups * kTokens * 4, kNumbersBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
     static constexpr bool kReadOnce = kTokens <= 80;                      // few experts have two tiles of tokens then, and L2 is kept for the rest
@@ -106,6 +115,7 @@ struct Mxfp4Grouped
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
     using Ring = StageRing<kStages>;
+    using Schedule = TileScheduler<kRows, kMostExperts>;
 
     /// The stages of a tile.
     struct Stages
@@ -130,7 +140,7 @@ struct Mxfp4Grouped
     /// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
     /// tiles.
     template <bool kFirst>
-    static __device__ __forceinline__ Probe load_tiles(const Mxfp4GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, u32 shared, int loader)
+    static __device__ __forceinline__ Probe load_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
     {
         [[maybe_unused]] const u64 policy = policy_evict_first();
         Ring start = {0, 1};
@@ -202,7 +212,7 @@ struct Mxfp4Grouped
             }
 
             probe.from();
-            last.wait_for_rows(p.counters, schedule, tile, p.depth);
+            last.wait_for_rows(p.counters, schedule, tile, TActivation::kNeuronRows * p.depth);
             probe.add(1);
             probe.mark(1);
             probe.tile();
@@ -340,25 +350,30 @@ struct Mxfp4Grouped
                                                  int stages, Probe& probe)
     {
         int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
-        const float2 bias = fetch_for_store<kFirst>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
+        const float2 bias = fetch_for_store<kFirst, TActivation::kNeuronRows>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
         accumulate<kColumns>(d, ring, shared_address(shared), stages, probe);
         probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
-        if constexpr (kFirst)
+        if constexpr (!kFirst)
         {
-            store_act<kColumns, kOutBytes>(p.activation, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
-                                           TRounding::template of<kGroups, kOutBytes / 64>(group));
+            store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out + tile.part * p.part_stride, p.out_stride);
+        }
+        else if constexpr (TActivation::kNeuronRows == 1)
+        {
+            store_act_rows<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, p.factor, p.rows, p.out, p.out_stride,
+                                                TRounding::template of<kGroups, kOutBytes / 64>(group));
         }
         else
         {
-            store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out + tile.part * p.part_stride, p.out_stride);
+            store_act<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
+                                           TRounding::template of<kGroups, kOutBytes / 64>(group));
         }
 
         probe.add(1);
     }
 
     template <bool kFirst>
-    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, char* shared)
+    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, char* shared)
     {
         const int group = threadIdx.x / 128;
         Ring ring = {0, 0};
@@ -439,8 +454,8 @@ struct Mxfp4Grouped
             mbarrier_fence_init();
         }
 
-        prepare_tile_scheduler<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-        const TileScheduler<kRows> schedule = {offsets, ceil_div(p.rows, kRows), kFirst ? 1 : p.parts, 0};
+        prepare_tile_scheduler<kTokens, kThreads, kMostExperts>(p.expert_offsets, p.experts, offsets);
+        const Schedule schedule = {offsets, ceil_div(p.rows, kRows), kFirst ? 1 : p.parts, 0};
         if (threadIdx.x >= kGroups * 128)
         {
             registers_lower<kLoaderRegisters>();
@@ -462,14 +477,16 @@ struct Mxfp4Grouped
     }
 };
 
-template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding,
+          typename TActivation = Activation, int kMostExperts = 512>
 __global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product1(const __grid_constant__ Mxfp4GroupedParameters p)
 {
-    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding>::template run<true>(p);
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts>::template run<true>(p);
 }
 
-template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding,
+          typename TActivation = Activation, int kMostExperts = 512>
 __global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product2(const __grid_constant__ Mxfp4GroupedParameters p)
 {
-    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding>::template run<false>(p);
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts>::template run<false>(p);
 }

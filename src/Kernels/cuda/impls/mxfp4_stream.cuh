@@ -28,7 +28,7 @@ struct StreamList
     int count;           // of them
     int first_stripes, second_stripes, parts;
 
-    static constexpr int kBytes = (kMaxExperts + 1) * 8;
+    static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
 
     /// One warp makes the table; the number of its entries stands behind its last place.
     static __device__ __forceinline__ void prepare(int2* active, const int* expert_offsets, int experts)
@@ -64,7 +64,7 @@ struct StreamList
 
         if (lane == 0)
         {
-            active[kMaxExperts].x = count;
+            active[kMostExperts].x = count;
         }
     }
 
@@ -417,7 +417,7 @@ struct Mxfp4Stream
         }
 
         __syncthreads();
-        const StreamList list = {active, active[kMaxExperts].x, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows), q.second.parts};
+        const StreamList list = {active, active[StreamList::kMostExperts].x, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows), q.second.parts};
         if (threadIdx.x >= kGroups * 128)
         {
             registers_lower<kLoaderRegisters>();

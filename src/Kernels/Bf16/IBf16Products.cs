@@ -1,9 +1,8 @@
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
 /// <summary>Both products of all experts, from the caller's rows to partial results that the combine sums.</summary>
-internal interface IExpertProducts
+internal interface IBf16Products
 {
     /// <summary>Rows of a row block that the sort is to make for so many tokens; 0 for none.</summary>
     int BlockRows(int tokens);

@@ -1,16 +1,18 @@
 using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
-/// <summary>The products for many tokens per expert on devices without wgmma: <c>prefill_mma.cu</c>.</summary>
-internal sealed class MmaProducts : IExpertProducts
+/// <summary>The products for many tokens per expert on devices without wgmma: <c>bf16_prefill_mma.cu</c>.</summary>
+internal sealed class Bf16MmaProducts : IBf16Products
 {
-    private const int SharedBytes = 65536;
-    private const int Threads = 256;
-    private const int TileTokens = 128;
-    private const int BlocksPerMultiprocessor = 2;
+    /// <summary>The entry of the second product.</summary>
+    public const string Product2 = "moe_bf16_prefill_mma_product2";
+
+    public const int SharedBytes = 65536;
+    public const int Threads = 256;
+    public const int TileTokens = 128;
+    public const int BlocksPerMultiprocessor = 2;
 
     private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
@@ -19,17 +21,19 @@ internal sealed class MmaProducts : IExpertProducts
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public MmaProducts(KernelLibrary library, MoeLayerShape shape)
+    public Bf16MmaProducts(KernelLibrary library, MoeLayerShape shape)
     {
         _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _product1 = library.Get(Unit, "moe_bf16_prefill_mma_product1", SharedBytes);
-        _product2 = library.Get(Unit, "moe_bf16_prefill_mma_product2", SharedBytes);
+        _product1 = library.Get(Unit, Product1(ActivationConstants.TypeOf(shape.Activation)), SharedBytes);
+        _product2 = library.Get(Unit, Product2, SharedBytes);
     }
 
-    public static KernelUnit Unit { get; } = new("prefill_mma.cu");
+    public static KernelUnit Unit { get; } = new("bf16_prefill_mma.cu", [.. ActivationConstants.Types.Select(Product1)]);
+
+    private static string Product1(string activation) => $"moe_bf16_prefill_mma_product1<{activation}>";
 
     public int BlockRows(int tokens) => TileTokens;
 
@@ -66,9 +70,9 @@ internal sealed class MmaProducts : IExpertProducts
         return new PartialLayout(1, IsBf16: true);
     }
 
-    /// <summary>As in <c>prefill_mma.cu</c>.</summary>
+    /// <summary>As in <c>bf16_prefill_mma.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Parameters
+    internal struct Parameters
     {
         public nint Weight;
         public nint X;

@@ -1,9 +1,9 @@
 using Moe.Plugins.Cuda;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
-/// <summary>How TMA finds what <c>prefill.cu</c> multiplies: 64 inputs are the 128 bytes of a swizzled row.</summary>
-internal static class WgmmaTiles
+/// <summary>How TMA finds what <c>bf16_prefill.cu</c> multiplies: 64 inputs are the 128 bytes of a swizzled row.</summary>
+internal static class Bf16WgmmaTiles
 {
     /// <summary>Weight rows of a tile.</summary>
     public const int Rows = 192;
@@ -28,7 +28,7 @@ internal static class WgmmaTiles
     }
 
     /// <summary>[experts, rows, inputs].</summary>
-    public static CudaTensorMap OfDown(Bf16Matrix matrix, int experts)
+    public static CudaTensorMap OfRows(Bf16Matrix matrix, int experts)
     {
         ulong row = (ulong)matrix.Inputs * sizeof(ushort);
         return CudaTensorMap.Tiled(

@@ -1,7 +1,6 @@
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
 /// <summary>The device buffers of one stream's forwards.</summary>
 internal sealed class Bf16Workspace : CudaWorkspace
@@ -11,12 +10,12 @@ internal sealed class Bf16Workspace : CudaWorkspace
     {
         MoeLayerShape shape = config.Shape;
         Act = Allocate((long)MaxPairs * shape.IntermediateSize * sizeof(ushort));
-        PartialResults = Allocate(ForwardPlan.MaxPartialRows(MaxPairs) * shape.HiddenSize * sizeof(float));
+        PartialResults = Allocate(Bf16Plan.MaxPartialRows(MaxPairs) * shape.HiddenSize * sizeof(float));
         if (context.Device.Architecture.HasWgmma)
         {
             Gathered = Allocate((long)MaxPairs * shape.HiddenSize * sizeof(ushort));
-            GatheredRows = WgmmaTiles.OfTokens(Gathered, shape.HiddenSize, MaxPairs);
-            ActRows = WgmmaTiles.OfTokens(Act, shape.IntermediateSize, MaxPairs);
+            GatheredRows = Bf16WgmmaTiles.OfTokens(Gathered, shape.HiddenSize, MaxPairs);
+            ActRows = Bf16WgmmaTiles.OfTokens(Act, shape.IntermediateSize, MaxPairs);
         }
     }
 
@@ -27,14 +26,14 @@ internal sealed class Bf16Workspace : CudaWorkspace
     public override nint PartialResults { get; }
 
     /// <summary>
-    /// [sorted pairs, hidden] BF16, where <see cref="WgmmaProducts"/> run. Not the partial results' memory, which the second product writes while the
+    /// [sorted pairs, hidden] BF16, where <see cref="Bf16WgmmaProducts"/> run. Not the partial results' memory, which the second product writes while the
     /// first still reads this.
     /// </summary>
     public nint Gathered { get; }
 
-    /// <summary>The gathered rows, where <see cref="WgmmaProducts"/> run.</summary>
+    /// <summary>The gathered rows, where <see cref="Bf16WgmmaProducts"/> run.</summary>
     public CudaTensorMap GatheredRows { get; }
 
-    /// <summary>The rows of <see cref="Act"/>, where <see cref="WgmmaProducts"/> run.</summary>
+    /// <summary>The rows of <see cref="Act"/>, where <see cref="Bf16WgmmaProducts"/> run.</summary>
     public CudaTensorMap ActRows { get; }
 }

@@ -1,14 +1,13 @@
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
-/// <summary>One compilation of <c>decode.cu</c>: the most tokens of a tile, and the tile that streams best with them.</summary>
+/// <summary>One compilation of <c>bf16_decode.cu</c>: the most tokens of a tile, and the tile that streams best with them.</summary>
 /// <param name="Tokens">Tokens of a tile.</param>
 /// <param name="Rows">Weight rows of a tile.</param>
 /// <param name="Depth">Inputs of a pipeline stage.</param>
 /// <param name="Stages">Pipeline stages, as many as the device's shared memory holds.</param>
-internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, int Stages)
+internal readonly record struct Bf16DecodeVariant(int Tokens, int Rows, int Depth, int Stages)
 {
     private const int Warps = 8;
     private const int CopyWarps = 4;
@@ -19,16 +18,16 @@ internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, i
     /// <summary>Threads of a block: those that multiply, and those that only start copies.</summary>
     public static int Threads => (Warps + CopyWarps) * WarpSize;
 
-    public KernelUnit Unit => new("decode.cu", GateUpEntry, DownEntry);
+    public KernelUnit Unit => new("bf16_decode.cu", [.. ActivationConstants.Types.Select(GateUpEntry), DownEntry]);
 
-    public string GateUpEntry => $"bf16_decode_gate_up{Arguments}";
+    public string GateUpEntry(string activation) => $"bf16_decode_gate_up<{Arguments}, {activation}>";
 
-    public string DownEntry => $"bf16_decode_down{Arguments}";
+    public string DownEntry => $"bf16_decode_down<{Arguments}>";
 
-    private string Arguments => $"<{Rows}, {Tokens}, {Depth}, {Stages}, {CopyWarps}>";
+    private string Arguments => $"{Rows}, {Tokens}, {Depth}, {Stages}, {CopyWarps}";
 
     /// <summary>Dynamic shared memory: the stages (with strides that avoid bank conflicts), the sums of the warps that split the inner
-    /// dimension, two barriers a stage. The same formula as in <c>decode.cu</c>.</summary>
+    /// dimension, two barriers a stage. The same formula as in <c>bf16_decode.cu</c>.</summary>
     public int SharedBytes
     {
         get
@@ -41,7 +40,7 @@ internal readonly record struct DecodeVariant(int Tokens, int Rows, int Depth, i
     }
 
     /// <summary>The variants for a device, by its shared memory a block.</summary>
-    public static IReadOnlyList<DecodeVariant> For(int sharedBytesPerBlock)
+    public static IReadOnlyList<Bf16DecodeVariant> For(int sharedBytesPerBlock)
     {
         int size = sharedBytesPerBlock >= LargeShared ? 0 : sharedBytesPerBlock >= MediumShared ? 1 : 2;
         return

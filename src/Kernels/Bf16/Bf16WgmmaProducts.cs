@@ -1,14 +1,13 @@
 using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
-/// <summary>The products for many tokens per expert on sm_90a: <c>prefill.cu</c>.</summary>
-internal sealed class WgmmaProducts : IExpertProducts
+/// <summary>The products for many tokens per expert on sm_90a: <c>bf16_prefill.cu</c>.</summary>
+internal sealed class Bf16WgmmaProducts : IBf16Products
 {
-    /// <summary><c>kSharedBytes</c> of <c>prefill.cu</c>.</summary>
-    private const int SharedBytes = 205520;
+    /// <summary><c>kSharedBytes</c> of <c>bf16_prefill.cu</c>.</summary>
+    private const int SharedBytes = 209616;
     private const int Threads = 512;
 
     private readonly KernelLibrary _library;
@@ -19,21 +18,26 @@ internal sealed class WgmmaProducts : IExpertProducts
     private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
 
-    public WgmmaProducts(KernelLibrary library, MoeLayerShape shape)
+    public Bf16WgmmaProducts(KernelLibrary library, MoeLayerShape shape)
     {
         _library = library;
         _gather = new RowGather(library);
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _product1 = library.Get(Unit, "moe_bf16_prefill_product1", SharedBytes);
-        _product2 = library.Get(Unit, "moe_bf16_prefill_product2", SharedBytes);
+        string activation = ActivationConstants.TypeOf(shape.Activation);
+        _product1 = library.Get(Unit, Entry(1, activation), SharedBytes);
+        _product2 = library.Get(Unit, Entry(2, activation), SharedBytes);
     }
 
     /// <summary>Every source.</summary>
     public static IEnumerable<KernelUnit> Units => [Unit, RowGather.Unit()];
 
-    private static KernelUnit Unit { get; } = new("prefill.cu");
+    private static KernelUnit Unit { get; } = new(
+        "bf16_prefill.cu",
+        [.. ActivationConstants.Types.Select(type => Entry(1, type)), .. ActivationConstants.Types.Select(type => Entry(2, type))]);
+
+    private static string Entry(int product, string activation) => $"moe_bf16_prefill_product{product}<{activation}>";
 
     // The kernels make their own tiles from the experts' offsets.
     public int BlockRows(int tokens) => 0;
@@ -54,7 +58,7 @@ internal sealed class WgmmaProducts : IExpertProducts
             OutStride = _shape.IntermediateSize,
             Rows = weights.GateUp.Rows,
             Depth = weights.GateUp.Inputs,
-            Experts = _shape.ExpertCount,
+            Experts = _shape.LocalExpertCount,
             Activation = _activation,
         };
         _product1.Launch(launch, stream, in parameters);
@@ -70,7 +74,7 @@ internal sealed class WgmmaProducts : IExpertProducts
         return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
 
-    /// <summary>As in <c>prefill.cu</c>. Its size is a multiple of its alignment, 64.</summary>
+    /// <summary>As in <c>bf16_prefill.cu</c>. Its size is a multiple of its alignment, 64.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 384)]
     private struct Parameters
     {

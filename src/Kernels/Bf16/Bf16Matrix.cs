@@ -1,7 +1,6 @@
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
 /// <summary>One weight matrix of all experts on the device: BF16 [experts, rows, inputs], dense, and its float32 biases.</summary>
 internal sealed class Bf16Matrix : DeviceArena

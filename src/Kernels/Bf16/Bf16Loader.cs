@@ -1,15 +1,14 @@
 using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
 /// <summary>Copies a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, everything else rounded to BF16 on the way.</summary>
-internal sealed class WeightLoader : DeviceArena
+internal sealed class Bf16Loader : DeviceArena
 {
     private const int Threads = 256;
 
-    private static readonly KernelUnit Source = new("load.cu");
+    private static readonly KernelUnit Source = new("bf16_load.cu");
 
     private readonly CudaFunction _widen;
     private readonly ExpertStaging _staging;
@@ -17,14 +16,18 @@ internal sealed class WeightLoader : DeviceArena
     private readonly int _experts;
     private readonly Lock _lock = new();
 
-    /// <summary>Makes a loader with room for the largest expert of a layer.</summary>
-    public WeightLoader(KernelLibrary library, MoeLayerShape shape)
+    /// <summary>Makes a loader.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="format">How the checkpoint stores the weights.</param>
+    /// <param name="experts">Experts of a matrix.</param>
+    /// <param name="largest">The most values of an expert's matrix.</param>
+    public Bf16Loader(KernelLibrary library, MoeWeightFormat format, int experts, long largest)
         : base(library.Context)
     {
         _widen = library.Get(Source, "bf16_load_widen");
-        _format = shape.WeightFormat;
-        _experts = shape.LocalExpertCount;
-        _staging = Add(new ExpertStaging(library.Context, _experts, (long)shape.GateUpSize * shape.HiddenSize * sizeof(ushort)));
+        _format = format;
+        _experts = experts;
+        _staging = Add(new ExpertStaging(library.Context, experts, largest * sizeof(ushort)));
     }
 
     public static KernelUnit Unit => Source;
@@ -72,7 +75,7 @@ internal sealed class WeightLoader : DeviceArena
         _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), 0, in parameters);
     }
 
-    /// <summary>As in <c>load.cu</c>.</summary>
+    /// <summary>As in <c>bf16_load.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private struct WidenParameters
     {

@@ -22,7 +22,7 @@ struct MmaParameters
     const int* row_block_count;
     i64 x_stride;                // elements
     i64 out_stride;              // elements, even
-    int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden; even
+    int rows;                    // first: 2 · intermediate (gate, up interleaved), or intermediate without gates; second: hidden; even
     int depth;                   // a multiple of 8
     int top_k;
     Activation activation;
@@ -36,7 +36,7 @@ __device__ __forceinline__ u32 place(int row, int piece)
     return row * 64 + ((piece ^ (row / 2 % 4)) * 16);
 }
 
-template <bool kFirst>
+template <bool kFirst, typename TActivation = Activation>
 __device__ __forceinline__ void product(const MmaParameters& p)
 {
     extern __shared__ __align__(128) char stages[];
@@ -139,9 +139,14 @@ __device__ __forceinline__ void product(const MmaParameters& p)
                 }
 
                 const float even = sums[i][j / 2][j % 2] + bias.x, odd = sums[i][j / 2][j % 2 + 2] + bias.y;
-                if (kFirst)
+                const TActivation activation = {p.activation};
+                if constexpr (kFirst && TActivation::kNeuronRows == 1)
                 {
-                    p.out[(block.y + token) * p.out_stride + row / 2] = float_to_bf16(p.activation(even, odd));
+                    *(u32*)(p.out + (block.y + token) * p.out_stride + row) = pack_bf16(activation(even), activation(odd));
+                }
+                else if constexpr (kFirst)
+                {
+                    p.out[(block.y + token) * p.out_stride + row / 2] = float_to_bf16(activation(even, odd));
                 }
                 else
                 {
@@ -153,9 +158,10 @@ __device__ __forceinline__ void product(const MmaParameters& p)
 }
 }
 
-extern "C" __global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product1(const __grid_constant__ MmaParameters p)
+template <typename TActivation>
+__global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product1(const __grid_constant__ MmaParameters p)
 {
-    product<true>(p);
+    product<true, TActivation>(p);
 }
 
 extern "C" __global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product2(const __grid_constant__ MmaParameters p)

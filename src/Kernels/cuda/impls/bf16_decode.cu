@@ -20,15 +20,15 @@ struct ProductParameters
     i64 x_stride;                // elements
     i64 out_stride;              // elements, second product: even
     i64 split_stride;            // elements between splits, even
-    int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden; even
+    int rows;                    // first: 2 · intermediate (gate, up interleaved), or intermediate without gates; second: hidden; even
     int depth;                   // inner dimension, a multiple of 8
     int top_k;
     int splits;                  // parts of the inner dimension, second product only; 1 for the first
     Activation activation;
 };
 
-/// Both products with one tile; kCopyWarps warps only start copies.
-template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps>
+/// Both products with one tile; kCopyWarps warps only start copies. TActivation: activation.cuh.
+template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps, typename TActivation>
 struct Decode
 {
     static constexpr int kWarps = 8, kCopyThreads = kCopyWarps * 32, kThreads = kWarps * 32 + kCopyThreads;
@@ -353,9 +353,15 @@ struct Decode
                         continue;
                     }
 
-                    if (kFirst)
+                    const TActivation activation = {p.activation};
+                    if constexpr (kFirst && TActivation::kNeuronRows == 1)
                     {
-                        const float act = p.activation(sums[j][c] + bias.x, sums[j][c + 2] + bias.y);
+                        const u32 act = pack_bf16(activation(sums[j][c] + bias.x), activation(sums[j][c + 2] + bias.y));
+                        *(u32*)((u16*)p.out + (i64)(block.y + token) * p.out_stride + row) = act;
+                    }
+                    else if constexpr (kFirst)
+                    {
+                        const float act = activation(sums[j][c] + bias.x, sums[j][c + 2] + bias.y);
                         ((u16*)p.out)[(i64)(block.y + token) * p.out_stride + row / 2] = float_to_bf16(act);
                     }
                     else
@@ -394,14 +400,14 @@ struct Decode
 };
 
 /// Grid: any number of blocks, best one per multiprocessor; 256 + 32 · kCopyWarps threads; kBarrierBase + 16 · kStages bytes of dynamic shared memory.
-template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps>
+template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps, typename TActivation>
 __global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_gate_up(const __grid_constant__ ProductParameters p)
 {
-    Decode<kRows, kTokens, kDepth, kStages, kCopyWarps>::template product<true>(p);
+    Decode<kRows, kTokens, kDepth, kStages, kCopyWarps, TActivation>::template product<true>(p);
 }
 
 template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps>
 __global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_down(const __grid_constant__ ProductParameters p)
 {
-    Decode<kRows, kTokens, kDepth, kStages, kCopyWarps>::template product<false>(p);
+    Decode<kRows, kTokens, kDepth, kStages, kCopyWarps, Activation>::template product<false>(p);
 }

@@ -20,20 +20,21 @@ namespace
 constexpr int kGroups = 3, kRows = 64 * kGroups, kTokens = 256, kDepth = 64, kStages = 3, kThreads = 128 * (kGroups + 1);
 constexpr int kLoaderRegisters = 32, kGroupRegisters = 160;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
+constexpr int kMostExperts = 1024;
 constexpr int kTokenBox = 32;    // tokens that one copy brings
 constexpr int kOutBytes = 8192;  // a warpgroup's results in the epilogue
 constexpr int kOutBase = kStages * kStageBytes, kOffsetsBase = kOutBase + kGroups * kOutBytes;
-constexpr int kPairsBase = kOffsetsBase + kScheduleBytes, kBarrierBase = kPairsBase + kGroups * kTokens * 4;
+constexpr int kPairsBase = kOffsetsBase + schedule_bytes(kMostExperts), kBarrierBase = kPairsBase + kGroups * kTokens * 4;
 constexpr int kNumbersBase = kBarrierBase + 2 * kStages * 8;
 constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
 static_assert(kStages + 1 < kNumberSlots, "no thread is further behind");
-static_assert(kSharedBytes == 205520 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+static_assert(kSharedBytes == 209616 && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
 }
 
 struct GroupedParameters
 {
     TensorMap weight;            // first: {depth, 8, 2, intermediate / 8, experts}, box {64, 8, 2, 12, 1}: gates and ups apart;
-                                 // second: {depth, rows, experts}, box {64, 192, 1}
+                                 // second, and first without gates: {depth, rows, experts}, box {64, 192, 1}
     TensorMap tokens;            // BF16 {depth, pairs}: rows in sorted order, box {64, 32}
     const float* bias;           // [experts, rows], or null
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
@@ -41,15 +42,29 @@ struct GroupedParameters
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
     ProductCounters counters;    // 0 before
     i64 out_stride;              // elements, a multiple of 8
-    int rows;                    // first: 2 · intermediate (gate, up interleaved); second: hidden
+    int rows;                    // first: 2 · intermediate (gate, up interleaved), or intermediate without gates; second: hidden
     int depth;                   // inner dimension, a multiple of 8
-    int experts;                 // at most 512
+    int experts;                 // at most 1024
     Activation activation;
 };
 
 namespace
 {
 using Ring = StageRing<kStages>;
+using Schedule = TileScheduler<kRows, kMostExperts>;
+
+/// Tokens of a tile, of both products: others than the common activation need registers that sums of 256 tokens leave none of.
+template <typename TActivation>
+struct TileTokens
+{
+    static constexpr int kMost = 192;
+};
+
+template <>
+struct TileTokens<Activation>
+{
+    static constexpr int kMost = kTokens;
+};
 
 template <int kColumns>
 __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 stages, int group, int steps)
@@ -88,9 +103,9 @@ __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring,
     }
 }
 
-/// One thread.
-template <bool kFirst>
-__device__ __forceinline__ void load_tiles(const GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, u32 stages)
+/// One thread. TActivation: activation.cuh.
+template <bool kFirst, typename TActivation>
+__device__ __forceinline__ void load_tiles(const GroupedParameters& p, Schedule schedule, TileNumbers numbers, u32 stages)
 {
     const int steps = ceil_div(p.depth, kDepth);
     const u32 barriers = stages + kBarrierBase;
@@ -105,7 +120,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, TileSched
             const u32 full = barriers + at.stage * 8, to = stages + at.stage * kStageBytes;
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, kWeightBytes + boxes * kTokenBox * kDepth * 2);
-            if constexpr (kFirst)
+            if constexpr (kFirst && TActivation::kNeuronRows == 2)
             {
                 tma_load_5d(to, &p.weight, full, step * kDepth, 0, 0, tile.row0 / 16, tile.expert);
             }
@@ -134,7 +149,7 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, TileSched
             is_first_tile = false;
         }
 
-        last.wait_for_rows(p.counters, schedule, tile, p.depth);
+        last.wait_for_rows(p.counters, schedule, tile, TActivation::kNeuronRows * p.depth);
         const int drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
 #pragma unroll 1
         for (int step = 0; step < steps; step++)
@@ -164,12 +179,12 @@ __device__ __forceinline__ void load_tiles(const GroupedParameters& p, TileSched
     allow_next_launch();
 }
 
-template <bool kFirst, int kColumns>
+template <bool kFirst, typename TActivation, int kColumns>
 __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const Tile& tile, Ring& ring, char* shared, u32 stages,
                                              int group, int steps)
 {
     int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
-    const float2 bias = fetch_for_store<kFirst>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
+    const float2 bias = fetch_for_store<kFirst, TActivation::kNeuronRows>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
 
     // Zeroed rather than overwritten by the first product: else the compiler carries the registers of all widths from tile to tile.
     float d[kColumns / 2];
@@ -181,9 +196,13 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
 
     accumulate<kColumns>(d, ring, stages, group, steps);
     char* staged = shared + kOutBase + group * kOutBytes;
-    if constexpr (kFirst)
+    if constexpr (kFirst && TActivation::kNeuronRows == 1)
     {
-        store_act<kColumns, kOutBytes>(p.activation, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride, RoundBf16());
+        store_act_rows<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, nullptr, p.rows, p.out, p.out_stride, RoundBf16());
+    }
+    else if constexpr (kFirst)
+    {
+        store_act<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride, RoundBf16());
     }
     else
     {
@@ -191,8 +210,8 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     }
 }
 
-template <bool kFirst>
-__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, TileScheduler<kRows> schedule, TileNumbers numbers, char* shared, u32 stages)
+template <bool kFirst, typename TActivation>
+__device__ __forceinline__ void compute_tiles(const GroupedParameters& p, Schedule schedule, TileNumbers numbers, char* shared, u32 stages)
 {
     const int group = threadIdx.x / 128 - 1, steps = ceil_div(p.depth, kDepth);
     Ring ring = {0, 0};
@@ -203,7 +222,10 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, TileSc
         {
 #define MOE_COLUMNS(n)                                                                      \
     case n / 16:                                                                            \
-        compute_tile<kFirst, n>(p, tile, ring, shared, stages, group, steps);               \
+        if constexpr (n <= TileTokens<TActivation>::kMost)                                  \
+        {                                                                                   \
+            compute_tile<kFirst, TActivation, n>(p, tile, ring, shared, stages, group, steps); \
+        }                                                                                   \
         break;
             MOE_COLUMNS(16)
             MOE_COLUMNS(32)
@@ -231,7 +253,7 @@ __device__ __forceinline__ void compute_tiles(const GroupedParameters& p, TileSc
     }
 }
 
-template <bool kFirst>
+template <bool kFirst, typename TActivation>
 __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
 {
     extern __shared__ char unaligned[];
@@ -253,30 +275,32 @@ __device__ __forceinline__ void grouped_product(const GroupedParameters& p)
         mbarrier_fence_init();
     }
 
-    prepare_tile_scheduler<kTokens, kThreads>(p.expert_offsets, p.experts, offsets);
-    const TileScheduler<kRows> schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
+    prepare_tile_scheduler<TileTokens<TActivation>::kMost, kThreads, kMostExperts>(p.expert_offsets, p.experts, offsets);
+    const Schedule schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
     if (threadIdx.x < 128)
     {
         registers_lower<kLoaderRegisters>();
         if (threadIdx.x == 0)
         {
-            load_tiles<kFirst>(p, schedule, numbers, stages);
+            load_tiles<kFirst, TActivation>(p, schedule, numbers, stages);
         }
     }
     else
     {
         registers_raise<kGroupRegisters>();
-        compute_tiles<kFirst>(p, schedule, numbers, shared, stages);
+        compute_tiles<kFirst, TActivation>(p, schedule, numbers, shared, stages);
     }
 }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_bf16_prefill_product1(const __grid_constant__ GroupedParameters p)
+template <typename TActivation>
+__global__ void __launch_bounds__(kThreads, 1) moe_bf16_prefill_product1(const __grid_constant__ GroupedParameters p)
 {
-    grouped_product<true>(p);
+    grouped_product<true, TActivation>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_bf16_prefill_product2(const __grid_constant__ GroupedParameters p)
+template <typename TActivation>
+__global__ void __launch_bounds__(kThreads, 1) moe_bf16_prefill_product2(const __grid_constant__ GroupedParameters p)
 {
-    grouped_product<false>(p);
+    grouped_product<false, TActivation>(p);
 }

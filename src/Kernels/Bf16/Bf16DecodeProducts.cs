@@ -1,40 +1,39 @@
 using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
-using Moe.Plugins.Kernels;
 
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
-/// <summary>The products for few tokens per expert: <c>decode.cu</c>.</summary>
-internal sealed class DecodeProducts : IExpertProducts
+/// <summary>The products for few tokens per expert: <c>bf16_decode.cu</c>.</summary>
+internal sealed class Bf16DecodeProducts : IBf16Products
 {
     private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
-    private readonly IReadOnlyList<DecodeVariant> _variants;
+    private readonly IReadOnlyList<Bf16DecodeVariant> _variants;
     private readonly CudaFunction[] _gateUp;
     private readonly CudaFunction[] _down;
     private readonly int _multiprocessors;
 
-    public DecodeProducts(KernelLibrary library, MoeLayerShape shape)
+    public Bf16DecodeProducts(KernelLibrary library, MoeLayerShape shape)
     {
         CudaDevice device = library.Context.Device;
         _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = device.MultiprocessorCount;
-        _variants = DecodeVariant.For(device.MaxSharedBytesPerBlock);
-        _gateUp = [.. _variants.Select(variant => library.Get(variant.Unit, variant.GateUpEntry, variant.SharedBytes))];
+        _variants = Bf16DecodeVariant.For(device.MaxSharedBytesPerBlock);
+        _gateUp = [.. _variants.Select(variant => library.Get(variant.Unit, variant.GateUpEntry(ActivationConstants.TypeOf(shape.Activation)), variant.SharedBytes))];
         _down = [.. _variants.Select(variant => library.Get(variant.Unit, variant.DownEntry, variant.SharedBytes))];
     }
 
-    public int BlockRows(int tokens) => _variants[ForwardPlan.DecodeIndex(tokens, _shape)].Tokens;
+    public int BlockRows(int tokens) => _variants[Bf16Plan.DecodeIndex(tokens, _shape)].Tokens;
 
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
-        int index = ForwardPlan.DecodeIndex(rows.Tokens, _shape);
+        int index = Bf16Plan.DecodeIndex(rows.Tokens, _shape);
         int pairs = rows.Tokens * _shape.TopK;
-        int splits = ForwardPlan.Splits(pairs);
-        CudaLaunchConfig launch = _library.Launch(_multiprocessors, DecodeVariant.Threads, _variants[index].SharedBytes);
+        int splits = Bf16Plan.Splits(pairs);
+        CudaLaunchConfig launch = _library.Launch(_multiprocessors, Bf16DecodeVariant.Threads, _variants[index].SharedBytes);
         var parameters = new Parameters
         {
             X = rows.Address,
@@ -69,9 +68,9 @@ internal sealed class DecodeProducts : IExpertProducts
         return new PartialLayout(splits, IsBf16: false);
     }
 
-    /// <summary>As in <c>decode.cu</c>.</summary>
+    /// <summary>As in <c>bf16_decode.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Parameters
+    internal struct Parameters
     {
         public nint X;
         public nint Weight;

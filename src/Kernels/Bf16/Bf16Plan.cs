@@ -1,7 +1,7 @@
-namespace Moe.Plugins.Bf16;
+namespace Moe.Plugins.Kernels;
 
 /// <summary>Which kernels run a number of tokens. The thresholds were measured on an H100; bench/NOTES.md has the runs.</summary>
-internal static class ForwardPlan
+internal static class Bf16Plan
 {
     /// <summary>
     /// From so many pairs per expert on the kernels for many tokens are faster: routing is uneven, and the busiest experts outgrow the
@@ -12,7 +12,7 @@ internal static class ForwardPlan
     /// <summary>Whether the kernels for many tokens per expert run.</summary>
     public static bool IsPrefill(int tokens, MoeLayerShape shape) => (long)tokens * shape.TopK >= (long)ManyPairsPerExpert * shape.ExpertCount;
 
-    /// <summary>Which of <see cref="DecodeVariant.For"/> runs.</summary>
+    /// <summary>Which of <see cref="Bf16DecodeVariant.For"/> runs.</summary>
     public static int DecodeIndex(int tokens, MoeLayerShape shape)
     {
         double pairsPerExpert = (double)tokens * shape.TopK / shape.ExpertCount;
