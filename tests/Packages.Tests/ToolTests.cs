@@ -14,7 +14,7 @@ public sealed class ToolTests(PackedPackages packages)
 
         OtherProgram backends = await OtherProgram.RunAsync(packages.Tool, folder, ["backends"], Token);
         Assert.True(backends.ExitCode == 0, backends.Output);
-        Assert.All(["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"], id => Assert.Contains(id, backends.Output, StringComparison.Ordinal));
+        Assert.All(["Bf16", "Collectives.Cuda", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"], id => Assert.Contains(id, backends.Output, StringComparison.Ordinal));
 
         OtherProgram run = await OtherProgram.RunAsync(packages.Tool, folder, ["run"], Token);
         Assert.True(run.ExitCode == 0, run.Output);
