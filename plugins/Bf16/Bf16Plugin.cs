@@ -19,19 +19,13 @@ public sealed class Bf16Plugin : IMoePlugin
 
     private sealed class Bf16Backend(IMoePluginContext context) : CudaBackend(context)
     {
-        /// <summary>Sizes are read in pieces of 16 bytes.</summary>
-        private const int SizeUnit = 8;
         private const int NativeScore = 220;
 
         /// <summary>MXFP4 weights run, but four times as many bytes are read as they have.</summary>
         private const int WideningScore = 120;
 
-        protected override string? Refuse(MoeLayerShape shape) => shape.WeightFormat is not (MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16
-                or MoeWeightFormat.Float16 or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4)
-            ? $"it does not know the weight format {shape.WeightFormat}"
-            : shape.HiddenSize % SizeUnit != 0 || shape.IntermediateSize % SizeUnit != 0
-            ? $"hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} must be multiples of {SizeUnit}"
-            : null;
+        protected override string? Refuse(MoeLayerShape shape) =>
+            Bf16Experts.Reads(shape.WeightFormat) ? null : $"it does not know the weight format {shape.WeightFormat}";
 
         protected override (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape) =>
             shape.WeightFormat == MoeWeightFormat.BFloat16

@@ -20,7 +20,7 @@ public sealed unsafe class Mxfp4ProductTests
         {
             const i64 groups_of_band = ceil_div(depth, kGroupDepth) * 4, bands = ceil_div(weight_rows, 64), row = depth * 2;
             Mxfp4GroupedParameters p = {};
-            HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? 2 * depth : weight_rows, kRows), is_second, unfinished);
+            HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? NEURON_ROWS * depth : weight_rows, kRows), is_second, unfinished);
             p.counters = {counters.words.data()};
             p.weight = {groups, {136, groups_of_band, bands, experts}, {kGroupBytes, groups_of_band * kGroupBytes, bands * groups_of_band * kGroupBytes}, {136, 4 * kSteps, kRows / 64, 1}, 4, 4, 0};
             p.wide = {rows, {depth, pairs}, {row}, {64, Product::kWideBox}, 2, 2, 1};
@@ -70,7 +70,7 @@ public sealed unsafe class Mxfp4ProductTests
             {
                 run_block(kThreads, [=] {
                     blockIdx = {b, 0};
-                    is_second ? moe_mxfp4_mma_product2(p) : moe_mxfp4_mma_product1(p);
+                    is_second ? moe_mxfp4_mma_product2(p) : moe_mxfp4_mma_product1<ACTIVATION>(p);
                 });
             }
 
@@ -78,19 +78,41 @@ public sealed unsafe class Mxfp4ProductTests
         }
         """;
 
-    public static TheoryData<string> Products() => [.. Units().Select(unit => unit.ToString())];
+    public static TheoryData<string, string> Products()
+    {
+        var data = new TheoryData<string, string>();
+        foreach (KernelUnit unit in Units())
+        {
+            string arguments = Arguments(unit);
+            foreach (string activation in new[] { "Activation", "GatedActivation", "ReluSquared" })
+            {
+                // Every tile with the common activation, and one with each other.
+                bool isIts = unit.File == "mxfp4_mma.cu" || (activation == "Activation" ? !arguments.Contains("ctivation", StringComparison.Ordinal)
+                        && !arguments.Contains("Relu", StringComparison.Ordinal) : arguments.Contains($" {activation},", StringComparison.Ordinal)
+                        && arguments.StartsWith(activation == "ReluSquared" ? "80, 256" : "32, 128", StringComparison.Ordinal));
+                if (isIts)
+                {
+                    data.Add(unit.ToString(), activation);
+                }
+            }
+        }
+
+        return data;
+    }
 
     [Theory]
     [MemberData(nameof(Products))]
-    public void Every_tile_of_every_expert_is_the_products(string unit)
+    public void Every_tile_of_every_expert_is_the_products(string unit, string activation)
     {
         KernelUnit chosen = Assert.Single(Units(), candidate => candidate.ToString() == unit);
-        int tileTokens = chosen.Instances.Count > 0 ? int.Parse(Arguments(chosen).Split(", ")[0], provider: null) : 64;
+        int tileTokens = chosen.File == "mxfp4_grouped.cu" ? int.Parse(Arguments(chosen).Split(", ")[0], provider: null) : 64;
+        bool hasGates = activation != "ReluSquared";
 
         // None, few, a tile and a bit more than fills the next ones, and one.
         int[] counts = [0, 5, tileTokens + 11, 1];
-        using HostLibrary library = Compile(chosen);
-        Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125), counts, isSecond: false, hasBias: true);
+        using HostLibrary library = Compile(chosen, activation);
+        int rows = hasGates ? 2 * Intermediate : Intermediate;
+        Run(library, PackedMatrix.Random(Experts, rows, Hidden, isGateUp: hasGates, lowestScale: 125), counts, isSecond: false, hasBias: true, hasGates: hasGates);
 
         // The bias of the warp matrix kernels' second product is the combine's.
         bool isGrouped = chosen.File == "mxfp4_grouped.cu";
@@ -106,7 +128,7 @@ public sealed unsafe class Mxfp4ProductTests
     [Fact]
     public void The_second_product_waits_for_an_experts_rows()
     {
-        using HostLibrary library = Compile(Units().First(unit => unit.File == "mxfp4_grouped.cu"));
+        using HostLibrary library = Compile(Units().First(unit => unit.File == "mxfp4_grouped.cu"), "Activation");
         var down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
         Run(library, down, [3, 2, 4, 1], isSecond: true, hasBias: true, unfinished: 2);
     }
@@ -115,14 +137,15 @@ public sealed unsafe class Mxfp4ProductTests
         .Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16)
         .Where(unit => unit.File is "mxfp4_grouped.cu" or "mxfp4_mma.cu");
 
-    private static HostLibrary Compile(KernelUnit unit)
+    private static HostLibrary Compile(KernelUnit unit, string activation)
     {
-        string text = Mma;
-        if (unit.Instances.Count > 0)
+        string text = Mma.Replace("ACTIVATION", activation, StringComparison.Ordinal);
+        if (unit.File == "mxfp4_grouped.cu")
         {
             string arguments = Arguments(unit);
             string[] values = arguments.Split(", ");
             text = Grouped.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("TOKENS", values[0], StringComparison.Ordinal)
+                .Replace("NEURON_ROWS", activation == "ReluSquared" ? "1" : "2", StringComparison.Ordinal)
                 .Replace("ROWS", values[1], StringComparison.Ordinal).Replace("STEPS", values[3], StringComparison.Ordinal);
         }
 
@@ -132,10 +155,10 @@ public sealed unsafe class Mxfp4ProductTests
     /// <summary>Those of the products' templates.</summary>
     private static string Arguments(KernelUnit unit) => unit.Instances[0][(unit.Instances[0].IndexOf('<', StringComparison.Ordinal) + 1)..^1];
 
-    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias, int parts = 1, int unfinished = -1)
+    private static void Run(HostLibrary library, PackedMatrix matrix, int[] counts, bool isSecond, bool hasBias, int parts = 1, int unfinished = -1, bool hasGates = true)
     {
         int pairs = counts.Sum();
-        int columns = isSecond ? matrix.Rows : matrix.Rows / 2;
+        int columns = isSecond || !hasGates ? matrix.Rows : matrix.Rows / 2;
         var random = new Random(pairs);
         int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
         int[] sorted = [.. Enumerable.Range(0, pairs)];
@@ -191,11 +214,12 @@ public sealed unsafe class Mxfp4ProductTests
 
             for (int column = 0; column < columns; column++)
             {
-                double expected = isSecond
+                double expected = isSecond || !hasGates
                     ? matrix.Multiply(expert, column, row) + (hasBias ? bias[(expert * matrix.Rows) + column] : 0)
                     : ReferenceSwiGlu.Of(
                         matrix.Multiply(expert, 2 * column, row) + bias[(expert * matrix.Rows) + (2 * column)],
                         matrix.Multiply(expert, (2 * column) + 1, row) + bias[(expert * matrix.Rows) + (2 * column) + 1]);
+                expected = isSecond || hasGates ? expected : Math.Pow(Math.Max(expected, 0), 2);
                 double[] sums = [.. Enumerable.Range(0, parts).Select(part => BFloat16.ToSingle(output[(((part * pairs) + target + 1) * columns) + column]))];
                 Assert.True(
                     Math.Abs(sums.Sum() - expected) <= (sums.Sum(Math.Abs) / 256) + 1e-3,

@@ -12,7 +12,7 @@ public sealed unsafe class SortTests
         #include "sort.cu"
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
         {
-            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, block_rows}, pairs, experts};
+            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, block_rows, experts, FIRST}, pairs};
             for (int e = 0; e < experts; e++)
             {
                 run_block(1024, [=] {
@@ -28,7 +28,9 @@ public sealed unsafe class SortTests
         #include "routing/sort.cuh"
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
         {
-            run_block(THREADS, [=] { sort_pairs<THREADS>(ids, pairs, experts, {offsets, sorted, blocks, count, {counters}, block_rows}, (int*)shared_memory); });
+            run_block(THREADS, [=] {
+                sort_pairs<THREADS>(ids, pairs, {offsets, sorted, blocks, count, {counters}, block_rows, experts, FIRST}, (int*)shared_memory);
+            });
         }
         """;
 
@@ -55,8 +57,10 @@ public sealed unsafe class SortTests
     public void Pairs_are_in_the_order_of_their_expert_and_then_their_own(string kind, int pairs, int experts, int blockRows)
     {
         var random = new Random(pairs);
+        int first = pairs % 3;  // of this device's experts
         int[] ids = [.. Enumerable.Range(0, pairs).Select(i => i % 17 == 3 ? random.Next(2) == 0 ? -1 : experts : random.Next(experts) / 2 * 2)];
         int[] expected = [.. Enumerable.Range(0, pairs).Where(i => ids[i] >= 0 && ids[i] < experts).OrderBy(i => ids[i])];
+        int[] global = [.. ids.Select(id => id + first)];
         int[] offsets = new int[experts + 2];
         int[] sorted = new int[pairs + 1];
         int[] blocks = new int[4 * (pairs + experts + 1)];
@@ -71,10 +75,10 @@ public sealed unsafe class SortTests
             "block" => ("routing/sort.cuh", InBlock.Replace("THREADS", "256", StringComparison.Ordinal)),
             _ => ("routing/sort.cuh", InBlock.Replace("THREADS", "512", StringComparison.Ordinal)),
         };
-        using (HostLibrary library = HostLibrary.CompileBlock(file, text))
+        using (HostLibrary library = HostLibrary.CompileBlock(file, text.Replace("FIRST", $"{first}", StringComparison.Ordinal)))
         {
             var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int*, int, void>)library.Export("run");
-            fixed (int* i = ids, o = offsets, s = sorted, b = blocks, c = counters)
+            fixed (int* i = global, o = offsets, s = sorted, b = blocks, c = counters)
             {
                 run(i, pairs, experts, o, s, b, &count, c, blockRows);
             }
@@ -87,9 +91,9 @@ public sealed unsafe class SortTests
         var wanted = new List<int>();
         for (int e = 0; e < experts && blockRows > 0; e++)
         {
-            for (int first = offsets[e]; first < offsets[e + 1]; first += blockRows)
+            for (int row = offsets[e]; row < offsets[e + 1]; row += blockRows)
             {
-                wanted.AddRange([e, first, Math.Min(blockRows, offsets[e + 1] - first), 0]);
+                wanted.AddRange([e, row, Math.Min(blockRows, offsets[e + 1] - row), 0]);
             }
         }
 

@@ -13,7 +13,7 @@ public sealed class ContentTests(PackedPackages packages)
         "Moe.Plugins.GptOss", "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
     ];
 
-    private static readonly string[] Backends = ["Bf16", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
+    private static readonly string[] Backends = ["Bf16", "Collectives.Cuda", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
 
     private static readonly string[] Others = ["Moe.Plugins", "Moe.Plugins.Cli", "Moe.Plugins.CpuKernels", "Moe.Plugins.Templates", .. Backends.Select(PackageOf)];
 

@@ -10,7 +10,6 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     private readonly float[] _row;
 
     // What the exchange under way reads and writes that is this rank's alone.
-    private ExchangeKind _kind;
     private MoeTensorView _output;
     private MoeAddNorm _addNorm;
 
@@ -31,6 +30,10 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
 
     public MoeDevice Device => MoeDevice.Cpu;
 
+    public IMoeMemory Memory => MoeHostMemory.Instance;
+
+    public MoeException? Failure => _group.Failure;
+
     public MoeGroupRequest Request { get; }
 
     /// <summary>Whether somebody may be writing a part.</summary>
@@ -46,56 +49,35 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
 
     public void AllReduce(MoeReduceArguments arguments)
     {
-        CheckPartial(arguments.Partial);
-        Check(arguments.Output, nameof(arguments.Output), arguments.Partial.Rows, Request.ElementType);
+        _group.ThrowIfEnded();
+        var call = MoeGroupCall.AllReduce(this, _partials, arguments);
         _output = arguments.Output;
-        Exchange(new Post(ExchangeKind.AllReduce, arguments.Partial.Take()));
+        Exchange(new Post(call, arguments.Partial.Take()));
     }
 
     public void ReduceAddNorm(MoeReduceAddNormArguments arguments)
     {
-        int rows = arguments.Partial.Rows;
-        MoeAddNorm addNorm = arguments.AddNorm;
-        CheckPartial(arguments.Partial);
-        Check(arguments.Output, nameof(arguments.Output), rows, Request.ElementType);
-        bool isFloat32 = addNorm.NormWeight.ElementType == MoeElementType.Float32;
-        Check(addNorm.NormWeight, nameof(addNorm.NormWeight), 1, isFloat32 ? MoeElementType.Float32 : MoeElementType.BFloat16);
-        CheckOptional(addNorm.Residual, nameof(addNorm.Residual), rows);
-        CheckOptional(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), rows);
+        _group.ThrowIfEnded();
+        var call = MoeGroupCall.ReduceAddNorm(this, _partials, arguments);
         _output = arguments.Output;
-        _addNorm = addNorm;
-        Exchange(new Post(ExchangeKind.ReduceAddNorm, arguments.Partial.Take(), !addNorm.Residual.IsEmpty, addNorm.Epsilon));
+        _addNorm = arguments.AddNorm;
+        Exchange(new Post(call, arguments.Partial.Take()));
     }
 
     public void ReduceScatter(MoeReduceArguments arguments)
     {
-        CheckPartial(arguments.Partial);
-        int rows = arguments.Partial.Rows;
-        if (rows % Count != 0)
-        {
-            throw new ArgumentException($"{rows} rows cannot be shared out evenly among {Count} ranks.", nameof(arguments));
-        }
-
-        Check(arguments.Output, nameof(arguments.Output), rows / Count, Request.ElementType);
+        _group.ThrowIfEnded();
+        var call = MoeGroupCall.ReduceScatter(this, _partials, arguments);
         _output = arguments.Output;
-        Exchange(new Post(ExchangeKind.ReduceScatter, arguments.Partial.Take()));
+        Exchange(new Post(call, arguments.Partial.Take()));
     }
 
     public void AllGather(MoeGatherArguments arguments)
     {
         _group.ThrowIfEnded();
-        MoeTensorView input = arguments.Input;
-        long most = (long)Request.Width * Request.ElementType.ByteSize();
-        if (input.Rows > Request.MaxTokens || input.RowBytes > most)
-        {
-            throw new ArgumentException(
-                $"The input has {input.Rows} rows of {input.RowBytes} bytes; the group was made for at most {Request.MaxTokens} of {most}.", nameof(arguments));
-        }
-
-        Check(input, nameof(arguments.Input), input.Rows, input.ElementType, input.Columns);
-        Check(arguments.Output, nameof(arguments.Output), checked(Count * input.Rows), input.ElementType, input.Columns);
+        var call = MoeGroupCall.AllGather(this, _partials, arguments);
         _output = arguments.Output;
-        Exchange(new Post(ExchangeKind.AllGather, input));
+        Exchange(new Post(call, arguments.Input));
     }
 
     public void Abort(string why) => _group.Abort(Rank, why);
@@ -104,22 +86,22 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     public void Compute(Post[] posts)
     {
         int rows = posts[Rank].View.Rows;
-        switch (_kind)
+        switch (posts[Rank].Call.Kind)
         {
-            case ExchangeKind.AllReduce:
+            case MoeGroupCallKind.AllReduce:
                 Reduce(posts, 0, rows);
                 break;
-            case ExchangeKind.ReduceScatter:
+            case MoeGroupCallKind.ReduceScatter:
                 Reduce(posts, Rank * (rows / Count), rows / Count);
                 break;
-            case ExchangeKind.ReduceAddNorm:
+            case MoeGroupCallKind.ReduceAddNorm:
                 ReduceAddNorm(posts, rows);
                 break;
-            case ExchangeKind.AllGather:
+            case MoeGroupCallKind.AllGather:
                 Gather(posts, rows);
                 break;
             default:
-                throw new InvalidOperationException($"{_kind} is no exchange.");
+                throw new InvalidOperationException($"{posts[Rank].Call} is no exchange.");
         }
     }
 
@@ -127,7 +109,6 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
 
     private void Exchange(in Post post)
     {
-        _kind = post.Kind;
         try
         {
             _group.Exchange(this, post);
@@ -177,11 +158,14 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
                     Floats.WriteRow(_addNorm.ResidualOutput, row, sum);
                 }
 
-                double factor = 1 / Math.Sqrt((squares / width) + _addNorm.Epsilon);
-                Floats.ReadRow(_addNorm.NormWeight, 0, other);
-                for (int i = 0; i < width; i++)
+                if (!_addNorm.NormWeight.IsEmpty)
                 {
-                    sum[i] = (float)(sum[i] * factor) * other[i];
+                    double factor = 1 / Math.Sqrt((squares / width) + _addNorm.Epsilon);
+                    Floats.ReadRow(_addNorm.NormWeight, 0, other);
+                    for (int i = 0; i < width; i++)
+                    {
+                        sum[i] = (float)(sum[i] * factor) * other[i];
+                    }
                 }
 
                 Floats.WriteRow(_output, row, sum);
@@ -217,50 +201,6 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
         for (int i = 0; i < Request.Width; i++)
         {
             sum[i] += other[i];
-        }
-    }
-
-    private void CheckPartial(in MoePartial partial)
-    {
-        _group.ThrowIfEnded();
-        if (!partial.IsIn(_partials))
-        {
-            throw new ArgumentException($"The part was not lent by rank {Rank} of this group.", nameof(partial));
-        }
-    }
-
-    private void CheckOptional(in MoeTensorView view, string name, int rows)
-    {
-        if (!view.IsEmpty)
-        {
-            Check(view, name, rows, Request.ElementType);
-        }
-    }
-
-    private void Check(in MoeTensorView view, string name, int rows, MoeElementType type) => Check(view, name, rows, type, Request.Width);
-
-    private void Check(in MoeTensorView view, string name, int rows, MoeElementType type, int columns)
-    {
-        // A view of no rows has nothing in it that could be wrong, not even an address.
-        if (rows == 0 && view.Rows == 0)
-        {
-            return;
-        }
-
-        if (view.Planes != 1 || view.Rows != rows || view.Columns != columns || view.ElementType != type)
-        {
-            throw new ArgumentException(
-                $"{name} is [{view.Planes}, {view.Rows}, {view.Columns}] {view.ElementType}; [1, {rows}, {columns}] {type} is expected.");
-        }
-
-        if (view.Device != Device)
-        {
-            throw new ArgumentException($"{name} is on {view.Device}; rank {Rank} is on {Device}.");
-        }
-
-        if (view.Address >= _memory.View.Address && view.Address < _memory.View.Address + (nint)_memory.ByteCount)
-        {
-            throw new ArgumentException($"{name} is in the memory that rank {Rank} was lent, which the other ranks read.");
         }
     }
 }

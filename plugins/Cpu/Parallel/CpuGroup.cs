@@ -132,9 +132,9 @@ internal sealed class CpuGroup : IMoeGroup
                 _firstCame = _request.Clock.GetTimestamp();
                 _watchdog.Change(_request.Timeout, Timeout.InfiniteTimeSpan);
             }
-            else if (!post.Fits(_posts[_firstRank]))
+            else if (post.Call != _posts[_firstRank].Call)
             {
-                End(MoeReason.ContractBroken, $"Rank {rank} brings {post}, and rank {_firstRank} {_posts[_firstRank]}: all ranks make the same calls.");
+                End(MoeReason.ContractBroken, $"Rank {rank} brings {post.Call}, and rank {_firstRank} {_posts[_firstRank].Call}: all ranks make the same calls.");
                 ThrowIfEnded();
             }
 
@@ -172,7 +172,7 @@ internal sealed class CpuGroup : IMoeGroup
         {
             if (fault is not null)
             {
-                End(MoeReason.PeerFailed, $"Rank {rank} failed at {_posts[rank]}: {fault.Message}", fault);
+                End(MoeReason.PeerFailed, $"Rank {rank} failed at {_posts[rank].Call}: {fault.Message}", fault);
             }
 
             // Also in a group that has ended: what a rank brought must stay until nobody reads it, and reading ends by itself.
@@ -214,7 +214,7 @@ internal sealed class CpuGroup : IMoeGroup
             End(
                 MoeReason.TimedOut,
                 $"{(missing.Length == 1 ? "Rank" : "Ranks")} {string.Join(", ", missing)} did not come within {seconds} s "
-                + $"({nameof(MoeGroupRequest)}.{nameof(MoeGroupRequest.Timeout)}) to {_posts[_firstRank]}, which rank {_firstRank} began.");
+                + $"({nameof(MoeGroupRequest)}.{nameof(MoeGroupRequest.Timeout)}) to {_posts[_firstRank].Call}, which rank {_firstRank} began.");
         }
     }
 

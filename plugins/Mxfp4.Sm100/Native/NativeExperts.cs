@@ -33,6 +33,9 @@ internal sealed class NativeExperts : CudaExperts
     /// <summary>Whether the instruction exists there.</summary>
     public static bool RunsOn(CudaArchitecture architecture) => architecture.Number is 100 or 103;
 
+    /// <summary>Whether there are kernels for a layer: others run on the products that widen.</summary>
+    public static bool Runs(MoeLayerShape shape) => ActivationConstants.TypeOf(shape.Activation) == ActivationConstants.Silu;
+
     public override CudaWeights LoadWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         NativeWeights.Load(_library, config, source, progress, cancellationToken);
@@ -49,5 +52,5 @@ internal sealed class NativeExperts : CudaExperts
         return new PartialLayout(1, IsBf16: true);
     }
 
-    private NativeTile TileFor(int tokens) => NativeTile.For(tokens * _shape.TopK, _shape.ExpertCount);
+    private NativeTile TileFor(int tokens) => NativeTile.For(tokens * _shape.TopK, _shape.LocalExpertCount);
 }

@@ -41,7 +41,7 @@ internal sealed class NativeProducts(KernelLibrary library, MoeLayerShape shape,
         PaddedRows = matrix.PaddedRows,
         PaddedDepth = matrix.PaddedDepth,
         TopK = shape.TopK,
-        Experts = shape.ExpertCount,
+        Experts = shape.LocalExpertCount,
         Activation = _activation,
     };
 

@@ -9,8 +9,8 @@ internal sealed class NativeWeights : CudaWeights
     private const int GateUpHalves = 2;
     private const int DownHalves = 1;
 
-    private NativeWeights(CudaContext context, MoeLayerConfig config, MoeWeightSource source)
-        : base(context, config.Shape, source)
+    private NativeWeights(CudaContext context, MoeLayerConfig config)
+        : base(context)
     {
         MoeLayerShape shape = config.Shape;
         (int, int) hidden = (shape.HiddenSize, config.HiddenSize);
@@ -27,7 +27,7 @@ internal sealed class NativeWeights : CudaWeights
 
     public static NativeWeights Load(
         KernelLibrary library, MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Load(new NativeWeights(library.Context, config, source), weights =>
+        Load(new NativeWeights(library.Context, config), weights =>
         {
             using var loader = new NativeLoader(library, config.Shape);
             int experts = config.Shape.LocalExpertCount;

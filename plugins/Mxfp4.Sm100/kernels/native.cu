@@ -38,9 +38,9 @@ struct NativeParameters
     int padded_rows;            // a multiple of 128 · kHalves
     int padded_depth;           // a multiple of 256
     int top_k;
-    int experts;                // at most 512
+    int experts;                // at most 1024
     Activation activation;
-    int reserved[5];            // fills the struct's alignment, so that its size tells a missing field
+    int reserved[4];            // fills the struct's alignment, so that its size tells a missing field
 };
 
 static_assert(sizeof(NativeParameters) == 384, "the host's NativeParameters");
@@ -49,7 +49,7 @@ static_assert(sizeof(NativeParameters) == 384, "the host's NativeParameters");
 template <int kTokens, int kStages1, int kStages2, int kShared1, int kShared2>
 struct NativeProduct
 {
-    static constexpr int kThreads = 256, kColumnStep = 16;
+    static constexpr int kThreads = 256, kColumnStep = 16, kMostExperts = 1024;
     static constexpr int kScaleWords = (kTokens + 31) / 32;  // tokens of a lane of the scale warp
     static constexpr int kMaxShared = 232448;
     static_assert(kTokens % kColumnStep == 0 && kTokens <= 128, "one tile of the tokens' scales, and four accumulators in tensor memory");
@@ -62,7 +62,7 @@ struct NativeProduct
         static constexpr int kWeightBytes = kRows * kStepDepth, kTokenBytes = kTokens * kStepDepth, kStageBytes = kWeightBytes + kTokenBytes;
         static constexpr int kScaleBytes = (kHalves + 1) * kScaleTileBytes;
         static constexpr int kScaleBase = kStages * kStageBytes, kScheduleBase = kScaleBase + kStages * kScaleBytes;
-        static constexpr int kBarrierBase = kScheduleBase + kScheduleBytes;
+        static constexpr int kBarrierBase = kScheduleBase + schedule_bytes(kMostExperts);
         static constexpr int kSharedBytes = kBarrierBase + (2 * kStages + 4) * 8 + 16 + 1024;  // 1024: to align the stages
         static_assert(kSharedBytes == (kFirst ? kShared1 : kShared2) && kSharedBytes <= kMaxShared, "what the host asks for");
         static_assert(kStageBytes % 1024 == 0, "swizzled tiles begin at multiples of 1024");
@@ -100,7 +100,7 @@ struct NativeProduct
 
     /// Warp 0: weights, their scales, and tokens. Of the tokens each lane copies four gathered rows (first product) or 16 neighbours.
     template <bool kFirst>
-    static __device__ __forceinline__ void load_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows> schedule, u32 shared)
+    static __device__ __forceinline__ void load_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows, kMostExperts> schedule, u32 shared)
     {
         using P = Plan<kFirst>;
         constexpr int kBoxRows = kFirst ? 4 : kColumnStep;
@@ -154,7 +154,7 @@ struct NativeProduct
 
     /// Warp 2: of each token the four scales of a step, into the tile's order: lane l has rows l, l + 32, …, whose words are neighbours there.
     template <bool kFirst>
-    static __device__ __forceinline__ void load_token_scales(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows> schedule, u32 shared)
+    static __device__ __forceinline__ void load_token_scales(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows, kMostExperts> schedule, u32 shared)
     {
         using P = Plan<kFirst>;
         const int lane = threadIdx.x % 32, steps = ceil_div(p.depth, kStepDepth), stride = p.padded_depth / kMxBlock;
@@ -202,7 +202,7 @@ struct NativeProduct
 
     /// One thread of warp 1.
     template <bool kFirst>
-    static __device__ __forceinline__ void multiply_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows> schedule, u32 shared, u32 tensor)
+    static __device__ __forceinline__ void multiply_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows, kMostExperts> schedule, u32 shared, u32 tensor)
     {
         using P = Plan<kFirst>;
         const int steps = ceil_div(p.depth, kStepDepth);
@@ -331,7 +331,7 @@ struct NativeProduct
 
     /// Warps 4 to 7, each its 32 lanes of the accumulators.
     template <bool kFirst>
-    static __device__ __forceinline__ void store_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows> schedule, u32 shared, u32 tensor)
+    static __device__ __forceinline__ void store_tiles(const NativeParameters& p, TileScheduler<Plan<kFirst>::kRows, kMostExperts> schedule, u32 shared, u32 tensor)
     {
         using P = Plan<kFirst>;
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
@@ -403,10 +403,10 @@ struct NativeProduct
         wait_for_previous_launch();
         allow_next_launch();
         int* table = (int*)(aligned + P::kScheduleBase);
-        prepare_tile_scheduler<kTokens, kThreads>(p.expert_offsets, p.experts, table);
+        prepare_tile_scheduler<kTokens, kThreads, kMostExperts>(p.expert_offsets, p.experts, table);
         tensor_fence_after();
         const u32 tensor = *(const u32*)(aligned + P::kTensorBase);
-        const TileScheduler<P::kRows> schedule = {table, ceil_div(p.rows, P::kRows), 1, 0};
+        const TileScheduler<P::kRows, kMostExperts> schedule = {table, ceil_div(p.rows, P::kRows), 1, 0};
         if (warp == 0)
         {
             load_tiles<kFirst>(p, schedule, shared);

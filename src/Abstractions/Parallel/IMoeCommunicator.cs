@@ -19,6 +19,15 @@ public interface IMoeCommunicator
     /// <summary>The device that this rank's tensors are on.</summary>
     MoeDevice Device { get; }
 
+    /// <summary>That device's memory, with its streams: for who has no layer there.</summary>
+    IMoeMemory Memory { get; }
+
+    /// <summary>
+    /// Why the group has ended, as <see cref="IMoeGroup.Failure"/> says; null while it goes on. What was enqueued does not throw: whoever has
+    /// waited for it looks here.
+    /// </summary>
+    MoeException? Failure { get; }
+
     /// <summary>The sizes that the group was made for.</summary>
     MoeGroupRequest Request { get; }
 

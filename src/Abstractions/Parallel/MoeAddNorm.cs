@@ -1,15 +1,19 @@
 namespace Moe.Plugins;
 
-/// <summary>A residual that is added to a sum, and an RMSNorm of the result.</summary>
+/// <summary>A residual that is added to a sum, and an RMSNorm of the result. Either may be left out.</summary>
 public readonly struct MoeAddNorm
 {
-    /// <summary>[1, width] BF16 or float32: the norm's weight.</summary>
-    public required MoeTensorView NormWeight { get; init; }
+    /// <summary>
+    /// [1, width] BF16 or float32: the norm's weight. Empty where nothing is normed: the output is then the sum with the residual.
+    /// </summary>
+    public MoeTensorView NormWeight { get; init; }
 
     /// <summary>Added to the mean of the squares.</summary>
-    public required float Epsilon { get; init; }
+    public float Epsilon { get; init; }
 
-    /// <summary>[rows, width] of the group's element type, any row stride; empty where nothing is added.</summary>
+    /// <summary>
+    /// [rows, width] of the group's element type, any row stride, the same values on all ranks; empty where nothing is added.
+    /// </summary>
     public MoeTensorView Residual { get; init; }
 
     /// <summary>

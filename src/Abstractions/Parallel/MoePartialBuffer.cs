@@ -28,6 +28,9 @@ public sealed class MoePartialBuffer
         return new MoePartial(this, _memory.FirstRows(rows), ++_number);
     }
 
+    internal bool Holds(in MoeTensorView view) =>
+        view.Address >= _memory.Address && view.Address < _memory.Address + (nint)(_memory.Rows * _memory.RowStride);
+
     internal void Require(long number)
     {
         if (!_isLent || number != _number)

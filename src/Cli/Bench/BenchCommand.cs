@@ -32,6 +32,7 @@ internal static class BenchCommand
             PlotCommand.Create(console),
             ReadmeCommand.Create(console),
             ModelBenchCommand.Create(console),
+            ParallelCommand.Create(console),
         };
 
         command.SetComputation((result, cancellationToken) => ExecuteAsync(result, console, cancellationToken));

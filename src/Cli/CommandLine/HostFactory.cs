@@ -8,9 +8,10 @@ internal static class HostFactory
 {
     /// <exception cref="CommandException">A plugin folder that was named is not there.</exception>
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
-    public static MoeHost Create(ParseResult result, CommandConsole console)
+    public static MoeHost Create(ParseResult result, CommandConsole console, Action<MoeOptions>? change = null)
     {
         MoeOptions options = Options();
+        change?.Invoke(options);
         string[] folders = result.GetValue(CommandOptions.Plugins) ?? [];
         foreach (string folder in folders)
         {

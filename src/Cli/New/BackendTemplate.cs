@@ -11,19 +11,29 @@ internal static class BackendTemplate
     private const string TemplateVersion = "MOE_PLUGINS_VERSION";
 
     /// <summary>Writes the template under another name.</summary>
+    /// <param name="name">The backend's name.</param>
+    /// <param name="folder">Where to.</param>
+    /// <param name="variant">What it begins with beside what all have: <c>cpu</c> or <c>cuda</c>.</param>
     /// <returns>The files, by their paths in the folder.</returns>
     /// <exception cref="MoeException">The folder or a file cannot be written.</exception>
-    public static IReadOnlyList<string> Write(string name, string folder)
+    public static IReadOnlyList<string> Write(string name, string folder, string variant)
     {
         var files = new List<string>();
         Assembly own = typeof(BackendTemplate).Assembly;
-        foreach (string resource in own.GetManifestResourceNames().Where(resource => resource.StartsWith(Prefix, StringComparison.Ordinal)))
+        string[] parts = [$"{Prefix}common/", $"{Prefix}{variant}/"];
+        foreach (string resource in own.GetManifestResourceNames())
         {
-            string file = Rename(resource[Prefix.Length..].Replace('\\', '/'));
-            string path = Path.Combine(folder, file);
-            MakeFolder(Path.GetDirectoryName(path)!);
+            string path = resource.Replace('\\', '/');
+            if (parts.FirstOrDefault(part => path.StartsWith(part, StringComparison.Ordinal)) is not { } part)
+            {
+                continue;
+            }
+
+            string file = Rename(path[part.Length..]);
+            string target = Path.Combine(folder, file);
+            MakeFolder(Path.GetDirectoryName(target)!);
             using var reader = new StreamReader(own.GetManifestResourceStream(resource)!);
-            WholeFile.Write(path, Rename(reader.ReadToEnd()));
+            WholeFile.Write(target, Rename(reader.ReadToEnd()));
             files.Add(file);
         }
 

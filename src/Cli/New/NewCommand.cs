@@ -6,16 +6,18 @@ namespace Moe.Plugins.Cli;
 internal static class NewCommand
 {
     private const string Description =
-        "Make a backend that runs, with tests that check it against the contract. The same as `dotnet new moe-backend -n NAME`.";
+        "Make a backend that runs, with tests that check it against the contract. The same as `dotnet new moe-backend -n NAME [--cuda]`.";
 
     private static readonly Argument<string> Name = CommandOptions.RequiredText("NAME", "Name of the backend, its assembly and its namespace: Contoso.MyBackend.");
 
     private static readonly Option<string?> Output = CommandOptions.Text(
         "--output", "FOLDER", "Folder to make it in. Default: one of that name in the current folder.");
 
+    private static readonly Option<bool> Cuda = new("--cuda") { Description = "For NVIDIA GPUs: with a kernel that is compiled and tested without one." };
+
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("new", Description) { Name, Output };
+        var command = new Command("new", Description) { Name, Output, Cuda };
         command.SetAction(result => Execute(result, console));
         return command;
     }
@@ -34,7 +36,7 @@ internal static class NewCommand
             throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' is not empty; a new or empty folder is expected.");
         }
 
-        IReadOnlyList<string> files = BackendTemplate.Write(name, folder);
+        IReadOnlyList<string> files = BackendTemplate.Write(name, folder, result.GetValue(Cuda) ? "cuda" : "cpu");
         console.Write(
             writer =>
             {

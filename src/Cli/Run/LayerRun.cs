@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.ExceptionServices;
 
 namespace Moe.Plugins.Cli;
 
@@ -108,29 +107,7 @@ internal sealed class LayerRun : IDisposable
             return;
         }
 
-        var errors = new Exception?[_ranks.Count];
-        Thread[] threads = [.. _ranks.Select((_, rank) => new Thread(() =>
-        {
-            try
-            {
-                work(rank);
-            }
-            catch (Exception exception)
-            {
-                errors[rank] = exception;
-                _group.Members[rank].Abort(exception.Message);
-            }
-        }))];
-        Array.ForEach(threads, thread => thread.Start());
-        Array.ForEach(threads, thread => thread.Join());
-
-        // Of a rank that failed and those that only heard of it, the one that failed.
-        Exception? first = errors.FirstOrDefault(error => error is not null and not MoeException { Reason: MoeReason.PeerFailed })
-            ?? errors.FirstOrDefault(error => error is not null);
-        if (first is not null)
-        {
-            ExceptionDispatchInfo.Throw(first);
-        }
+        RankThreads.Run(_group, work);
     }
 
     private MoeBuffer Own(MoeBuffer buffer)

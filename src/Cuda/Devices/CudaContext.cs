@@ -15,6 +15,7 @@ public sealed unsafe class CudaContext : SafeHandle
     private const uint NonBlocking = 1;
     private const uint DisableTiming = 2;
     private const uint Portable = 1;
+    private const int PeerAccessAlreadyEnabled = 704;
 
     private CudaContext(CudaDevice device, nint context, bool ownsHandle)
         : base(0, ownsHandle)
@@ -73,6 +74,29 @@ public sealed unsafe class CudaContext : SafeHandle
     {
         using CudaContextScope scope = MakeCurrent();
         CudaException.ThrowIfFailed(DriverApi.cuCtxSynchronize());
+    }
+
+    /// <summary>
+    /// Makes memory of another device's context, all that was and will be allocated there, reachable for kernels of this one under the same
+    /// addresses. It stays so as long as both contexts live.
+    /// </summary>
+    /// <param name="peer">The other context; one of the same device is reachable anyway.</param>
+    /// <exception cref="CudaException">The devices have no way to each other, or have too many peers already.</exception>
+    public void EnablePeerAccess(CudaContext peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        if (peer.Device.Id == Device.Id)
+        {
+            return;
+        }
+
+        using CudaContextScope scope = MakeCurrent();
+        int result = DriverApi.cuCtxEnablePeerAccess(peer.Handle, 0);
+        if (result is not (0 or PeerAccessAlreadyEnabled))
+        {
+            throw CudaException.FromDriver(
+                result, nameof(DriverApi.cuCtxEnablePeerAccess), $"Device {Device.Ordinal} was to reach the memory of device {peer.Device.Ordinal}.");
+        }
     }
 
     /// <summary>The bytes of device memory that are free now, whoever uses the rest.</summary>

@@ -96,6 +96,20 @@ public sealed unsafe class CudaDevice
                 result, nameof(DriverApi.cuDeviceGet), $"Device {ordinal} was asked for, and there {there}.");
     }
 
+    /// <summary>Whether the driver says that this device can reach a peer's memory. Only bytes that arrived prove it.</summary>
+    /// <param name="peer">The other device.</param>
+    public bool CanAccess(CudaDevice peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        if (peer.Id == Id)
+        {
+            return true;
+        }
+
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceCanAccessPeer(out int canAccess, Id, peer.Id));
+        return canAccess != 0;
+    }
+
     internal static CudaDevice FromId(int id) => new(id, id);
 
     private int Read(DeviceAttribute attribute)

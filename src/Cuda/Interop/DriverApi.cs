@@ -67,6 +67,14 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)]
     internal static partial int cuCtxSynchronize();
 
+    // Peers
+
+    [LibraryImport(Library)]
+    internal static partial int cuDeviceCanAccessPeer(out int canAccess, int device, int peer);
+
+    [LibraryImport(Library)]
+    internal static partial int cuCtxEnablePeerAccess(nint peer, uint flags);
+
     // Streams and events
 
     [LibraryImport(Library)]

@@ -39,8 +39,12 @@ internal static class LayerCallCheck
         }
 
         int hidden = config.Shape.HiddenSize;
-        bool isFloat32 = addNorm.NormWeight.ElementType == MoeElementType.Float32;
-        CheckView(addNorm.NormWeight, nameof(addNorm.NormWeight), 1, hidden, isFloat32 ? MoeElementType.Float32 : MoeElementType.BFloat16, device);
+        if (!addNorm.NormWeight.IsEmpty)
+        {
+            bool isFloat32 = addNorm.NormWeight.ElementType == MoeElementType.Float32;
+            CheckView(addNorm.NormWeight, nameof(addNorm.NormWeight), 1, hidden, isFloat32 ? MoeElementType.Float32 : MoeElementType.BFloat16, device);
+        }
+
         if (!addNorm.Residual.IsEmpty)
         {
             CheckView(addNorm.Residual, nameof(addNorm.Residual), tokens, hidden, config.Options.OutputType, device);

@@ -204,6 +204,8 @@ public sealed class MoeLayer : IMoeLayer
         {
             throw Explain(exception, "waiting for forwards, whose outputs are not to be used");
         }
+
+        ThrowIfGroupEnded();
     }
 
     /// <summary>Frees the states, the weights and the method.</summary>
@@ -312,6 +314,21 @@ public sealed class MoeLayer : IMoeLayer
         if (Failure is { } failure)
         {
             throw new MoeException(failure.Reason, $"The layer has failed before and runs no more: {failure.Message}", failure);
+        }
+    }
+
+    // What ranks enqueue does not throw when another one fails: who has waited learns it here.
+    private void ThrowIfGroupEnded()
+    {
+        lock (_lock)
+        {
+            foreach (MoeForwardState state in _states)
+            {
+                if (state.Communicator?.Failure is { } failure)
+                {
+                    throw new MoeException(failure.Reason, $"The group has ended, and outputs of its forwards are not to be used: {failure.Message}", failure);
+                }
+            }
         }
     }
 

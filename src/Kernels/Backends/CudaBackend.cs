@@ -13,10 +13,14 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
 {
     private const string ContextSetting = "Context";
 
+    /// <summary>Sizes are read in pieces of 16 bytes.</summary>
+    private const int SizeUnit = 8;
+
     private readonly OnceEach<int, KernelLibrary> _libraries = new();
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
     private readonly nint _givenContext;
+    private readonly string? _probeFile;
 
     /// <summary>Makes the backend; touches no device.</summary>
     protected CudaBackend(IMoePluginContext context)
@@ -24,10 +28,12 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         ArgumentNullException.ThrowIfNull(context);
         _own = GetType().Assembly;
         _givenContext = ReadContext(context.Settings.GetValueOrDefault(ContextSetting));
+        _probeFile = context.Settings.GetValueOrDefault(KernelProbe.FileSetting);
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
             PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
             NvrtcPath = context.Settings.GetValueOrDefault("Nvrtc"),
+            Defines = KernelProbe.Defines(context.Settings),
         });
     }
 
@@ -81,6 +87,11 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     {
         foreach (KernelLibrary library in _libraries.Made)
         {
+            if (_probeFile is not null)
+            {
+                library.WriteProbes(_probeFile);
+            }
+
             library.Dispose();
             library.Context.Dispose();
         }
@@ -90,7 +101,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>The sources that the backend compiles for an architecture, beside what every CUDA backend has.</summary>
+    /// <summary>The sources that the backend compiles for an architecture, beside what every CUDA backend has: routing, and BF16 products.</summary>
     protected abstract IEnumerable<KernelUnit> Units(CudaArchitecture architecture);
 
     /// <summary>Why no device can run a shape; null where one can, as far as the backend's own kernels go.</summary>
@@ -122,7 +133,12 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     }
 
     private IEnumerable<KernelUnit> AllUnits(CudaArchitecture architecture) =>
-        [.. RoutingKernels.Units(architecture), CudaInstruments.Unit, CudaMoeMemory.Unit, .. Units(architecture)];
+    [
+        .. RoutingKernels.Units(architecture),
+        CudaInstruments.Unit,
+        CudaMoeMemory.Unit,
+        .. Units(architecture).Concat(Bf16Experts.Units(architecture)).DistinctBy(unit => unit.ToString()),
+    ];
 
     private string? RefuseAnywhere(MoeLayerShape shape)
     {
@@ -136,15 +152,34 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
             return $"top-{shape.TopK} is more than the {RoutingKernels.MaxTopK} that its router takes";
         }
 
-        if (shape.LocalExpertCount != shape.ExpertCount)
+        return RouterProgram.Refuse(shape.Router)
+            ?? ActivationConstants.Refuse(shape.Activation)
+            ?? RefuseSizes(shape)
+            ?? Refuse(LayerNetworks.ExpertsOf(shape));
+    }
+
+    /// <summary>Why sizes, or what stands around the routed experts, cannot run; null where they can.</summary>
+    private static string? RefuseSizes(MoeLayerShape shape)
+    {
+        if (shape.HiddenSize % SizeUnit != 0 || shape.IntermediateSize % SizeUnit != 0)
         {
-            return "it runs no part of the experts";
+            return $"hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} must be multiples of {SizeUnit}";
         }
 
-        return shape.Shared is not null ? "it has no kernels for shared experts"
-            : shape.Latent is not null ? "it has no kernels for latent experts"
-            : RouterKernels.Refuse(shape.Router) ?? ActivationConstants.Refuse(shape.Activation) ?? Refuse(shape);
+        if (shape.Shared is { } shared)
+        {
+            return !Bf16Experts.Reads(shared.WeightFormat) ? $"it does not know the weight format {shared.WeightFormat} of shared experts"
+                : shared.IntermediateSize % SizeUnit != 0 ? $"the shared experts' intermediate size {shared.IntermediateSize} must be a multiple of {SizeUnit}"
+                : ActivationConstants.Refuse(shared.Activation) ?? RefuseLatent(shape.Latent);
+        }
+
+        return RefuseLatent(shape.Latent);
     }
+
+    private static string? RefuseLatent(MoeLatentExperts? latent) => latent is null ? null
+        : !Bf16Experts.Reads(latent.WeightFormat) ? $"it does not know the weight format {latent.WeightFormat} of latent projections"
+        : latent.Width % SizeUnit != 0 ? $"the latent width {latent.Width} must be a multiple of {SizeUnit}"
+        : null;
 
     private static MoeProbeResult? FindDevice(MoeDevice? requested, CudaArchitecture minimum, out CudaDevice? device)
     {

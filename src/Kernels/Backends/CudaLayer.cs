@@ -2,47 +2,82 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The forward pass of any CUDA backend's layer: router, sort, the experts' products, combine. Allocates nothing.</summary>
-internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, CudaExperts experts)
+/// <summary>
+/// The forward pass of any CUDA backend's layer: router, sort, the experts' products between latent projections where there are some, the shared
+/// experts' products, combine. Allocates nothing.
+/// </summary>
+internal sealed class CudaLayer
 {
-    private readonly RoutingKernels _routing = new(library);
+    private readonly RoutingKernels _routing;
+    private readonly Bf16Projection? _projection;
+    private readonly MoeLayerShape _shape;
+    private readonly bool _weighsInput;
 
-    public KernelLibrary Library => library;
+    /// <summary>Gets the kernels. The context must be current.</summary>
+    /// <param name="library">The backend's kernels.</param>
+    /// <param name="shape">The layer's shape.</param>
+    /// <param name="experts">The routed experts, of <see cref="LayerNetworks.ExpertsOf"/>.</param>
+    /// <param name="shared">The shared experts, of <see cref="LayerNetworks.SharedOf"/>; null where there are none.</param>
+    public CudaLayer(KernelLibrary library, MoeLayerShape shape, CudaExperts experts, CudaExperts? shared)
+    {
+        Library = library;
+        Experts = experts;
+        Shared = shared;
+        _shape = shape;
+        _routing = new RoutingKernels(library);
+        _projection = shape.Latent is null ? null : new Bf16Projection(library);
+        _weighsInput = LayerNetworks.WeighsInput(shape);
+    }
 
-    public CudaExperts Experts => experts;
+    public KernelLibrary Library { get; }
+
+    public CudaExperts Experts { get; }
+
+    public CudaExperts? Shared { get; }
 
     /// <summary>Enqueues a batch of at least one token. The context must be current.</summary>
     /// <exception cref="MoeException">The layer has no router, and the caller hands in no choice.</exception>
-    public void Forward(CudaWeights weights, CudaWorkspace workspace, in MoeForwardArguments arguments)
+    public void Forward(LayerWeights weights, LayerWorkspace workspace, in MoeForwardArguments arguments)
     {
-        MoeTensorView input = arguments.Input;
-        (nint x, long stride) = _routing.Rows(arguments.RouterInput, workspace.Routing, arguments.Stream);
-        ExpertRows rows = RoutingKernels.ReadsInPlace(input)
-            ? new ExpertRows(input.Address, input.RowStride / sizeof(ushort), input.Rows)
-            : new ExpertRows(x, stride, input.Rows);
-        (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace.Routing, x, stride, experts.BlockRows(input.Rows));
-        PartialLayout partial = experts.Run(rows, weights, workspace, arguments.Stream);
+        nint stream = arguments.Stream;
+        ExpertRows x = _routing.Rows(arguments.RouterInput, workspace.Router, stream);
+        (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x);
+        ExpertRows rows = x;
+        if (_projection is not null)
+        {
+            rows = Narrow(weights, workspace, x, stream);
+        }
+        else if (RoutingKernels.ReadsInPlace(arguments.Input))
+        {
+            rows = new ExpertRows(arguments.Input.Address, arguments.Input.RowStride / sizeof(ushort), x.Tokens);
+        }
+
+        if (_weighsInput)
+        {
+            rows = _routing.WeighRows(rows, topKWeights, _shape.TopK, _shape.ExpertHiddenSize, workspace.WeighedRows, stream);
+        }
+
+        PartialLayout partial = Experts.Run(rows, weights.Experts, workspace.Experts, stream);
+        RoutingKernels.CombineParameters sum = Sum(weights, workspace, partial, x.Tokens);
+        sum.Ids = ids;
+        sum.Weights = _weighsInput ? workspace.Ones : topKWeights;
+        if (_projection is not null)
+        {
+            sum = Widen(weights, workspace, sum, stream);
+        }
+
         MoeTensorView output = arguments.Output;
-        _routing.Combine(
-            new RoutingKernels.CombineParameters
-            {
-                Partial = workspace.PartialResults,
-                Ids = ids,
-                Weights = topKWeights,
-                Bias = partial.HasBias ? 0 : weights.OutputBias,
-                Out = output.Address,
-                PartialStride = shape.HiddenSize,
-                SplitStride = (long)input.Rows * shape.TopK * shape.HiddenSize,
-                OutStride = output.RowStride / output.ElementType.ByteSize(),
-                Tokens = input.Rows,
-                Hidden = shape.HiddenSize,
-                TopK = shape.TopK,
-                Splits = partial.Splits,
-                Experts = shape.ExpertCount,
-                PartialIsBf16 = partial.IsBf16 ? 1 : 0,
-                OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0,
-            },
-            arguments.Stream);
+        sum.Out = output.Address;
+        sum.OutStride = output.RowStride / output.ElementType.ByteSize();
+        sum.OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0;
+        if (Shared is null)
+        {
+            _routing.Combine(sum, stream);
+        }
+        else
+        {
+            _routing.CombineShared(AddShared(weights, workspace, x, sum, stream), stream);
+        }
     }
 
     private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
@@ -50,13 +85,14 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
     private static void Copy(nint target, long targetStride, in MoeTensorView like, nint source, long sourceStride, nint stream) =>
         CudaMemory.Copy2D(target, targetStride, source, sourceStride, like.RowBytes, like.Rows, stream);
 
-    private (nint Ids, nint Weights) Route(
-        in MoeForwardArguments arguments, RouterTensors? router, RoutingBuffers buffers, nint x, long stride, int blockRows)
+    private (nint Ids, nint Weights) Route(in MoeForwardArguments arguments, RouterTensors? router, LayerWorkspace workspace, in ExpertRows x)
     {
         MoeTensorView ids = arguments.TopKIds;
         MoeTensorView topKWeights = arguments.TopKWeights;
         bool inPlace = !ids.IsEmpty && IsDense(ids) && IsDense(topKWeights);
-        (nint idAddress, nint weightAddress) = inPlace ? (ids.Address, topKWeights.Address) : (buffers.Ids, buffers.Weights);
+        (nint idAddress, nint weightAddress) = inPlace ? (ids.Address, topKWeights.Address) : (workspace.Router.Ids, workspace.Router.Weights);
+        RoutingBuffers order = workspace.Experts.Routing;
+        int blockRows = Experts.BlockRows(_weighsInput ? x.Tokens * _shape.TopK : x.Tokens);
         if (arguments.Routing == MoeRoutingSource.Caller)
         {
             if (!inPlace)
@@ -65,7 +101,7 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
                 Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, arguments.Stream);
             }
 
-            _routing.Sort(idAddress, arguments.Input.Rows * shape.TopK, shape.ExpertCount, buffers, blockRows, arguments.Stream);
+            _routing.Sort(idAddress, x.Tokens * _shape.TopK, order, blockRows, arguments.Stream);
             return (idAddress, weightAddress);
         }
 
@@ -74,7 +110,7 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        _routing.Route(x, stride, arguments.Input.Rows, router, shape, buffers, idAddress, weightAddress, blockRows, arguments.Stream);
+        _routing.Route(x, router, arguments.TokenIds, _shape, workspace.Router, order, idAddress, weightAddress, blockRows, arguments.Stream);
         if (!inPlace && !ids.IsEmpty)
         {
             Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);
@@ -82,5 +118,96 @@ internal sealed class CudaLayer(KernelLibrary library, MoeLayerShape shape, Cuda
         }
 
         return (idAddress, weightAddress);
+    }
+
+    /// <summary>The sum of the experts' results, but for ids, weights and where it goes.</summary>
+    private RoutingKernels.CombineParameters Sum(LayerWeights weights, LayerWorkspace workspace, PartialLayout partial, int tokens) => new()
+    {
+        Partial = workspace.Experts.PartialResults,
+        Bias = partial.HasBias ? 0 : weights.Experts.OutputBias,
+        PartialStride = _shape.ExpertHiddenSize,
+        SplitStride = (long)tokens * _shape.TopK * _shape.ExpertHiddenSize,
+        Tokens = tokens,
+        Hidden = _shape.ExpertHiddenSize,
+        TopK = _shape.TopK,
+        Splits = partial.Splits,
+        Experts = _shape.LocalExpertCount,
+        FirstExpert = _shape.FirstExpert,
+        PartialIsBf16 = partial.IsBf16 ? 1 : 0,
+    };
+
+    /// <summary>The sum of a projection's partial results, but for where it goes.</summary>
+    private static RoutingKernels.CombineParameters SumProjected(LayerWorkspace workspace, PartialLayout partial, int tokens, int outputs) => new()
+    {
+        Partial = workspace.Projected,
+        Ids = workspace.NoIds,
+        Weights = workspace.Ones,
+        PartialStride = outputs,
+        SplitStride = (long)tokens * outputs,
+        Tokens = tokens,
+        Hidden = outputs,
+        TopK = 1,
+        Splits = partial.Splits,
+        Experts = 1,
+        PartialIsBf16 = partial.IsBf16 ? 1 : 0,
+    };
+
+    /// <summary>From the hidden size to the latent width.</summary>
+    private ExpertRows Narrow(LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, nint stream)
+    {
+        RoutingBuffers order = workspace.Projection!;
+        int width = _shape.ExpertHiddenSize;
+        _routing.Sort(workspace.NoIds, x.Tokens, order, _projection!.BlockRows(x.Tokens), stream);
+        PartialLayout partial = _projection.Run(x, weights.LatentDown!, order, workspace.Projected, stream);
+        RoutingKernels.CombineParameters sum = SumProjected(workspace, partial, x.Tokens, width);
+        sum.Out = workspace.LatentRows;
+        sum.OutStride = width;
+        _routing.Combine(sum, stream);
+        return new ExpertRows(workspace.LatentRows, width, x.Tokens);
+    }
+
+    /// <summary>From the experts' sums in the latent width to the hidden size, but for where that goes.</summary>
+    private RoutingKernels.CombineParameters Widen(LayerWeights weights, LayerWorkspace workspace, in RoutingKernels.CombineParameters latent, nint stream)
+    {
+        int width = _shape.ExpertHiddenSize;
+        int tokens = latent.Tokens;
+        bool hasNorm = weights.LatentNorm != 0;
+        RoutingKernels.CombineParameters sum = latent;
+        sum.Out = hasNorm ? workspace.LatentSums : workspace.LatentRows;
+        sum.OutStride = width;
+        sum.OutIsFloat = hasNorm ? 1 : 0;
+        _routing.Combine(sum, stream);
+        var rows = new ExpertRows(workspace.LatentRows, width, tokens);
+        if (hasNorm)
+        {
+            rows = _routing.NormRows(
+                workspace.LatentSums, weights.LatentNorm, _shape.Latent!.NormEpsilon!.Value, tokens, width, workspace.LatentRows, stream);
+        }
+
+        PartialLayout partial = _projection!.Run(rows, weights.LatentUp!, workspace.Projection!, workspace.Projected, stream);
+        return SumProjected(workspace, partial, tokens, _shape.HiddenSize);
+    }
+
+    /// <summary>Runs the shared experts, and adds them to a sum.</summary>
+    private RoutingKernels.SharedCombineParameters AddShared(
+        LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, in RoutingKernels.CombineParameters sum, nint stream)
+    {
+        if (weights.SharedGate != 0)
+        {
+            _routing.OpenSharedGate(x, weights.SharedGate, _shape.HiddenSize, workspace.SharedOpened, stream);
+        }
+
+        CudaWorkspace own = workspace.Shared!;
+        _routing.Sort(workspace.NoIds, x.Tokens, own.Routing, Shared!.BlockRows(x.Tokens), stream);
+        PartialLayout partial = Shared.Run(x, weights.Shared!, own, stream);
+        return new RoutingKernels.SharedCombineParameters
+        {
+            Routed = sum,
+            Partial = own.PartialResults,
+            Opened = weights.SharedGate != 0 ? workspace.SharedOpened : 0,
+            SplitStride = (long)x.Tokens * _shape.HiddenSize,
+            Splits = partial.Splits,
+            PartialIsBf16 = partial.IsBf16 ? 1 : 0,
+        };
     }
 }

@@ -2,20 +2,10 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>A layer's weights on a device: the router's, and what a backend adds.</summary>
-public abstract class CudaWeights : DeviceArena
+/// <summary>Both matrices of all experts on a device, in a backend's layout.</summary>
+/// <param name="context">The context, which must outlive this.</param>
+public abstract class CudaWeights(CudaContext context) : DeviceArena(context)
 {
-    /// <summary>Loads the router's. The context must be current.</summary>
-    protected CudaWeights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
-        : base(context)
-    {
-        ArgumentNullException.ThrowIfNull(source);
-        Router = source.RouterWeight is null ? null : Add(new RouterTensors(context, source, shape));
-    }
-
-    /// <summary>Null where the checkpoint has none: the caller routes.</summary>
-    public RouterTensors? Router { get; }
-
     /// <summary>[experts, hidden] float32: the second product's bias; 0 where the layer has none.</summary>
     public abstract nint OutputBias { get; }
 

@@ -2,10 +2,10 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The device buffers of one stream's forwards: routing's, and what a backend adds.</summary>
+/// <summary>The device buffers of one stream's products: the order of the pairs, and what a backend adds.</summary>
 public abstract class CudaWorkspace : DeviceArena
 {
-    /// <summary>Allocates routing's.</summary>
+    /// <summary>Allocates the order's.</summary>
     protected CudaWorkspace(CudaContext context, MoeLayerConfig config)
         : base(context)
     {
@@ -14,7 +14,7 @@ public abstract class CudaWorkspace : DeviceArena
         Routing = Add(new RoutingBuffers(context, config));
     }
 
-    /// <summary>The routing's buffers.</summary>
+    /// <summary>The order of the pairs by expert.</summary>
     public RoutingBuffers Routing { get; }
 
     /// <summary>The partial results, as <see cref="PartialLayout"/> says.</summary>

@@ -52,8 +52,17 @@ public class Mxfp4Experts : CudaExperts
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
-                var tile = Mxfp4GroupedTile.Of(variant);
-                yield return variant.Kind == Mxfp4Kind.Fused ? tile.FusedUnit(activations) : tile.Unit(activations);
+                if (variant.IsOneLaunch)
+                {
+                    yield return Mxfp4GroupedTile.Of(variant, ActivationConstants.Silu).FusedUnit(activations);
+                    continue;
+                }
+
+                foreach (string activation in ActivationConstants.Types.Where(
+                    type => type == ActivationConstants.Silu || Mxfp4Variant.OfAnyActivation.Contains(variant)))
+                {
+                    yield return Mxfp4GroupedTile.Of(variant, activation).Unit(activations);
+                }
             }
         }
 

@@ -31,8 +31,8 @@ internal sealed class Mxfp4GroupedKernels
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
-        _tile = Mxfp4GroupedTile.Of(variant);
-        if (variant.Kind == Mxfp4Kind.Fused)
+        _tile = Mxfp4GroupedTile.Of(variant, Mxfp4GroupedTile.ActivationOf(shape));
+        if (variant.IsOneLaunch)
         {
             _product1 = library.Get(_tile.FusedUnit(activations), _tile.FusedEntry(activations), _tile.SharedBytes);
             return;
@@ -89,7 +89,7 @@ internal sealed class Mxfp4GroupedKernels
         Counters = workspace.Routing.ProductCounters,
         Rows = matrix.Rows,
         Depth = matrix.Depth,
-        Experts = _shape.ExpertCount,
+        Experts = _shape.LocalExpertCount,
         Activation = _activation,
         TopK = _shape.TopK,
     };
@@ -101,10 +101,16 @@ internal sealed class Mxfp4GroupedKernels
             return 1;
         }
 
-        // In two parts, tiles may end evenly where whole ones don't: what counts is rounds of all blocks, of half the length then.
-        double experts = _shape.ExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), pairs));
-        double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
         bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
+        if (_variant.Kind == Mxfp4Kind.Stream)
+        {
+            // The last tiles of a stream are the shorter the more evenly it ends.
+            return hasTwoStages ? MostParts : 1;
+        }
+
+        // In two parts, tiles may end evenly where whole ones don't: what counts is rounds of all blocks, of half the length then.
+        double experts = _shape.LocalExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), pairs));
+        double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
         return hasTwoStages && Math.Ceiling(2 * rounds) / 2 < Math.Ceiling(rounds) ? MostParts : 1;
     }
 

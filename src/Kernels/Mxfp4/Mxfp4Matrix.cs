@@ -16,7 +16,7 @@ public sealed class Mxfp4Matrix : DeviceArena
     /// <param name="experts">Number of experts.</param>
     /// <param name="rows">Weight rows (outputs), a multiple of 16.</param>
     /// <param name="depth">Inputs, a multiple of 32.</param>
-    /// <param name="isGateUp">Whether gates and ups are interleaved weight rows.</param>
+    /// <param name="isGateUp">Whether gates and ups are interleaved weight rows, which a group parts.</param>
     public Mxfp4Matrix(CudaContext context, int experts, int rows, int depth, bool isGateUp)
         : base(context)
     {

@@ -24,12 +24,14 @@ internal sealed class Mxfp4MmaKernels
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         KernelUnit unit = Unit(activations);
-        _product1 = library.Get(unit, "moe_mxfp4_mma_product1", SharedBytes);
+        _product1 = library.Get(unit, Product1(ActivationConstants.TypeOf(shape.Activation)), SharedBytes);
         _product2 = library.Get(unit, "moe_mxfp4_mma_product2", SharedBytes);
     }
 
     public static KernelUnit Unit(Mxfp4Activations activations) =>
-        new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_mma_mxfp8.cu" : "mxfp4_mma.cu");
+        new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_mma_mxfp8.cu" : "mxfp4_mma.cu", [.. ActivationConstants.Types.Select(Product1)]);
+
+    private static string Product1(string activation) => $"moe_mxfp4_mma_product1<{activation}>";
 
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {

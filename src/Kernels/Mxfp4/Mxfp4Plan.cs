@@ -16,6 +16,7 @@ public sealed class Mxfp4Plan
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
     private readonly bool _runsGrouped;
+    private readonly bool _isCommon;
 
     /// <summary>Makes the plan of a layer on a device.</summary>
     /// <param name="architecture">The device's architecture.</param>
@@ -27,42 +28,47 @@ public sealed class Mxfp4Plan
     {
         ArgumentNullException.ThrowIfNull(shape);
         _shape = shape;
-        _forced = forced;
         Activations = activations;
         _runsGrouped = architecture.HasWgmma;
-        _available = [.. Mxfp4Variant.All.Where(CanRun)];
-        if (forced is Mxfp4Variant wanted && !_available.Contains(wanted))
+        _isCommon = Mxfp4GroupedTile.ActivationOf(shape) == ActivationConstants.Silu;
+        if (forced is Mxfp4Variant wanted && wanted.Kind != Mxfp4Kind.Mma && !_runsGrouped)
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
         }
+
+        // What is asked for and has no kernels for the layer's activation runs as if nothing were.
+        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) ? forced : null;
+        _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
 
     /// <summary>What activations are rounded to.</summary>
     public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
-    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { Kind: not Mxfp4Kind.Fused } forced ? [forced] : _available;
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { IsOneLaunch: false } forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
+        if (_forced is Mxfp4Variant forced && (!forced.IsOneLaunch || tokens <= FusedTokens))
         {
             return forced;
         }
 
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
+            : !_isCommon ? ForAnyActivation(pairsPerExpert)
             : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
-            : _shape.ExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
+            : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
 
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
-        Mxfp4Kind.Fused => _runsGrouped && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
-        _ => _runsGrouped,
+        Mxfp4Kind.Stream => _runsGrouped && _isCommon && variant == _forced,
+        Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
 
     /// <summary>
@@ -70,7 +76,15 @@ public sealed class Mxfp4Plan
     /// would have done by the way.
     /// </summary>
     private bool RunsFused(int tokens) =>
-        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.ExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
+        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.LocalExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
+
+    // Of the fewer tiles that are compiled for activations other than the common one.
+    private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch
+    {
+        < 12 => Mxfp4Variant.Grouped32x128,
+        < 96 => Mxfp4Variant.Grouped80,
+        _ => Mxfp4Variant.Grouped144,
+    };
 
     private static Mxfp4Variant ForFewExperts(double pairsPerExpert) => pairsPerExpert switch
     {

@@ -5,10 +5,10 @@ namespace Moe.Plugins.Kernels;
 /// <summary>A layer's MXFP4 weights on the device, in the one layout that all of the products read.</summary>
 public sealed class Mxfp4Weights : CudaWeights
 {
-    private Mxfp4Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
-        : base(context, shape, source)
+    private Mxfp4Weights(CudaContext context, MoeLayerShape shape)
+        : base(context)
     {
-        GateUp = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize, isGateUp: true));
+        GateUp = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.GateUpSize, shape.HiddenSize, isGateUp: shape.Activation.IsGated));
         Down = Add(new Mxfp4Matrix(context, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize, isGateUp: false));
     }
 
@@ -35,7 +35,7 @@ public sealed class Mxfp4Weights : CudaWeights
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(source);
         using CudaContextScope scope = library.Context.MakeCurrent();
-        return Load(new Mxfp4Weights(library.Context, shape, source), weights =>
+        return Load(new Mxfp4Weights(library.Context, shape), weights =>
         {
             using var loader = new Mxfp4Loader(library, shape);
             int experts = shape.LocalExpertCount;

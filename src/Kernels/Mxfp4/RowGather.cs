@@ -47,7 +47,7 @@ public sealed class RowGather
         {
             GatherMxfp8Parameters mxfp8 = Common(rows, shape, pairs, target);
             mxfp8.SortedPairs = routing.SortedPairs;
-            mxfp8.Pairs = routing.ExpertOffsets + (shape.ExpertCount * sizeof(int));
+            mxfp8.Pairs = routing.ExpertOffsets + (shape.LocalExpertCount * sizeof(int));
             Launch(pairs, stream, in mxfp8);
             return;
         }
@@ -61,7 +61,7 @@ public sealed class RowGather
             XStride = rows.Stride,
             Columns = shape.HiddenSize,
             TopK = shape.TopK,
-            Experts = shape.ExpertCount,
+            Experts = shape.LocalExpertCount,
             Pairs = pairs,
         };
         Launch(pairs, stream, in parameters);

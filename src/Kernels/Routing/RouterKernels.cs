@@ -11,13 +11,16 @@ internal sealed class RouterKernels
     private const int MaxPairsInRouter = 512;
     private const int Threads = 256;
 
+    /// <summary>Dynamic shared memory that a kernel may have without asking for more.</summary>
+    private const int MaxSortBytes = 48 << 10;
+
     private static readonly KernelUnit Router = new("router.cu");
     private static readonly KernelUnit ClusterRouter = new("router_cluster.cu");
 
     private readonly KernelLibrary _library;
-    private readonly CudaFunction _router8;
-    private readonly CudaFunction _router32;
-    private readonly CudaFunction? _clusterRouter;
+    private readonly Pair _router8;
+    private readonly Pair _router32;
+    private readonly Pair? _clusterRouter;
     private readonly int _multiprocessors;
     private readonly int _maxSharedBytes;
 
@@ -27,9 +30,14 @@ internal sealed class RouterKernels
         CudaDevice device = library.Context.Device;
         _multiprocessors = device.MultiprocessorCount;
         _maxSharedBytes = device.MaxSharedBytesPerBlock;
-        _router8 = library.Get(Router, "moe_router_8", besideProducts: true);
-        _router32 = library.Get(Router, "moe_router_32", besideProducts: true);
-        _clusterRouter = device.Architecture.HasClusters ? library.Get(ClusterRouter, "moe_router_cluster", _maxSharedBytes, besideProducts: true) : null;
+        _router8 = Get(Router, "moe_router_8", "moe_router_program_8");
+        _router32 = Get(Router, "moe_router_32", "moe_router_program_32");
+        _clusterRouter = device.Architecture.HasClusters
+            ? Get(ClusterRouter, "moe_router_cluster", "moe_router_cluster_program", _maxSharedBytes)
+            : null;
+
+        Pair Get(KernelUnit unit, string preset, string program, int sharedBytes = 0) =>
+            new(library.Get(unit, preset, sharedBytes, besideProducts: true), library.Get(unit, program, sharedBytes, besideProducts: true));
     }
 
     /// <summary>The sources for an architecture.</summary>
@@ -43,21 +51,32 @@ internal sealed class RouterKernels
     /// <param name="xStride">Elements from one row to the next.</param>
     /// <param name="tokens">Rows, at least 1.</param>
     /// <param name="router">The router's weights.</param>
+    /// <param name="tokenIds">[tokens, 1] int32, where the router's table names the experts.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="buffers">Where intermediate results go.</param>
+    /// <param name="target">Where the sort writes.</param>
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
-    /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
     /// <param name="stream">The stream.</param>
     /// <returns>Whether the pairs are sorted by expert, too; else that is left to a launch of its own.</returns>
     public bool Route(
-        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
+        nint x,
+        long xStride,
+        int tokens,
+        RouterTensors router,
+        in MoeTensorView tokenIds,
+        MoeLayerShape shape,
+        RouterBuffers buffers,
+        in RoutingBuffers.SortTarget target,
+        nint ids,
+        nint weights,
+        nint stream)
     {
         int pairs = tokens * shape.TopK;
         Clusters? clusters = _clusterRouter is null ? null : Clusters.For(tokens, shape, router.Terms, _maxSharedBytes);
 
         // Clusters know nothing of each other's choices.
-        bool sorts = pairs <= MaxPairsInRouter && clusters is not { Count: > 1 };
+        bool sorts = pairs <= MaxPairsInRouter && clusters is not { Count: > 1 } && SortBytes(pairs, shape.LocalExpertCount) <= MaxSortBytes;
         var parameters = new Parameters
         {
             X = x,
@@ -65,57 +84,45 @@ internal sealed class RouterKernels
             Bias = router.Bias,
             Ids = ids,
             Weights = weights,
-            Target = buffers.Target(blockRows),
+            Target = target,
             XStride = xStride,
             Tokens = tokens,
             Hidden = shape.HiddenSize,
             Experts = shape.ExpertCount,
             TopK = shape.TopK,
             Terms = router.Terms,
-            Scoring = router.Scoring,
+            Scoring = router.Preset ?? 0,
             Sort = sorts ? 1 : 0,
         };
+        RouterProgram? program = router.Preset is null ? router.Program.With(tokenIds) : null;
         if (clusters is { } found)
         {
-            RouteOnClusters(parameters, found, stream);
+            RouteOnClusters(parameters, program, found, stream);
         }
         else
         {
-            RouteSplit(parameters, buffers, stream);
+            RouteSplit(parameters, program, buffers, stream);
         }
 
         return sorts;
     }
 
-    /// <summary>Why the kernels have no such router; null where they have.</summary>
-    public static string? Refuse(MoeRouter router) => ScoringOf(router) is null ? $"its router has no program {router}" : null;
+    private static int SortBytes(int pairs, int experts) => (((((pairs + 31) / 32) + 1) * experts) + pairs) * sizeof(int);
 
-    /// <summary>The kernels' number of a program (<c>router.cuh</c>, <c>Scoring</c>); null for one that they have not.</summary>
-    public static int? ScoringOf(MoeRouter router)
-    {
-        MoeRouter plain = router with { HasLogitBias = false, LogitPrecision = MoeElementType.Float32 };
-        return plain == MoeRouter.TopKThenSoftmax ? 0
-            : plain == MoeRouter.SoftmaxThenTopK ? 1
-            : plain == MoeRouter.SoftmaxThenTopKRenormalized ? 2
-            : null;
-    }
-
-    private void RouteOnClusters(in Parameters router, Clusters clusters, nint stream)
+    private void RouteOnClusters(in Parameters router, in RouterProgram? program, Clusters clusters, nint stream)
     {
         CudaLaunchConfig launch = _library.Launch(clusters.Count * Clusters.Blocks, Clusters.Threads, clusters.SharedBytes) with
         {
             Cluster = Clusters.Blocks,
         };
         var parameters = new ClusterParameters { Router = router, TileBits = clusters.TileBits, PartBits = clusters.PartBits };
-        _clusterRouter!.Launch(launch, stream, in parameters);
+        Launch(_clusterRouter!.Value, launch, parameters, program, stream);
     }
 
-    private void RouteSplit(in Parameters router, RoutingBuffers buffers, nint stream)
+    private void RouteSplit(in Parameters router, in RouterProgram? program, RouterBuffers buffers, nint stream)
     {
         Grid grid = Grid.For(router.Tokens, router.Experts, _multiprocessors);
-        int pairs = router.Tokens * router.TopK;
-        int shared = Math.Max(512 * grid.TokenTile, router.Sort * (((((pairs + 31) / 32) + 1) * router.Experts) + pairs) * sizeof(int));
-        CudaFunction kernel = grid.TokenTile == 8 ? _router8 : _router32;
+        int shared = Math.Max(512 * grid.TokenTile, router.Sort * SortBytes(router.Tokens * router.TopK, router.Target.Experts));
         var parameters = new SplitParameters
         {
             Router = router,
@@ -123,8 +130,25 @@ internal sealed class RouterKernels
             Tickets = buffers.Tickets,
             ExpertWarps = grid.ExpertWarps,
         };
-        kernel.Launch(_library.Launch(new CudaDim3(grid.X, grid.Y, grid.Z), Threads, shared), stream, in parameters);
+        CudaLaunchConfig launch = _library.Launch(new CudaDim3(grid.X, grid.Y, grid.Z), Threads, shared);
+        Launch(grid.TokenTile == 8 ? _router8 : _router32, launch, parameters, program, stream);
     }
+
+    private static void Launch<T>(Pair kernels, CudaLaunchConfig launch, in T parameters, in RouterProgram? program, nint stream)
+        where T : unmanaged
+    {
+        if (program is not { } any)
+        {
+            kernels.Preset.Launch(launch, stream, in parameters);
+            return;
+        }
+
+        var both = new WithProgram<T> { Router = parameters, Program = any };
+        kernels.Program.Launch(launch, stream, in both);
+    }
+
+    /// <summary>A kernel for the presets, and its like for any program.</summary>
+    private readonly record struct Pair(CudaFunction Preset, CudaFunction Program);
 
     /// <summary>How the work of <c>router_cluster.cu</c> is divided, for a number of tokens.</summary>
     /// <param name="TileBits">Logarithm of the tokens of a cluster.</param>
@@ -250,5 +274,14 @@ internal sealed class RouterKernels
         public nint Tickets;
         public int ExpertWarps;
         public int Reserved;
+    }
+
+    /// <summary>A kernel's parameters with a program behind them.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct WithProgram<T>
+        where T : unmanaged
+    {
+        public T Router;
+        public RouterProgram Program;
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -16,17 +17,27 @@ public sealed class RouterTensors : DeviceArena
         ArgumentNullException.ThrowIfNull(shape);
         MoeStoredTensor weight = source.RouterWeight ?? throw new ArgumentException("The router's weight is missing.", nameof(source));
         float[] values = weight.ToSingles();
-        Scoring = RouterKernels.ScoringOf(shape.Router) ?? throw new MoeException(MoeReason.Format, RouterKernels.Refuse(shape.Router)!);
+        Preset = RouterProgram.PresetOf(shape.Router);
         Terms = weight.ElementType == MoeElementType.BFloat16 ? 1 : 3;
         ushort[] terms = new ushort[(long)Terms * shape.ExpertCount * shape.HiddenSize];
         Split(values, terms);
 
         Weight = Upload<ushort>(terms);
-        Bias = HostFloats.Upload(this, source.RouterBias);
+        Bias = UploadBias(source.RouterBias);
+        Program = RouterProgram.Of(shape.Router);
+        Program.SelectionBias = UploadBias(source.SelectionBias);
+        if (source.TokenTable is { } table)
+        {
+            Program.Table = Upload<int>(ReadTable(table, shape));
+            Program.Vocabulary = table.Rows;
+        }
     }
 
-    /// <summary>The kernels' number of the router's program; found once, for looking it up allocates.</summary>
-    internal int Scoring { get; }
+    /// <summary>The kernels' number of a program that has no constants; null for others. Found once, for looking it up allocates.</summary>
+    internal int? Preset { get; }
+
+    /// <summary>The program, as the kernels for any take it, but for a call's token ids.</summary>
+    internal readonly RouterProgram Program;
 
     /// <summary>BF16 terms of each weight.</summary>
     public int Terms { get; }
@@ -34,8 +45,46 @@ public sealed class RouterTensors : DeviceArena
     /// <summary>[terms, experts, hidden] BF16.</summary>
     public nint Weight { get; }
 
-    /// <summary>[experts] float32, or 0.</summary>
+    /// <summary>[<see cref="RoutingBuffers.MaxExperts"/>] float32, of which the layer's experts have the first; or 0.</summary>
     public nint Bias { get; }
+
+    // As long for every layer: the kernels read what experts there might be.
+    private nint UploadBias(MoeStoredTensor? bias)
+    {
+        if (bias is null)
+        {
+            return 0;
+        }
+
+        float[] padded = new float[RoutingBuffers.MaxExperts];
+        bias.ToSingles().CopyTo(padded, 0);
+        return Upload<float>(padded);
+    }
+
+    private static int[] ReadTable(MoeStoredTensor table, MoeLayerShape shape)
+    {
+        byte[] bytes = new byte[table.ByteCount];
+        unsafe
+        {
+            fixed (byte* target = bytes)
+            {
+                table.ReadRows(0, 0, table.Rows, (nint)target);
+            }
+        }
+
+        int[] ids = new int[checked(table.Rows * table.Columns)];
+        for (int i = 0; i < ids.Length; i++)
+        {
+            long id = table.ElementType == MoeElementType.Int64 ? MemoryMarshal.Cast<byte, long>(bytes)[i] : MemoryMarshal.Cast<byte, int>(bytes)[i];
+            ids[i] = id >= 0 && id < shape.ExpertCount
+                ? (int)id
+                : throw new MoeException(
+                    MoeReason.Checkpoint,
+                    $"The table of tokens sends token id {i / table.Columns} to expert {id}; 0 to {shape.ExpertCount - 1} is expected.");
+        }
+
+        return ids;
+    }
 
     private void Split(float[] values, ushort[] terms)
     {

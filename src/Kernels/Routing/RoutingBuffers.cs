@@ -3,11 +3,14 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The device buffers of routing, made once for a config's most tokens.</summary>
+/// <summary>The order of pairs by expert, which products read, in device buffers that are made once for a config's most tokens.</summary>
 public sealed class RoutingBuffers : DeviceArena
 {
-    /// <summary>The most experts that routing and products take, <c>kMaxExperts</c> of <c>tile_scheduler.cuh</c>.</summary>
-    public const int MaxExperts = 512;
+    /// <summary>The most experts that routing and products take.</summary>
+    public const int MaxExperts = 1024;
+
+    private readonly int _experts;
+    private readonly int _firstExpert;
 
     /// <summary>Allocates.</summary>
     public RoutingBuffers(CudaContext context, MoeLayerConfig config)
@@ -16,33 +19,18 @@ public sealed class RoutingBuffers : DeviceArena
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(config);
         MoeLayerShape shape = config.Shape;
+        _experts = shape.LocalExpertCount;
+        _firstExpert = shape.FirstExpert;
         long pairs = (long)config.MaxTokens * shape.TopK;
-        long partialRows = RouterKernels.MaxPartialRows(config.MaxTokens, shape.ExpertCount, context.Device.MultiprocessorCount);
-        PartialLogits = Allocate(partialRows * shape.ExpertCount * sizeof(float));
-        Ids = Allocate(pairs * sizeof(int));
-        Weights = Allocate(pairs * sizeof(float));
-        ProductCounters = Allocate((2L + shape.ExpertCount) * sizeof(int));
-        ExpertOffsets = Allocate((shape.ExpertCount + 1L) * sizeof(int));
+        ProductCounters = Allocate((2L + _experts) * sizeof(int));
+        ExpertOffsets = Allocate((_experts + 1L) * sizeof(int));
         SortedPairs = Allocate(pairs * sizeof(int));
-        RowBlocks = Allocate((shape.ExpertCount + pairs) * 4 * sizeof(int));
+        RowBlocks = Allocate((_experts + pairs) * 4 * sizeof(int));
         RowBlockCount = Allocate(sizeof(int));
         Rows = Allocate((long)config.MaxTokens * shape.HiddenSize * sizeof(ushort));
-
-        // Launches find zeros here and leave zeros behind.
-        long ticketBytes = (config.MaxTokens + 1L) * sizeof(int);
-        Tickets = Allocate(ticketBytes);
-        using CudaContextScope scope = context.MakeCurrent();
-        CudaMemory.Fill(Tickets, 0, ticketBytes, 0);
-        context.UseStream(0).Synchronize();
     }
 
-    /// <summary>[tokens, top-k] int32.</summary>
-    public nint Ids { get; }
-
-    /// <summary>[tokens, top-k] float32.</summary>
-    public nint Weights { get; }
-
-    /// <summary>[experts + 1] int32: first sorted position of each expert.</summary>
+    /// <summary>[experts + 1] int32: first sorted position of each expert of this device.</summary>
     public nint ExpertOffsets { get; }
 
     /// <summary>[pairs] int32: pairs (token · top-k + choice) in order of expert.</summary>
@@ -60,13 +48,8 @@ public sealed class RoutingBuffers : DeviceArena
     /// <summary>[1] int32.</summary>
     public nint RowBlockCount { get; }
 
-    /// <summary>[tokens, hidden] BF16: the caller's rows, where the kernels cannot read those in place.</summary>
+    /// <summary>[tokens, hidden] BF16: room for what a product reads of its rows in another form.</summary>
     public nint Rows { get; }
-
-    /// <summary>[parts, tokens, experts] float32.</summary>
-    internal nint PartialLogits { get; }
-
-    internal nint Tickets { get; }
 
     /// <summary>Where the sort writes, with blocks of so many rows; 0 for none.</summary>
     internal SortTarget Target(int blockRows) => new()
@@ -77,6 +60,8 @@ public sealed class RoutingBuffers : DeviceArena
         RowBlockCount = RowBlockCount,
         Counters = ProductCounters,
         BlockRows = blockRows,
+        Experts = _experts,
+        FirstExpert = _firstExpert,
     };
 
     /// <summary>As in <c>sort.cuh</c>.</summary>
@@ -89,5 +74,7 @@ public sealed class RoutingBuffers : DeviceArena
         public nint RowBlockCount;
         public nint Counters;
         public int BlockRows;
+        public int Experts;
+        public int FirstExpert;
     }
 }

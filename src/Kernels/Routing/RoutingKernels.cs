@@ -22,7 +22,11 @@ internal sealed class RoutingKernels
     private readonly RouterKernels _router;
     private readonly CudaFunction _sort;
     private readonly CudaFunction _combine;
+    private readonly CudaFunction _combineShared;
     private readonly CudaFunction _rows;
+    private readonly CudaFunction _weighRows;
+    private readonly CudaFunction _normRows;
+    private readonly CudaFunction _sharedGate;
 
     public RoutingKernels(KernelLibrary library)
     {
@@ -30,7 +34,11 @@ internal sealed class RoutingKernels
         _router = new RouterKernels(library);
         _sort = library.Get(SortUnit, "moe_sort", besideProducts: true);
         _combine = library.Get(CombineUnit, "moe_combine", besideProducts: true);
+        _combineShared = library.Get(CombineUnit, "moe_combine_shared", besideProducts: true);
         _rows = library.Get(RowsUnit, "moe_rows_to_bf16");
+        _weighRows = library.Get(RowsUnit, "moe_weigh_rows");
+        _normRows = library.Get(RowsUnit, "moe_norm_rows");
+        _sharedGate = library.Get(RowsUnit, "moe_shared_gate");
     }
 
     /// <summary>The sources of these kernels for an architecture.</summary>
@@ -41,12 +49,11 @@ internal sealed class RoutingKernels
         input.ElementType == MoeElementType.BFloat16 && input.Address % 16 == 0 && input.RowStride % 16 == 0;
 
     /// <summary>The caller's activations as the products read them: in place where they are BF16 and 16-byte aligned, else copied.</summary>
-    /// <returns>The address of the first row, and elements from one row to the next.</returns>
-    public (nint Address, long Stride) Rows(in MoeTensorView input, RoutingBuffers buffers, nint stream)
+    public ExpertRows Rows(in MoeTensorView input, RouterBuffers buffers, nint stream)
     {
         if (ReadsInPlace(input))
         {
-            return (input.Address, input.RowStride / sizeof(ushort));
+            return new ExpertRows(input.Address, input.RowStride / sizeof(ushort), input.Rows);
         }
 
         var parameters = new RowsParameters
@@ -58,41 +65,85 @@ internal sealed class RoutingKernels
             SourceIsBf16 = input.ElementType == MoeElementType.BFloat16 ? 1 : 0,
         };
         _rows.Launch(_library.Launch(input.Rows, RowsThreads), stream, in parameters);
-        return (buffers.Rows, input.Columns);
+        return new ExpertRows(buffers.Rows, input.Columns, input.Rows);
     }
 
     /// <summary>Logits, top-k, weights and the order by expert.</summary>
-    /// <param name="x">BF16 rows, 16-byte aligned.</param>
-    /// <param name="xStride">Elements from one row to the next.</param>
-    /// <param name="tokens">Rows, at least 1.</param>
+    /// <param name="x">BF16 rows, 16-byte aligned, at least one.</param>
     /// <param name="router">The router's weights.</param>
+    /// <param name="tokenIds">[tokens, 1] int32, where the router's table names the experts.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="buffers">Where intermediate results go.</param>
+    /// <param name="order">Where the order by expert goes.</param>
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
     /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
     /// <param name="stream">The stream.</param>
     public void Route(
-        nint x, long xStride, int tokens, RouterTensors router, MoeLayerShape shape, RoutingBuffers buffers, nint ids, nint weights, int blockRows, nint stream)
+        in ExpertRows x,
+        RouterTensors router,
+        in MoeTensorView tokenIds,
+        MoeLayerShape shape,
+        RouterBuffers buffers,
+        RoutingBuffers order,
+        nint ids,
+        nint weights,
+        int blockRows,
+        nint stream)
     {
-        if (!_router.Route(x, xStride, tokens, router, shape, buffers, ids, weights, blockRows, stream))
+        if (!_router.Route(x.Address, x.Stride, x.Tokens, router, tokenIds, shape, buffers, order.Target(blockRows), ids, weights, stream))
         {
-            Sort(ids, tokens * shape.TopK, shape.ExpertCount, buffers, blockRows, stream);
+            Sort(ids, x.Tokens * shape.TopK, order, blockRows, stream);
         }
     }
 
     /// <summary>The order by expert alone, for routing that the caller hands in.</summary>
-    public void Sort(nint ids, int pairs, int experts, RoutingBuffers buffers, int blockRows, nint stream)
+    public void Sort(nint ids, int pairs, RoutingBuffers order, int blockRows, nint stream)
     {
-        var parameters = new SortParameters { Ids = ids, Target = buffers.Target(blockRows), Pairs = pairs, Experts = experts };
-        _sort.Launch(_library.Launch(experts, SortThreads), stream, in parameters);
+        var parameters = new SortParameters { Ids = ids, Target = order.Target(blockRows), Pairs = pairs };
+        _sort.Launch(_library.Launch(parameters.Target.Experts, SortThreads), stream, in parameters);
     }
 
     /// <summary>The weighted sum of each token's partial results.</summary>
-    public void Combine(in CombineParameters parameters, nint stream)
+    public void Combine(in CombineParameters parameters, nint stream) => _combine.Launch(CombineLaunch(parameters), stream, in parameters);
+
+    /// <summary>The same and the shared experts' results.</summary>
+    public void CombineShared(in SharedCombineParameters parameters, nint stream) =>
+        _combineShared.Launch(CombineLaunch(parameters.Routed), stream, in parameters);
+
+    /// <summary>Weight times token for each pair: BF16 [pairs, columns].</summary>
+    /// <param name="x">The tokens' rows.</param>
+    /// <param name="weights">[tokens, top-k] float32.</param>
+    /// <param name="topK">Choices of a token.</param>
+    /// <param name="columns">Values of a row, a multiple of 8.</param>
+    /// <param name="target">Where the rows go.</param>
+    /// <param name="stream">The stream.</param>
+    public ExpertRows WeighRows(in ExpertRows x, nint weights, int topK, int columns, nint target, nint stream)
+    {
+        var parameters = new WeighRowsParameters { X = x.Address, Weights = weights, Target = target, XStride = x.Stride, Columns = columns, TopK = topK };
+        _weighRows.Launch(_library.Launch(x.Tokens * topK, RowsThreads), stream, in parameters);
+        return new ExpertRows(target, columns, x.Tokens * topK);
+    }
+
+    /// <summary>The RMS norm of float32 rows: BF16 [rows, columns].</summary>
+    public ExpertRows NormRows(nint source, nint scale, float epsilon, int rows, int columns, nint target, nint stream)
+    {
+        var parameters = new NormRowsParameters { Source = source, Scale = scale, Target = target, Columns = columns, Epsilon = epsilon };
+        _normRows.Launch(_library.Launch(rows, RowsThreads), stream, in parameters);
+        return new ExpertRows(target, columns, rows);
+    }
+
+    /// <summary>sigmoid(x · gate) of each token: float32.</summary>
+    public void OpenSharedGate(in ExpertRows x, nint gate, int hidden, nint opened, nint stream)
+    {
+        var parameters = new SharedGateParameters { X = x.Address, Gate = gate, Opened = opened, XStride = x.Stride, Hidden = hidden };
+        _sharedGate.Launch(_library.Launch(x.Tokens, RowsThreads), stream, in parameters);
+    }
+
+    private CudaLaunchConfig CombineLaunch(in CombineParameters parameters)
     {
         long pieces = (long)parameters.Tokens * (parameters.Hidden / CombineColumns);
-        _combine.Launch(_library.Launch(checked((int)((pieces + CombineThreads - 1) / CombineThreads)), CombineThreads), stream, in parameters);
+        return _library.Launch(checked((int)((pieces + CombineThreads - 1) / CombineThreads)), CombineThreads);
     }
 
     /// <summary><c>CombineParameters</c> of <c>combine.cu</c>.</summary>
@@ -135,14 +186,75 @@ internal sealed class RoutingKernels
         /// <summary>Splits of the inner dimension.</summary>
         public int Splits;
 
-        /// <summary>Number of experts.</summary>
+        /// <summary>Number of experts of this device.</summary>
         public int Experts;
+
+        /// <summary>The id of the first of them.</summary>
+        public int FirstExpert;
 
         /// <summary>1 where the partial results are BF16.</summary>
         public int PartialIsBf16;
 
         /// <summary>1 where the output is float32.</summary>
         public int OutIsFloat;
+    }
+
+    /// <summary><c>SharedCombineParameters</c> of <c>combine.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct SharedCombineParameters
+    {
+        /// <summary>What the chosen experts give.</summary>
+        public CombineParameters Routed;
+
+        /// <summary>[splits, tokens, hidden] float32 or BF16.</summary>
+        public nint Partial;
+
+        /// <summary>[tokens] float32: what it is multiplied by, or 0.</summary>
+        public nint Opened;
+
+        /// <summary>Elements from one split to the next.</summary>
+        public long SplitStride;
+
+        /// <summary>Splits of the inner dimension.</summary>
+        public int Splits;
+
+        /// <summary>1 where the partial results are BF16.</summary>
+        public int PartialIsBf16;
+    }
+
+    /// <summary><c>WeighRowsParameters</c> of <c>rows.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct WeighRowsParameters
+    {
+        public nint X;
+        public nint Weights;
+        public nint Target;
+        public long XStride;
+        public int Columns;
+        public int TopK;
+    }
+
+    /// <summary><c>NormRowsParameters</c> of <c>rows.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct NormRowsParameters
+    {
+        public nint Source;
+        public nint Scale;
+        public nint Target;
+        public int Columns;
+        public float Epsilon;
+    }
+
+    /// <summary><c>SharedGateParameters</c> of <c>rows.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct SharedGateParameters
+    {
+        public nint X;
+        public nint Gate;
+        public nint Opened;
+        public long XStride;
+        public int Hidden;
+        public int Reserved;
     }
 
     /// <summary><c>RowsParameters</c> of <c>rows.cu</c>.</summary>
@@ -163,6 +275,6 @@ internal sealed class RoutingKernels
         public nint Ids;
         public RoutingBuffers.SortTarget Target;
         public int Pairs;
-        public int Experts;
+        public int Reserved;
     }
 }

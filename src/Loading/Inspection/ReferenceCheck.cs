@@ -27,7 +27,7 @@ internal static class ReferenceCheck
             {
                 throw new MoeException(
                     MoeReason.ContractVersion,
-                    $"It references {name} {reference.Version}; this host has {ContractAssembly}, another major version.");
+                    $"It was built against contract {reference.Version.Major}; this host has {MoeContract.Version}, and major versions do not mix.");
             }
         }
     }

@@ -20,10 +20,6 @@ internal sealed class FixtureMethod : IMoeQuantMethod
         CancellationToken cancellationToken = default) =>
         throw new MoeException(MoeReason.OutOfMemory, "A fixture makes no weights.");
 
-    public IMoeWorkspace CreateWorkspace(MoeLayerConfig config) => throw new NotSupportedException();
-
-    public void Forward(MoeForwardArguments arguments) => throw new NotSupportedException();
-
     public void Dispose()
     {
     }

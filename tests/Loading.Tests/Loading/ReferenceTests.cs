@@ -9,12 +9,13 @@ namespace Moe.Plugins.Tests;
 public sealed class ReferenceTests
 {
     [Theory]
-    [InlineData("System.Runtime", MoeReason.RuntimeVersion, "It was built for .NET 99.0; this program runs on .NET 10.0.")]
-    [InlineData("Moe.Plugins.Abstractions", MoeReason.ContractVersion, "It references Moe.Plugins.Abstractions 99.0.0.0; this host has 2.0.0.0")]
-    public async Task A_reference_to_a_later_major_version_is_refused(string reference, MoeReason reason, string sentence)
+    [InlineData("System.Runtime", 99, MoeReason.RuntimeVersion, "It was built for .NET 99.0; this program runs on .NET 10.0.")]
+    [InlineData("Moe.Plugins.Abstractions", 99, MoeReason.ContractVersion, "It was built against contract 99; this host has 2.0, and major versions do not mix.")]
+    [InlineData("Moe.Plugins.Abstractions", 1, MoeReason.ContractVersion, "It was built against contract 1; this host has 2.0, and major versions do not mix.")]
+    public async Task A_reference_to_another_major_version_is_refused(string reference, ushort major, MoeReason reason, string sentence)
     {
         using var drop = new DropFolder().With("Good");
-        SetMajorVersion(drop.MainAssemblyOf("Good"), reference, 99);
+        SetMajorVersion(drop.MainAssemblyOf("Good"), reference, major);
         await using MoeHost host = drop.Load();
 
         MoePluginInfo plugin = Assert.Single(host.Plugins);

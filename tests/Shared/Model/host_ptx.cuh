@@ -27,12 +27,14 @@ typedef long long i64;
 #define __align__(n)
 
 struct uint2 { u32 x, y; };
+struct int2 { int x, y; };
 struct uint4 { u32 x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
 struct dim { int x, y; };
 
+inline int2 make_int2(int x, int y) { return {x, y}; }
 inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
 inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }
@@ -245,7 +247,10 @@ inline u32 of_lane(u32 v, int from)
 }
 
 inline u32 __shfl_sync(u32, u32 v, int lane) { return of_lane(v, lane); }
+inline int __shfl_sync(u32, int v, int lane) { return (int)of_lane((u32)v, lane); }
+inline float __shfl_sync(u32, float v, int lane) { return __uint_as_float(of_lane(__float_as_uint(v), lane)); }
 inline u32 __shfl_xor_sync(u32, u32 v, int mask) { return of_lane(v, threadIdx.x % 32 ^ mask); }
+inline float __shfl_xor_sync(u32, float v, int mask) { return __uint_as_float(of_lane(__float_as_uint(v), threadIdx.x % 32 ^ mask)); }
 inline u32 __shfl_up_sync(u32, u32 v, int by) { return of_lane(v, max(threadIdx.x % 32 - by, 0)); }
 
 inline u32 __reduce_max_sync(u32 mask, u32 v)
@@ -253,6 +258,16 @@ inline u32 __reduce_max_sync(u32 mask, u32 v)
     for (int i = 1; i < 32; i *= 2)
     {
         v = max(v, __shfl_xor_sync(mask, v, i));
+    }
+
+    return v;
+}
+
+inline int __reduce_min_sync(u32 mask, int v)
+{
+    for (int i = 1; i < 32; i *= 2)
+    {
+        v = min(v, (int)__shfl_xor_sync(mask, (u32)v, i));
     }
 
     return v;

@@ -1,11 +1,14 @@
-// The activation of a gated layer, the one formula for every kernel.
+// What stands between an expert's two products. Which formula it is is the type of a kernel's argument; its constants come with the launch.
 #pragma once
 #include "ptx/types.cuh"
 
 /// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit).
 struct Activation
 {
+    static constexpr int kNeuronRows = 2;  // rows of the first product that a neuron has: gate and up
+
     float alpha, limit, up_bias;
+    int kind;  // GatedActivation
 
     __device__ __forceinline__ float operator()(float gate, float up) const
     {
@@ -13,4 +16,38 @@ struct Activation
         up = fminf(fmaxf(up, -limit), limit);
         return (up + up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-alpha * gate));
     }
+};
+
+/// Every activation with a gate. By kind: 0 the one above; 1 the same, but min(gate · sigmoid(alpha · gate), limit); 2 GELU by tanh for
+/// gate · sigmoid(alpha · gate); 3 the same, bounded behind it; 4 alpha · tanh(gate / alpha) · sigmoid(gate) · limit · tanh(up / limit), without the
+/// second tanh where limit is infinite. Hands NaN on.
+struct GatedActivation : Activation
+{
+    __device__ __forceinline__ float operator()(float gate, float up) const
+    {
+        if (kind == 4)
+        {
+            const float bounded = limit == __uint_as_float(0x7f800000u) ? up : limit * tanhf(__fdividef(up, limit));
+            return alpha * tanhf(__fdividef(gate, alpha)) * sigmoid(gate) * bounded;
+        }
+
+        up = up > limit ? limit : up;
+        up = up < -limit ? -limit : up;
+        gate = (kind & 1) == 0 && gate > limit ? limit : gate;
+        // ½ (1 + tanh z) = sigmoid(2 z)
+        const float z = kind < 2 ? alpha * gate : 1.5957691216f * (gate + 0.044715f * gate * gate * gate);
+        const float value = gate * sigmoid(z);
+        return (up + up_bias) * ((kind & 1) != 0 && value > limit ? limit : value);
+    }
+
+private:
+    static __device__ __forceinline__ float sigmoid(float v) { return __fdividef(1.0f, 1.0f + __expf(-v)); }
+};
+
+/// relu(up)², without a gate. Hands NaN on.
+struct ReluSquared : Activation
+{
+    static constexpr int kNeuronRows = 1;
+
+    __device__ __forceinline__ float operator()(float up) const { return up < 0.0f ? 0.0f : up * up; }
 };

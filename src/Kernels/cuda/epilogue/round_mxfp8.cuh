@@ -70,8 +70,8 @@ struct RoundMxfp8
     }
 
     /// Nobody still reads what was published before: that is behind the barrier before the last rows left.
-    template <int kColumns, int kPart>
-    __device__ __forceinline__ void prepare(const Activation& activation, float* d, const float2& b, int part) const
+    template <int kColumns, int kPart, typename TActivation>
+    __device__ __forceinline__ void prepare(const TActivation& activation, float* d, const float2& b, int part) const
     {
         const int warp = threadIdx.x % 128 / 32;
 #pragma unroll
@@ -94,8 +94,37 @@ struct RoundMxfp8
         }
     }
 
-    __device__ __forceinline__ u32 round(const Activation&, const float* d, const float2&, int pair) const
+    template <typename TActivation>
+    __device__ __forceinline__ u32 round(const TActivation&, const float* d, const float2&, int pair) const
     {
         return round_mxfp8x2(d[0], d[1], largest[pair]);
+    }
+
+    /// The same where a warp has 16 neurons, two of a lane: half a block.
+    template <int kColumns, int kPart>
+    __device__ __forceinline__ void prepare_rows(const float* d, int part) const
+    {
+        u32 magnitudes[4] = {};
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            const int at = part / 2 + i * 4;
+            if (at < kColumns / 2)
+            {
+                magnitudes[i] = max_bf16x2(magnitudes_bf16x2(d[at], d[at + 1]), magnitudes_bf16x2(d[at + 2], d[at + 3]));
+            }
+        }
+
+        static_assert(kPart <= 32, "one step");
+        publish_magnitudes(largest, 0, threadIdx.x % 128 / 32, magnitudes);
+    }
+
+    /// One neuron's results of two tokens.
+    __device__ __forceinline__ u32 round_rows(const float* d, int pair) const
+    {
+        const uint4 all = largest[pair];
+        const bool is_second = threadIdx.x % 128 / 64 != 0;
+        const u32 first = is_second ? all.z : all.x, second = is_second ? all.w : all.y;
+        return round_mxfp8x2(d[0], d[1], make_uint4(first, second, first, second));
     }
 };

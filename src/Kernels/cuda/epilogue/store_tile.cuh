@@ -21,16 +21,26 @@ struct RoundBf16
     }
 
     /// Before the barrier that comes before kPart columns are rounded.
-    template <int kColumns, int kPart>
-    __device__ __forceinline__ void prepare(const Activation& activation, float* d, const float2& b, int part) const
+    template <int kColumns, int kPart, typename TActivation>
+    __device__ __forceinline__ void prepare(const TActivation& activation, float* d, const float2& b, int part) const
     {
     }
 
     /// Two tokens' results of the sums at d: gates of both, then ups.
-    __device__ __forceinline__ u32 round(const Activation& activation, const float* d, const float2& b, int pair) const
+    template <typename TActivation>
+    __device__ __forceinline__ u32 round(const TActivation& activation, const float* d, const float2& b, int pair) const
     {
         return pack_bf16(activation(d[0] + b.x, d[2] + b.y), activation(d[1] + b.x, d[3] + b.y));
     }
+
+    /// The same of layers without gates, whose activation is applied already.
+    template <int kColumns, int kPart>
+    __device__ __forceinline__ void prepare_rows(const float* d, int part) const
+    {
+    }
+
+    /// One neuron's results of two tokens.
+    __device__ __forceinline__ u32 round_rows(const float* d, int pair) const { return pack_bf16(d[0], d[1]); }
 };
 
 /// What store_act adds: the biases of this thread's gate and up. Read before a tile is multiplied, it waits for no memory afterwards.
@@ -63,12 +73,12 @@ __device__ __forceinline__ void fetch_pairs(const Tile& tile, const int* sorted_
 }
 
 /// What the epilogue of a tile needs of memory, fetched before the tile is multiplied: its biases, and for the second product its pairs.
-template <bool kFirst>
+template <bool kFirst, int kNeuronRows = 2>
 __device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, const float* bias, int rows, const int* sorted_pairs, const int* pairs)
 {
     if constexpr (kFirst)
     {
-        return act_bias(tile, group, bias, rows / 2);
+        return kNeuronRows == 2 ? act_bias(tile, group, bias, rows / 2) : pair_bias(tile, group, bias, rows);
     }
     else
     {
@@ -81,8 +91,8 @@ __device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, c
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
 /// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory. With kOfTokens a column is a token rather than one of the tile's
 /// pairs, which fetch_pairs has fetched then: all columns are stored at once, each as often as pairs have it.
-template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TRounding>
-__device__ __forceinline__ void store_act(const Activation& activation, const Tile& tile, float* d, char* staged, int group,
+template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TActivation, typename TRounding>
+__device__ __forceinline__ void store_act(const TActivation& activation, const Tile& tile, float* d, char* staged, int group,
                                           const float2& b, const float* factor, int intermediate, u16* out, i64 out_stride,
                                           const TRounding& rounding, const int* pairs = nullptr, int top_k = 1)
 {
@@ -146,17 +156,14 @@ __device__ __forceinline__ void store_act(const Activation& activation, const Ti
     }
 }
 
-/// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
-template <int kColumns, int kOutBytes>
-__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group, const float2& b,
-                                            const float* factor, int hidden, const int* pairs, u16* out, i64 out_stride)
+/// Multiplies a thread's sums of two rows by the rows' factors, and adds their biases.
+template <int kColumns>
+__device__ __forceinline__ void add_biases(const Tile& tile, float* d, int mine, const float2& b, const float* factor, int rows)
 {
-    const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int column0 = tile.row0 + group * 64, chunk = thread % 8, mine = column0 + warp * 16 + lane / 4;
-    if (factor != nullptr && mine < hidden)
+    if (factor != nullptr && mine < rows)
     {
-        const float* f = factor + (i64)tile.expert * hidden + mine;
-        const float low = f[0], high = f[mine + 8 < hidden ? 8 : 0];
+        const float* f = factor + (i64)tile.expert * rows + mine;
+        const float low = f[0], high = f[mine + 8 < rows ? 8 : 0];
 #pragma unroll
         for (int i = 0; i < kColumns / 2; i++)
         {
@@ -169,31 +176,64 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
     {
         d[i] += i % 4 < 2 ? b.x : b.y;
     }
+}
 
+/// Stores 64 columns of a warpgroup's 64 rows. `row_of` says where a token's go; `rounding` is that of finished results.
+template <int kColumns, int kOutBytes, typename TRounding, typename TRowOf>
+__device__ __forceinline__ void store_rows(const Tile& tile, const float* d, char* staged, int group, int width, u16* out, i64 out_stride,
+                                           const TRounding& rounding, const TRowOf& row_of)
+{
+    const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32, column0 = tile.row0 + group * 64, chunk = thread % 8;
     constexpr int kPart = kOutBytes / 128;
-    copy_async_wait_all();
 #pragma unroll
     for (int part = 0; part < kColumns; part += kPart)
     {
+        rounding.template prepare_rows<kColumns, kPart>(d, part);
         named_barrier(kGroupBarrier + group, 128);
 #pragma unroll
         for (int token = part; token < min(part + kPart, kColumns); token += 16)
         {
-            const int at = token / 2, next = min(at + 4, kColumns / 2 - 4);
+            const int at = token / 2, next = min(at + 4, kColumns / 2 - 4), pair = at - part / 2 + lane % 4, next_pair = pair + next - at;
             const int to_row = token - part + lane / 16 * 8 + lane % 8, to = warp * 2 + lane / 8 % 2;
-            store_matrix_transposed_x4(shared_address(staged) + to_row * 128 + ((to ^ (lane % 8)) * 16), pack_bf16(d[at], d[at + 1]),
-                                       pack_bf16(d[at + 2], d[at + 3]), pack_bf16(d[next], d[next + 1]), pack_bf16(d[next + 2], d[next + 3]));
+            store_matrix_transposed_x4(shared_address(staged) + to_row * 128 + ((to ^ (lane % 8)) * 16), rounding.round_rows(d + at, pair),
+                                       rounding.round_rows(d + at + 2, pair), rounding.round_rows(d + next, next_pair),
+                                       rounding.round_rows(d + next + 2, next_pair));
         }
 
         named_barrier(kGroupBarrier + group, 128);
-        if (column0 + chunk * 8 < hidden)
+        if (column0 + chunk * 8 < width)
         {
             for (int token = thread / 8; token < min(kPart, tile.count - part); token += 16)
             {
-                *(uint4*)(out + (i64)pairs[part + token] * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
+                *(uint4*)(out + (i64)row_of(part + token) * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
             }
         }
     }
+}
+
+/// 64 columns of act of a layer without gates, of a warpgroup's 64 rows.
+template <int kColumns, int kOutBytes, typename TActivation, typename TRounding>
+__device__ __forceinline__ void store_act_rows(const TActivation& activation, const Tile& tile, float* d, char* staged, int group, const float2& b,
+                                               const float* factor, int intermediate, u16* out, i64 out_stride, const TRounding& rounding)
+{
+    add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, intermediate);
+#pragma unroll
+    for (int i = 0; i < kColumns / 2; i++)
+    {
+        d[i] = activation(d[i]);
+    }
+
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, intermediate, out, out_stride, rounding, [&](int token) { return tile.first + token; });
+}
+
+/// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
+template <int kColumns, int kOutBytes>
+__device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* staged, int group, const float2& b,
+                                            const float* factor, int hidden, const int* pairs, u16* out, i64 out_stride)
+{
+    add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, hidden);
+    copy_async_wait_all();
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, hidden, out, out_stride, RoundBf16(), [&](int token) { return pairs[token]; });
 
     // The next tile's pairs come only when these are no longer needed.
     named_barrier(kGroupBarrier + group, 128);

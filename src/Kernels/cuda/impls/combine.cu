@@ -7,7 +7,7 @@ struct CombineParameters
     const void* partial;   // [splits, tokens · top_k, partial_stride], float32, or BF16 if partial_is_bf16
     const int* ids;        // [tokens, top_k]
     const float* weights;  // [tokens, top_k]
-    const float* bias;     // [experts, hidden], or null
+    const float* bias;     // [experts, hidden], or null: of this device's experts
     void* out;             // [tokens, out_stride], BF16, or float32 if out_is_float
     i64 partial_stride;    // elements, a multiple of 8
     i64 split_stride;      // elements between splits, a multiple of 8
@@ -16,9 +16,21 @@ struct CombineParameters
     int hidden;            // a multiple of 8
     int top_k;
     int splits;
-    int experts;           // ids outside of 0 … experts − 1 add nothing
+    int experts;           // of this device: others add nothing
+    int first_expert;      // the id of the first of them
     int partial_is_bf16;
     int out_is_float;
+};
+
+/// What shared experts add to each token.
+struct SharedCombineParameters
+{
+    CombineParameters routed;
+    const void* partial;  // [splits, tokens, hidden], float32, or BF16 if partial_is_bf16
+    const float* opened;  // [tokens]: what it is multiplied by, or null
+    i64 split_stride;     // elements, a multiple of 8
+    int splits;
+    int partial_is_bf16;
 };
 
 namespace
@@ -74,7 +86,7 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
         for (int i = 0; i < kAtOnce; i++)
         {
             const i64 pair = token * p.top_k + min(k0 + i, p.top_k - 1);
-            const int expert = p.ids[pair];
+            const int expert = p.ids[pair] - p.first_expert;
             counts[i] = k0 + i < p.top_k && (u32)expert < (u32)p.experts;
             weight[i] = p.weights[pair];
             if (counts[i] && p.bias != nullptr)
@@ -110,9 +122,19 @@ __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, i
         }
     }
 }
+
+template <typename T>
+__device__ __forceinline__ void add_shared(const SharedCombineParameters& q, i64 token, int column, float (&sum)[kColumns])
+{
+    const float weight = q.opened != nullptr ? q.opened[token] : 1.0f;
+    for (int s = 0; s < q.splits; s++)
+    {
+        ((const Values<T>*)((const T*)q.partial + s * q.split_stride + token * q.routed.hidden + column))->add_to(sum, weight);
+    }
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+template <bool kShared>
+__device__ __forceinline__ void combine_token(const CombineParameters& p, const SharedCombineParameters* q = nullptr)
 {
     allow_next_launch();
     const int pieces = p.hidden / kColumns;
@@ -131,6 +153,11 @@ extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_const
     else
     {
         combine<float>(p, token, column, sum);
+    }
+
+    if constexpr (kShared)
+    {
+        q->partial_is_bf16 ? add_shared<u16>(*q, token, column, sum) : add_shared<float>(*q, token, column, sum);
     }
 
     // The caller's rows may begin anywhere, so wide stores only where this one is aligned.
@@ -166,4 +193,16 @@ extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_const
             out[c] = (u16)(packed[c / 2] >> 16 * (c % 2));
         }
     }
+}
+}
+
+// How many blocks a multiprocessor shall have room for keeps the compiler from spilling to make room for more.
+extern "C" __global__ void __launch_bounds__(128, 7) moe_combine(const __grid_constant__ CombineParameters p)
+{
+    combine_token<false>(p);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 7) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
+{
+    combine_token<true>(q.routed, &q);
 }

@@ -25,7 +25,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
     /// What all threads know of the list.
     struct List
     {
-        TileScheduler<kRows> first, second;
+        typename Base::Schedule first, second;
         int firsts;  // tiles of the first product
 
         /// Whether there is such a tile.
@@ -50,7 +50,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
             const u32 full = shared + Base::kBarrierBase + at.stage * 8;
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, kStageBytes);
-            const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / (kGroupRows * kBandGroups);
+            const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / kBandRows;
             tma_load_4d(shared + Base::kWeightBase + at.stage * Base::kWeightBytes, &p.weight, full, 0, groups, band, tile.expert, policy);
         };
         int early = 0;
@@ -151,6 +151,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
         char* staged = shared + Base::kOutBase + group * Base::kOutBytes;
         Ring ring = {0, 0};
         Tile tile;
+        Probe probe;
         bool is_first;
         for (int number = numbers.take(); list.find(tile, number, q.first.experts, is_first); number = numbers.take())
         {
@@ -173,7 +174,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
             // The compiler cannot see that all lanes have one number of stages. What it knows to be uniform makes the ring's addresses so, which else
             // are moved to uniform registers in every round, 35 of its 219 instructions.
             stages = __reduce_max_sync(~0u, stages);
-            Base::template accumulate<kColumns>(d, ring, shared_address(shared), stages);
+            Base::template accumulate<kColumns>(d, ring, shared_address(shared), stages, probe);
             if (is_first)
             {
                 const Mxfp4GroupedParameters& p = q.first;
@@ -219,7 +220,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
         wait_for_previous_launch();
         allow_next_launch();
         const int ticket = threadIdx.x == Base::kGroups * 128 ? q.first.counters.draw_ticket() : 0;  // the answer comes while the table is made
-        prepare_tile_scheduler<kTokens, Base::kThreads>(q.first.expert_offsets, q.first.experts, offsets);
+        prepare_tile_scheduler<kTokens, Base::kThreads, 512>(q.first.expert_offsets, q.first.experts, offsets);
         List list = {{offsets, ceil_div(q.first.rows, kRows), 1, 0}, {offsets, ceil_div(q.second.rows, kRows), q.second.parts, 0}, 0};
         list.firsts = list.first.tiles(q.first.experts);
         if (threadIdx.x >= Base::kGroups * 128)

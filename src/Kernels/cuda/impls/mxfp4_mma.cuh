@@ -28,7 +28,7 @@ struct Mxfp4MmaParameters
     const int* row_block_count;
     i64 x_stride;                // elements
     i64 out_stride;              // elements
-    int rows;                    // first: 2 · intermediate; second: hidden; a multiple of 16
+    int rows;                    // first: 2 · intermediate, or intermediate without gates; second: hidden; a multiple of 16
     int depth;                   // inner dimension, a multiple of 32
     int top_k;
     Activation activation;
@@ -39,8 +39,8 @@ namespace
 /// Stores act in BF16: gates and ups of pairs of tokens of this lane's neuron.
 struct StoreBf16
 {
-    template <typename TActivation>
-    static __device__ __forceinline__ void store(const float (&sums)[kColumns][4], const TActivation& activation, u16* out, i64 out_stride, int tokens)
+    template <typename TActivate>
+    static __device__ __forceinline__ void store(const float (&sums)[kColumns][4], const TActivate& activation, u16* out, i64 out_stride, int tokens)
     {
 #pragma unroll
         for (int c = 0; c < kColumns; c++)
@@ -56,10 +56,30 @@ struct StoreBf16
             }
         }
     }
+
+    /// Without gates, a lane has neurons 8 apart.
+    template <typename TActivate>
+    static __device__ __forceinline__ void store_rows(const float (&sums)[kColumns][4], const TActivate& activation, u16* out, i64 out_stride, int tokens)
+    {
+#pragma unroll
+        for (int c = 0; c < kColumns; c++)
+        {
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+            {
+                const int token = c * 8 + threadIdx.x % 4 * 2 + i;
+                if (token < tokens)
+                {
+                    out[token * out_stride] = float_to_bf16(activation(sums[c][i], false));
+                    out[token * out_stride + 8] = float_to_bf16(activation(sums[c][i + 2], true));
+                }
+            }
+        }
+    }
 };
 
 /// TStore: how the first product's results are stored.
-template <bool kFirst, typename TStore>
+template <bool kFirst, typename TStore, typename TActivation = Activation>
 __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
 {
     extern __shared__ __align__(128) char shared[];
@@ -149,13 +169,20 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
         }
 
         // Matrix rows g and g + 8 are gate and up of one output, or two outputs.
-        const int low = group * kGroupRows + (kFirst ? 2 * g : g), high = low + (kFirst ? 1 : 8);
+        constexpr bool kPaired = kFirst && TActivation::kNeuronRows == 2;
+        const int low = group * kGroupRows + (kPaired ? 2 * g : g), high = low + (kPaired ? 1 : 8);
         const i64 weight_row = (i64)block.x * p.rows;
         const float2 factor = p.factor == nullptr ? make_float2(1, 1) : make_float2(p.factor[weight_row + low], p.factor[weight_row + high]);
-        const float2 bias = kFirst && p.bias != nullptr ? *(const float2*)(p.bias + weight_row + low) : make_float2(0, 0);
-        if constexpr (kFirst)
+        const float2 bias = kFirst && p.bias != nullptr ? make_float2(p.bias[weight_row + low], p.bias[weight_row + high]) : make_float2(0, 0);
+        const TActivation formula = {p.activation};
+        if constexpr (kFirst && !kPaired)
         {
-            auto activation = [&](float gate, float up) { return p.activation(gate * factor.x + bias.x, up * factor.y + bias.y); };
+            auto activation = [&](float up, bool is_high) { return formula(is_high ? up * factor.y + bias.y : up * factor.x + bias.x); };
+            TStore::store_rows(sums, activation, p.out + block.y * p.out_stride + low, p.out_stride, block.z);
+        }
+        else if constexpr (kFirst)
+        {
+            auto activation = [&](float gate, float up) { return formula(gate * factor.x + bias.x, up * factor.y + bias.y); };
             TStore::store(sums, activation, p.out + block.y * p.out_stride + low / 2, p.out_stride, block.z);
         }
         else

@@ -7,12 +7,11 @@ namespace
 /// Stores act rounded to MXFP8: gates and ups of pairs of tokens of this lane's neuron. Four warps have a block of 32 neurons.
 struct StoreMxfp8
 {
-    template <typename TActivation>
-    static __device__ __forceinline__ void store(const float (&sums)[kColumns][4], const TActivation& activation, u16* out, i64 out_stride, int tokens)
+    template <typename TActivate>
+    static __device__ __forceinline__ void store(const float (&sums)[kColumns][4], const TActivate& activation, u16* out, i64 out_stride, int tokens)
     {
-        constexpr int kSets = kWarps / 4, kFirstBarrier = 1;
-        __shared__ uint4 shared[kSets][mxfp8_pairs(kTokens)];
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, set = warp / 4;
+        uint4(&shared)[kSets][mxfp8_pairs(kTokens)] = largest();
         float act[kColumns][2];
 #pragma unroll
         for (int c0 = 0; c0 < kColumns; c0 += 4)
@@ -48,12 +47,72 @@ struct StoreMxfp8
             }
         }
     }
+
+    /// Without gates, a lane has neurons 8 apart, and two warps a block.
+    template <typename TActivate>
+    static __device__ __forceinline__ void store_rows(const float (&sums)[kColumns][4], const TActivate& activation, u16* out, i64 out_stride, int tokens)
+    {
+        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, set = warp / 4;
+        uint4(&shared)[kSets][mxfp8_pairs(kTokens)] = largest();
+        float act[kColumns][4];
+#pragma unroll
+        for (int c0 = 0; c0 < kColumns; c0 += 4)
+        {
+            u32 magnitudes[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+                const int c = c0 + i;
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                {
+                    act[c][j] = activation(sums[c][j], j >= 2);
+                }
+
+                magnitudes[i] = max_bf16x2(magnitudes_bf16x2(act[c][0], act[c][1]), magnitudes_bf16x2(act[c][2], act[c][3]));
+            }
+
+            publish_magnitudes(shared[set], c0 * 4, warp % 4, magnitudes);
+        }
+
+        named_barrier(kFirstBarrier + set, 128);
+#pragma unroll
+        for (int c = 0; c < kColumns; c++)
+        {
+            const uint4 all = shared[set][c * 4 + lane % 4];
+            const u32 first = warp % 4 < 2 ? all.x : all.z, second = warp % 4 < 2 ? all.y : all.w;
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+            {
+                const u32 rounded = round_mxfp8x2(act[c][2 * half], act[c][2 * half + 1], make_uint4(first, second, first, second));
+#pragma unroll
+                for (int i = 0; i < 2; i++)
+                {
+                    const int token = c * 8 + lane % 4 * 2 + i;
+                    if (token < tokens)
+                    {
+                        out[token * out_stride + 8 * half] = (u16)(rounded >> 16 * i);
+                    }
+                }
+            }
+        }
+    }
+
+private:
+    static constexpr int kSets = kWarps / 4, kFirstBarrier = 1;
+
+    static __device__ __forceinline__ uint4 (&largest())[kSets][mxfp8_pairs(kTokens)]
+    {
+        __shared__ uint4 shared[kSets][mxfp8_pairs(kTokens)];
+        return shared;
+    }
 };
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_mxfp4_mma_product1(const __grid_constant__ Mxfp4MmaParameters p)
+template <typename TActivation>
+__global__ void __launch_bounds__(kThreads, 1) moe_mxfp4_mma_product1(const __grid_constant__ Mxfp4MmaParameters p)
 {
-    product<true, StoreMxfp8>(p);
+    product<true, StoreMxfp8, TActivation>(p);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1) moe_mxfp4_mma_product2(const __grid_constant__ Mxfp4MmaParameters p)

@@ -1,24 +1,29 @@
-// The router on any device and for any number of experts: logits = x · Wᵀ + b in float32, the top k of them (of equal logits the lowest expert id),
-// their weights; for few tokens the last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of
+// The router on any device and for any number of experts: logits = x · Wᵀ + b in float32, then the choice of the experts and their weights: TChoice;
+// for few tokens the last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of
 // 8 · kTiles tokens and 16 · expert_warps experts over the s-th part of the inner dimension; the last block of a token tile to finish does the rest.
 // Dynamic shared memory: the larger of 4096 · kTiles bytes and ((n + 1) · experts + tokens · top_k) · 4 bytes if it sorts, n = ceil(tokens · top_k / 32).
-#include "routing/router.cuh"
+#include "routing/router_program.cuh"
 
 struct SplitRouterParameters
 {
     RouterParameters router;
-    float* partial_logits;  // [gridDim.z, tokens, experts]
+    float* partial_logits;  // [gridDim.z, tokens, experts], and room for 1024 behind them
     int* tickets;           // [gridDim.x + 1], zero before the first launch; each launch leaves zeros
     int expert_warps;       // 1, 2, 4 or 8 warps side by side along the experts; the others split the inner dimension
     int reserved;
 };
 
-/// One warp, kTokens tokens, 8 apart: lane l gets the logits of experts l, l + 32, … l + 32 · (kSlots − 1) as keys.
+struct ProgramRouterParameters
+{
+    SplitRouterParameters split;
+    RouterProgram program;
+};
+
+/// One warp, kTokens tokens, 8 apart: lane l gets the logits of experts l, l + 32, … l + 32 · (kSlots − 1).
 template <int kSlots, int kTokens>
-__device__ __forceinline__ void sum_logits(const RouterParameters& p, const float* partial_logits, int token, int parts, u32 (&keys)[kTokens][kSlots])
+__device__ __forceinline__ void sum_logits(const RouterParameters& p, const float* partial_logits, int token, int parts, float (&logits)[kTokens][kSlots])
 {
     const int lane = threadIdx.x % 32;
-    float logits[kTokens][kSlots];
     const i64 part_stride = (i64)p.tokens * p.experts;
     constexpr int kBatch = kTokens > 1 ? 2 : kSlots <= 4 ? 4 : 1;
 #pragma unroll
@@ -27,11 +32,11 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
 #pragma unroll
         for (int j = 0; j < kSlots; j++)
         {
-            logits[n][j] = p.bias != nullptr ? p.bias[min(j * 32 + lane, p.experts - 1)] : 0.0f;
+            logits[n][j] = p.bias != nullptr ? p.bias[j * 32 + lane] : 0.0f;
         }
     }
 
-    // Loads without branches, so that all of them are under way together.
+    // Loads without branches, so that all of them are under way together. What is read for experts that there are not is another row's.
     for (int s = 0; s < parts; s += kBatch)
     {
         float v[kBatch][kTokens][kSlots];
@@ -45,7 +50,7 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
                 for (int j = 0; j < kSlots; j++)
                 {
                     v[i][n][j] = load_coherent(partial_logits + min(s + i, parts - 1) * part_stride
-                                               + (i64)min(token + n * 8, p.tokens - 1) * p.experts + min(j * 32 + lane, p.experts - 1));
+                                               + (i64)min(token + n * 8, p.tokens - 1) * p.experts + j * 32 + lane);
                 }
             }
         }
@@ -64,22 +69,13 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
             }
         }
     }
-
-#pragma unroll
-    for (int n = 0; n < kTokens; n++)
-    {
-#pragma unroll
-        for (int j = 0; j < kSlots; j++)
-        {
-            keys[n][j] = j * 32 + lane < p.experts ? logit_key(logits[n][j]) : 0;
-        }
-    }
 }
 
 /// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
 /// it is null.
-template <int kSlots, int kTiles, int kAtOnce>
-__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const float* partial_logits, int first, int parts, int* chosen)
+template <int kSlots, int kTiles, int kAtOnce, typename TChoice>
+__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, const float* partial_logits, int first, int parts,
+                                                  int* chosen)
 {
     const int lane = threadIdx.x % 32;
 #pragma unroll 1
@@ -91,12 +87,12 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
             return;
         }
 
-        u32 keys[kAtOnce][kSlots];
-        sum_logits<kSlots, kAtOnce>(p, partial_logits, token, parts, keys);
+        float logits[kAtOnce][kSlots];
+        sum_logits<kSlots, kAtOnce>(p, partial_logits, token, parts, logits);
 #pragma unroll
         for (int n = 0; n < kAtOnce; n++)
         {
-            const int id = choose_experts<kSlots>(p, token + n * 8, keys[n]);
+            const int id = choice.choose(p, token + n * 8, logits[n]);
             if (chosen != nullptr && lane < p.top_k && token + n * 8 < p.tokens)
             {
                 chosen[(token + n * 8) * p.top_k + lane] = id;
@@ -126,8 +122,8 @@ __device__ __forceinline__ bool is_last_block(int* ticket, int blocks)
 }
 
 /// kSteps: slices of 32 inner values whose weights a warp holds at once; the first are loaded before the launch before this one is done.
-template <int kTiles, int kSteps>
-__device__ __forceinline__ void route(const SplitRouterParameters& q)
+template <int kTiles, int kSteps, typename TChoice>
+__device__ __forceinline__ void route(const SplitRouterParameters& q, const TChoice& choice)
 {
     const RouterParameters& p = q.router;
     extern __shared__ float4 shared[];
@@ -245,17 +241,27 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q)
     const int pairs = p.tokens * p.top_k;
     int* const ids = (int*)shared;
     int* const chosen = p.sort != 0 && gridDim.x == 1 ? ids : nullptr;
+    constexpr int kAtOnce = kTiles > 1 ? TChoice::kAtOnce : 1;
+    const int token = token0 + warp, parts = gridDim.z;
     if (p.experts <= 32)
     {
-        choose_for_tokens<1, kTiles, kTiles>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+        choose_for_tokens<1, kTiles, kAtOnce>(p, choice, q.partial_logits, token, parts, chosen);
     }
     else if (p.experts <= 128)
     {
-        choose_for_tokens<4, kTiles, (kTiles > 1 ? 2 : 1)>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+        choose_for_tokens<4, kTiles, (kAtOnce > 1 ? kAtOnce / 2 : 1)>(p, choice, q.partial_logits, token, parts, chosen);
+    }
+    else if (p.experts <= 256)
+    {
+        choose_for_tokens<8, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
+    }
+    else if (p.experts <= 512)
+    {
+        choose_for_tokens<16, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
     }
     else
     {
-        choose_for_tokens<16, kTiles, 1>(p, q.partial_logits, token0 + warp, gridDim.z, chosen);
+        choose_for_tokens<32, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
     }
 
     if (p.sort == 0)
@@ -277,15 +283,25 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q)
     }
 
     __syncthreads();
-    sort_pairs<256>(ids, pairs, p.experts, p.target, ids + pairs);
+    sort_pairs<256>(ids, pairs, p.target, ids + pairs);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) moe_router_8(const __grid_constant__ SplitRouterParameters q)
 {
-    route<1, 4>(q);
+    route<1, 4>(q, PresetChoice());
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) moe_router_32(const __grid_constant__ SplitRouterParameters q)
 {
-    route<4, 2>(q);
+    route<4, 2>(q, PresetChoice());
+}
+
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_program_8(const __grid_constant__ ProgramRouterParameters q)
+{
+    route<1, 4>(q.split, ProgramChoice{q.program});
+}
+
+extern "C" __global__ void __launch_bounds__(256, 2) moe_router_program_32(const __grid_constant__ ProgramRouterParameters q)
+{
+    route<4, 2>(q.split, ProgramChoice{q.program});
 }

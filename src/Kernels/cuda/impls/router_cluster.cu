@@ -8,13 +8,19 @@
 // Blocks of 512 threads, 8 of them a cluster and a tile of tokens. sm_90 and newer. Dynamic shared memory: Layout's.
 #include "ptx/cluster.cuh"
 #include "ptx/mbarrier.cuh"
-#include "routing/router.cuh"
+#include "routing/router_program.cuh"
 
 struct ClusterRouterParameters
 {
     RouterParameters router;
     int tile_bits;  // a cluster has 1 << tile_bits tokens: 16, 32 or 64
     int part_bits;  // 1 << part_bits warps share the products of 16 tokens, a part of the inner dimension each: 8, or 4 where a tile has 64
+};
+
+struct ProgramClusterRouterParameters
+{
+    ClusterRouterParameters cluster;
+    RouterProgram program;
 };
 
 namespace
@@ -142,7 +148,8 @@ __device__ __forceinline__ void send_sums(const Layout& l, const float* sums, in
 }
 
 /// A warp a token. Where this sorts, the choices go to the sorting block.
-__device__ __forceinline__ void choose_for_token(const Layout& l, const RouterParameters& p, const float* received, const float* bias, int token)
+template <typename TChoice>
+__device__ __forceinline__ void choose_for_token(const Layout& l, const RouterParameters& p, const TChoice& choice, const float* received, const float* bias, int token)
 {
     const int lane = threadIdx.x % 32, own = threadIdx.x / 32;
     if (token >= p.tokens)
@@ -150,23 +157,22 @@ __device__ __forceinline__ void choose_for_token(const Layout& l, const RouterPa
         return;
     }
 
-    float logit = bias[lane];
+    float logit[1] = {bias[lane]};
 #pragma unroll
     for (int from = 0; from < kBlocks; from++)
     {
-        logit += received[((from << kOwnBits) + own) * kRows + lane];
+        logit[0] += received[((from << kOwnBits) + own) * kRows + lane];
     }
 
-    u32 key[1] = {lane < p.experts ? logit_key(logit) : 0};
-    const int id = choose_experts<1>(p, token, key);
+    const int id = choice.choose(p, token, logit);
     if (p.sort && lane < p.top_k)
     {
         send(shared_address_of(l.ids + (token * p.top_k + lane) * 4, 0), id, shared_address_of(l.barriers + 8, 0));
     }
 }
-}
 
-extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster(const __grid_constant__ ClusterRouterParameters q)
+template <typename TChoice>
+__device__ __forceinline__ void route(const ClusterRouterParameters& q, const TChoice& choice)
 {
     extern __shared__ float4 shared[];
     const RouterParameters& p = q.router;
@@ -222,7 +228,7 @@ extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster(const __
     }
 
     wait_received(l.barriers, 0);
-    choose_for_token(l, p, (const float*)(base + l.received), bias, token0 + (l.rank << kOwnBits) + warp);
+    choose_for_token(l, p, choice, (const float*)(base + l.received), bias, token0 + (l.rank << kOwnBits) + warp);
     if (p.sort && l.rank == 0)
     {
         wait_received(l.barriers + 8, 0);
@@ -230,6 +236,17 @@ extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster(const __
         // The sort's counters take the place of the sums. Whoever sent those has read them, for they have come; but it is their arrival
         // that says so, which no tool that looks for races can follow.
         __syncthreads();
-        sort_pairs<kThreads>((const int*)(base + l.ids), p.tokens * p.top_k, p.experts, p.target, (int*)shared);
+        sort_pairs<kThreads>((const int*)(base + l.ids), p.tokens * p.top_k, p.target, (int*)shared);
     }
+}
+}
+
+extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster(const __grid_constant__ ClusterRouterParameters q)
+{
+    route(q, PresetChoice());
+}
+
+extern "C" __global__ void __launch_bounds__(512, 2) moe_router_cluster_program(const __grid_constant__ ProgramClusterRouterParameters q)
+{
+    route(q.cluster, ProgramChoice{q.program});
 }

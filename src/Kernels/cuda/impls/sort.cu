@@ -7,16 +7,16 @@ struct SortParameters
     const int* ids;  // [pairs]
     SortTarget target;
     int pairs;
-    int experts;
+    int reserved;
 };
 
 namespace
 {
 constexpr int kWarps = 32, kAtOnce = 8;
 
-/// Calls `visit` with each pair of a warp's stretch, 32 at a time, and its id; −1 beyond the stretch's end.
+/// Calls `visit` with each pair of a warp's stretch, 32 at a time, and its expert among the target's; −1 beyond the stretch's end.
 template <typename TVisit>
-__device__ __forceinline__ void visit_ids(const int* ids, int begin, int end, const TVisit& visit)
+__device__ __forceinline__ void visit_ids(const int* ids, int first_expert, int begin, int end, const TVisit& visit)
 {
     for (int base = begin; base < end; base += 32 * kAtOnce)
     {
@@ -26,7 +26,7 @@ __device__ __forceinline__ void visit_ids(const int* ids, int begin, int end, co
         {
             const int pair = base + i * 32 + threadIdx.x % 32;
             id[i] = load_coherent(ids + min(pair, end - 1));
-            id[i] = pair < end ? id[i] : -1;
+            id[i] = pair < end ? id[i] - first_expert : -1;
         }
 
 #pragma unroll
@@ -40,9 +40,9 @@ __device__ __forceinline__ void visit_ids(const int* ids, int begin, int end, co
 /// Blocks of rows: each block knows how many the experts before its own have only from counting their pairs.
 __device__ __forceinline__ void make_row_blocks(const SortParameters& p, int expert, int offset, int own)
 {
-    __shared__ int counts[512];
+    __shared__ int counts[1024];
     const SortTarget& target = p.target;
-    for (int e = threadIdx.x; e < p.experts; e += 32 * kWarps)
+    for (int e = threadIdx.x; e < target.experts; e += 32 * kWarps)
     {
         counts[e] = 0;
     }
@@ -50,8 +50,8 @@ __device__ __forceinline__ void make_row_blocks(const SortParameters& p, int exp
     __syncthreads();
     for (int pair = threadIdx.x; pair < p.pairs; pair += 32 * kWarps)
     {
-        const int id = load_coherent(p.ids + pair);
-        if ((u32)id < (u32)p.experts)
+        const int id = load_coherent(p.ids + pair) - target.first_expert;
+        if ((u32)id < (u32)target.experts)
         {
             atomicAdd(counts + id, 1);
         }
@@ -70,7 +70,7 @@ __device__ __forceinline__ void make_row_blocks(const SortParameters& p, int exp
         target.row_blocks[before + b] = make_int4(expert, offset + b * target.block_rows, min(target.block_rows, own - b * target.block_rows), 0);
     }
 
-    if (expert == p.experts - 1 && threadIdx.x == 0)
+    if (expert == target.experts - 1 && threadIdx.x == 0)
     {
         *target.row_block_count = before + blocks;
     }
@@ -87,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
     // Each warp has a stretch of pairs.
     const int stretch = ceil_div(ceil_div(p.pairs, kWarps), 32) * 32, begin = min(p.pairs, warp * stretch), end = min(p.pairs, begin + stretch);
     int less = 0, own = 0;
-    visit_ids(p.ids, begin, end, [&](int, int id) {
+    visit_ids(p.ids, p.target.first_expert, begin, end, [&](int, int id) {
         less += __popc(__ballot_sync(~0u, (u32)id < (u32)expert));
         own += __popc(__ballot_sync(~0u, id == expert));
     });
@@ -102,19 +102,19 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
     int place = offset + __reduce_add_sync(~0u, lane < warp ? own_of[lane] : 0);
     if (expert == 0)
     {
-        p.target.counters.clear(p.experts);
+        p.target.counters.clear(p.target.experts);
     }
 
     if (threadIdx.x == 0)
     {
         p.target.expert_offsets[expert] = offset;
-        if (expert == p.experts - 1)
+        if (expert == p.target.experts - 1)
         {
-            p.target.expert_offsets[p.experts] = offset + all;
+            p.target.expert_offsets[p.target.experts] = offset + all;
         }
     }
 
-    visit_ids(p.ids, begin, end, [&](int pair, int id) {
+    visit_ids(p.ids, p.target.first_expert, begin, end, [&](int pair, int id) {
         const u32 same = __ballot_sync(~0u, id == expert);
         if (id == expert)
         {

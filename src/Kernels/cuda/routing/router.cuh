@@ -1,4 +1,4 @@
-// What both routers share: their parameters, and the choice of a token's experts from its logits.
+// What all routers share: their parameters, and the choice of a token's experts from its logits by one warp.
 #pragma once
 #include "routing/sort.cuh"
 
@@ -6,17 +6,17 @@ struct RouterParameters
 {
     const u16* x;        // BF16 [tokens, x_stride]; rows 16-byte aligned
     const u16* weight;   // BF16 [terms, experts, hidden]: float32 weights travel as a sum of three BF16 terms
-    const float* bias;   // [experts], or null
+    const float* bias;   // [1024], or null
     int* ids;            // [tokens, top_k]
     float* weights;      // [tokens, top_k]
     SortTarget target;   // where the sort writes, if sort is not 0
     i64 x_stride;        // elements
     int tokens;
     int hidden;          // a multiple of 8
-    int experts;         // 1 to 512
+    int experts;         // 1 to 1024
     int top_k;           // 1 to 32
     int terms;           // 1 or 3
-    int scoring;         // 0 softmax over the chosen, 1 softmax over all, 2 softmax over all and renormalised
+    int scoring;         // PresetChoice: 0 softmax over the chosen, 1 softmax over all, 2 softmax over all and renormalised
     int sort;
     int reserved;
 };
@@ -28,15 +28,18 @@ __device__ __forceinline__ u32 order_key(float v)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+/// The key of NaN among those to choose from, before every number's. 0 stands for none.
+constexpr u32 kNanKey = 1;
+
+__device__ __forceinline__ u32 rank_key(float rank)
+{
+    return rank == rank ? order_key(rank) : kNanKey;
+}
+
+/// NaN for kNanKey.
 __device__ __forceinline__ float key_value(u32 key)
 {
     return __uint_as_float(key & 0x80000000u ? key ^ 0x80000000u : ~key);
-}
-
-/// A logit's key among those to choose from. 0 stands for none: only one NaN pattern has that key.
-__device__ __forceinline__ u32 logit_key(float logit)
-{
-    return max(order_key(logit), 1u);
 }
 
 __device__ __forceinline__ float warp_sum(float v)
@@ -50,36 +53,16 @@ __device__ __forceinline__ float warp_sum(float v)
     return v;
 }
 
-/// One warp, one token, whose keys are used up. Returns lane k's choice.
-template <int kSlots>
-__device__ __forceinline__ int choose_experts(const RouterParameters& p, int token, u32 (&keys)[kSlots])
+/// The largest of a warp's keys, and of equal ones that of the lowest expert. Lane l has those of experts l, l + 32, …
+struct BestKey
 {
-    const int lane = threadIdx.x % 32;
-    float largest = 0.0f, denominator = 0.0f;
-    if (p.scoring != 0)
+    u32 key;
+    int id;
+
+    template <int kSlots>
+    static __device__ __forceinline__ BestKey of(const u32 (&keys)[kSlots])
     {
-        u32 best = 0;
-#pragma unroll
-        for (int j = 0; j < kSlots; j++)
-        {
-            best = max(best, keys[j]);
-        }
-
-        largest = key_value(__reduce_max_sync(~0u, best));
-#pragma unroll
-        for (int j = 0; j < kSlots; j++)
-        {
-            denominator += keys[j] != 0 ? expf(key_value(keys[j]) - largest) : 0.0f;
-        }
-
-        denominator = warp_sum(denominator);
-    }
-
-    int my_id = 0;
-    float my_logit = 0.0f;
-#pragma unroll 1
-    for (int k = 0; k < p.top_k; k++)
-    {
+        const int lane = threadIdx.x % 32;
         u32 best = 0;
         int at = 0;
 #pragma unroll
@@ -93,42 +76,102 @@ __device__ __forceinline__ int choose_experts(const RouterParameters& p, int tok
         }
 
         const u32 winner = __reduce_max_sync(~0u, best);
-        const int id = __reduce_min_sync(~0u, best == winner ? at : 0x7fffffff);
+        return {winner, __reduce_min_sync(~0u, best == winner ? at : 0x7fffffff)};
+    }
+};
+
+/// What a softmax over all experts subtracts and divides by.
+struct SoftmaxOfAll
+{
+    float largest, denominator;
+
+    template <int kSlots>
+    static __device__ __forceinline__ SoftmaxOfAll of(const u32 (&keys)[kSlots])
+    {
+        u32 best = 0;
 #pragma unroll
         for (int j = 0; j < kSlots; j++)
         {
-            keys[j] = j * 32 + lane == id ? 0 : keys[j];
+            best = max(best, keys[j]);
         }
 
-        if (lane == k)
+        const float largest = key_value(__reduce_max_sync(~0u, best));
+        float sum = 0.0f;
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
         {
-            my_id = id;
-            my_logit = key_value(winner);
+            sum += keys[j] != 0 ? expf(key_value(keys[j]) - largest) : 0.0f;
         }
-    }
 
-    if (p.scoring == 0)
+        return {largest, warp_sum(sum)};
+    }
+};
+
+/// The programs that need no constants: GPT-OSS's, OLMoE's, Qwen3's.
+struct PresetChoice
+{
+    static constexpr int kAtOnce = 4;  // tokens that a warp chooses for side by side, where they have few experts
+
+    /// One warp, one token; lane l has the logits of experts l, l + 32, … Returns lane k's choice.
+    template <int kSlots>
+    __device__ __forceinline__ int choose(const RouterParameters& p, int token, const float (&logits)[kSlots]) const
     {
-        largest = __shfl_sync(~0u, my_logit, 0);
-    }
+        const int lane = threadIdx.x % 32;
+        u32 keys[kSlots];
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            keys[j] = j * 32 + lane < p.experts ? rank_key(logits[j]) : 0;
+        }
 
-    const float e = lane < p.top_k ? expf(my_logit - largest) : 0.0f;
-    if (p.scoring == 0)
-    {
-        denominator = warp_sum(e);
-    }
+        SoftmaxOfAll softmax = {0.0f, 0.0f};
+        if (p.scoring != 0)
+        {
+            softmax = SoftmaxOfAll::of(keys);
+        }
 
-    float weight = __fdividef(e, denominator);
-    if (p.scoring == 2)
-    {
-        weight = __fdividef(weight, warp_sum(weight));
-    }
+        int my_id = 0;
+        float my_logit = 0.0f;
+#pragma unroll 1
+        for (int k = 0; k < p.top_k; k++)
+        {
+            const BestKey best = BestKey::of(keys);
+#pragma unroll
+            for (int j = 0; j < kSlots; j++)
+            {
+                keys[j] = j * 32 + lane == best.id ? 0 : keys[j];
+            }
 
-    if (lane < p.top_k && token < p.tokens)
-    {
-        p.ids[(i64)token * p.top_k + lane] = my_id;
-        p.weights[(i64)token * p.top_k + lane] = weight;
-    }
+            if (lane == k)
+            {
+                my_id = best.id;
+                my_logit = key_value(best.key);
+            }
+        }
 
-    return my_id;
-}
+        if (p.scoring == 0)
+        {
+            softmax.largest = __shfl_sync(~0u, my_logit, 0);
+        }
+
+        const float e = lane < p.top_k ? expf(my_logit - softmax.largest) : 0.0f;
+        if (p.scoring == 0)
+        {
+            softmax.denominator = warp_sum(e);
+        }
+
+        float weight = __fdividef(e, softmax.denominator);
+        if (p.scoring == 2)
+        {
+            weight = __fdividef(weight, warp_sum(weight));
+        }
+
+        if (lane < p.top_k && token < p.tokens)
+        {
+            p.ids[(i64)token * p.top_k + lane] = my_id;
+            p.weights[(i64)token * p.top_k + lane] = weight;
+        }
+
+        return my_id;
+    }
+};

@@ -11,6 +11,8 @@ struct SortTarget
     int* row_block_count; // [1]
     ProductCounters counters;  // those of the products that follow: cleared
     int block_rows;       // 0: none are made
+    int experts;          // of this device: pairs of others are left out
+    int first_expert;     // the id of the first of them
 };
 
 /// How many of an expert's pairs are in the first groups.
@@ -31,13 +33,14 @@ __device__ __forceinline__ int count_members(const u32* members, int experts, in
     return count;
 }
 
-/// Sorts some hundred ids, which lie in shared memory; ids outside of 0 … experts − 1 are left out. `scratch` is shared memory of
+/// Sorts some hundred ids, which lie in shared memory; those of other experts than the target's are left out. `scratch` is shared memory of
 /// (ceil(pairs / 32) + 1) × experts ints.
 template <int kThreads>
-__device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int experts, const SortTarget& target, int* scratch)
+__device__ __forceinline__ void sort_pairs(const int* ids, int pairs, const SortTarget& target, int* scratch)
 {
     // Pairs are taken 32 at a time. members[c · experts + e] says which of group c have expert e.
     constexpr int kWarps = kThreads / 32;
+    const int experts = target.experts;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = ceil_div(pairs, 32);
     u32* members = (u32*)scratch;
     int* begins = scratch + groups * experts;
@@ -51,7 +54,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
 #pragma unroll 1
     for (int group = warp; group < groups; group += kWarps)
     {
-        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] - target.first_expert : -1;
         const u32 same = __match_any_sync(~0u, id);
         if ((u32)id < (u32)experts)
         {
@@ -120,7 +123,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, int expert
 #pragma unroll 1
     for (int group = warp; group < groups; group += kWarps)
     {
-        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] : -1;
+        const int pair = group * 32 + lane, id = pair < pairs ? ids[pair] - target.first_expert : -1;
         if ((u32)id < (u32)experts)
         {
             const int before = count_members(members + id, experts, group) + __popc(members[group * experts + id] & ((1u << lane) - 1));

@@ -3,10 +3,16 @@
 #include "ptx/mbarrier.cuh"
 #include "scheduler/product_counters.cuh"
 
-constexpr int kMaxExperts = 512;
+/// A schedule's table: experts + 1 first positions of each expert's pairs, then, from schedule_stride on, as many token tiles of the experts before.
+constexpr int schedule_stride(int most_experts)
+{
+    return most_experts + 4;
+}
 
-/// A schedule's table: experts + 1 first positions of each expert's pairs, then, from kScheduleStride on, as many token tiles of the experts before.
-constexpr int kScheduleStride = kMaxExperts + 4, kScheduleBytes = 2 * kScheduleStride * 4;
+constexpr int schedule_bytes(int most_experts)
+{
+    return 2 * schedule_stride(most_experts) * 4;
+}
 
 /// A tile: which expert, which weight rows, which of the expert's sorted pairs, which part of the inner dimension.
 struct Tile
@@ -16,26 +22,28 @@ struct Tile
 
 /// Finds tiles by their numbers, in rising order: tiles of one expert are neighbours and those of one weight stripe next to each other, so that
 /// what they share comes from L2. An expert's tokens are divided evenly into as few tiles as hold them.
-template <int kRows>
+template <int kRows, int kMostExperts>
 struct TileScheduler
 {
+    static constexpr int kStride = schedule_stride(kMostExperts);
+
     const int* offsets;  // the schedule's table, in shared memory
     int stripes, parts;  // of the weight rows, of the inner dimension
     int expert;          // the last tile's
 
     /// All tiles.
-    __device__ __forceinline__ int tiles(int experts) const { return offsets[kScheduleStride + experts] * stripes * parts; }
+    __device__ __forceinline__ int tiles(int experts) const { return offsets[kStride + experts] * stripes * parts; }
 
     /// Tiles of an expert's tokens.
     __device__ __forceinline__ int token_tiles(int e) const
     {
-        return offsets[kScheduleStride + e + 1] - offsets[kScheduleStride + e];
+        return offsets[kStride + e + 1] - offsets[kStride + e];
     }
 
     /// Whether there is such a tile.
     __device__ __forceinline__ bool find(Tile& t, int number, int experts)
     {
-        const int* prefix = offsets + kScheduleStride;
+        const int* prefix = offsets + kStride;
         const int units = stripes * parts;
         if (number >= prefix[experts] * units)
         {
@@ -119,10 +127,10 @@ struct TileNumbers
 };
 
 /// Makes the table of a schedule in shared memory; ends with a barrier of the block.
-template <int kTokens, int kThreads>
+template <int kTokens, int kThreads, int kMostExperts>
 __device__ __forceinline__ void prepare_tile_scheduler(const int* expert_offsets, int experts, int* offsets)
 {
-    int* prefix = offsets + kScheduleStride;
+    int* prefix = offsets + schedule_stride(kMostExperts);
     for (int e = threadIdx.x; e <= experts; e += kThreads)
     {
         offsets[e] = load_coherent(expert_offsets + e);
@@ -168,13 +176,14 @@ struct TileBefore
     int expert = -1, stored = 0;
 
     /// The second product, before it reads rows of the next tile: until the first has stored all of that tile's expert.
-    template <int kRows>
-    __device__ __forceinline__ void wait_for_rows(const ProductCounters& counters, const TileScheduler<kRows>& schedule, const Tile& next, int depth)
+    template <int kRows, int kMostExperts>
+    __device__ __forceinline__ void wait_for_rows(const ProductCounters& counters, const TileScheduler<kRows, kMostExperts>& schedule, const Tile& next,
+                                                  int rows_of_first)
     {
         if (!kFirst && next.expert != expert)
         {
             expert = next.expert;
-            counters.wait_stored(expert, schedule.token_tiles(expert) * ceil_div(2 * depth, kRows));
+            counters.wait_stored(expert, schedule.token_tiles(expert) * ceil_div(rows_of_first, kRows));
         }
     }
 

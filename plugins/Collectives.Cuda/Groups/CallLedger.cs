@@ -1,0 +1,97 @@
+using System.Globalization;
+
+namespace Moe.Plugins.Collectives;
+
+/// <summary>
+/// The calls that some ranks have made and others not yet. Ranks enqueue and go on, so nobody meets; but whoever brings another call than the
+/// first, or does not come in time, is found out here. Calls that a graph repeats are not seen: the kernels' own clocks watch over them.
+/// </summary>
+/// <param name="request">The group's.</param>
+/// <param name="end">Ends the group.</param>
+internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, string> end)
+{
+    private const int Capacity = 4096;
+
+    private readonly object _gate = new();
+    private readonly Entry[] _entries = new Entry[Capacity];
+    private readonly long[] _made = new long[request.Devices.Count];
+    private bool _isClosed;
+
+    /// <summary>Notes a rank's call. Where it is another one than the other ranks', the group ends.</summary>
+    public void Note(int rank, in MoeGroupCall call)
+    {
+        lock (_gate)
+        {
+            long number = _made[rank];
+
+            // Far ahead of the slowest rank: a rank waits here, as it would for a full stream.
+            while (!_isClosed && number - _made.Min() >= Capacity)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            if (_isClosed)
+            {
+                return;
+            }
+
+            _made[rank] = number + 1;
+            ref Entry entry = ref _entries[number % Capacity];
+            if (entry.Number != number + 1)
+            {
+                entry = new Entry(number + 1, call, rank, request.Clock.GetTimestamp());
+            }
+            else if (entry.Call != call)
+            {
+                end(
+                    MoeReason.ContractBroken,
+                    $"Rank {rank} brings {call}, and rank {entry.FirstRank} {entry.Call}, as call {number}: all ranks make the same calls.");
+                return;
+            }
+
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Ends the group where a rank has not come in time to what another one began.</summary>
+    public void Watch()
+    {
+        lock (_gate)
+        {
+            long oldest = _made.Min();
+            if (_isClosed || _made.Max() == oldest)
+            {
+                return;
+            }
+
+            Entry entry = _entries[oldest % Capacity];
+            if (request.Clock.GetElapsedTime(entry.Since) < request.Timeout)
+            {
+                return;
+            }
+
+            int[] missing = [.. Enumerable.Range(0, _made.Length).Where(rank => _made[rank] == oldest)];
+            string seconds = request.Timeout.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
+            end(
+                MoeReason.TimedOut,
+                $"{(missing.Length == 1 ? "Rank" : "Ranks")} {string.Join(", ", missing)} did not come within {seconds} s "
+                + $"({nameof(MoeGroupRequest)}.{nameof(MoeGroupRequest.Timeout)}) to {entry.Call}, which rank {entry.FirstRank} began.");
+        }
+    }
+
+    /// <summary>Lets go whoever waits: the group has ended.</summary>
+    public void Close()
+    {
+        lock (_gate)
+        {
+            _isClosed = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <param name="Number">From 1.</param>
+    /// <param name="Call">What the first rank brought.</param>
+    /// <param name="FirstRank">Who came first.</param>
+    /// <param name="Since">When.</param>
+    private readonly record struct Entry(long Number, MoeGroupCall Call, int FirstRank, long Since);
+}

@@ -1,0 +1,67 @@
+namespace Moe.Plugins.Collectives;
+
+/// <summary>Where things are in the memory of each rank that all ranks reach, in bytes; the same on all of them.</summary>
+internal sealed class GroupLayout
+{
+    private const long Alignment = 512;
+    private const int FlagSides = 3;
+    private const int FlaggedWordBytes = 2;
+
+    private readonly int _slots;
+    private readonly int _ranks;
+
+    public GroupLayout(MoeGroupRequest request, RowShape shape, int launchRows)
+    {
+        _ranks = request.Devices.Count;
+        int peers = Math.Max(1, _ranks - 1);
+        int rows = Math.Min(request.MaxTokens, launchRows);
+        _slots = Math.Max(TwoShotSlots(rows), peers);
+        SetBytes = Align((long)_slots * shape.RowBytes);
+        FlaggedOffset = 2 * SetBytes;
+        FlaggedSetBytes = Align((long)peers * Math.Min(rows, ReductionTable.FlaggedRows) * shape.RowBytes * FlaggedWordBytes);
+        FlagsOffset = FlaggedOffset + (2 * FlaggedSetBytes);
+        PartialOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
+        ByteCount = PartialOffset + Align((long)request.MaxTokens * shape.RowBytes);
+    }
+
+    /// <summary>Of one of the two sets of slots, which come first.</summary>
+    public long SetBytes { get; }
+
+    public long FlaggedOffset { get; }
+
+    public long FlaggedSetBytes { get; }
+
+    public long FlagsOffset { get; }
+
+    /// <summary>Where the rank's own part of the sums is.</summary>
+    public long PartialOffset { get; }
+
+    public long ByteCount { get; }
+
+    /// <summary>The most rows of one launch.</summary>
+    public int MostRows(ReductionWay way)
+    {
+        if (_ranks == 1 || way == ReductionWay.Pull)
+        {
+            return int.MaxValue;
+        }
+
+        if (way != ReductionWay.TwoShot)
+        {
+            return way == ReductionWay.Flagged ? ReductionTable.FlaggedRows : _slots / (_ranks - 1);
+        }
+
+        int rows = _slots;
+        while (TwoShotSlots(rows) > _slots)
+        {
+            rows--;
+        }
+
+        return rows;
+    }
+
+    // Slots for what the others push to an owner, and for the sums that come back.
+    private int TwoShotSlots(int rows) => rows + ((_ranks - 1) * ((rows + _ranks - 1) / _ranks));
+
+    private static long Align(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+}

@@ -1,0 +1,112 @@
+using System.Runtime.InteropServices;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.Collectives;
+
+/// <summary>
+/// Moves numbers all ways with the kernels that will be used, and looks at them where they went. A driver that grants peer access may be wrong: in
+/// virtual machines writes have been seen to go nowhere.
+/// </summary>
+internal static class GroupTrial
+{
+    private const int MostRows = 192;
+    private const int Values = 5;
+
+    /// <exception cref="MoeException">Numbers did not arrive.</exception>
+    public static void Run(IReadOnlyList<PeerMember> members, Func<MoeException?> failure)
+    {
+        MoeGroupRequest request = members[0].Request;
+        int rows = Math.Min(request.MaxTokens, MostRows);
+        using var outputs = new Outputs(members, (long)rows * request.Width * request.ElementType.ByteSize());
+        foreach (PeerMember member in members)
+        {
+            using CudaContextScope scope = member.Context.MakeCurrent();
+            CudaMemory.Upload<byte>(member.Partial, Numbers(request, rows, (row, column) => At(member.Rank, row, column)));
+        }
+
+        byte[] expected = Numbers(request, rows, (row, column) => Enumerable.Range(0, members.Count).Sum(rank => At(rank, row, column)));
+        foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
+        {
+            int tried = way == ReductionWay.Flagged ? Math.Min(rows, ReductionTable.FlaggedRows) : rows;
+            for (int rank = 0; rank < members.Count; rank++)
+            {
+                members[rank].Try(way, tried, outputs.Address(rank), outputs.Stream(rank));
+            }
+
+            for (int rank = 0; rank < members.Count; rank++)
+            {
+                Check(members[rank], way, outputs.Download(rank), expected.AsSpan(0, expected.Length / rows * tried), failure);
+            }
+        }
+    }
+
+    private static void Check(PeerMember member, ReductionWay way, ReadOnlySpan<byte> sums, ReadOnlySpan<byte> expected, Func<MoeException?> failure)
+    {
+        if (failure() is { } late)
+        {
+            throw new MoeException(
+                MoeReason.NoPeerAccess,
+                $"The driver says that the devices reach each other's memory, but numbers that were sent ({way}) did not arrive: {late.Message}", late);
+        }
+
+        if (!sums[..expected.Length].SequenceEqual(expected))
+        {
+            throw new MoeException(
+                MoeReason.NoPeerAccess,
+                $"The driver says that the devices reach each other's memory, but of the numbers that were sent ({way}) rank {member.Rank} on {member.Device} has "
+                + $"got others, from byte {sums.CommonPrefixLength(expected)} on.");
+        }
+    }
+
+    // Whole numbers whose sums are exact in BF16.
+    private static int At(int rank, int row, int column) => ((row * 7) + (column * 3) + (rank * 11)) % Values - (Values / 2);
+
+    private static byte[] Numbers(MoeGroupRequest request, int rows, Func<int, int, int> at)
+    {
+        var numbers = new float[(long)rows * request.Width];
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            numbers[i] = at(i / request.Width, i % request.Width);
+        }
+
+        return request.ElementType == MoeElementType.Float32
+            ? MemoryMarshal.AsBytes(numbers.AsSpan()).ToArray()
+            : MemoryMarshal.AsBytes(Array.ConvertAll(numbers, MoeBFloat16.FromSingle).AsSpan()).ToArray();
+    }
+
+    private sealed class Outputs : IDisposable
+    {
+        private readonly IReadOnlyList<PeerMember> _members;
+        private readonly long _byteCount;
+        private readonly CudaDeviceMemory[] _memory;
+        private readonly CudaStream[] _streams;
+
+        public Outputs(IReadOnlyList<PeerMember> members, long byteCount)
+        {
+            _members = members;
+            _byteCount = byteCount;
+            _memory = [.. members.Select(member => member.Context.Allocate(byteCount))];
+            _streams = [.. members.Select(member => member.Context.CreateStream())];
+        }
+
+        public nint Address(int rank) => _memory[rank].Handle;
+
+        public nint Stream(int rank) => _streams[rank];
+
+        public byte[] Download(int rank)
+        {
+            using CudaContextScope scope = _members[rank].Context.MakeCurrent();
+            _streams[rank].Synchronize();
+            byte[] bytes = new byte[_byteCount];
+            CudaMemory.Download<byte>(bytes, Address(rank));
+            return bytes;
+        }
+
+        public void Dispose()
+        {
+            Array.ForEach(_streams, stream => stream.Dispose());
+            Array.ForEach(_memory, memory => memory.Dispose());
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.Runtime.InteropServices;
+
+namespace Moe.Plugins.Collectives;
+
+/// <summary>As in <c>group.cuh</c>, where the members are explained.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct GroupParameters
+{
+    public nint Partial;
+    public nint Residual;
+    public nint Weight;
+    public nint ResidualOut;
+    public nint Output;
+    public nint State;
+    public nint Host;
+    public ulong Patience;
+    public long ResidualStride;
+    public long ResidualOutStride;
+    public long OutputStride;
+    public long SetBytes;
+    public long FlaggedOffset;
+    public long FlaggedSetBytes;
+    public long FlagsOffset;
+    public long PartialOffset;
+    public int Rank;
+    public int Ranks;
+    public int Rows;
+    public int Spread;
+    public int RowBytes;
+    public int Ahead;
+    public float Epsilon;
+    public int WeightIsFloat;
+    public int MayOverlap;
+    public int Unused;
+    public fixed long Memory[RowShape.MostRanks];
+}

@@ -1,0 +1,79 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.Collectives;
+
+/// <summary>A device's kernels for a group's ranks and rows.</summary>
+internal sealed class ReductionKernels
+{
+    /// <summary>As in <c>group.cuh</c>.</summary>
+    public const int MostBlocks = 512;
+
+    private const int GatherThreads = 512;
+
+    private readonly KernelLibrary _library;
+    private readonly RowShape _shape;
+    private readonly Dictionary<ReductionWay, CudaFunction> _ways;
+    private readonly CudaFunction _gather;
+
+    /// <exception cref="MoeException">A kernel does not compile.</exception>
+    public ReductionKernels(KernelLibrary library, RowShape shape, MoeElementType type, int ranks)
+    {
+        _library = library;
+        _shape = shape;
+        using CudaContextScope scope = library.Context.MakeCurrent();
+
+        // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
+        _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape.Pieces, ranks)));
+        _gather = library.Get(GatherUnit, "moe_gather");
+
+    }
+
+    /// <summary>What is compiled ahead: BF16 rows of gpt-oss's width for 2, 4 and 8 ranks.</summary>
+    public static IEnumerable<KernelUnit> Units =>
+    [
+        .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
+            .Select(way => Unit(way, Instance(way, MoeElementType.BFloat16, 1, ranks)))),
+        GatherUnit,
+    ];
+
+    private static KernelUnit GatherUnit { get; } = new("gather.cu");
+
+    /// <summary>Blocks that run at a time, for ranks that have the device alone.</summary>
+    public int MostResidentBlocks(ReductionWay way) =>
+        Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
+
+    public CudaContext Context => _library.Context;
+
+    /// <summary>Launches a reduction. The context must be current.</summary>
+    public void Reduce(ReductionWay way, int blocks, nint stream, ref readonly GroupParameters parameters) =>
+        _ways[way].Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
+
+    /// <summary>Launches a gathering. The context must be current.</summary>
+    public void Gather(int blocks, nint stream, ref readonly GatherParameters parameters) =>
+        _gather.Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
+
+    private static CudaFunction Get(KernelLibrary library, ReductionWay way, string instance) => library.Get(Unit(way, instance), instance);
+
+    private static KernelUnit Unit(ReductionWay way, string instance) => new(
+        way switch
+        {
+            ReductionWay.TwoShot => "two_shot.cu",
+            ReductionWay.Pull => "pull.cu",
+            _ => "push.cu",
+        },
+        instance);
+
+    private static string Instance(ReductionWay way, MoeElementType type, int pieces, int ranks)
+    {
+        string element = type == MoeElementType.BFloat16 ? "u16" : "float";
+        int batch = ranks <= 2 ? 2 : ranks <= 4 ? 4 : 8;
+        return way switch
+        {
+            ReductionWay.Push => $"moe_push<{element}, {pieces}, {batch}, EmptyWords>",
+            ReductionWay.Flagged => $"moe_push<{element}, {pieces}, {batch}, FlaggedWords>",
+            ReductionWay.TwoShot => $"moe_two_shot<{element}, {pieces}, {batch}>",
+            _ => $"moe_pull<{element}, {pieces}, {batch}, {Math.Max(1, 8 / batch / pieces)}>",
+        };
+    }
+}

@@ -1,0 +1,97 @@
+// All-gather: rows of any bytes are pushed to all ranks, and a flag of each block behind them.
+#include "group.cuh"
+
+struct GatherParameters
+{
+    GroupParameters group;  // rows, row_bytes: of what a rank brings; partial, output and output_stride too
+    i64 input_stride;
+    i64 rank_stride;        // bytes from the first row of one rank in the output to that of the next
+    i64 slot_bytes;         // between rows in a set of slots
+};
+
+namespace
+{
+template <typename T>
+__device__ __forceinline__ void copy_row(u8* to, const u8* from, int bytes)
+{
+    for (int i = (int)threadIdx.x; i < bytes / (int)sizeof(T); i += (int)blockDim.x)
+    {
+        ((T*)to)[i] = ((const T*)from)[i];
+    }
+}
+
+__device__ __forceinline__ void copy_row(u8* to, const u8* from, int bytes)
+{
+    const u64 bits = (u64)to | (u64)from | (u64)bytes;
+    if (bits % 16 == 0)
+    {
+        copy_row<uint4>(to, from, bytes);
+    }
+    else if (bits % 4 == 0)
+    {
+        copy_row<u32>(to, from, bytes);
+    }
+    else
+    {
+        copy_row<u8>(to, from, bytes);
+    }
+}
+}
+
+/// Blocks of any number of threads from the ranks' on; a row and turn a block. The grid is the same on all ranks.
+extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_constant__ GatherParameters q)
+{
+    const GroupParameters& p = q.group;
+    if (p.may_overlap)
+    {
+        allow_next_launch();
+    }
+
+    wait_for_previous_launch();
+    const uint4 state = read_state(p);
+    const u32 epoch = state.x;
+    bool failed = state.y != 0;
+    for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
+    {
+        const u8* input = p.partial + row * q.input_stride;
+        for (int i = 1; i < p.ranks; i++)
+        {
+            const int peer = p.rank + i < p.ranks ? p.rank + i : p.rank + i - p.ranks;
+            copy_row(EmptyWords::set(p, peer, epoch) + ((i64)sender_index(p.rank, peer) * p.rows + row) * q.slot_bytes, input, p.row_bytes);
+        }
+
+        copy_row(p.output + p.rank * q.rank_stride + row * p.output_stride, input, p.row_bytes);
+    }
+
+    // The flag of a block is released behind all its threads' rows.
+    __threadfence_system();
+    __syncthreads();
+    failed = __syncthreads_or(failed || meet(p, epoch, 2));
+    if (threadIdx.x == blockDim.x - 1 && state.y == 0)
+    {
+        count_call(p, epoch);
+    }
+
+    const u8* set = EmptyWords::set(p, p.rank, epoch);
+    for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
+    {
+        for (int i = 0; i < p.ranks - 1; i++)
+        {
+            const int sender = i < p.rank ? i : i + 1;
+            copy_row(p.output + sender * q.rank_stride + row * p.output_stride, set + ((i64)i * p.rows + row) * q.slot_bytes, p.row_bytes);
+        }
+    }
+
+    // Empty again for reductions, whole slots of 16 bytes.
+    __syncthreads();
+    for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
+    {
+        for (int i = 0; i < p.ranks - 1; i++)
+        {
+            for (int j = (int)threadIdx.x * 16; j < q.slot_bytes; j += (int)blockDim.x * 16)
+            {
+                EmptyWords::clean((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
+            }
+        }
+    }
+}

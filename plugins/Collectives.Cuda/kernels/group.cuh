@@ -1,0 +1,277 @@
+// What the kernels of a group share: what they are told, how ranks meet, and how a wait ends.
+//
+// Each rank has memory that all ranks reach: slots of rows, two sets of them, used by turns. A rank writes its rows into slots of the other ranks
+// ("pushes"), and reads its own slots until the rows are there: nothing is read across the link, and no flag stands apart from what it announces.
+//
+// Why two sets are enough: in every call each rank hears from every other one, and a kernel begins after the one before it has ended. So a rank that
+// pushes in call k + 2 has heard of call k + 1 from the receiver, whose call k, with all that it read and cleaned, had ended before.
+#pragma once
+#include "ptx/ptx.cuh"
+
+constexpr int kMostRanks = 64;
+constexpr int kMostBlocks = 512;
+constexpr int kMostThreads = 512;
+
+/// Set in the kernel's own rank's memory only; zeroed when the group is made.
+struct RankState
+{
+    u32 epoch;    // calls so far, modulo 2^32
+    u32 failed;   // not 0: the group has ended
+    u32 arrived;  // blocks of this call that have read the epoch
+    u32 unused;
+};
+
+/// In host memory, a rank's own.
+struct HostWords
+{
+    u32 abort;    // written by the host: not 0 ends what waits
+    u32 failure;  // written by a kernel that has waited too long: 1 + the rank that it waited for
+};
+
+struct GroupParameters
+{
+    const u8* partial;       // this rank's rows, dense
+    const u8* residual;      // or null
+    const u8* weight;        // of the norm, or null: no norm
+    u8* residual_out;        // or null
+    u8* output;
+    RankState* state;
+    HostWords* host;
+    u64 patience;            // nanoseconds that a wait may take
+    i64 residual_stride;     // bytes, as all strides
+    i64 residual_out_stride;
+    i64 output_stride;
+    i64 set_bytes;           // of one set of slots
+    i64 flagged_offset;      // where, in each rank's memory, the sets of flagged words begin
+    i64 flagged_set_bytes;
+    i64 flags_offset;        // where the flags of blocks begin
+    i64 partial_offset;      // where the partial rows begin
+    int rank;
+    int ranks;
+    int rows;                // of the output
+    int spread;              // rows from one rank's share of the partial rows to the next one's; 0: every rank gets all
+    int row_bytes;           // a multiple of 16
+    int ahead;               // rows that a block pushes before it waits for the first
+    float epsilon;
+    int weight_is_float;     // else it is BF16
+    int may_overlap;         // the next launch may begin while this one waits
+    int unused;
+    u8* memory[kMostRanks];  // each rank's, as this device reaches it
+};
+
+// ---- words
+
+__device__ __forceinline__ uint4 load_volatile(const void* p)
+{
+    uint4 v;
+    asm volatile("ld.volatile.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ u32 load_volatile_word(const void* p)
+{
+    u32 v;
+    asm volatile("ld.volatile.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_volatile(void* p, const uint4& v)
+{
+    asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+
+__device__ __forceinline__ void store_release(void* p, u32 v)
+{
+    asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
+}
+
+__device__ __forceinline__ u32 load_acquire_word(const void* p)
+{
+    u32 v;
+    asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ u64 nanoseconds()
+{
+    u64 t;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
+    return t;
+}
+
+// ---- the end of a wait
+
+/// What a thread knows of its wait.
+struct Patience
+{
+    u32 spins = 0;
+    u64 until = 0;
+};
+
+constexpr u32 kSpins = 1024;  // between two looks
+
+constexpr u64 kNoMore = ~0ull;
+
+/// Looks whether a wait is to end without what it waits for: then kNoMore, else when it is to end, 0 for nobody knows yet. It never traps: a trap
+/// would cost the context.
+__device__ __noinline__ u64 look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
+{
+    if (load_volatile_word(&state->failed) != 0)
+    {
+        return kNoMore;
+    }
+
+    // One thread of those of a warp that wait: the host's memory is far.
+    const u32 active = __activemask();
+    if ((int)(threadIdx.x % 32) != __ffs(active) - 1)
+    {
+        return until;
+    }
+
+    if (load_volatile_word(&words->abort) != 0)
+    {
+        atomicExch(&state->failed, 1u);
+        return kNoMore;
+    }
+
+    const u64 now = nanoseconds();
+    if (until == 0)
+    {
+        return now + patience;
+    }
+
+    if ((i64)(now - until) > 0)
+    {
+        if (atomicCAS(&state->failed, 0u, 1u) == 0)
+        {
+            atomicExch_system((u32*)&words->failure, 1u + (u32)peer);
+        }
+
+        return kNoMore;
+    }
+
+    return until;
+}
+
+__device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& patience, int peer)
+{
+    if (++patience.spins % kSpins != 0)
+    {
+        return false;
+    }
+
+    patience.until = look_around(p.state, p.host, p.patience, patience.until, peer);
+    return patience.until == kNoMore;
+}
+
+// ---- slots
+
+constexpr u32 kEmpty = 0xffffffffu;  // two BF16 or one float32: NaN of a payload that is never written
+
+/// A slot whose words are empty until they are written; who has read them empties them again. Any bits may be written but all ones.
+struct EmptyWords
+{
+    static constexpr int kBytes = 16;
+
+    static __device__ __forceinline__ u8* set(const GroupParameters& p, int rank, u32 epoch)
+    {
+        return p.memory[rank] + (i64)(epoch & 1) * p.set_bytes;
+    }
+
+    static __device__ __forceinline__ u32 written(u32 word)
+    {
+        return word == kEmpty ? 0xfffeffffu : word;  // NaN as well
+    }
+
+    static __device__ __forceinline__ void write(u8* at, const uint4& v, u32)
+    {
+        store_volatile(at, make_uint4(written(v.x), written(v.y), written(v.z), written(v.w)));
+    }
+
+    static __device__ __forceinline__ bool read(const u8* at, uint4& v, u32)
+    {
+        // Word by word, so that it does not matter whether 16 bytes arrive as one.
+        v = load_volatile(at);
+        return v.x != kEmpty && v.y != kEmpty && v.z != kEmpty && v.w != kEmpty;
+    }
+
+    static __device__ __forceinline__ void clean(u8* at)
+    {
+        *(uint4*)at = make_uint4(kEmpty, kEmpty, kEmpty, kEmpty);
+    }
+};
+
+/// Half of the words are the call's number: nothing to clean, twice the bytes (NCCL's LL protocol; 8 bytes arrive as one).
+struct FlaggedWords
+{
+    static constexpr int kBytes = 32;
+
+    static __device__ __forceinline__ u8* set(const GroupParameters& p, int rank, u32 epoch)
+    {
+        return p.memory[rank] + p.flagged_offset + (i64)(epoch & 1) * p.flagged_set_bytes;
+    }
+
+    static __device__ __forceinline__ void write(u8* at, const uint4& v, u32 epoch)
+    {
+        store_volatile(at, make_uint4(v.x, epoch + 1, v.y, epoch + 1));
+        store_volatile(at + 16, make_uint4(v.z, epoch + 1, v.w, epoch + 1));
+    }
+
+    static __device__ __forceinline__ bool read(const u8* at, uint4& v, u32 epoch)
+    {
+        const uint4 a = load_volatile(at), b = load_volatile(at + 16);
+        v = make_uint4(a.x, a.z, b.x, b.z);
+        return a.y == epoch + 1 && a.w == epoch + 1 && b.y == epoch + 1 && b.w == epoch + 1;
+    }
+
+    static __device__ __forceinline__ void clean(u8*)
+    {
+    }
+};
+
+/// The number that a rank has among those that `receiver` hears from.
+__device__ __forceinline__ int sender_index(int sender, int receiver)
+{
+    return sender - (sender > receiver ? 1 : 0);
+}
+
+// ---- the call's number
+
+/// Reads the call's number, and whether the group has ended. Behind wait_for_previous_launch.
+__device__ __forceinline__ uint4 read_state(const GroupParameters& p)
+{
+    return load_volatile(p.state);
+}
+
+/// Counts the call. By one thread of each block, once all threads of the block have read the number.
+__device__ __forceinline__ void count_call(const GroupParameters& p, u32 epoch)
+{
+    if (gridDim.x == 1 || atomicAdd(&p.state->arrived, 1u) == gridDim.x - 1)
+    {
+        *(volatile u32*)&p.state->arrived = 0;
+        *(volatile u32*)&p.state->epoch = epoch + 1;
+    }
+}
+
+// ---- blocks of equal number of all ranks meet
+
+/// Thread r tells block b of rank r that its own block has come this far, and waits until it hears the same. `side` tells apart the places of a kernel.
+__device__ __forceinline__ bool meet(const GroupParameters& p, u32 epoch, int side)
+{
+    bool failed = false;
+    if ((int)threadIdx.x < p.ranks && (int)threadIdx.x != p.rank)
+    {
+        const int peer = (int)threadIdx.x;
+        const i64 from = ((i64)side * kMostRanks * kMostBlocks + blockIdx.x) * 4;
+        u8* theirs = p.memory[peer] + p.flags_offset + from + (i64)p.rank * kMostBlocks * 4;
+        const u8* ours = p.memory[p.rank] + p.flags_offset + from + (i64)peer * kMostBlocks * 4;
+        store_release(theirs, epoch + 1);
+        Patience patience;
+        while (load_acquire_word(ours) != epoch + 1 && !failed)
+        {
+            failed = is_over(p, patience, peer);
+        }
+    }
+
+    return failed;
+}

@@ -1,0 +1,100 @@
+// All-reduce by reading: ranks meet, each reads all ranks' rows, and they meet again before anybody may write its rows anew.
+#include "rows.cuh"
+
+/// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
+template <typename T, int V, int B, int R>
+__global__ void __launch_bounds__(kMostThreads, 1) moe_pull(const __grid_constant__ GroupParameters p)
+{
+    if (p.may_overlap)
+    {
+        allow_next_launch();
+    }
+
+    RowPlan<T, V> plan;
+    plan.load_weight(p);
+    wait_for_previous_launch();
+
+    const uint4 state = read_state(p);
+    const u32 epoch = state.x;
+    bool failed = state.y != 0 || meet(p, epoch, 0);
+    failed = __syncthreads_or(failed);
+    if (threadIdx.x == blockDim.x - 1 && state.y == 0)
+    {
+        count_call(p, epoch);
+    }
+
+    int turn = 0;
+    for (int first = (int)blockIdx.x; first < p.rows && !failed; first += R * (int)gridDim.x)
+    {
+        uint4 got[R][V][B], residual[R][V];
+#pragma unroll
+        for (int r = 0; r < R; r++)
+        {
+            const i64 row = first + r * (int)gridDim.x;
+#pragma unroll
+            for (int k = 0; k < V; k++)
+            {
+                const int offset = plan.offset(k);
+#pragma unroll
+                for (int i = 0; i < B; i++)
+                {
+                    if (i < p.ranks && offset < p.row_bytes && row < p.rows)
+                    {
+                        got[r][k][i] = *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset);
+                    }
+                }
+            }
+
+            if (row < p.rows)
+            {
+                load_residual<V>(p, row, residual[r]);
+            }
+        }
+
+#pragma unroll
+        for (int r = 0; r < R; r++)
+        {
+            const i64 row = first + r * (int)gridDim.x;
+            if (row >= p.rows)
+            {
+                break;
+            }
+
+            float sum[V][Piece<T>::kValues];
+            uint4 rounded[V];
+#pragma unroll
+            for (int k = 0; k < V; k++)
+            {
+                const int offset = plan.offset(k);
+#pragma unroll
+                for (int i = 0; i < Piece<T>::kValues; i++)
+                {
+                    sum[k][i] = 0;
+                }
+
+#pragma unroll
+                for (int i = 0; i < B; i++)
+                {
+                    if (i < p.ranks)
+                    {
+                        Piece<T>::add_to(sum[k], got[r][k][i]);
+                    }
+                }
+
+                for (int i = B; i < p.ranks && offset < p.row_bytes; i++)
+                {
+                    Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
+                }
+            }
+
+            round_row<T, V>(p, sum, residual[r], rounded);
+            finish_row<T, V>(p, plan, row, rounded, turn++, false);
+        }
+    }
+
+    __syncthreads();
+    if (!failed)
+    {
+        meet(p, epoch, 1);
+    }
+}

@@ -1,0 +1,330 @@
+// Rows of sums: a block has a row, a thread V pieces of 16 bytes of it, a block's width apart.
+#pragma once
+#include "group.cuh"
+
+/// A piece of BF16 (T = u16) or float32 values.
+template <typename T>
+struct Piece;
+
+template <>
+struct Piece<u16>
+{
+    static constexpr int kValues = 8;
+
+    static __device__ __forceinline__ void add_to(float (&sum)[kValues], const uint4& v)
+    {
+        const u32 words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            sum[2 * i] += __uint_as_float(words[i] << 16);
+            sum[2 * i + 1] += __uint_as_float(words[i] & 0xffff0000u);
+        }
+    }
+
+    static __device__ __forceinline__ uint4 round(const float (&v)[kValues])
+    {
+        return make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
+    }
+};
+
+template <>
+struct Piece<float>
+{
+    static constexpr int kValues = 4;
+
+    static __device__ __forceinline__ void add_to(float (&sum)[kValues], const uint4& v)
+    {
+        sum[0] += __uint_as_float(v.x);
+        sum[1] += __uint_as_float(v.y);
+        sum[2] += __uint_as_float(v.z);
+        sum[3] += __uint_as_float(v.w);
+    }
+
+    static __device__ __forceinline__ uint4 round(const float (&v)[kValues])
+    {
+        return make_uint4(__float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]), __float_as_uint(v[3]));
+    }
+};
+
+/// 16 bytes of a caller's row, which may begin anywhere.
+__device__ __forceinline__ uint4 load_piece(const u8* at)
+{
+    if ((u64)at % 16 == 0)
+    {
+        return *(const uint4*)at;
+    }
+
+    u32 words[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        words[i] = (u32)((const u16*)at)[2 * i] | (u32)((const u16*)at)[2 * i + 1] << 16;
+    }
+
+    return make_uint4(words[0], words[1], words[2], words[3]);
+}
+
+__device__ __forceinline__ void store_piece(u8* at, const uint4& v)
+{
+    if ((u64)at % 16 == 0)
+    {
+        *(uint4*)at = v;
+        return;
+    }
+
+    const u32 words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        ((u16*)at)[2 * i] = (u16)words[i];
+        ((u16*)at)[2 * i + 1] = (u16)(words[i] >> 16);
+    }
+}
+
+/// The norm's weight for a thread's pieces, and where they are.
+template <typename T, int V>
+struct RowPlan
+{
+    static constexpr int kValues = Piece<T>::kValues;
+    float weight[V][kValues];
+
+    static __device__ __forceinline__ int offset(int k)
+    {
+        return (int)(threadIdx.x + k * blockDim.x) * 16;
+    }
+
+    /// The weight is older than any launch that may still run.
+    __device__ __forceinline__ void load_weight(const GroupParameters& p)
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++)
+        {
+            const int first = offset(k) / 16 * kValues;
+#pragma unroll
+            for (int i = 0; i < kValues; i++)
+            {
+                weight[k][i] = 0;
+            }
+
+            if (p.weight == nullptr || offset(k) >= p.row_bytes)
+            {
+                continue;
+            }
+
+            if (p.weight_is_float)
+            {
+                Piece<float>::add_to(*(float(*)[4])&weight[k][0], load_piece(p.weight + (i64)first * 4));
+                if (kValues == 8)
+                {
+                    Piece<float>::add_to(*(float(*)[4])&weight[k][kValues / 2], load_piece(p.weight + (i64)first * 4 + 16));
+                }
+            }
+            else
+            {
+#pragma unroll
+                for (int i = 0; i < kValues; i++)
+                {
+                    weight[k][i] = __uint_as_float((u32)((const u16*)p.weight)[first + i] << 16);
+                }
+            }
+        }
+    }
+};
+
+/// The sum of a value over the block's threads, the same bits in each. `turn` differs from that of the sum before. Whether any thread says `failed`
+/// comes with it.
+__device__ __forceinline__ bool block_sum(float& value, int turn, bool failed)
+{
+    __shared__ float4 of_warps[2][8];
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2)
+    {
+        value += __shfl_xor_sync(0xffffffffu, value, step);
+    }
+
+    if (threadIdx.x % 32 == 0)
+    {
+        ((float*)of_warps[turn & 1])[threadIdx.x / 32] = value;
+    }
+
+    const bool any = __syncthreads_or(failed);
+    const int warps = (int)blockDim.x / 32;
+    value = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+    {
+        if (4 * i < warps)
+        {
+            const float4 v = of_warps[turn & 1][i];
+            const float a = v.x + (4 * i + 1 < warps ? v.y : 0.0f);
+            const float b = (4 * i + 2 < warps ? v.z : 0.0f) + (4 * i + 3 < warps ? v.w : 0.0f);
+            value += a + b;
+        }
+    }
+
+    return any;
+}
+
+/// Writes what a row's sum becomes: the rounded sum, and its norm. `rounded` holds the sum with the residual, rounded.
+template <typename T, int V>
+__device__ __forceinline__ bool finish_row(const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&rounded)[V], int turn, bool failed)
+{
+    constexpr int kValues = Piece<T>::kValues;
+    if (p.residual_out != nullptr && !failed)
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++)
+        {
+            if (plan.offset(k) < p.row_bytes)
+            {
+                store_piece(p.residual_out + row * p.residual_out_stride + plan.offset(k), rounded[k]);
+            }
+        }
+    }
+
+    if (p.weight == nullptr)
+    {
+#pragma unroll
+        for (int k = 0; k < V; k++)
+        {
+            if (plan.offset(k) < p.row_bytes && !failed)
+            {
+                store_piece(p.output + row * p.output_stride + plan.offset(k), rounded[k]);
+            }
+        }
+
+        return failed;
+    }
+
+    // The norm is that of the rounded values, which whoever reads the residual sees.
+    float squares = 0;
+#pragma unroll
+    for (int k = 0; k < V; k++)
+    {
+        if (plan.offset(k) < p.row_bytes)
+        {
+            float v[kValues] = {};
+            Piece<T>::add_to(v, rounded[k]);
+#pragma unroll
+            for (int i = 0; i < kValues; i++)
+            {
+                squares += v[i] * v[i];
+            }
+        }
+    }
+
+    if (block_sum(squares, turn, failed))
+    {
+        return true;
+    }
+
+    const float factor = 1.0f / sqrtf(squares / (float)(p.row_bytes / (int)sizeof(T)) + p.epsilon);
+#pragma unroll
+    for (int k = 0; k < V; k++)
+    {
+        if (plan.offset(k) < p.row_bytes)
+        {
+            float v[kValues] = {};
+            Piece<T>::add_to(v, rounded[k]);
+#pragma unroll
+            for (int i = 0; i < kValues; i++)
+            {
+                v[i] = v[i] * factor * plan.weight[k][i];
+            }
+
+            store_piece(p.output + row * p.output_stride + plan.offset(k), Piece<T>::round(v));
+        }
+    }
+
+    return false;
+}
+
+/// Adds the residual to a row's sum, and rounds.
+template <typename T, int V>
+__device__ __forceinline__ void round_row(const GroupParameters& p, float (&sum)[V][Piece<T>::kValues], const uint4 (&residual)[V], uint4 (&rounded)[V])
+{
+#pragma unroll
+    for (int k = 0; k < V; k++)
+    {
+        if (p.residual != nullptr)
+        {
+            Piece<T>::add_to(sum[k], residual[k]);
+        }
+
+        rounded[k] = Piece<T>::round(sum[k]);
+    }
+}
+
+template <int V>
+__device__ __forceinline__ void load_residual(const GroupParameters& p, i64 row, uint4 (&residual)[V])
+{
+#pragma unroll
+    for (int k = 0; k < V; k++)
+    {
+        const int offset = (int)(threadIdx.x + k * blockDim.x) * 16;
+        if (p.residual != nullptr && offset < p.row_bytes)
+        {
+            residual[k] = load_piece(p.residual + row * p.residual_stride + offset);
+        }
+    }
+}
+
+/// Waits for a piece of a row of each of up to B ranks from `first` on, this one's own aside, in slots `stride` apart.
+template <typename Words, int B>
+__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, u32 epoch, uint4 (&got)[B], bool failed)
+{
+    Patience patience;
+    while (!failed)
+    {
+        bool all = true;
+        int missing = 0;
+#pragma unroll
+        for (int i = 0; i < B; i++)
+        {
+            const int sender = first + i;
+            if (sender < p.ranks && sender != p.rank && !Words::read(slots + sender_index(sender, p.rank) * stride, got[i], epoch))
+            {
+                all = false;
+                missing = sender;
+            }
+        }
+
+        if (all)
+        {
+            break;
+        }
+
+        failed = is_over(p, patience, missing);
+    }
+
+    return failed;
+}
+
+/// A piece's sum over all ranks, in their order; `own` is this rank's.
+template <typename T, typename Words, int B>
+__device__ __forceinline__ bool sum_ranks(
+    const GroupParameters& p, u8* slots, i64 stride, const uint4& own, u32 epoch, float (&sum)[Piece<T>::kValues], bool failed)
+{
+#pragma unroll
+    for (int i = 0; i < Piece<T>::kValues; i++)
+    {
+        sum[i] = 0;
+    }
+
+    for (int first = 0; first < p.ranks; first += B)
+    {
+        uint4 got[B];
+        failed = receive<Words, B>(p, slots, stride, first, epoch, got, failed);
+#pragma unroll
+        for (int i = 0; i < B; i++)
+        {
+            if (first + i < p.ranks)
+            {
+                Piece<T>::add_to(sum, first + i == p.rank ? own : got[i]);
+            }
+        }
+    }
+
+    return failed;
+}

@@ -1,0 +1,29 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>What one run of `moe bench parallel` measured: the JSON file that it writes.</summary>
+internal sealed record ParallelResult
+{
+    /// <summary>When the run began, ISO 8601 in UTC.</summary>
+    public required string Date { get; init; }
+
+    /// <summary>The first device's own name.</summary>
+    public required string Device { get; init; }
+
+    public string? Driver { get; init; }
+
+    public required int Ranks { get; init; }
+
+    /// <summary>Columns of what is summed.</summary>
+    public required int Width { get; init; }
+
+    public required int Seed { get; init; }
+
+    /// <summary>Version of this program.</summary>
+    public required string Version { get; init; }
+
+    public List<ReductionRow> Reductions { get; init; } = [];
+
+    /// <summary>Writes the file anew.</summary>
+    /// <exception cref="MoeException">It cannot be written.</exception>
+    public void Save(string path) => BenchJson.Save(path, this);
+}

@@ -1,0 +1,59 @@
+using System.CommandLine;
+
+namespace Moe.Plugins.Cli;
+
+/// <summary>What `moe bench parallel` was asked for.</summary>
+internal sealed record ParallelSettings
+{
+    private const int DefaultRanks = 2;
+    private const int MostRanks = 64;
+
+    /// <summary>A device for each rank.</summary>
+    public required IReadOnlyList<MoeDevice> Devices { get; init; }
+
+    public required IReadOnlyList<int> Tokens { get; init; }
+
+    /// <summary>Columns of what is summed.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>The plugin of the groups; null for the best.</summary>
+    public required string? Group { get; init; }
+
+    /// <summary>Its plans to compare; null for its own choice.</summary>
+    public required IReadOnlyList<string?> Plans { get; init; }
+
+    /// <summary>Seconds, replays and outputs.</summary>
+    public required BenchSettings Bench { get; init; }
+
+    /// <exception cref="CommandException">There are too many ranks.</exception>
+    /// <exception cref="MoeException">An output cannot be written.</exception>
+    public static ParallelSettings Read(ParseResult result)
+    {
+        int ranks = result.GetValue(ParallelOptions.Ranks) ?? DefaultRanks;
+        if (ranks > MostRanks)
+        {
+            throw new CommandException(ExitCode.BadInput, $"--ranks is {ranks}; at most {MostRanks} are expected.");
+        }
+
+        MoeDevice first = result.GetValue(CommandOptions.Device) ?? MoeDevice.Cuda(0);
+        string[] plans = result.GetValue(ParallelOptions.Plans) ?? [];
+        var defaults = new BenchSettings();
+        return new ParallelSettings
+        {
+            Devices = [.. Enumerable.Range(0, ranks).Select(rank => first.Kind == MoeDeviceKind.Cpu ? first : MoeDevice.Cuda(first.Ordinal + rank))],
+            Tokens = result.GetValue(ParallelOptions.Tokens) is { Length: > 0 } tokens
+                ? [.. tokens.Distinct().Order()]
+                : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192],
+            Width = result.GetValue(ParallelOptions.Width) ?? MoeLayerShape.GptOss20B.HiddenSize,
+            Group = result.GetValue(ParallelOptions.Group),
+            Plans = plans.Length > 0 ? plans : new string?[] { null },
+            Bench = new BenchSettings
+            {
+                Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
+                Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
+                Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
+                OutputPath = BenchSettings.Writable(result, BenchOptions.Output),
+            },
+        };
+    }
+}

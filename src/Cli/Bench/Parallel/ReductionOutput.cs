@@ -1,0 +1,14 @@
+namespace Moe.Plugins.Cli;
+
+/// <summary>What a rank holds after a reduction, in host memory: valid until the rank reads again.</summary>
+/// <param name="Normed">The normed sum.</param>
+/// <param name="Residual">The sum with the residual.</param>
+internal readonly record struct ReductionOutput(MoeTensorView Normed, MoeTensorView Residual)
+{
+    /// <summary>Whether both hold the same bits.</summary>
+    public bool Equals(ReductionOutput other) => Bytes(Normed).SequenceEqual(Bytes(other.Normed)) && Bytes(Residual).SequenceEqual(Bytes(other.Residual));
+
+    public override int GetHashCode() => Normed.GetHashCode();
+
+    private static unsafe ReadOnlySpan<byte> Bytes(in MoeTensorView dense) => new((void*)dense.Address, checked((int)(dense.Rows * dense.RowBytes)));
+}

@@ -1,0 +1,30 @@
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>One weight matrix of all experts on the device: BF16 [experts, rows, inputs], dense, and its float32 biases.</summary>
+internal sealed class Bf16Matrix : DeviceArena
+{
+    public Bf16Matrix(CudaContext context, int experts, int rows, int inputs)
+        : base(context)
+    {
+        Rows = rows;
+        Inputs = inputs;
+        Weight = Allocate(experts * ExpertBytes);
+    }
+
+    public int Rows { get; }
+
+    public int Inputs { get; }
+
+    public nint Weight { get; }
+
+    /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
+    public nint Bias { get; private set; }
+
+    private long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
+
+    public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));
+
+    public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
+}

@@ -1,0 +1,174 @@
+using Moe.Plugins.Conformance;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>Layers of every family's kind on a CUDA backend: random programs, activations, formats, shared and latent experts, and parts.</summary>
+public abstract class CudaFamilyTests
+{
+    private static readonly MoeActivation[] AllActivations =
+    [
+        MoeActivation.SiluGated,
+        MoeActivation.GeluTanhGated,
+        MoeActivation.ReluSquared,
+        MoeActivation.SwiGluOai(),
+        MoeActivation.SiTu(4, 25),
+        MoeActivation.SiTu(0.5f),
+        MoeActivation.Glu(MoeGluFunction.Silu, limit: 1),
+        MoeActivation.Glu(MoeGluFunction.Silu, limit: 0.4f, clampsAfter: true),
+        MoeActivation.Glu(MoeGluFunction.GeluTanh, beta: 0.5f, limit: 0.7f, clampsAfter: true),
+    ];
+
+    private static readonly MoeRouter Sigmoid = new() { Score = MoeRouterScore.Sigmoid, HasSelectionBias = true, Renormalize = true };
+
+    /// <summary>Routers as models have them, with their numbers of experts and choices.</summary>
+    private static readonly (int Experts, int TopK, MoeRouter Router)[] Routers =
+    [
+        (16, 4, MoeRouter.TopKThenSoftmax with { HasLogitBias = true }),
+        (64, 8, MoeRouter.SoftmaxThenTopK),
+        (256, 8, MoeRouter.SoftmaxThenTopKRenormalized),
+        (160, 6, new() { GroupCount = 8, TopGroups = 3, GroupRule = MoeGroupRule.Max, Scale = 16 }),
+        (256, 8, Sigmoid with { GroupCount = 8, TopGroups = 4, Epsilon = 1e-20f, Scale = 2.5f }),
+        (896, 16, Sigmoid),
+        (512, 22, Sigmoid with { Scale = 5 }),
+        (32, 4, Sigmoid with { HasLogitBias = true, Epsilon = 1e-6f }),
+        (1000, 32, MoeRouter.TopKThenSoftmax),
+        (96, 6, Sigmoid with { Score = MoeRouterScore.SqrtSoftplus, Scale = 1.5f }),
+        (96, 6, new() { Score = MoeRouterScore.SqrtSoftplus, Renormalize = true, Choice = MoeRouterChoice.TokenTable, Scale = 1.5f }),
+        (64, 6, new() { HasSelectionBias = true, Renormalize = true, Epsilon = 1e-12f, EpsilonIsFloor = true }),
+        (16, 1, new() { Score = MoeRouterScore.Sigmoid, WeightOn = MoeWeightOn.Input }),
+        (24, 3, new() { Score = MoeRouterScore.Sigmoid, WeightOn = MoeWeightOn.Input, GroupCount = 3, TopGroups = 2 }),
+    ];
+
+    private static readonly int[] Tokens = [1, 3, 8, 20, 70, 300];
+
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 70)];
+
+    public static TheoryData<string> Families => [.. FamilyGolden.Names];
+
+    private protected abstract CudaHost Host { get; }
+
+    /// <summary>Formats of the routed experts.</summary>
+    private protected abstract IReadOnlyList<MoeWeightFormat> Formats { get; }
+
+    /// <summary>How the oracle rounds the routed experts' activations, and the relative error against that; null for exact, and what the method promises.</summary>
+    private protected virtual (OracleActivations Activations, double Tolerance)? Rounding => null;
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void Any_layer_is_the_oracles(int seed)
+    {
+        Host.RequireDevice();
+        var random = new Random(seed);
+        (int experts, int topK, MoeRouter router) = Routers[seed % Routers.Length];
+        MoeWeightFormat[] all = Enum.GetValues<MoeWeightFormat>();
+        var shape = new MoeLayerShape
+        {
+            HiddenSize = 32 * random.Next(1, 9),
+            IntermediateSize = 32 * random.Next(2, 9),
+            ExpertCount = experts,
+            TopK = topK,
+            Router = router,
+            WeightFormat = Pick(Formats),
+            Activation = Pick(AllActivations),
+            HasExpertBias = random.Next(2) == 0,
+            Shared = random.Next(2) == 0 ? null : new()
+            {
+                IntermediateSize = 32 * random.Next(1, 9),
+                WeightFormat = Pick(all),
+                Activation = Pick(AllActivations),
+                HasGate = random.Next(2) == 0,
+            },
+            Latent = random.Next(3) != 0 ? null : new()
+            {
+                Width = 32 * random.Next(1, 5),
+                WeightFormat = Pick(all),
+                NormEpsilon = random.Next(2) == 0 ? null : 1e-5f,
+            },
+        };
+        MoePart part = shape.Latent?.NormEpsilon is null && random.Next(3) == 0 ? MoePart.OfRank(random.Next(4), 2, 2) : MoePart.Whole;
+        Check(shape, part, Pick(Tokens), seed);
+
+        T Pick<T>(IReadOnlyList<T> values) => values[random.Next(values.Count)];
+    }
+
+    [Theory]
+    [MemberData(nameof(Families))]
+    public void A_golden_familys_layer_is_what_transformers_computes(string family)
+    {
+        Host.RequireDevice();
+        using FamilyGolden golden = FamilyGolden.Open(family);
+        MoeCandidate candidate = Host.Candidate(golden.Layer.Shape);
+        Assert.SkipUnless(candidate.Device is not null, candidate.Message);
+        using SparseMixer? mixer = golden.Layer.CallerRoutes is null ? null : new SparseMixer(golden);
+        using MoeLayer layer = Host.CreateLayer(golden.Layer.Shape, golden.Layer.Source, golden.Input.Rows);
+        using MoeForwardState state = layer.CreateState();
+        using DeviceRun run = mixer is null
+            ? DeviceRun.Run(layer, state, golden.Input)
+            : DeviceRun.Run(layer, state, golden.Input, mixer.Ids, mixer.Weights);
+        double error = TensorDifference.Measure(run.Output.View, golden.Expected).RelativeError;
+        TestContext.Current.TestOutputHelper!.WriteLine($"{family}: {error:e2}");
+        Assert.True(error <= layer.Method.Numerics.RelativeError, $"relative error {error:0.0e0}");
+    }
+
+    [Fact]
+    public void Four_parts_sum_to_the_layer()
+    {
+        Host.RequireDevice();
+        var shape = new MoeLayerShape
+        {
+            HiddenSize = 192,
+            IntermediateSize = 160,
+            ExpertCount = 21,
+            TopK = 5,
+            Router = Sigmoid,
+            Shared = new() { IntermediateSize = 96, WeightFormat = MoeWeightFormat.BFloat16, Activation = MoeActivation.SiluGated, HasGate = true },
+        };
+        using var random = new RandomLayer(shape, seed: 3);
+        using MoeBuffer input = RandomInput.Create(40, shape.HiddenSize, seed: 3);
+        double[] sum = new double[40 * shape.HiddenSize];
+        for (int rank = 0; rank < 4; rank++)
+        {
+            var options = new MoeLayerOptions { MaxTokens = 40, OutputType = MoeElementType.Float32, Part = MoePart.OfRank(rank, 2, 2) };
+            using MoeLayer layer = Host.CreateLayer(shape, random.Source, options);
+            using MoeForwardState state = layer.CreateState();
+            using DeviceRun run = DeviceRun.Run(layer, state, input.View);
+            float[] values = run.Output.ToSingles();
+            for (int i = 0; i < sum.Length; i++)
+            {
+                sum[i] += values[i];
+            }
+        }
+
+        OracleResult whole = MoeOracle.Compute(shape, random.Source, input.View, cancellationToken: TestContext.Current.CancellationToken);
+        using MoeBuffer summed = MoeBuffer.OnHost(MoeElementType.Float32, 40, shape.HiddenSize);
+        summed.CopyFrom([.. sum.Select(value => (float)value)]);
+        double promised = Host.CreateLayer(shape, random.Source, 40).Method.Numerics.RelativeError;
+        double error = TensorDifference.Measure(summed.View, whole).RelativeError;
+        Assert.True(error <= 2 * promised, $"relative error {error:0.0e0}");
+    }
+
+    private void Check(MoeLayerShape shape, MoePart part, int tokens, int seed)
+    {
+        using var random = new RandomLayer(shape, seed, rowOrder: (MoeRowOrder)(seed % 3));
+        using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed);
+        using MoeBuffer tokenIds = MoeBuffer.OnHost(MoeElementType.Int32, tokens, 1);
+        tokenIds.CopyFrom([.. Enumerable.Range(0, tokens).Select(token => (token * 7) % RandomLayer.VocabularySize)]);
+        using MoeLayer layer = Host.CreateLayer(shape, random.Source, new MoeLayerOptions { MaxTokens = tokens, Part = part });
+        using MoeForwardState state = layer.CreateState();
+        MoeWeightSource source = random.Source.Slice(shape, part);
+        for (int i = 0; i < 2; i++)
+        {
+            bool hasTable = shape.Router.Choice == MoeRouterChoice.TokenTable;
+            using DeviceRun run = DeviceRun.Run(layer, state, input.View, tokenIds: hasTable ? tokenIds.View : default);
+
+            // Networks may nearly cancel; what a method promises is of whole layers of one kind.
+            run.AssertAgrees(layer, source, input.View, tolerance: 2 * layer.Method.Numerics.RelativeError);
+
+            // Values that are rounded twice, to BF16 before MXFP8, are not where the oracle has them.
+            if (Rounding is { } rounding && shape.Latent is null && shape.Router.WeightOn == MoeWeightOn.Output)
+            {
+                run.AssertAgrees(layer, source, input.View, rounding.Activations, 2 * rounding.Tolerance);
+            }
+        }
+    }
+}
