@@ -15,7 +15,7 @@ public class CpuForwardBenchmark
 
     /// <summary>Makes the layer.</summary>
     [GlobalSetup]
-    public void Setup() => _layer = new CpuLayer(Tokens);
+    public void Setup() => _layer = new CpuLayer(Tokens, MoeLayerShape.GptOss20B);
 
     /// <summary>Frees it.</summary>
     [GlobalCleanup]

@@ -1,11 +1,15 @@
+using System.Globalization;
 using Moe.Plugins.Conformance;
 
 namespace Moe.Plugins.Micro;
 
-/// <summary>A layer of gpt-oss-20b's sizes on the Cpu backend, with inputs enough that no two calls in a row have the same tokens.</summary>
+/// <summary>A layer on the Cpu backend, with inputs enough that no two calls in a row have the same tokens.</summary>
 internal sealed class CpuLayer : IDisposable
 {
     private const int Batches = 16;
+
+    /// <summary>A forward of few tokens takes a fraction of a millisecond.</summary>
+    public static MoeLayerShape Small { get; } = new() { HiddenSize = 320, IntermediateSize = 192, ExpertCount = 8, TopK = 4 };
 
     private readonly MoeHost _host;
     private readonly MoeLayer _layer;
@@ -15,11 +19,20 @@ internal sealed class CpuLayer : IDisposable
     private readonly int _tokens;
     private int _batch;
 
-    public CpuLayer(int tokens)
+    /// <summary>Makes it.</summary>
+    /// <param name="tokens">Of a batch.</param>
+    /// <param name="shape">The layer's sizes.</param>
+    /// <param name="threads">Threads of the backend; 0 leaves them to it.</param>
+    public CpuLayer(int tokens, MoeLayerShape shape, int threads = 0)
     {
         _tokens = tokens;
-        _host = MoeHost.Create(new MoeOptions { Backend = "Cpu" });
-        MoeLayerShape shape = MoeLayerShape.GptOss20B;
+        var options = new MoeOptions { Backend = "Cpu" };
+        if (threads != 0)
+        {
+            options.Plugins["Cpu"] = new Dictionary<string, string> { ["Threads"] = threads.ToString(CultureInfo.InvariantCulture) };
+        }
+
+        _host = MoeHost.Create(options);
         var request = new MoeLayerRequest { Shape = shape, Options = new MoeLayerOptions { MaxTokens = tokens } };
         using (var random = new RandomLayer(shape, seed: 1))
         {

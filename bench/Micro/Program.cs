@@ -5,6 +5,11 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Moe.Plugins.Micro;
 
+if (args is [BusyProcesses.Argument])
+{
+    BusyProcesses.Run();
+}
+
 // `--quick` takes a minute for all: figures that say what order of magnitude something has.
 bool isQuick = args.Contains("--quick");
 

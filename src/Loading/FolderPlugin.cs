@@ -1,7 +1,7 @@
 namespace Moe.Plugins;
 
 /// <summary>A plugin of a drop folder: what was read of it, its private copy, and the context that the copy is loaded into.</summary>
-internal sealed class FolderPlugin(PluginFile file, VerdictStore verdicts) : PluginRecord(file.Name, file.MainAssembly)
+internal sealed class FolderPlugin(PluginFile file, VerdictStore verdicts) : PluginRecord(PlainText.Of(file.Name), file.MainAssembly)
 {
     private LoadingMark? _mark;
 

@@ -26,6 +26,9 @@ internal static class PlainText
     /// <summary>A message, with its line ends.</summary>
     public static string OfMessage(string? text) => Escape(Shorten(text ?? "", MessageLength), keepLines: true);
 
+    /// <summary>Whether a message holds nothing that would be escaped.</summary>
+    public static bool IsPlain(string text) => ReferenceEquals(Escape(text, keepLines: true), text);
+
     /// <summary>Takes the middle out of a text that is too long, and puts an ellipsis in its place.</summary>
     public static string Shorten(string text, int length)
     {

@@ -93,7 +93,9 @@ public sealed class KernelCompilerTests
     {
         if (OwnProcess.Told is not null)
         {
-            CudaException exception = Assert.Throws<CudaException>(() => TestKernels.Compile("basic.cu", new CudaArchitecture(9, 0)));
+            Exception? thrown = Record.Exception(() => TestKernels.Compile("basic.cu", new CudaArchitecture(9, 0)));
+            Assert.SkipWhen(thrown is null, "This system finds the builtins without a search path.");
+            CudaException exception = Assert.IsType<CudaException>(thrown);
             Assert.Equal("NVRTC_ERROR_BUILTIN_OPERATION_FAILURE", exception.ErrorName);
             Assert.Contains("libnvrtc-builtins.so", exception.Message, StringComparison.Ordinal);
             return;

@@ -21,6 +21,7 @@ internal static class Gpu
     public static void Lose(CudaContext context)
     {
         KernelImage image = new KernelCompiler().Compile(KernelSource.FromText("illegal_write.cu", IllegalWrite), context.Device.Architecture);
+        using CudaContextScope scope = context.MakeCurrent();
         using CudaModule module = context.LoadModule(image.Cubin.Span);
         nint nowhere = 0x10;
         module.GetFunction("illegal_write").Launch(new CudaLaunchConfig(1, 1), 0, in nowhere);

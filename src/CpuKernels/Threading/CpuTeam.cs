@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 
 namespace Moe.Plugins.Cpu;
@@ -6,6 +7,10 @@ namespace Moe.Plugins.Cpu;
 /// Threads that share work. The caller takes part; a phase ends when all of its units are done, whether or not the others came in time. Unlike
 /// the runtime's parallel loops it allocates nothing, and between two phases its threads spin for a while rather than sleep.
 /// </summary>
+/// <remarks>
+/// Units are taken, one at a time: who is late, or comes and finds none, is not waited for. Who has taken one and lost its processor to another
+/// program is, and that may cost more than the whole phase. So the caller looks whether sharing paid, and goes on alone for a while where it did not.
+/// </remarks>
 internal sealed class CpuTeam : IDisposable
 {
     /// <summary>Turns of waiting before a thread parks: more than lies between two phases.</summary>
@@ -14,24 +19,46 @@ internal sealed class CpuTeam : IDisposable
     /// <summary>Turns after which a waiting thread lets another one have its processor: a second team's, or another program's.</summary>
     private const int YieldTurns = 16;
 
-    /// <summary>Of <see cref="_state"/>: helpers may join. Above it stands the phase's number, below it how many have joined.</summary>
-    private const long Open = 1L << 31;
+    /// <summary>What sharing may cost in all before the caller goes on alone: more than threads take to come, less than a turn of another program's.</summary>
+    private static readonly TimeSpan Tolerated = TimeSpan.FromMicroseconds(100);
+
+    /// <summary>Which part of the time it may cost besides, for what is saved is a guess.</summary>
+    private const double ToleratedShare = 0.1;
+
+    /// <summary>The time of sharing after which what was before counts half.</summary>
+    private static readonly TimeSpan Memory = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>How many times as long as the loss the caller goes on alone after it, so that few hundredths of the time are lost.</summary>
+    private const int AloneFactor = 30;
+
+    /// <summary>The longest time before sharing is tried again.</summary>
+    private static readonly TimeSpan LongestAlone = TimeSpan.FromSeconds(1);
 
     private readonly Lock _turn = new();
     private readonly object _parked = new();
     private readonly Thread[] _helpers;
+    private readonly TimeProvider _time;
     private ICpuWork? _work;
     private int _phase;
     private int _units;
-    private int _next;
+
+    // The phase's number above, below it how many of its units nobody has taken: who takes one knows of which phase it is.
     private long _state;
+    private int _pending;
     private int _sleeping;
+    private TimeSpan _sharing;
+    private TimeSpan _saved;
+    private TimeSpan _alone;
+    private long _aloneSince;
     private volatile bool _isDisposed;
     private ExceptionDispatchInfo? _fault;
 
-    public CpuTeam(int threads)
+    /// <param name="threads">How many threads share the work, the caller's among them.</param>
+    /// <param name="time">Tells whether sharing pays; null for the system's clock.</param>
+    public CpuTeam(int threads, TimeProvider? time = null)
     {
         ThreadCount = threads;
+        _time = time ?? TimeProvider.System;
         _helpers = new Thread[threads - 1];
         for (int i = 0; i < _helpers.Length; i++)
         {
@@ -54,7 +81,8 @@ internal sealed class CpuTeam : IDisposable
         lock (_turn)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
-            if (units == 1 || _helpers.Length == 0)
+            long start = units == 1 || _helpers.Length == 0 ? 0 : _time.GetTimestamp();
+            if (start == 0 || IsAlone(start))
             {
                 for (int unit = 0; unit < units; unit++)
                 {
@@ -67,19 +95,19 @@ internal sealed class CpuTeam : IDisposable
             _work = work;
             _phase = phase;
             _units = units;
-            _next = 0;
             _fault = null;
-            Interlocked.Exchange(ref _state, ((Generation(_state) + 1) << 32) | Open);
+            Volatile.Write(ref _pending, units);
+            Interlocked.Exchange(ref _state, ((Generation(_state) + 1) << 32) | (uint)units);
             Wake();
-            Share(worker: 0);
-
-            // Every unit is taken. Who has joined is waited for; who has not come yet need not come.
-            Interlocked.And(ref _state, ~Open);
+            int own = Share(worker: 0);
+            TimeSpan ownTime = _time.GetElapsedTime(start);
             var wait = default(SpinWait);
-            while (Joined(Volatile.Read(ref _state)) != 0)
+            while (Volatile.Read(ref _pending) != 0)
             {
                 wait.SpinOnce(sleep1Threshold: -1);
             }
+
+            Judge(start, ownTime, own, units);
 
             _work = null;
             _fault?.Throw();
@@ -108,7 +136,31 @@ internal sealed class CpuTeam : IDisposable
 
     private static long Generation(long state) => state >> 32;
 
-    private static long Joined(long state) => state & (Open - 1);
+    private bool IsAlone(long now) => _alone != TimeSpan.Zero && _aloneSince != 0 && _time.GetElapsedTime(_aloneSince, now) < _alone;
+
+    // What the caller would have taken alone follows from the units that it did itself. In one phase that may be far off, since units differ; over
+    // many it is not. Whoever loses again goes alone for longer.
+    private void Judge(long start, TimeSpan ownTime, int own, int units)
+    {
+        long end = _time.GetTimestamp();
+        TimeSpan shared = _time.GetElapsedTime(start, end);
+        _sharing += shared;
+        _saved += own == 0 ? TimeSpan.Zero : (ownTime * ((double)units / own)) - shared;
+        if (-_saved > Tolerated + (ToleratedShare * _sharing))
+        {
+            TimeSpan longer = TimeSpan.FromTicks(Math.Max(2 * _alone.Ticks, AloneFactor * -_saved.Ticks));
+            _alone = longer < LongestAlone ? longer : LongestAlone;
+            _aloneSince = end;
+            _sharing = TimeSpan.Zero;
+            _saved = TimeSpan.Zero;
+        }
+        else if (_sharing > Memory)
+        {
+            _sharing /= 2;
+            _saved /= 2;
+            _alone /= 2;
+        }
+    }
 
     private void Help(int worker)
     {
@@ -121,45 +173,52 @@ internal sealed class CpuTeam : IDisposable
                 return;
             }
 
-            if (TryJoin(seen))
-            {
-                Share(worker);
-                Interlocked.Decrement(ref _state);
-            }
+            Share(worker);
         }
     }
 
-    private bool TryJoin(long generation)
+    /// <summary>Takes units and does them until there are none left.</summary>
+    /// <returns>How many.</returns>
+    private int Share(int worker)
+    {
+        int done = 0;
+        while (TryTake(out int unit))
+        {
+            try
+            {
+                _work!.Do(_phase, unit, worker);
+            }
+            catch (Exception exception)
+            {
+                // The caller throws it, once all units are done.
+                Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(exception), null);
+            }
+
+            Interlocked.Decrement(ref _pending);
+            done++;
+        }
+
+        return done;
+    }
+
+    // Until the unit is done the phase is not over, and what describes it stays.
+    private bool TryTake(out int unit)
     {
         long state = Volatile.Read(ref _state);
-        while (Generation(state) == generation && (state & Open) != 0)
+        while ((uint)state != 0)
         {
-            long found = Interlocked.CompareExchange(ref _state, state + 1, state);
+            long found = Interlocked.CompareExchange(ref _state, state - 1, state);
             if (found == state)
             {
+                unit = _units - (int)(uint)state;
                 return true;
             }
 
             state = found;
         }
 
+        unit = 0;
         return false;
-    }
-
-    private void Share(int worker)
-    {
-        try
-        {
-            while (Interlocked.Increment(ref _next) - 1 is int unit && unit < _units)
-            {
-                _work!.Do(_phase, unit, worker);
-            }
-        }
-        catch (Exception exception)
-        {
-            // The caller throws it, once every thread has left the phase.
-            Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(exception), null);
-        }
     }
 
     /// <summary>Waits for a generation after the one that was seen: spinning at first, then parked.</summary>

@@ -12,11 +12,11 @@ internal static class StartLog
         {
             if (plugin.HasEnded)
             {
-                HostLog.PluginEnded(logger, plugin.Id, plugin.Path, plugin.State, plugin.Reason, plugin.Message);
+                HostLog.PluginEnded(logger, plugin.Id, PlainText.Of(plugin.Path), plugin.State, plugin.Reason, plugin.Message);
             }
             else
             {
-                HostLog.PluginActive(logger, plugin.Id, plugin.Version, plugin.Path);
+                HostLog.PluginActive(logger, plugin.Id, plugin.Version, PlainText.Of(plugin.Path));
             }
         }
 

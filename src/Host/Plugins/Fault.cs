@@ -2,12 +2,23 @@ using System.Reflection;
 
 namespace Moe.Plugins;
 
-/// <summary>Turns what a plugin's code threw into a reason and one sentence. Reflection's wrappers say nothing: the cause is inside.</summary>
+/// <summary>
+/// Turns what a plugin's code threw into a reason and one sentence, with what strangers wrote shown as what it is. Reflection's wrappers say nothing:
+/// the cause is inside.
+/// </summary>
 internal static class Fault
 {
+    /// <summary>Longest text of an exception that is logged as it is: a deep stack is some tens of thousands of characters.</summary>
+    private const int LongestText = 1 << 17;
+
     public static (MoeReason Reason, string Sentence) Explain(Exception exception)
     {
-        Exception cause = Unwrap(exception);
+        (MoeReason reason, string sentence) = Describe(Unwrap(exception));
+        return (reason, PlainText.OfMessage(sentence));
+    }
+
+    private static (MoeReason Reason, string Sentence) Describe(Exception cause)
+    {
         return cause switch
         {
             MoeException moe => (moe.Reason == MoeReason.None ? MoeReason.Threw : moe.Reason, MessageOf(moe)),
@@ -50,13 +61,16 @@ internal static class Fault
 
     /// <summary>
     /// An exception that may be kept, logged and shown: the plugin's own, unless that throws when it is asked for its text, which would be the end of
-    /// whoever asks.
+    /// whoever asks, or its text would move a terminal's cursor, or fill a log.
     /// </summary>
     public static Exception Readable(Exception exception)
     {
         try
         {
-            return exception.ToString() is null ? Unreadable(exception) : exception;
+            string? text = exception.ToString();
+            return text is null ? Unreadable(exception)
+                : text.Length <= LongestText && PlainText.IsPlain(text) ? exception
+                : new InvalidOperationException(PlainText.OfMessage(text));
         }
         catch (Exception)
         {

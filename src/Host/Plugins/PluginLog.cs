@@ -10,7 +10,11 @@ internal sealed class PluginLog(ILogger logger) : IMoePluginLog
     public void Write(MoeLogLevel level, string message, Exception? exception = null)
     {
         LogLevel hostLevel = LevelOf(level);
-        HostLog.PluginSays(logger, hostLevel, message, exception is null ? null : Fault.Readable(exception));
+        if (logger.IsEnabled(hostLevel))
+        {
+            string text = PlainText.OfMessage(message);
+            HostLog.PluginSays(logger, hostLevel, text, exception is null ? null : Fault.Readable(exception));
+        }
     }
 
     private static LogLevel LevelOf(MoeLogLevel level) => level switch

@@ -150,12 +150,13 @@ internal class PluginRecord
         lock (_lock)
         {
             State = reached;
-            _steps.Add(new MoePluginStep(kind, MoeStepOutcome.Passed, MoeReason.None, sentence, duration));
+            _steps.Add(new MoePluginStep(kind, MoeStepOutcome.Passed, MoeReason.None, PlainText.OfMessage(sentence), duration));
         }
     }
 
     private void End(MoePluginStep step)
     {
+        step = step with { Sentence = PlainText.OfMessage(step.Sentence) };
         lock (_lock)
         {
             // Two probes may be late at once; the first says it.

@@ -22,14 +22,14 @@ internal static class BackendProbe
         {
             MoeProbeResult result = backend.Probe(request)
                 ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeBackend)}.{nameof(IMoeBackend.Probe)} returned null.");
-            candidate = candidate with { Message = result.Message ?? "" };
+            candidate = candidate with { Message = PlainText.OfMessage(result.Message) };
             return result.IsSupported
                 ? WithSizes(candidate, backend, request with { Device = result.Device }, options) with
                 {
                     State = MoeCandidateState.Eligible,
                     Score = result.Score,
                     Device = result.Device,
-                    DeviceName = result.DeviceName ?? "",
+                    DeviceName = PlainText.Of(result.DeviceName),
                 }
                 : TryWithSizes(candidate, backend, request, options) with
                 {

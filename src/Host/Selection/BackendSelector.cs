@@ -171,5 +171,5 @@ internal sealed class BackendSelector
         };
     }
 
-    private static string NameOf(MoeLayerRequest request) => request.Name.Length == 0 ? "the layer" : request.Name;
+    private static string NameOf(MoeLayerRequest request) => request.Name.Length == 0 ? "the layer" : PlainText.Of(request.Name);
 }

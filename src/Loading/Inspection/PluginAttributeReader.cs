@@ -22,7 +22,7 @@ internal static class PluginAttributeReader
                     break;
                 case "System.Reflection.AssemblyInformationalVersionAttribute":
                     // What follows a plus names a source revision: too long for a report, and no part of the version's order.
-                    version = Strings(metadata, attribute, 1)[0].Split('+')[0];
+                    version = PlainText.Of(Strings(metadata, attribute, 1)[0].Split('+')[0]);
                     break;
             }
         }

@@ -19,7 +19,7 @@ internal ref struct PluginLockReader
         _reader = new Utf8JsonReader(json);
     }
 
-    public static MoeException Wrong(string path, string how) => new(MoeReason.Trust, $"{path} is no lock file: {how}.");
+    public static MoeException Wrong(string path, string how) => new(MoeReason.Trust, PlainText.OfMessage($"{path} is no lock file: {how}."));
 
     public List<PluginPin> Read(int expectedFormat)
     {

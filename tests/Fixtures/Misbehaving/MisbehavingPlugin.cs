@@ -17,6 +17,7 @@ public sealed class MisbehavingPlugin : IMoePlugin
             case "log":
                 context.Log.Write(MoeLogLevel.Warning, null!, new UnreadableException());
                 context.Log.Write((MoeLogLevel)77, "a message", new TextlessException());
+                context.Log.Write(MoeLogLevel.Error, "\u001b]0;title\u0007", new InvalidOperationException("\u001b[8m"));
                 break;
             case "files":
                 foreach (string file in Directory.GetFiles(context.Folder))
@@ -25,10 +26,6 @@ public sealed class MisbehavingPlugin : IMoePlugin
                 }
 
                 break;
-            case "long":
-                throw new InvalidOperationException(new string('x', 5_000_000));
-            case "cursor":
-                throw new InvalidOperationException("\u001b[2K\r\u202egnorw si gnihton");
         }
 
         mode.Throw("create");
@@ -45,6 +42,8 @@ public sealed class MisbehavingPlugin : IMoePlugin
                 "null" => null!,
                 "nulltexts" => MoeProbeResult.Supported(MoeDevice.Cpu, null!, int.MaxValue, null!),
                 "nullrefusal" => MoeProbeResult.Unsupported(MoeReason.Shape, null!),
+                "cursor" => MoeProbeResult.Supported(MoeDevice.Cpu, "\u001b[31m", 1, "\u202eright"),
+                "cursorrefusal" => MoeProbeResult.Unsupported(MoeReason.Shape, "\u001b[8mhidden"),
                 "reason" => MoeProbeResult.Unsupported((MoeReason)4711, "a reason that there is not"),
                 "device" => MoeProbeResult.Supported(new MoeDevice((MoeDeviceKind)77, 5), "a device that there is not", int.MaxValue),
                 _ => MoeProbeResult.Supported(MoeDevice.Cpu, "fixture", int.MaxValue),

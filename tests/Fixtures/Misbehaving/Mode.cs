@@ -39,6 +39,10 @@ internal sealed class Mode(string text)
                 throw new MoeException((MoeReason)4711, "a reason that there is not");
             case "throw":
                 throw new InvalidOperationException($"thrown at {place}");
+            case "cursor":
+                throw new InvalidOperationException("\u001b[2K\r\u202egnorw si gnihton\u200b");
+            case "long":
+                throw new InvalidOperationException(new string('x', 5_000_000));
             case "hang":
                 Thread.Sleep(Timeout.Infinite);
                 break;

@@ -7,7 +7,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
 {
     private static readonly string[] Ways =
     [
-        "unreadable", "silent", "textless", "inner", "cancel", "task", "aggregate", "argument", "reference", "disposed", "reason", "throw",
+        "unreadable", "silent", "textless", "inner", "cancel", "task", "aggregate", "argument", "reference", "disposed", "reason", "throw", "cursor", "long",
     ];
 
     private readonly WorkingFolder _folder = new();
@@ -43,12 +43,12 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("create:null")]
     [InlineData("create:log")]
     [InlineData("create:files")]
-    [InlineData("create:long")]
-    [InlineData("create:cursor")]
     [InlineData("create:hang")]
     [InlineData("probe:null")]
     [InlineData("probe:nulltexts")]
     [InlineData("probe:nullrefusal")]
+    [InlineData("probe:cursor")]
+    [InlineData("probe:cursorrefusal")]
     [InlineData("probe:reason")]
     [InlineData("probe:device")]
     [InlineData("probe:hang")]
@@ -126,7 +126,10 @@ public sealed class MisbehavingTests : IAsyncDisposable
         {
             await using MoeHost host = MoeHost.Create(Options(mode), _log);
             Assert.NotEmpty(string.Concat(host.Plugins.Select(p => p.ToString())));
-            _ = host.Explain(TinyLayer.Request).ToString();
+            MoeSelectionReport report = host.Explain(TinyLayer.Request);
+            AssertPlain(report.Sentence);
+            Assert.All(report.Candidates, static candidate => AssertPlain($"{candidate.Version} {candidate.DeviceName} {candidate.Message}"));
+            Assert.All(host.Plugins, static plugin => AssertPlain(string.Concat(plugin.Steps.Select(static step => step.Sentence))));
             using MoeLayer layer = WorkingFolder.CreateLayer(host);
             using MoeForwardState state = layer.CreateState();
             _ = state.ByteCount;
@@ -134,11 +137,18 @@ public sealed class MisbehavingTests : IAsyncDisposable
         }
         catch (MoeException exception)
         {
-            Assert.NotEmpty(exception.ToString());
+            AssertPlain(exception.ToString());
             Assert.InRange(exception.Message.Length, 1, 100_000);
         }
 
         Assert.Equal(1, WorkingFolder.Run(_layer));
+    }
+
+    // Nothing moves a terminal's cursor, hides, or fills a log.
+    private static void AssertPlain(string text)
+    {
+        Assert.True(PlainText.IsPlain(text), PlainText.OfMessage(text));
+        Assert.InRange(text.Length, 0, 200_000);
     }
 
     private static void Forward(MoeLayer layer, MoeForwardState state)
@@ -169,7 +179,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
         public bool IsEnabled(LogLevel logLevel) => true;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            Assert.NotNull($"{formatter(state, exception)} {exception}");
+            AssertPlain($"{formatter(state, exception)} {exception}");
 
         public void Dispose()
         {
