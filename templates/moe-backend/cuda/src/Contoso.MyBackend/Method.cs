@@ -9,7 +9,7 @@ namespace Contoso.MyBackend;
 internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) : CudaMethod(library, shape)
 {
     /// <summary>The source that it compiles.</summary>
-    public static KernelUnit Unit { get; } = new("product.cu");
+    public static KernelUnit Unit { get; } = new("product.cu", [.. ActivationConstants.Types.Select(GateUpEntry)]);
 
     public override bool SupportsSkipForwardPadding => true;
 
@@ -27,6 +27,8 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
 
     public override int RoundUpIntermediateSize(int intermediateSize) => intermediateSize;
 
+    private static string GateUpEntry(string activation) => $"product_gate_up<{activation}>";
+
     protected override CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape) => new Experts(library, shape);
 
     /// <summary>Loads the experts, and enqueues their products: router and sort come before, the weighted sum after.</summary>
@@ -37,7 +39,7 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
         private const int Threads = 256;
         private const int BlocksPerMultiprocessor = 4;
 
-        private readonly CudaFunction _gateUp = library.Get(Unit, "product_gate_up");
+        private readonly CudaFunction _gateUp = library.Get(Unit, GateUpEntry(ActivationConstants.TypeOf(shape.Activation)));
         private readonly CudaFunction _down = library.Get(Unit, "product_down");
         private readonly int _blocks = BlocksPerMultiprocessor * library.Context.Device.MultiprocessorCount;
 
@@ -91,8 +93,8 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
         private MoeRoundingSums _rounding;
         private nint _downBias;
 
-        private Weights(CudaContext context, MoeLayerShape shape, MoeWeightSource source)
-            : base(context, shape, source)
+        private Weights(CudaContext context, MoeLayerShape shape)
+            : base(context)
         {
             GateUp = Allocate(shape.LocalExpertCount * BytesOf(shape.GateUpSize, shape.HiddenSize));
             Down = Allocate(shape.LocalExpertCount * BytesOf(shape.HiddenSize, shape.IntermediateSize));
@@ -108,7 +110,7 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
 
         public static Weights Load(
             CudaContext context, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-            Load(new Weights(context, shape, source), weights =>
+            Load(new Weights(context, shape), weights =>
             {
                 var gateUp = new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize);
                 var down = new MoeExpertReader(source.Down, shape.WeightFormat, shape.HiddenSize, shape.IntermediateSize);

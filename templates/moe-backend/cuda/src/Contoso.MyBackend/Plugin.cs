@@ -21,8 +21,6 @@ public sealed class Plugin : IMoePlugin
         protected override string? Refuse(MoeLayerShape shape) => shape.WeightFormat is not (MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16
                 or MoeWeightFormat.Float16 or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4)
             ? $"it does not know the weight format {shape.WeightFormat}"
-            : shape.HiddenSize % 8 != 0 || shape.IntermediateSize % 8 != 0
-            ? $"hidden {shape.HiddenSize} and intermediate {shape.IntermediateSize} must be multiples of 8"
             : null;
 
         protected override (int Score, string Explanation) Rate(CudaArchitecture architecture, MoeLayerShape shape) =>

@@ -1,9 +1,11 @@
 using Moe.Plugins;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
 using Moe.Plugins.Tests;
 
 namespace Contoso.MyBackend.Tests;
 
-/// <summary>The kernel without a GPU: on a model of a thread block it multiplies as plain loops do.</summary>
+/// <summary>The kernel without a GPU: it compiles, and on a model of a thread block it multiplies as plain loops do.</summary>
 public sealed unsafe class KernelTests
 {
     private const int Hidden = 96;
@@ -29,13 +31,13 @@ public sealed unsafe class KernelTests
             }
 
             const int count = (int)blocks.size();
-            const ProductParameters p = {x, weight, bias, out, sorted, blocks.data(), &count, inputs, outputs, inputs, top_k, {1.702f, 7, 1}};
+            const ProductParameters p = {x, weight, bias, out, sorted, blocks.data(), &count, inputs, outputs, inputs, top_k, {1.702f, 7, 1, 0}};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {
                 run_block(kThreads, [=] {
                     blockIdx = {b, 0};
-                    is_first ? product_gate_up(p) : product_down(p);
+                    is_first ? product_gate_up<Activation>(p) : product_down(p);
                 });
             }
         }
@@ -86,6 +88,23 @@ public sealed unsafe class KernelTests
                 Assert.Equal(expected, partial[(Sorted(sorted) * Hidden) + i], 1e-4);
             }
         }
+    }
+
+    [Theory]
+    [InlineData("sm_80")]
+    [InlineData("sm_90a")]
+    public void It_compiles_without_a_spill(string architecture)
+    {
+        var compiler = new KernelCompiler(new KernelCompilerOptions());
+        Assert.SkipUnless(compiler.TryLoadNvrtc(out string? reason), reason ?? "");
+        var unit = new KernelUnit("product.cu", "product_gate_up<Activation>", "product_gate_up<GatedActivation>", "product_gate_up<ReluSquared>");
+
+        IReadOnlyList<MoeKernelReport> reports = KernelCatalog.Compile(
+            _ => [unit], architecture, compiler, typeof(Plugin).Assembly, progress: null, TestContext.Current.CancellationToken);
+
+        Assert.Empty(reports.Where(report => report.Error is not null).Select(report => report.Error));
+        Assert.Equal(4, reports.Count);
+        Assert.All(reports, report => Assert.Equal(0, report.SpillBytes));
     }
 
     private static void Run(bool isFirst, float[] x, float[] weight, float[] bias, void* output, int outputs, int inputs)

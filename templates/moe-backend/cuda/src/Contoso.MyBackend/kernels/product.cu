@@ -13,9 +13,9 @@ constexpr int kThreads = 256, kBlockTokens = 8;
 struct ProductParameters
 {
     const u16* x;                // first: BF16 [tokens, x_stride]; second: BF16 [sorted pairs, x_stride]
-    const u16* weight;           // BF16 [experts, outputs, inputs]; first: a neuron's gate before its up
+    const u16* weight;           // BF16 [experts, outputs, inputs]; first: a neuron's gate, if it has one, before its up
     const float* bias;           // [experts, outputs], or null
-    void* out;                   // first: BF16 [sorted pairs, outputs / 2]; second: float32 [pairs, outputs], without bias and router weight
+    void* out;                   // first: BF16 [sorted pairs, neurons]; second: float32 [pairs, outputs], without bias and router weight
     const int* sorted_pairs;     // a pair is token · top_k + k
     const int4* row_blocks;      // expert, first sorted pair, count of at most kBlockTokens, 0
     const int* row_block_count;
@@ -52,13 +52,15 @@ __device__ __forceinline__ void multiply(const u16* weight, const u16* (&x)[kBlo
     }
 }
 
-template <bool kFirst>
+/// Of the second product TActivation says nothing.
+template <bool kFirst, typename TActivation>
 __device__ __forceinline__ void product(const ProductParameters& p)
 {
     // The launch before this one may still run: what it writes is read after this, and what follows may start.
     wait_for_previous_launch();
     allow_next_launch();
-    const int warps = gridDim.x * (kThreads / 32), neurons = kFirst ? p.outputs / 2 : p.outputs;
+    constexpr int kRows = kFirst ? TActivation::kNeuronRows : 1;
+    const int warps = gridDim.x * (kThreads / 32), neurons = p.outputs / kRows;
     for (int at = blockIdx.x * (kThreads / 32) + threadIdx.x / 32; at < *p.row_block_count * neurons; at += warps)
     {
         const int4 block = p.row_blocks[at / neurons];
@@ -72,16 +74,16 @@ __device__ __forceinline__ void product(const ProductParameters& p)
             x[t] = p.x + (kFirst ? p.sorted_pairs[sorted] / p.top_k : sorted) * p.x_stride;
         }
 
-        float sums[2][kBlockTokens] = {};
+        float sums[kRows][kBlockTokens] = {};
 #pragma unroll
-        for (int half = 0; half < (kFirst ? 2 : 1); half++)
+        for (int i = 0; i < kRows; i++)
         {
-            const i64 row = (i64)block.x * p.outputs + (kFirst ? 2 * neuron + half : neuron);
-            multiply(p.weight + row * p.inputs, x, p.inputs, sums[half]);
+            const i64 row = (i64)block.x * p.outputs + kRows * neuron + i;
+            multiply(p.weight + row * p.inputs, x, p.inputs, sums[i]);
 #pragma unroll
             for (int t = 0; t < kBlockTokens; t++)
             {
-                sums[half][t] += p.bias ? p.bias[row] : 0;
+                sums[i][t] += p.bias ? p.bias[row] : 0;
             }
         }
 
@@ -92,13 +94,18 @@ __device__ __forceinline__ void product(const ProductParameters& p)
             if (t == threadIdx.x % 32 && t < block.z)
             {
                 const int sorted = block.y + t;
-                if (kFirst)
+                const TActivation formula = {p.activation};
+                if constexpr (!kFirst)
                 {
-                    ((u16*)p.out)[(i64)sorted * neurons + neuron] = float_to_bf16(p.activation(sums[0][t], sums[1][t]));
+                    ((float*)p.out)[(i64)p.sorted_pairs[sorted] * neurons + neuron] = sums[0][t];
+                }
+                else if constexpr (kRows == 2)
+                {
+                    ((u16*)p.out)[(i64)sorted * neurons + neuron] = float_to_bf16(formula(sums[0][t], sums[1][t]));
                 }
                 else
                 {
-                    ((float*)p.out)[(i64)p.sorted_pairs[sorted] * neurons + neuron] = sums[0][t];
+                    ((u16*)p.out)[(i64)sorted * neurons + neuron] = float_to_bf16(formula(sums[0][t]));
                 }
             }
         }
@@ -106,12 +113,14 @@ __device__ __forceinline__ void product(const ProductParameters& p)
 }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) product_gate_up(const __grid_constant__ ProductParameters p)
+/// TActivation: one of activation.cuh.
+template <typename TActivation>
+__global__ void __launch_bounds__(kThreads) product_gate_up(const __grid_constant__ ProductParameters p)
 {
-    product<true>(p);
+    product<true, TActivation>(p);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads) product_down(const __grid_constant__ ProductParameters p)
 {
-    product<false>(p);
+    product<false, Activation>(p);
 }
