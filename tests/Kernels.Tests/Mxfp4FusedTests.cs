@@ -15,8 +15,8 @@ public sealed unsafe class Mxfp4FusedTests
 
     private const string Exports =
         """
-        constexpr int kTokens = TOKENS, kRows = ROWS, kSteps = STEPS;
-        using Product = Mxfp4Fused<ARGUMENTS>;
+        constexpr int kRows = 64, kSteps = 2;
+        using Product = NAME<ARGUMENTS>;
         Mxfp4GroupedParameters product(char* groups, const float* factor, const float* bias, int rows, int depth, int experts)
         {
             const i64 in_band = ceil_div(depth, kGroupDepth) * 4, bands = ceil_div(rows, 64);
@@ -30,7 +30,7 @@ public sealed unsafe class Mxfp4FusedTests
         {
             const int pairs = offsets[experts];
             std::vector<int> counters(2 + experts);
-            Mxfp4FusedParameters q = {product(up, up_factor, up_bias, 2 * intermediate, hidden, experts), product(down, down_factor, down_bias, hidden, intermediate, experts)};
+            NAMEParameters q = {product(up, up_factor, up_bias, 2 * intermediate, hidden, experts), product(down, down_factor, down_bias, hidden, intermediate, experts)};
             for (Mxfp4GroupedParameters* p : {&q.first, &q.second})
             {
                 p->expert_offsets = offsets, p->sorted_pairs = sorted, p->counters = {counters.data()}, p->top_k = top_k;
@@ -45,22 +45,24 @@ public sealed unsafe class Mxfp4FusedTests
             {
                 run_block(Product::kThreads, [=] {
                     blockIdx = {b, 0};
-                    moe_mxfp4_fused<ARGUMENTS>(q);
+                    ENTRY<ARGUMENTS>(q);
                 });
             }
         }
         """;
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void Every_pair_has_both_products(int parts)
+    [InlineData("fused", "Mxfp4Fused", 1)]
+    [InlineData("fused", "Mxfp4Fused", 2)]
+    [InlineData("stream", "Mxfp4Stream", 1)]
+    [InlineData("stream", "Mxfp4Stream", 2)]
+    public void Every_pair_has_both_products(string kernel, string type, int parts)
     {
-        KernelUnit unit = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Single(unit => unit.File == "mxfp4_fused.cu");
+        string file = $"mxfp4_{kernel}.cu";
+        KernelUnit unit = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Single(unit => unit.File == file);
         string arguments = unit.Instances[0][(unit.Instances[0].IndexOf('<', StringComparison.Ordinal) + 1)..^1];
-        string[] values = arguments.Split(", ");
-        string text = Exports.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("TOKENS", values[0], StringComparison.Ordinal)
-            .Replace("ROWS", values[1], StringComparison.Ordinal).Replace("STEPS", values[3], StringComparison.Ordinal);
+        string text = Exports.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("NAME", type, StringComparison.Ordinal)
+            .Replace("ENTRY", $"moe_mxfp4_{kernel}", StringComparison.Ordinal);
 
         // Expert 2 gets nobody, 0 every token.
         int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
@@ -76,7 +78,7 @@ public sealed unsafe class Mxfp4FusedTests
         ushort[] output = new ushort[(((parts * ids.Length) + 1) * Hidden)];
         Array.Fill(act, Untouched);
         Array.Fill(output, Untouched);
-        using (HostLibrary library = HostLibrary.CompileBlock("mxfp4_fused.cu", $"#include \"mxfp4_fused.cu\"\n{text}"))
+        using (HostLibrary library = HostLibrary.CompileBlock(file, $"#include \"{file}\"\n{text}"))
         {
             var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, int, void>)library.Export("run");
             fixed (byte* ug = up.Groups, dg = down.Groups)

@@ -41,7 +41,8 @@ public sealed class KernelCompiler
     public KernelImage Compile(KernelSource source, CudaArchitecture architecture, KernelCompileOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(source);
-        KernelRequest request = new(source, architecture, options ?? new KernelCompileOptions());
+        KernelCompileOptions own = options ?? new KernelCompileOptions();
+        KernelRequest request = new(source, architecture, own with { Defines = [.. _options.Defines, .. own.Defines] });
         if (_options.PrebuiltFolder is string prebuilt && KernelCache.TryReadNewest(prebuilt, request.Key, out KernelImage? image))
         {
             return image;

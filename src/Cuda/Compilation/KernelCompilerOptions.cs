@@ -19,4 +19,7 @@ public sealed record KernelCompilerOptions
     /// needs no NVRTC, whatever NVRTC it was compiled with.
     /// </summary>
     public string? PrebuiltFolder { get; init; }
+
+    /// <summary>Macros for every source, as <c>NAME</c> or <c>NAME=VALUE</c>, before those of a request: to measure kernels by.</summary>
+    public IReadOnlyList<string> Defines { get; init; } = [];
 }

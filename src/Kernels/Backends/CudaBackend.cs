@@ -20,6 +20,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     private readonly KernelCompiler _compiler;
     private readonly Assembly _own;
     private readonly nint _givenContext;
+    private readonly string? _probeFile;
 
     /// <summary>Makes the backend; touches no device.</summary>
     protected CudaBackend(IMoePluginContext context)
@@ -27,10 +28,12 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         ArgumentNullException.ThrowIfNull(context);
         _own = GetType().Assembly;
         _givenContext = ReadContext(context.Settings.GetValueOrDefault(ContextSetting));
+        _probeFile = context.Settings.GetValueOrDefault(KernelProbe.FileSetting);
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
             PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
             NvrtcPath = context.Settings.GetValueOrDefault("Nvrtc"),
+            Defines = KernelProbe.Defines(context.Settings),
         });
     }
 
@@ -84,6 +87,11 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     {
         foreach (KernelLibrary library in _libraries.Made)
         {
+            if (_probeFile is not null)
+            {
+                library.WriteProbes(_probeFile);
+            }
+
             library.Dispose();
             library.Context.Dispose();
         }

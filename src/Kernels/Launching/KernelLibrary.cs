@@ -72,6 +72,17 @@ public sealed class KernelLibrary : IDisposable
         _units.Clear();
     }
 
+    /// <summary>Writes what the kernels noted to a file (<see cref="KernelProbe"/>).</summary>
+    internal void WriteProbes(string path)
+    {
+        using var text = new StreamWriter(path);
+        text.WriteLine(KernelProbe.Header);
+        foreach (Unit unit in _units.Made)
+        {
+            KernelProbe.Write(unit.Module, text);
+        }
+    }
+
     // Layers of other shapes use the same kernel with less, so it is never lowered.
     private void RaiseSharedBytes(CudaFunction function, int bytes)
     {

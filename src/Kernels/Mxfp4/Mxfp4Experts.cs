@@ -52,7 +52,7 @@ public class Mxfp4Experts : CudaExperts
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
-                if (variant.Kind == Mxfp4Kind.Fused)
+                if (variant.IsOneLaunch)
                 {
                     yield return Mxfp4GroupedTile.Of(variant, ActivationConstants.Silu).FusedUnit(activations);
                     continue;

@@ -32,7 +32,7 @@ internal sealed class Mxfp4GroupedKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant, Mxfp4GroupedTile.ActivationOf(shape));
-        if (variant.Kind == Mxfp4Kind.Fused)
+        if (variant.IsOneLaunch)
         {
             _product1 = library.Get(_tile.FusedUnit(activations), _tile.FusedEntry(activations), _tile.SharedBytes);
             return;
@@ -101,10 +101,16 @@ internal sealed class Mxfp4GroupedKernels
             return 1;
         }
 
+        bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
+        if (_variant.Kind == Mxfp4Kind.Stream)
+        {
+            // The last tiles of a stream are the shorter the more evenly it ends.
+            return hasTwoStages ? MostParts : 1;
+        }
+
         // In two parts, tiles may end evenly where whole ones don't: what counts is rounds of all blocks, of half the length then.
         double experts = _shape.LocalExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), pairs));
         double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
-        bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
         return hasTwoStages && Math.Ceiling(2 * rounds) / 2 < Math.Ceiling(rounds) ? MostParts : 1;
     }
 

@@ -45,12 +45,12 @@ public sealed class Mxfp4Plan
     public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
-    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { Kind: not Mxfp4Kind.Fused } forced ? [forced] : _available;
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { IsOneLaunch: false } forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Fused || tokens <= FusedTokens))
+        if (_forced is Mxfp4Variant forced && (!forced.IsOneLaunch || tokens <= FusedTokens))
         {
             return forced;
         }
@@ -66,6 +66,7 @@ public sealed class Mxfp4Plan
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
+        Mxfp4Kind.Stream => _runsGrouped && _isCommon && variant == _forced,
         Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };

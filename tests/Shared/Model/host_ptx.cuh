@@ -27,12 +27,14 @@ typedef long long i64;
 #define __align__(n)
 
 struct uint2 { u32 x, y; };
+struct int2 { int x, y; };
 struct uint4 { u32 x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
 struct dim { int x, y; };
 
+inline int2 make_int2(int x, int y) { return {x, y}; }
 inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
 inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }

@@ -16,7 +16,7 @@
 #pragma once
 #include "ptx/ptx.cuh"
 
-constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBytes = 544, kBandGroups = 4;
+constexpr int kGroupRows = 16, kGroupDepth = 64, kGroupCodeBytes = 512, kGroupBytes = 544, kBandGroups = 4, kBandRows = kGroupRows * kBandGroups;
 
 /// Where a group of rows lies of an expert's matrix, for a step.
 __device__ __forceinline__ i64 group_offset(int group, int step, int steps)
@@ -27,7 +27,7 @@ __device__ __forceinline__ i64 group_offset(int group, int step, int steps)
 /// Bytes of an expert's matrix.
 __device__ __forceinline__ i64 expert_bytes(int rows, int steps)
 {
-    return (i64)ceil_div(rows, kGroupRows * kBandGroups) * kBandGroups * steps * kGroupBytes;
+    return (i64)ceil_div(rows, kBandRows) * kBandGroups * steps * kGroupBytes;
 }
 
 /// The four bits of a code in a BF16 number: sign, two exponent bits, one mantissa bit; in both halves of a word.

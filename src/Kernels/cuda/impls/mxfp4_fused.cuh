@@ -50,7 +50,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
             const u32 full = shared + Base::kBarrierBase + at.stage * 8;
             mbarrier_wait(full + kStages * 8, at.phase);
             mbarrier_arrive_expect(full, kStageBytes);
-            const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / (kGroupRows * kBandGroups);
+            const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / kBandRows;
             tma_load_4d(shared + Base::kWeightBase + at.stage * Base::kWeightBytes, &p.weight, full, 0, groups, band, tile.expert, policy);
         };
         int early = 0;
@@ -151,6 +151,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
         char* staged = shared + Base::kOutBase + group * Base::kOutBytes;
         Ring ring = {0, 0};
         Tile tile;
+        Probe probe;
         bool is_first;
         for (int number = numbers.take(); list.find(tile, number, q.first.experts, is_first); number = numbers.take())
         {
@@ -173,7 +174,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
             // The compiler cannot see that all lanes have one number of stages. What it knows to be uniform makes the ring's addresses so, which else
             // are moved to uniform registers in every round, 35 of its 219 instructions.
             stages = __reduce_max_sync(~0u, stages);
-            Base::template accumulate<kColumns>(d, ring, shared_address(shared), stages);
+            Base::template accumulate<kColumns>(d, ring, shared_address(shared), stages, probe);
             if (is_first)
             {
                 const Mxfp4GroupedParameters& p = q.first;

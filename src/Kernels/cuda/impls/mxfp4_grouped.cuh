@@ -16,6 +16,7 @@
 #include "ptx/mbarrier.cuh"
 #include "ptx/tma.cuh"
 #include "ptx/wgmma.cuh"
+#include "scheduler/probe.cuh"
 #include "scheduler/stage_ring.cuh"
 #include "scheduler/tile_scheduler.cuh"
 
@@ -39,6 +40,54 @@ struct Mxfp4GroupedParameters
     Activation activation;
     int top_k;                   // mxfp4_fused.cuh
 };
+
+/// A step's 64 rows as the matrix instruction takes them.
+__device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
+{
+    const int lane = threadIdx.x % 32;
+    const uint4 codes = load_shared(group + lane * 16);
+    const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
+    const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+    {
+        const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
+        if constexpr (kWidens)
+        {
+            widen_codes(a[2 * half], words[2 * half], low, high);
+            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
+        }
+        else
+        {
+            a[2 * half][0] = a[2 * half][1] = a[2 * half][2] = a[2 * half][3] = words[2 * half] ^ low;
+            a[2 * half + 1][0] = a[2 * half + 1][1] = a[2 * half + 1][2] = a[2 * half + 1][3] = words[2 * half + 1] ^ high;
+        }
+    }
+}
+
+template <int kColumns>
+__device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
+{
+    if constexpr (!kMultiplies)
+    {
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+        {
+            d[k % (kColumns / 2)] += __uint_as_float(a[k][0] ^ a[k][1] ^ a[k][2] ^ a[k][3]);
+        }
+
+        return;
+    }
+
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++)
+    {
+        wgmma_bf16<kColumns>(d, a[k], columns + 2 * k);
+    }
+
+    wgmma_commit();
+}
 
 /// A product with one tile, as the host's Mxfp4GroupedTile works it out for a multiprocessor.
 /// kBlocks: of threads, per multiprocessor. kSteps: k-blocks per stage. kGroupRegisters: of a thread that multiplies. kHostSharedBytes: dynamic shared
@@ -91,7 +140,7 @@ struct Mxfp4Grouped
     /// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
     /// tiles.
     template <bool kFirst>
-    static __device__ __forceinline__ void load_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
+    static __device__ __forceinline__ Probe load_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
     {
         [[maybe_unused]] const u64 policy = policy_evict_first();
         Ring start = {0, 1};
@@ -99,6 +148,8 @@ struct Mxfp4Grouped
         bool is_first_tile = true;
         TileBefore<kFirst> last;
         Tile tile;
+        Probe probe;  // marks: first weights asked for, first rows there; sums: waits for empty stages, for rows, for the tile before to be stored
+        probe.begin();
         for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
         {
             const Stages own = Stages::template of<kFirst>(p, tile);
@@ -112,16 +163,24 @@ struct Mxfp4Grouped
                 narrow = narrow > kMostNarrow ? 0 : narrow;
             }
 
+            if constexpr (!kFetchesTokens)
+            {
+                wide = narrow = 0;
+            }
+
             const int bytes = kWeightBytes + kSteps * (wide * kWideBox + narrow * kNarrowBox) * kGroupDepth * 2;
             const int first = (loader - before) & (kLoaders - 1);
             Ring ring = start;
             ring.skip(first);
             auto load_weights = [&](const Ring& at, int stage) {
                 const u32 full = shared + kBarrierBase + at.stage * 8;
+                probe.from();
                 mbarrier_wait(full + kStages * 8, at.phase);
+                probe.add(0);
+                probe.mark(0);
                 mbarrier_arrive_expect(full, bytes);
                 const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
-                const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / (kGroupRows * kBandGroups);
+                const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / kBandRows;
                 if constexpr (kReadOnce)
                 {
                     tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert, policy);
@@ -152,7 +211,11 @@ struct Mxfp4Grouped
                 is_first_tile = false;
             }
 
+            probe.from();
             last.wait_for_rows(p.counters, schedule, tile, TActivation::kNeuronRows * p.depth);
+            probe.add(1);
+            probe.mark(1);
+            probe.tile();
             if (loader == 0)
             {
                 drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
@@ -199,7 +262,9 @@ struct Mxfp4Grouped
 
             if (loader == kLoaders - 1)
             {
+                probe.from();
                 last.announce(p.counters, numbers, tile.expert);
+                probe.add(2);
             }
         }
 
@@ -211,39 +276,11 @@ struct Mxfp4Grouped
         // The second product too: whoever waits for it shall have waited for the first.
         wait_for_previous_launch();
         allow_next_launch();
-    }
-
-    /// A step's 64 rows as the matrix instruction takes them.
-    static __device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
-    {
-        const int lane = threadIdx.x % 32;
-        const uint4 codes = load_shared(group + lane * 16);
-        const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
-        const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-        {
-            const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
-            widen_codes(a[2 * half], words[2 * half], low, high);
-            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
-        }
+        return probe;
     }
 
     template <int kColumns>
-    static __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
-    {
-        wgmma_fence();
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-        {
-            wgmma_bf16<kColumns>(d, a[k], columns + 2 * k);
-        }
-
-        wgmma_commit();
-    }
-
-    template <int kColumns>
-    static __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages)
+    static __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages, Probe& probe)
     {
         const u32 barriers = shared + kBarrierBase, warp = threadIdx.x / 32;
         const u32 groups = shared + kWeightBase + (warp / kBandGroups * kSteps * kBandGroups + warp % kBandGroups) * kGroupBytes;
@@ -252,7 +289,10 @@ struct Mxfp4Grouped
         auto widen = [&](u32(&a)[4][4], int step) {
             if (step == 0)
             {
+                probe.from();
                 mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+                probe.add(0);
+                probe.mark(0);
             }
 
             widen_step(a, groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes);
@@ -307,11 +347,12 @@ struct Mxfp4Grouped
 
     template <bool kFirst, int kColumns>
     static __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
-                                                 int stages)
+                                                 int stages, Probe& probe)
     {
         int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
         const float2 bias = fetch_for_store<kFirst, TActivation::kNeuronRows>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
-        accumulate<kColumns>(d, ring, shared_address(shared), stages);
+        accumulate<kColumns>(d, ring, shared_address(shared), stages, probe);
+        probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
         if constexpr (!kFirst)
         {
@@ -327,14 +368,18 @@ struct Mxfp4Grouped
             store_act<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
                                            TRounding::template of<kGroups, kOutBytes / 64>(group));
         }
+
+        probe.add(1);
     }
 
     template <bool kFirst>
-    static __device__ __forceinline__ void compute_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, char* shared)
+    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, char* shared)
     {
         const int group = threadIdx.x / 128;
         Ring ring = {0, 0};
         Tile tile;
+        Probe probe;  // mark: first stage full; sums: waits for full stages, ways out
+        probe.begin();
         constexpr int kUnit = kTokens <= 128 ? 8 : 16;
         for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
         {
@@ -353,7 +398,7 @@ struct Mxfp4Grouped
         case n:                                                                          \
             if constexpr (n * kUnit <= kTokens)                                          \
             {                                                                            \
-                compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, stages); \
+                compute_tile<kFirst, n * kUnit>(p, tile, d, ring, shared, group, stages, probe); \
             }                                                                            \
             break;
                 MOE_COLUMNS(1)
@@ -379,7 +424,11 @@ struct Mxfp4Grouped
             {
                 numbers.arrive_stored();
             }
+
+            probe.tile();
         }
+
+        return probe;
     }
 
     template <bool kFirst>
@@ -412,13 +461,18 @@ struct Mxfp4Grouped
             registers_lower<kLoaderRegisters>();
             if (threadIdx.x % 32 == 0)
             {
-                load_tiles<kFirst>(p, schedule, numbers, base, threadIdx.x / 32 % 4);
+                const int loader = threadIdx.x / 32 % 4;
+                load_tiles<kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
             }
         }
         else
         {
             registers_raise<kGroupRegisters>();
-            compute_tiles<kFirst>(p, schedule, numbers, shared);
+            const Probe probe = compute_tiles<kFirst>(p, schedule, numbers, shared);
+            if (threadIdx.x % 128 == 0)
+            {
+                probe.leave(kFirst ? 1 : 2, threadIdx.x / 128);
+            }
         }
     }
 };

@@ -1,0 +1,3 @@
+// Both products as one stream of weights, for activations that are rounded to MXFP8.
+#include "epilogue/round_mxfp8.cuh"
+#include "impls/mxfp4_stream.cuh"
