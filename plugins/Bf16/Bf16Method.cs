@@ -3,7 +3,7 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Bf16;
 
 /// <summary>The BF16 method: nothing is padded, so both capabilities hold for any layer.</summary>
-internal sealed class Bf16Method(Func<KernelLibrary> library, MoeLayerShape shape) : CudaMethod(library, shape)
+internal sealed class Bf16Method(Func<KernelLibrary> library, MoeLayerShape shape) : CudaMethod(library)
 {
     public override bool SupportsSkipForwardPadding => true;
 
@@ -11,7 +11,7 @@ internal sealed class Bf16Method(Func<KernelLibrary> library, MoeLayerShape shap
 
     public override MoeNumerics Numerics { get; } = new()
     {
-        RelativeError = 5e-3,
+        RelativeError = RelativeErrorOf(shape),
         Description = "BF16 activations and weights, float32 sums",
         IsDeterministic = true,
     };

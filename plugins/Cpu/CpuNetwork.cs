@@ -4,11 +4,18 @@ namespace Moe.Plugins.Cpu;
 internal sealed class CpuNetwork : IDisposable
 {
     public CpuNetwork(
-        MoeActivation activation, MoeExpertMatrix gateUp, MoeExpertMatrix down, MoeWeightFormat format, int experts, int hiddenSize, int intermediateSize)
+        MoeActivation activation,
+        MoeExpertMatrix gateUp,
+        MoeExpertMatrix down,
+        MoeWeightFormat format,
+        int experts,
+        int hiddenSize,
+        int gateUpSize,
+        int intermediateSize)
     {
         Activation = activation;
         IntermediateSize = intermediateSize;
-        GateUp = new PanelMatrix(gateUp, format, experts, (activation.IsGated ? 2 : 1) * intermediateSize, hiddenSize, activation.IsGated);
+        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated);
         Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false);
     }
 

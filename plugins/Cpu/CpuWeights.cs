@@ -11,11 +11,25 @@ internal sealed class CpuWeights : IMoeWeights
         Config = config;
         _team = team;
         Experts = new CpuNetwork(
-            shape.Activation, source.GateUp, source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.ExpertHiddenSize, shape.IntermediateSize);
+            shape.Activation,
+            source.GateUp,
+            source.Down,
+            shape.WeightFormat,
+            shape.LocalExpertCount,
+            shape.ExpertHiddenSize,
+            shape.GateUpSize,
+            shape.IntermediateSize);
         if (shape.Shared is { } shared)
         {
             Shared = new CpuNetwork(
-                shared.Activation, source.Shared!.GateUp, source.Shared.Down, shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize);
+                shared.Activation,
+                source.Shared!.GateUp,
+                source.Shared.Down,
+                shared.WeightFormat,
+                experts: 1,
+                shape.HiddenSize,
+                shared.GateUpSize,
+                shared.IntermediateSize);
             SharedGate = source.Shared.Gate?.ToSingles();
         }
 

@@ -6,7 +6,7 @@ namespace Moe.Plugins.Marlin;
 /// The method with vLLM's padding rule for its Marlin kernels: hidden up to 256, intermediate up to 128. The host neither pads nor slices:
 /// our own kernels neither read nor multiply what would be padded, and write the model's own width.
 /// </summary>
-internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape shape, Mxfp4Variant? forced) : CudaMethod(library, shape)
+internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape shape, Mxfp4Variant? forced) : CudaMethod(library)
 {
     private const int HiddenAlignment = 256;
     private const int IntermediateAlignment = 128;
@@ -17,7 +17,7 @@ internal sealed class MarlinMethod(Func<KernelLibrary> library, MoeLayerShape sh
 
     public override MoeNumerics Numerics { get; } = new()
     {
-        RelativeError = 5e-3,
+        RelativeError = RelativeErrorOf(shape),
         Description = "MXFP4 weights widened to BF16, which is exact; BF16 activations, float32 sums",
         IsDeterministic = true,
     };

@@ -10,7 +10,7 @@ namespace Moe.Plugins.Sm100;
 /// Every kind of experts computes the same numbers: activations rounded to MXFP8 before each product (<see cref="Mxfp8Quantizer"/> has the
 /// rule), MXFP4 weights as they are, float32 sums.
 /// </remarks>
-internal sealed class Sm100Method(Func<KernelLibrary> library, MoeLayerShape shape, bool native, Mxfp4Variant? forced) : CudaMethod(library, shape)
+internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp4Variant? forced) : CudaMethod(library)
 {
     private const int Alignment = 256;
 

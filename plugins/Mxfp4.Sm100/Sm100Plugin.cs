@@ -52,7 +52,7 @@ public sealed class Sm100Plugin : IMoePlugin
                 : (WidenedScore, $"{widened}the kernels for this device's own instruction {never}");
         }
 
-        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Sm100Method(library, shape, _native, _forced);
+        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Sm100Method(library, _native, _forced);
 
         protected override IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
         [

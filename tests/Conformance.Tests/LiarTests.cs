@@ -27,6 +27,8 @@ public sealed class LiarTests
         { Lie.TakesTheSecondToLastExperts, "top-k" },
         { Lie.LeavesWeightsUnnormalised, "top-k" },
         { Lie.RoutesItselfAlways, "caller-routing-counts" },
+        { Lie.TakesStrayIdsForTheFirstExpert, "stray-ids-add-nothing" },
+        { Lie.RanksNanFirst, "nan-is-ranked-last" },
         { Lie.StopsAtSixteenTokens, "any-number-of-tokens" },
         { Lie.DropsTokensOfABusyExpert, "experts-with-none-and-all" },
         { Lie.ThrowsOnTheSecondForward, "forward-repeats" },

@@ -5,14 +5,14 @@ namespace Moe.Plugins.Cli;
 /// <summary>Layer shapes as a command line states them.</summary>
 internal static class LayerShapeText
 {
-    public const string Syntax = "gpt-oss-20b, gpt-oss-120b or E,H,I,K (experts, hidden size, intermediate size, top-k), each with :bf16 for BF16 weights";
+    /// <summary>What a shape may be, in words.</summary>
+    public static string Syntax { get; } =
+        $"{string.Join(", ", NamedLayers.Names)} or E,H,I,K (experts, hidden size, intermediate size, top-k), each with :bf16 for BF16 weights";
 
     private const string BFloat16Suffix = ":bf16";
 
     /// <summary>Bytes that no sum of sizes gets near to overflow with.</summary>
     private const double LargestLayer = 1e15;
-
-    private static readonly string[] Models = ["gpt-oss-20b", "gpt-oss-120b"];
 
     /// <summary>Reads a shape.</summary>
     /// <exception cref="MoeException">The text is none.</exception>
@@ -20,12 +20,7 @@ internal static class LayerShapeText
     {
         bool isBFloat16 = text.EndsWith(BFloat16Suffix, StringComparison.OrdinalIgnoreCase);
         string sizes = isBFloat16 ? text[..^BFloat16Suffix.Length] : text;
-        MoeLayerShape shape = sizes.ToUpperInvariant() switch
-        {
-            "GPT-OSS-20B" => MoeLayerShape.GptOss20B,
-            "GPT-OSS-120B" => MoeLayerShape.GptOss120B,
-            _ => ParseSizes(text, sizes),
-        };
+        MoeLayerShape shape = NamedLayers.Find(sizes) ?? ParseSizes(text, sizes);
         shape = shape with { WeightFormat = isBFloat16 ? MoeWeightFormat.BFloat16 : MoeWeightFormat.Mxfp4 };
         shape.Validate();
         return LayerBytes.Estimate(shape) < LargestLayer
@@ -36,16 +31,11 @@ internal static class LayerShapeText
     /// <summary>What a person wants to know of a shape, on one line.</summary>
     public static string Describe(MoeLayerShape shape) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{shape.ExpertCount} experts, top-{shape.TopK}, hidden {shape.HiddenSize}, intermediate {shape.IntermediateSize}, {Name(shape.WeightFormat)}");
+        $"{shape.ExpertCount} experts, top-{shape.TopK}, hidden {shape.HiddenSize}, intermediate {shape.IntermediateSize}, {Name(shape.WeightFormat)}{Around(shape)}");
 
     /// <summary>A shape's sizes as a command line states them, without the weights' format.</summary>
-    public static string SizesOf(MoeLayerShape shape) => (shape with { WeightFormat = MoeWeightFormat.Mxfp4 }) switch
-    {
-        var sizes when sizes == MoeLayerShape.GptOss20B => "gpt-oss-20b",
-        var sizes when sizes == MoeLayerShape.GptOss120B => "gpt-oss-120b",
-        var sizes => string.Create(
-            CultureInfo.InvariantCulture, $"{sizes.ExpertCount},{sizes.HiddenSize},{sizes.IntermediateSize},{sizes.TopK}"),
-    };
+    public static string SizesOf(MoeLayerShape shape) => NamedLayers.NameOf(shape)
+        ?? string.Create(CultureInfo.InvariantCulture, $"{shape.ExpertCount},{shape.HiddenSize},{shape.IntermediateSize},{shape.TopK}");
 
     /// <summary>The format's usual name.</summary>
     public static string Name(MoeWeightFormat format) => format switch
@@ -74,6 +64,10 @@ internal static class LayerShapeText
         throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(name)}' is not a weight format; mxfp4 or bf16 is expected.{DidYouMean.Ask(name, ["mxfp4", "bf16"])}");
     }
 
+    private static string Around(MoeLayerShape shape) =>
+        (shape.Shared is { } shared ? string.Create(CultureInfo.InvariantCulture, $", shared {shared.IntermediateSize} in {Name(shared.WeightFormat)}") : "")
+        + (shape.Latent is { } latent ? string.Create(CultureInfo.InvariantCulture, $", latent {latent.Width}") : "");
+
     private static MoeLayerShape ParseSizes(string text, string sizes)
     {
         string[] parts = sizes.Split(',', StringSplitOptions.TrimEntries);
@@ -86,6 +80,6 @@ internal static class LayerShapeText
 
         return isValid
             ? new MoeLayerShape { ExpertCount = numbers[0], HiddenSize = numbers[1], IntermediateSize = numbers[2], TopK = numbers[3] }
-            : throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(text)}' is not a shape; {Syntax} is expected.{DidYouMean.Ask(sizes, Models)}");
+            : throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(text)}' is not a shape; {Syntax} is expected.{DidYouMean.Ask(sizes, NamedLayers.Names)}");
     }
 }

@@ -4,12 +4,10 @@ namespace Moe.Plugins.Kernels;
 
 /// <summary>A method on CUDA devices: the contract's calls with the right context, and the driver's errors as the contract's.</summary>
 /// <param name="library">Opens the device's kernels.</param>
-/// <param name="shape">The layer's shape.</param>
-/// <remarks>Rounding, capabilities and numerics touch no device: kernels are loaded when weights or a workspace are first needed.</remarks>
-public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shape) : IMoeQuantMethod
+/// <remarks>Rounding, capabilities and numerics touch no device: kernels are loaded when weights are first needed, for the shape of their config.</remarks>
+public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
 {
     private readonly Lazy<CudaMoeMemory> _memory = new(() => new CudaMoeMemory(library()));
-    private Lazy<CudaLayer>? _layer;
 
     /// <inheritdoc/>
     public abstract bool SupportsSkipForwardPadding { get; }
@@ -23,9 +21,6 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public IMoeMemory Memory => _memory.Value;
 
-    // Every forward asks, which allocates nothing.
-    private CudaLayer Layer => (_layer ?? LazyInitializer.EnsureInitialized(ref _layer, () => new Lazy<CudaLayer>(OpenLayer))).Value;
-
     /// <inheritdoc/>
     public abstract int RoundUpHiddenSize(int hiddenSize);
 
@@ -35,31 +30,12 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <inheritdoc/>
     public IMoeWeights CreateWeights(
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Guard(() =>
+        Guard(library(), kernels =>
         {
+            CudaLayer layer = MakeLayer(kernels, config.Shape);
             var networks = new LayerNetworks(config, this);
-            return new Weights(this, config, networks, LayerWeights.Load(Layer, networks, config.Shape, source, progress, cancellationToken));
+            return new Weights(layer, config, networks, LayerWeights.Load(layer, networks, config.Shape, source, progress, cancellationToken));
         });
-
-    private void Forward(LayerWeights weights, LayerWorkspace workspace, in MoeForwardArguments arguments)
-    {
-        if (arguments.Input.Rows == 0)
-        {
-            return;
-        }
-
-        // Not through Guard, whose delegate would be allocated.
-        try
-        {
-            CudaLayer layer = Layer;
-            using CudaContextScope scope = layer.Library.Context.MakeCurrent();
-            layer.Forward(weights, workspace, arguments);
-        }
-        catch (CudaException exception)
-        {
-            throw CudaFault.Explain(exception);
-        }
-    }
 
     /// <inheritdoc/>
     public void Dispose() => GC.SuppressFinalize(this); // Kernels and contexts are the backend's.
@@ -86,23 +62,28 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     /// <summary>Rounds a size up to a multiple of an alignment.</summary>
     protected static int RoundUp(int size, int alignment) => checked((size + alignment - 1) / alignment * alignment);
 
-    private CudaLayer OpenLayer()
+    /// <summary>
+    /// The relative error that BF16 activations with float32 sums are promised to stay within: those of layers with latent projections, or with weights
+    /// on the experts' inputs, are rounded more often.
+    /// </summary>
+    protected static double RelativeErrorOf(MoeLayerShape shape)
     {
-        KernelLibrary kernels = library();
-        using CudaContextScope scope = kernels.Context.MakeCurrent();
-        return new CudaLayer(
-            kernels,
-            shape,
-            CreateExperts(kernels, LayerNetworks.ExpertsOf(shape)),
-            shape.Shared is null ? null : CreateShared(kernels, LayerNetworks.SharedOf(shape)));
+        ArgumentNullException.ThrowIfNull(shape);
+        return shape.Latent is not null || LayerNetworks.WeighsInput(shape) ? 8e-3 : 5e-3;
     }
 
-    private T Guard<T>(Func<T> call)
+    private CudaLayer MakeLayer(KernelLibrary kernels, MoeLayerShape shape) => new(
+        kernels,
+        shape,
+        CreateExperts(kernels, LayerNetworks.ExpertsOf(shape)),
+        shape.Shared is null ? null : CreateShared(kernels, LayerNetworks.SharedOf(shape)));
+
+    private static T Guard<T>(KernelLibrary kernels, Func<KernelLibrary, T> call)
     {
         try
         {
-            using CudaContextScope scope = Layer.Library.Context.MakeCurrent();
-            return call();
+            using CudaContextScope scope = kernels.Context.MakeCurrent();
+            return call(kernels);
         }
         catch (CudaException exception)
         {
@@ -118,24 +99,40 @@ public abstract class CudaMethod(Func<KernelLibrary> library, MoeLayerShape shap
     }
 
     /// <summary>A layer's weights as the contract sees them.</summary>
-    private sealed class Weights(CudaMethod method, MoeLayerConfig config, LayerNetworks networks, LayerWeights weights) : IMoeWeights
+    private sealed class Weights(CudaLayer layer, MoeLayerConfig config, LayerNetworks networks, LayerWeights weights) : IMoeWeights
     {
         public long ByteCount => weights.ByteCount;
 
         public double RoundingError => weights.RoundingError;
 
-        public IMoeWorkspace CreateWorkspace() =>
-            method.Guard(() => new Workspace(method, weights, new LayerWorkspace(method.Layer, networks, config)));
+        public IMoeWorkspace CreateWorkspace() => Guard(layer.Library, _ => new Workspace(layer, weights, new LayerWorkspace(layer, networks, config)));
 
         public void Dispose() => weights.Dispose();
     }
 
     /// <summary>One stream's buffers as the contract sees them.</summary>
-    private sealed class Workspace(CudaMethod method, LayerWeights weights, LayerWorkspace workspace) : IMoeWorkspace
+    private sealed class Workspace(CudaLayer layer, LayerWeights weights, LayerWorkspace workspace) : IMoeWorkspace
     {
         public long ByteCount => workspace.ByteCount;
 
-        public void Forward(MoeForwardArguments arguments) => method.Forward(weights, workspace, arguments);
+        public void Forward(MoeForwardArguments arguments)
+        {
+            if (arguments.Input.Rows == 0)
+            {
+                return;
+            }
+
+            // Not through Guard, whose delegate would be allocated.
+            try
+            {
+                using CudaContextScope scope = layer.Library.Context.MakeCurrent();
+                layer.Forward(weights, workspace, arguments);
+            }
+            catch (CudaException exception)
+            {
+                throw CudaFault.Explain(exception);
+            }
+        }
 
         public void Dispose() => workspace.Dispose();
     }

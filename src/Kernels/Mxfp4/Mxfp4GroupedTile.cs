@@ -117,7 +117,8 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         int room = MultiprocessorSharedBytes - SystemSharedBytes - (StreamGroups * RoundingBytes) - fixedBytes;
         int stages = room / StreamGroups / (stage + BarrierBytes);
         return new Mxfp4GroupedTile(
-            variant.Tokens, variant.Rows, Blocks: 1, steps, stages, fixedBytes + (StreamGroups * stages * (stage + BarrierBytes)), activation) { IsStream = true };
+            variant.Tokens, variant.Rows, Blocks: 1, steps, stages, fixedBytes + (StreamGroups * stages * (stage + BarrierBytes)), activation)
+        { IsStream = true };
     }
 
     /// <summary>K-blocks per stage: two where one is little to wait for.</summary>

@@ -24,6 +24,8 @@ public enum Lie
     TakesTheSecondToLastExperts,
     LeavesWeightsUnnormalised,
     RoutesItselfAlways,
+    TakesStrayIdsForTheFirstExpert,
+    RanksNanFirst,
     StopsAtSixteenTokens,
     DropsTokensOfABusyExpert,
     ThrowsOnTheSecondForward,

@@ -166,7 +166,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
         {
             for (int k = 0; k < shape.TopK; k++)
             {
-                workspace.Ids[k] = ((int*)arguments.TopKIds.RowAddress(token))[k];
+                workspace.Ids[k] = Known(((int*)arguments.TopKIds.RowAddress(token))[k]);
                 workspace.Weights[k] = ((float*)arguments.TopKWeights.RowAddress(token))[k];
             }
 
@@ -194,6 +194,13 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
         }
     }
 
+    private int Known(int id) => (uint)id < (uint)shape.ExpertCount ? id
+        : lie == Lie.TakesStrayIdsForTheFirstExpert ? 0
+        : throw new ArgumentException($"Expert {id} is none of {shape.ExpertCount}.");
+
+    private bool IsBetter(float logit, float than) =>
+        logit > than || (lie == Lie.RanksNanFirst ? float.IsNaN(logit) && !float.IsNaN(than) : float.IsNaN(than) && !float.IsNaN(logit));
+
     private void Choose(LyingWorkspace workspace)
     {
         int skip = lie == Lie.TakesTheSecondToLastExperts ? 1 : 0;
@@ -203,7 +210,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
             for (int expert = 0; expert < shape.ExpertCount; expert++)
             {
                 bool isFree = !workspace.Ids.AsSpan(0, Math.Max(k, 0)).Contains(expert) && !(skip == 1 && k >= 0 && expert == workspace.Load.Length - 1);
-                best = isFree && (best < 0 || workspace.Logits[expert] > workspace.Logits[best]) ? expert : best;
+                best = isFree && (best < 0 || IsBetter(workspace.Logits[expert], workspace.Logits[best])) ? expert : best;
             }
 
             if (k >= 0)

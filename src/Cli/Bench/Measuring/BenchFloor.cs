@@ -23,13 +23,21 @@ internal readonly record struct BenchFloor(double GigabytesPerSecond, double? Te
         return Math.Max(moving, multiplying);
     }
 
-    /// <summary>Bytes of some experts as the checkpoint has them, without padding, biases and router.</summary>
+    /// <summary>
+    /// Bytes of some experts as the checkpoint has them, and of what every token reads: router, shared experts, latent projections. Without padding
+    /// and biases.
+    /// </summary>
     public static double Bytes(MoeLayerShape shape, double experts) =>
-        experts * LayerBytes.OfExpert(shape.WeightFormat, shape.HiddenSize, shape.IntermediateSize);
+        (experts * LayerBytes.OfExpert(shape, shape.ExpertHiddenSize, shape.IntermediateSize)) + LayerBytes.AroundExperts(shape);
 
-    /// <summary>Multiplications and additions of the experts' products.</summary>
-    public static double Operations(MoeLayerShape shape, int tokens) =>
-        2.0 * tokens * shape.TopK * 3 * shape.HiddenSize * shape.IntermediateSize;
+    /// <summary>Multiplications and additions of all products.</summary>
+    public static double Operations(MoeLayerShape shape, int tokens)
+    {
+        double routed = (double)shape.TopK * (shape.Activation.IsGated ? 3 : 2) * shape.ExpertHiddenSize * shape.IntermediateSize;
+        double shared = shape.Shared is { } own ? (own.Activation.IsGated ? 3.0 : 2) * shape.HiddenSize * own.IntermediateSize : 0;
+        double latent = shape.Latent is null ? 0 : 2.0 * shape.HiddenSize * shape.ExpertHiddenSize;
+        return 2 * tokens * (routed + shared + latent + ((double)shape.ExpertCount * shape.HiddenSize));
+    }
 
     /// <summary>Distinct experts that uniform routing hits on average.</summary>
     public static double ExpectedExperts(MoeLayerShape shape, int tokens) =>

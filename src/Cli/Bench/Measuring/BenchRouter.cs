@@ -13,19 +13,30 @@ internal sealed class BenchRouter : IDisposable
 
     private readonly MoeBuffer _weight;
     private readonly MoeBuffer _bias;
+    private readonly MoeBuffer _selectionBias;
     private readonly MoeLayerShape _shape;
 
     /// <summary>Makes a router.</summary>
     /// <param name="shape">The layer.</param>
     /// <param name="seed">The same seed gives the same router.</param>
     /// <param name="isSkewed">
-    /// Whether some experts are more popular than others: the bias of the n-th is −ln n, in an order that the seed shuffles.
+    /// Whether some experts are more popular than others: the bias of the n-th is −ln n, in an order that the seed shuffles; of a router with a
+    /// selection bias, whose scores lie in 0 to 1, a tenth of that.
     /// </param>
+    /// <exception cref="MoeException">Some experts are to be more popular, and the router has no bias.</exception>
     public BenchRouter(MoeLayerShape shape, int seed, bool isSkewed)
     {
+        if (isSkewed && !shape.Router.HasLogitBias && !shape.Router.HasSelectionBias)
+        {
+            throw new MoeException(
+                MoeReason.Configuration,
+                $"--routing {BenchSettings.Skewed} makes some experts more popular by the router's bias, and that of {LayerShapeText.SizesOf(shape)} has none; {BenchSettings.Uniform} is expected.");
+        }
+
         _shape = shape;
         _weight = MoeBuffer.OnHost(MoeElementType.BFloat16, shape.ExpertCount, shape.HiddenSize);
         _bias = MoeBuffer.OnHost(MoeElementType.BFloat16, 1, shape.ExpertCount);
+        _selectionBias = MoeBuffer.OnHost(MoeElementType.Float32, 1, shape.ExpertCount);
         var random = new Random(seed);
         ushort magnitude = MoeBFloat16.FromSingle((float)(1 / Math.Sqrt(shape.HiddenSize)));
         foreach (ref ushort weight in BFloat16.Span(_weight.View))
@@ -40,6 +51,8 @@ internal sealed class BenchRouter : IDisposable
         {
             bias[expert] = MoeBFloat16.FromSingle(isSkewed ? -MathF.Log(ranks[expert]) : 0);
         }
+
+        _selectionBias.CopyFrom([.. ranks.Select(rank => isSkewed ? -0.1f * MathF.Log(rank) : 0)]);
     }
 
     /// <summary>The source with this router in the place of its own.</summary>
@@ -47,6 +60,7 @@ internal sealed class BenchRouter : IDisposable
     {
         RouterWeight = _weight.View,
         RouterBias = _shape.Router.HasLogitBias ? _bias.View : null,
+        SelectionBias = _shape.Router.HasSelectionBias ? _selectionBias.View : null,
     };
 
     /// <summary>
@@ -72,5 +86,6 @@ internal sealed class BenchRouter : IDisposable
     {
         _weight.Dispose();
         _bias.Dispose();
+        _selectionBias.Dispose();
     }
 }

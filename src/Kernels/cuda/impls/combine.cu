@@ -133,9 +133,8 @@ __device__ __forceinline__ void add_shared(const SharedCombineParameters& q, i64
     }
 }
 
-/// `add_more` is called after what the launches before have written can be seen.
-template <typename TAddMore>
-__device__ __forceinline__ void combine_token(const CombineParameters& p, const TAddMore& add_more)
+template <bool kShared>
+__device__ __forceinline__ void combine_token(const CombineParameters& p, const SharedCombineParameters* q = nullptr)
 {
     allow_next_launch();
     const int pieces = p.hidden / kColumns;
@@ -156,7 +155,10 @@ __device__ __forceinline__ void combine_token(const CombineParameters& p, const 
         combine<float>(p, token, column, sum);
     }
 
-    add_more(token, column, sum);
+    if constexpr (kShared)
+    {
+        q->partial_is_bf16 ? add_shared<u16>(*q, token, column, sum) : add_shared<float>(*q, token, column, sum);
+    }
 
     // The caller's rows may begin anywhere, so wide stores only where this one is aligned.
     if (p.out_is_float)
@@ -194,14 +196,13 @@ __device__ __forceinline__ void combine_token(const CombineParameters& p, const 
 }
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine(const __grid_constant__ CombineParameters p)
+// How many blocks a multiprocessor shall have room for keeps the compiler from spilling to make room for more.
+extern "C" __global__ void __launch_bounds__(128, 7) moe_combine(const __grid_constant__ CombineParameters p)
 {
-    combine_token(p, [](i64, int, float (&)[kColumns]) {});
+    combine_token<false>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(128) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
+extern "C" __global__ void __launch_bounds__(128, 7) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
 {
-    combine_token(q.routed, [&](i64 token, int column, float(&sum)[kColumns]) {
-        q.partial_is_bf16 ? add_shared<u16>(q, token, column, sum) : add_shared<float>(q, token, column, sum);
-    });
+    combine_token<true>(q.routed, &q);
 }

@@ -37,6 +37,14 @@ internal static unsafe class Kernel
         {
             new ReadOnlySpan<int>((void*)arguments.TopKIds.RowAddress(token), shape.TopK).CopyTo(workspace.Ids);
             new ReadOnlySpan<float>((void*)arguments.TopKWeights.RowAddress(token), shape.TopK).CopyTo(workspace.TopKWeights);
+            foreach (int id in workspace.Ids)
+            {
+                if ((uint)id >= (uint)shape.ExpertCount)
+                {
+                    throw new ArgumentException($"Token {token} goes to expert {id}; 0 to {shape.ExpertCount - 1} is expected.");
+                }
+            }
+
             return;
         }
 
@@ -54,7 +62,7 @@ internal static unsafe class Kernel
         }
     }
 
-    /// <summary>The largest logits, best first; of equal ones the lowest id.</summary>
+    /// <summary>The largest logits, best first; of equal ones the lowest id, and NaN after every number.</summary>
     private static void Choose(Workspace workspace)
     {
         for (int k = 0; k < workspace.Ids.Length; k++)
@@ -62,7 +70,8 @@ internal static unsafe class Kernel
             int best = -1;
             for (int expert = 0; expert < workspace.Logits.Length; expert++)
             {
-                bool isBetter = best < 0 || workspace.Logits[expert] > workspace.Logits[best];
+                bool isBetter = best < 0 || workspace.Logits[expert] > workspace.Logits[best]
+                    || (float.IsNaN(workspace.Logits[best]) && !float.IsNaN(workspace.Logits[expert]));
                 best = isBetter && !workspace.Ids.AsSpan(0, k).Contains(expert) ? expert : best;
             }
 

@@ -6,7 +6,7 @@ using Moe.Plugins.Kernels;
 namespace Contoso.MyBackend;
 
 /// <summary>How this backend runs a layer: BF16 weights, both products by one plain kernel. It pads nothing.</summary>
-internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) : CudaMethod(library, shape)
+internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) : CudaMethod(library)
 {
     /// <summary>The source that it compiles.</summary>
     public static KernelUnit Unit { get; } = new("product.cu", [.. ActivationConstants.Types.Select(GateUpEntry)]);
@@ -17,7 +17,7 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
 
     public override MoeNumerics Numerics { get; } = new()
     {
-        RelativeError = 5e-3,
+        RelativeError = RelativeErrorOf(shape),
         Description = "BF16 activations and weights, float32 sums",
         IsDeterministic = true,
     };
