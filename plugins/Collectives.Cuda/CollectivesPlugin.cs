@@ -7,7 +7,7 @@ namespace Moe.Plugins.Collectives;
 
 /// <summary>Joins CUDA devices into groups; it runs no layers.</summary>
 /// <remarks>
-/// Settings: <c>Plan</c>, one way to reduce (<c>push</c>, <c>flagged</c>, <c>twoshot</c> or <c>pull</c>, then blocks, rows ahead and rows a
+/// Settings: <c>Plan</c>, one way to reduce (<c>push</c>, <c>twoshot</c> or <c>pull</c>, then blocks, rows ahead and rows a
 /// launch, as in <c>push:132:2:1024</c>) for every number of rows, in place of the table; <c>KernelCache</c> and <c>Nvrtc</c> as other CUDA
 /// backends have them.
 /// </remarks>

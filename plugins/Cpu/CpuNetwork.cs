@@ -4,11 +4,19 @@ namespace Moe.Plugins.Cpu;
 internal sealed class CpuNetwork : IDisposable
 {
     public CpuNetwork(
-        MoeActivation activation, MoeExpertMatrix gateUp, MoeExpertMatrix down, MoeWeightFormat format, int experts, int hiddenSize, int intermediateSize, bool isCoarse)
+        MoeActivation activation,
+        MoeExpertMatrix gateUp,
+        MoeExpertMatrix down,
+        MoeWeightFormat format,
+        int experts,
+        int hiddenSize,
+        int gateUpSize,
+        int intermediateSize,
+        bool isCoarse)
     {
         Activation = activation;
         IntermediateSize = intermediateSize;
-        GateUp = new PanelMatrix(gateUp, format, experts, (activation.IsGated ? 2 : 1) * intermediateSize, hiddenSize, activation.IsGated, isCoarse);
+        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated, isCoarse);
         Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false, isCoarse);
     }
 

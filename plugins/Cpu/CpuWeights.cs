@@ -14,11 +14,27 @@ internal sealed class CpuWeights : IMoeWeights
         bool isCoarse = config.Options.OutputType != MoeElementType.Float32;
         _team = team;
         Experts = new CpuNetwork(
-            shape.Activation, source.GateUp, source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.ExpertHiddenSize, shape.IntermediateSize, isCoarse);
+            shape.Activation,
+            source.GateUp,
+            source.Down,
+            shape.WeightFormat,
+            shape.LocalExpertCount,
+            shape.ExpertHiddenSize,
+            shape.GateUpSize,
+            shape.IntermediateSize,
+            isCoarse);
         if (shape.Shared is { } shared)
         {
             Shared = new CpuNetwork(
-                shared.Activation, source.Shared!.GateUp, source.Shared.Down, shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize, isCoarse);
+                shared.Activation,
+                source.Shared!.GateUp,
+                source.Shared.Down,
+                shared.WeightFormat,
+                experts: 1,
+                shape.HiddenSize,
+                shared.GateUpSize,
+                shared.IntermediateSize,
+                isCoarse);
             SharedGate = source.Shared.Gate?.ToSingles();
         }
 

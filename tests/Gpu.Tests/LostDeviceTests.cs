@@ -23,18 +23,14 @@ public sealed class LostDeviceTests
     [InlineData("Mxfp4.Marlin", "layer")]
     public async Task Whoever_touches_it_first_every_layer_on_it_says_that_it_is_lost_and_the_cure(string backend, string touch)
     {
-        using (Gpu.Require())
+        if (OwnProcess.Told is null)
         {
-            if (OwnProcess.Told is null)
-            {
-                await OwnProcess.RunAsync(nameof(Whoever_touches_it_first_every_layer_on_it_says_that_it_is_lost_and_the_cure), $"{backend} {touch}");
-                return;
-            }
+            Gpu.Require().Dispose();
+            await OwnProcess.RunAsync(nameof(Whoever_touches_it_first_every_layer_on_it_says_that_it_is_lost_and_the_cure), $"{backend} {touch}");
         }
-
-        // The inner process is told which case it is, and runs them all.
-        if (OwnProcess.Told == $"{backend} {touch}")
+        else if (OwnProcess.Told == $"{backend} {touch}")
         {
+            // The inner process runs them all, and has a device only for the one that it is told.
             Meet(backend, touch);
         }
     }

@@ -50,6 +50,18 @@ public sealed class ContentTests(PackedPackages packages)
     }
 
     [Theory]
+    [InlineData("Moe.Plugins.Loading", "Moe.Plugins.Host")]
+    [InlineData("Moe.Plugins.GptOss", "Moe.Plugins.CpuKernels")]
+    public void What_uses_anothers_internals_asks_for_its_own_version_of_it(string id, string other)
+    {
+        XElement metadata = Metadata(packages.PackageFile(id));
+        string version = metadata.Elements().Single(element => element.Name.LocalName == "version").Value;
+        XElement dependency = Assert.Single(metadata.Descendants(), element => element.Name.LocalName == "dependency" && element.Attribute("id")!.Value == other);
+
+        Assert.Equal($"[{version}]", dependency.Attribute("version")!.Value);
+    }
+
+    [Theory]
     [MemberData(nameof(LibraryIds))]
     public void A_library_comes_with_its_documentation_and_symbols(string id)
     {

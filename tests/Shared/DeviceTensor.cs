@@ -11,19 +11,17 @@ internal sealed unsafe class DeviceTensor : IDisposable
     private const int GuardBytes = 512;
     private const byte Garbage = 0xFF;
 
-    private readonly IMoeMemory _memory;
+    private readonly MoeBuffer _memory;
     private readonly byte[] _image;
-    private readonly nint _address;
 
     public DeviceTensor(IMoeMemory memory, MoeElementType type, int rows, int columns, int gapElements = 0)
     {
-        _memory = memory;
         long stride = (columns + gapElements) * (long)type.ByteSize();
         _image = new byte[(2 * GuardBytes) + (rows * stride)];
         Array.Fill(_image, Garbage);
-        _address = memory.Allocate(_image.Length);
-        View = new MoeTensorView(_address + GuardBytes, memory.Device, type, rows, columns, stride);
-        Upload();
+        _memory = new MoeBuffer(memory, MoeElementType.UInt8, 1, _image.Length);
+        View = new MoeTensorView(_memory.View.Address + GuardBytes, memory.Device, type, rows, columns, stride);
+        _memory.CopyFromBytes(_image);
     }
 
     public MoeTensorView View { get; }
@@ -36,19 +34,14 @@ internal sealed unsafe class DeviceTensor : IDisposable
             new ReadOnlySpan<byte>((void*)host.RowAddress(row), (int)host.RowBytes).CopyTo(tensor.Row(row));
         }
 
-        tensor.Upload();
+        tensor._memory.CopyFromBytes(tensor._image);
         return tensor;
     }
 
     /// <summary>The tensor's elements on the host, dense; fails where something beyond them was written.</summary>
     public MoeBuffer Download()
     {
-        fixed (byte* image = _image)
-        {
-            _memory.CopyOut((nint)image, _address, _image.Length, 0);
-            _memory.Synchronize(0);
-        }
-
+        _memory.CopyToBytes(_image);
         var host = MoeBuffer.OnHost(View.ElementType, View.Rows, View.Columns);
         for (int row = 0; row < View.Rows; row++)
         {
@@ -60,16 +53,7 @@ internal sealed unsafe class DeviceTensor : IDisposable
         return host;
     }
 
-    public void Dispose() => _memory.Free(_address);
+    public void Dispose() => _memory.Dispose();
 
     private Span<byte> Row(int row) => _image.AsSpan(GuardBytes + (int)(row * View.RowStride), (int)View.RowBytes);
-
-    private void Upload()
-    {
-        fixed (byte* image = _image)
-        {
-            _memory.CopyIn(_address, (nint)image, _image.Length, 0);
-            _memory.Synchronize(0);
-        }
-    }
 }

@@ -5,31 +5,24 @@ internal sealed class GroupLayout
 {
     private const long Alignment = 512;
     private const int FlagSides = 3;
-    private const int FlaggedWordBytes = 2;
 
     private readonly int _slots;
     private readonly int _ranks;
 
-    public GroupLayout(MoeGroupRequest request, RowShape shape, int launchRows)
+    public GroupLayout(MoeGroupRequest request, RowShape shape, int slottedRows)
     {
         _ranks = request.Devices.Count;
         int peers = Math.Max(1, _ranks - 1);
-        int rows = Math.Min(request.MaxTokens, launchRows);
+        int rows = Math.Min(request.MaxTokens, slottedRows);
         _slots = Math.Max(TwoShotSlots(rows), peers);
         SetBytes = Align((long)_slots * shape.RowBytes);
-        FlaggedOffset = 2 * SetBytes;
-        FlaggedSetBytes = Align((long)peers * Math.Min(rows, ReductionTable.FlaggedRows) * shape.RowBytes * FlaggedWordBytes);
-        FlagsOffset = FlaggedOffset + (2 * FlaggedSetBytes);
+        FlagsOffset = 2 * SetBytes;
         PartialOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
         ByteCount = PartialOffset + Align((long)request.MaxTokens * shape.RowBytes);
     }
 
     /// <summary>Of one of the two sets of slots, which come first.</summary>
     public long SetBytes { get; }
-
-    public long FlaggedOffset { get; }
-
-    public long FlaggedSetBytes { get; }
 
     public long FlagsOffset { get; }
 
@@ -48,7 +41,7 @@ internal sealed class GroupLayout
 
         if (way != ReductionWay.TwoShot)
         {
-            return way == ReductionWay.Flagged ? ReductionTable.FlaggedRows : _slots / (_ranks - 1);
+            return _slots / (_ranks - 1);
         }
 
         int rows = _slots;

@@ -50,8 +50,8 @@ internal sealed class PeerGroup : IMoeGroup
     /// <exception cref="CudaException">The driver refuses.</exception>
     public static PeerGroup Create(MoeGroupRequest request, IReadOnlyList<KernelLibrary> libraries, ReductionTable table)
     {
-        var shape = RowShape.Of(request);
-        var layout = new GroupLayout(request, shape, table.MostLaunchRows(libraries.Count));
+        var shape = RowShape.Of(request.Width, request.ElementType);
+        var layout = new GroupLayout(request, shape, table.MostSlottedRows(libraries.Count));
         foreach (KernelLibrary from in libraries)
         {
             foreach (KernelLibrary to in libraries)
@@ -72,11 +72,11 @@ internal sealed class PeerGroup : IMoeGroup
                 group._members.Add(new PeerMember(group, rank, memories[rank], kernels[rank], new CudaMoeMemory(libraries[rank]), partial));
             }
 
-            // The same on all ranks, whatever device each has.
+            // The same on all ranks, whatever device each has; half of what there is room for, so that another group's kernels always find theirs.
             Dictionary<ReductionWay, int> mostBlocks = Enum.GetValues<ReductionWay>().ToDictionary(
                 way => way,
                 way => Enumerable.Range(0, memories.Length).Min(
-                    rank => Math.Max(1, kernels[rank].MostResidentBlocks(way) / request.Devices.Count(device => device == request.Devices[rank]))));
+                    rank => Math.Max(1, kernels[rank].MostResidentBlocks(way) / 2 / request.Devices.Count(device => device == request.Devices[rank]))));
             bool isShared = request.Devices.Distinct().Count() < memories.Length;
             long[] addresses = [.. memories.Select(memory => (long)memory.Shared)];
             foreach (PeerMember member in group._members)

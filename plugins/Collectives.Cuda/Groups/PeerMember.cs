@@ -57,12 +57,11 @@ internal sealed class PeerMember : IMoeCommunicator
             Host = _group.WordsOf(Rank),
             Patience = (ulong)(Request.Timeout.TotalMilliseconds * 1e6),
             SetBytes = layout.SetBytes,
-            FlaggedOffset = layout.FlaggedOffset,
-            FlaggedSetBytes = layout.FlaggedSetBytes,
             FlagsOffset = layout.FlagsOffset,
             Rank = Rank,
             Ranks = Count,
             RowBytes = shape.RowBytes,
+            InverseWidth = 1f / Request.Width,
             MayOverlap = mayOverlap ? 1 : 0,
             PartialOffset = layout.PartialOffset,
         };

@@ -16,8 +16,8 @@ internal sealed class RankMemory : DeviceArena
         using CudaContextScope scope = context.MakeCurrent();
         Shared = Allocate(layout.ByteCount);
         State = Allocate(StateBytes);
-        CudaMemory.Fill(Shared, Empty, layout.FlaggedOffset, 0);
-        CudaMemory.Fill(checked((nint)(Shared + layout.FlaggedOffset)), 0, layout.ByteCount - layout.FlaggedOffset, 0);
+        CudaMemory.Fill(Shared, Empty, layout.FlagsOffset, 0);
+        CudaMemory.Fill(checked((nint)(Shared + layout.FlagsOffset)), 0, layout.ByteCount - layout.FlagsOffset, 0);
         CudaMemory.Fill(State, 0, StateBytes, 0);
         context.UseStream(0).Synchronize();
     }

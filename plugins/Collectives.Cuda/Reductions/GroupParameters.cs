@@ -18,8 +18,6 @@ internal unsafe struct GroupParameters
     public long ResidualOutStride;
     public long OutputStride;
     public long SetBytes;
-    public long FlaggedOffset;
-    public long FlaggedSetBytes;
     public long FlagsOffset;
     public long PartialOffset;
     public int Rank;
@@ -31,6 +29,6 @@ internal unsafe struct GroupParameters
     public float Epsilon;
     public int WeightIsFloat;
     public int MayOverlap;
-    public int Unused;
+    public float InverseWidth;
     public fixed long Memory[RowShape.MostRanks];
 }

@@ -11,6 +11,11 @@ internal sealed class ReductionKernels
 
     private const int GatherThreads = 512;
 
+    /// <summary>Pieces that a thread of the pulling kernel has under way: enough to fill the link, few enough for two blocks on a multiprocessor.</summary>
+    private const int PulledPieces = 4;
+
+    private const int GptOssWidth = 2880;
+
     private readonly KernelLibrary _library;
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
@@ -24,7 +29,7 @@ internal sealed class ReductionKernels
         using CudaContextScope scope = library.Context.MakeCurrent();
 
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
-        _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape.Pieces, ranks)));
+        _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
 
     }
@@ -33,9 +38,11 @@ internal sealed class ReductionKernels
     public static IEnumerable<KernelUnit> Units =>
     [
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
-            .Select(way => Unit(way, Instance(way, MoeElementType.BFloat16, 1, ranks)))),
+            .Select(way => Unit(way, Instance(way, MoeElementType.BFloat16, GptOss, ranks)))),
         GatherUnit,
     ];
+
+    private static RowShape GptOss { get; } = RowShape.Of(GptOssWidth, MoeElementType.BFloat16);
 
     private static KernelUnit GatherUnit { get; } = new("gather.cu");
 
@@ -64,16 +71,16 @@ internal sealed class ReductionKernels
         },
         instance);
 
-    private static string Instance(ReductionWay way, MoeElementType type, int pieces, int ranks)
+    private static string Instance(ReductionWay way, MoeElementType type, RowShape shape, int ranks)
     {
         string element = type == MoeElementType.BFloat16 ? "u16" : "float";
         int batch = ranks <= 2 ? 2 : ranks <= 4 ? 4 : 8;
+        string row = $"{element}, {shape.Pieces}, {shape.Threads}, {batch}";
         return way switch
         {
-            ReductionWay.Push => $"moe_push<{element}, {pieces}, {batch}, EmptyWords>",
-            ReductionWay.Flagged => $"moe_push<{element}, {pieces}, {batch}, FlaggedWords>",
-            ReductionWay.TwoShot => $"moe_two_shot<{element}, {pieces}, {batch}>",
-            _ => $"moe_pull<{element}, {pieces}, {batch}, {Math.Max(1, 8 / batch / pieces)}>",
+            ReductionWay.Push => $"moe_push<{row}>",
+            ReductionWay.TwoShot => $"moe_two_shot<{row}>",
+            _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}>",
         };
     }
 }

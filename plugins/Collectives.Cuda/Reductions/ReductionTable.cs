@@ -5,9 +5,6 @@ namespace Moe.Plugins.Collectives;
 /// <summary>Which plan for how many rows and ranks. The figures come from <c>moe bench parallel --tune</c>.</summary>
 internal sealed class ReductionTable
 {
-    /// <summary>The most rows of the one-step reductions with flagged words, whose slots are apart.</summary>
-    public const int FlaggedRows = 128;
-
     private const int MostAhead = 64;
     private const int MostRows = 1 << 20;
     private const string Setting = "Moe:Plugins:Collectives.Cuda:Plan";
@@ -35,22 +32,19 @@ internal sealed class ReductionTable
             ? new ReductionTable(new ReductionPlan(way, blocks, ahead, rows))
             : throw new MoeException(
                 MoeReason.Configuration,
-                $"{Setting} is '{text}'; a way (push, flagged, twoshot, pull), blocks, rows ahead and rows a launch are expected, as in push:132:2:1024.");
+                $"{Setting} is '{text}'; a way (push, twoshot, pull), blocks, rows ahead and rows a launch are expected, as in push:132:2:1024.");
     }
 
     /// <summary>The plan for some rows, at least one.</summary>
-    public ReductionPlan Choose(int ranks, int rows)
-    {
-        ReductionPlan plan = _forced ?? Tuned(ranks, rows);
-        return plan.Way == ReductionWay.Flagged && rows > FlaggedRows ? plan with { Way = ReductionWay.Push } : plan;
-    }
+    public ReductionPlan Choose(int ranks, int rows) => _forced ?? Tuned(ranks, rows);
 
-    /// <summary>The most rows of a launch that any plan asks for.</summary>
-    public int MostLaunchRows(int ranks) => Math.Max(Choose(ranks, 1).LaunchRows, Choose(ranks, int.MaxValue).LaunchRows);
+    /// <summary>The most rows of a launch for which any plan asks for slots.</summary>
+    public int MostSlottedRows(int ranks) => new[] { Choose(ranks, 1), Choose(ranks, int.MaxValue) }
+        .Max(plan => plan.Way == ReductionWay.Pull ? 1 : plan.LaunchRows);
 
     private static ReductionPlan Tuned(int ranks, int rows) => ranks switch
     {
-        <= 2 => new ReductionPlan(ReductionWay.Push, 132, 2, 1024),
+        <= 2 => rows <= 512 ? new ReductionPlan(ReductionWay.Push, 132, 1, 1024) : new ReductionPlan(ReductionWay.Pull, 132, 1, MostRows),
         <= 4 => rows < 64 ? new ReductionPlan(ReductionWay.Push, 132, 1, 1024) : new ReductionPlan(ReductionWay.TwoShot, 132, 2, 1024),
         _ => rows < 32 ? new ReductionPlan(ReductionWay.Push, 132, 1, 1024) : new ReductionPlan(ReductionWay.TwoShot, 132, 2, 1024),
     };

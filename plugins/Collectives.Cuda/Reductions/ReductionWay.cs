@@ -6,9 +6,6 @@ internal enum ReductionWay
     /// <summary>Every rank pushes its rows to all others, into slots that are emptied behind it (<c>push.cu</c>).</summary>
     Push,
 
-    /// <summary>The same with the call's number in half of the words: nothing to empty, twice the bytes.</summary>
-    Flagged,
-
     /// <summary>Each row has an owner that sums it and pushes the sum back (<c>two_shot.cu</c>).</summary>
     TwoShot,
 

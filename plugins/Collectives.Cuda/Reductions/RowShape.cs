@@ -24,9 +24,9 @@ internal readonly record struct RowShape(int RowBytes, int Pieces, int Threads)
             : null;
     }
 
-    public static RowShape Of(MoeGroupRequest request)
+    public static RowShape Of(int width, MoeElementType type)
     {
-        int bytes = request.Width * request.ElementType.ByteSize();
+        int bytes = width * type.ByteSize();
         int all = bytes / PieceBytes;
         int pieces = 1;
         while (all > pieces * MostThreads)

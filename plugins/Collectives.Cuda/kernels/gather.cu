@@ -56,8 +56,8 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
         const u8* input = p.partial + row * q.input_stride;
         for (int i = 1; i < p.ranks; i++)
         {
-            const int peer = p.rank + i < p.ranks ? p.rank + i : p.rank + i - p.ranks;
-            copy_row(EmptyWords::set(p, peer, epoch) + ((i64)sender_index(p.rank, peer) * p.rows + row) * q.slot_bytes, input, p.row_bytes);
+            const int peer = next_rank(p, i);
+            copy_row(set_of(p, peer, epoch) + ((i64)sender_index(p.rank, peer) * p.rows + row) * q.slot_bytes, input, p.row_bytes);
         }
 
         copy_row(p.output + p.rank * q.rank_stride + row * p.output_stride, input, p.row_bytes);
@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
         count_call(p, epoch);
     }
 
-    const u8* set = EmptyWords::set(p, p.rank, epoch);
+    const u8* set = set_of(p, p.rank, epoch);
     for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
     {
         for (int i = 0; i < p.ranks - 1; i++)
@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
         {
             for (int j = (int)threadIdx.x * 16; j < q.slot_bytes; j += (int)blockDim.x * 16)
             {
-                EmptyWords::clean((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
+                empty_slot((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
             }
         }
     }

@@ -10,7 +10,6 @@
 
 constexpr int kMostRanks = 64;
 constexpr int kMostBlocks = 512;
-constexpr int kMostThreads = 512;
 
 /// Set in the kernel's own rank's memory only; zeroed when the group is made.
 struct RankState
@@ -42,9 +41,7 @@ struct GroupParameters
     i64 residual_out_stride;
     i64 output_stride;
     i64 set_bytes;           // of one set of slots
-    i64 flagged_offset;      // where, in each rank's memory, the sets of flagged words begin
-    i64 flagged_set_bytes;
-    i64 flags_offset;        // where the flags of blocks begin
+    i64 flags_offset;        // where, in each rank's memory, the flags of blocks begin
     i64 partial_offset;      // where the partial rows begin
     int rank;
     int ranks;
@@ -55,7 +52,7 @@ struct GroupParameters
     float epsilon;
     int weight_is_float;     // else it is BF16
     int may_overlap;         // the next launch may begin while this one waits
-    int unused;
+    float inverse_width;
     u8* memory[kMostRanks];  // each rank's, as this device reaches it
 };
 
@@ -168,66 +165,42 @@ __device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& pati
 
 constexpr u32 kEmpty = 0xffffffffu;  // two BF16 or one float32: NaN of a payload that is never written
 
-/// A slot whose words are empty until they are written; who has read them empties them again. Any bits may be written but all ones.
-struct EmptyWords
+// A slot's words are empty until they are written, and whoever has read them empties them again: a word announces itself. Any bits may be written but
+// all ones. Half of the words could be the call's number instead (NCCL's LL protocol), with nothing to empty: that was slower from two rows on.
+
+__device__ __forceinline__ u8* set_of(const GroupParameters& p, int rank, u32 epoch)
 {
-    static constexpr int kBytes = 16;
+    return p.memory[rank] + (i64)(epoch & 1) * p.set_bytes;
+}
 
-    static __device__ __forceinline__ u8* set(const GroupParameters& p, int rank, u32 epoch)
-    {
-        return p.memory[rank] + (i64)(epoch & 1) * p.set_bytes;
-    }
-
-    static __device__ __forceinline__ u32 written(u32 word)
-    {
-        return word == kEmpty ? 0xfffeffffu : word;  // NaN as well
-    }
-
-    static __device__ __forceinline__ void write(u8* at, const uint4& v, u32)
-    {
-        store_volatile(at, make_uint4(written(v.x), written(v.y), written(v.z), written(v.w)));
-    }
-
-    static __device__ __forceinline__ bool read(const u8* at, uint4& v, u32)
-    {
-        // Word by word, so that it does not matter whether 16 bytes arrive as one.
-        v = load_volatile(at);
-        return v.x != kEmpty && v.y != kEmpty && v.z != kEmpty && v.w != kEmpty;
-    }
-
-    static __device__ __forceinline__ void clean(u8* at)
-    {
-        *(uint4*)at = make_uint4(kEmpty, kEmpty, kEmpty, kEmpty);
-    }
-};
-
-/// Half of the words are the call's number: nothing to clean, twice the bytes (NCCL's LL protocol; 8 bytes arrive as one).
-struct FlaggedWords
+__device__ __forceinline__ u32 written(u32 word)
 {
-    static constexpr int kBytes = 32;
+    return word == kEmpty ? 0xfffeffffu : word;  // NaN as well
+}
 
-    static __device__ __forceinline__ u8* set(const GroupParameters& p, int rank, u32 epoch)
-    {
-        return p.memory[rank] + p.flagged_offset + (i64)(epoch & 1) * p.flagged_set_bytes;
-    }
+__device__ __forceinline__ void write_slot(u8* at, const uint4& v)
+{
+    store_volatile(at, make_uint4(written(v.x), written(v.y), written(v.z), written(v.w)));
+}
 
-    static __device__ __forceinline__ void write(u8* at, const uint4& v, u32 epoch)
-    {
-        store_volatile(at, make_uint4(v.x, epoch + 1, v.y, epoch + 1));
-        store_volatile(at + 16, make_uint4(v.z, epoch + 1, v.w, epoch + 1));
-    }
+/// Word by word, so that it does not matter whether 16 bytes arrive as one.
+__device__ __forceinline__ bool read_slot(const u8* at, uint4& v)
+{
+    v = load_volatile(at);
+    return v.x != kEmpty && v.y != kEmpty && v.z != kEmpty && v.w != kEmpty;
+}
 
-    static __device__ __forceinline__ bool read(const u8* at, uint4& v, u32 epoch)
-    {
-        const uint4 a = load_volatile(at), b = load_volatile(at + 16);
-        v = make_uint4(a.x, a.z, b.x, b.z);
-        return a.y == epoch + 1 && a.w == epoch + 1 && b.y == epoch + 1 && b.w == epoch + 1;
-    }
+__device__ __forceinline__ void empty_slot(u8* at)
+{
+    *(uint4*)at = make_uint4(kEmpty, kEmpty, kEmpty, kEmpty);
+}
 
-    static __device__ __forceinline__ void clean(u8*)
-    {
-    }
-};
+/// The rank that is `step` behind this one, in a circle.
+__device__ __forceinline__ int next_rank(const GroupParameters& p, int step)
+{
+    const int next = p.rank + step;
+    return next < p.ranks ? next : next - p.ranks;
+}
 
 /// The number that a rank has among those that `receiver` hears from.
 __device__ __forceinline__ int sender_index(int sender, int receiver)

@@ -2,8 +2,8 @@
 #include "rows.cuh"
 
 /// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
-template <typename T, int V, int B, int R>
-__global__ void __launch_bounds__(kMostThreads, 1) moe_pull(const __grid_constant__ GroupParameters p)
+template <typename T, int V, int kThreads, int B, int R>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
     {
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_pull(const __grid_constan
                     }
                 }
 
-                for (int i = B; i < p.ranks && offset < p.row_bytes; i++)
+                for (int i = B; B == kMostAtOnce && i < p.ranks && offset < p.row_bytes; i++)
                 {
                     Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
                 }

@@ -1,9 +1,9 @@
 // All-reduce and reduce-scatter in one step: every rank pushes its rows to all that want them, and sums what it was pushed.
 #include "rows.cuh"
 
-/// One block a row and turn; blocks of a multiple of 32 threads with V · 16 bytes of a row each. The grid is the same on all ranks.
-template <typename T, int V, int B, typename Words>
-__global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constant__ GroupParameters p)
+/// One block a row and turn; blocks of kThreads, a multiple of 32, with V · 16 bytes of a row each. The grid is the same on all ranks.
+template <typename T, int V, int kThreads, int B>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
     {
@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
     const uint4 state = read_state(p);
     const u32 epoch = state.x;
     bool failed = false;
-    const i64 slot_bytes = (i64)p.row_bytes / 16 * Words::kBytes, sender_bytes = p.rows * slot_bytes;
+    const i64 sender_bytes = (i64)p.rows * p.row_bytes;
     int pushed = (int)blockIdx.x;
     const auto push = [&]()
     {
@@ -32,9 +32,14 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
 
             const u8* own = p.partial + (i64)pushed * p.row_bytes + offset;
             uint4 v = *(const uint4*)own;
-            for (int i = 1; i < p.ranks; i++)
+            for (int i = 1; i < most_ranks<B>(p); i++)
             {
-                const int peer = p.rank + i < p.ranks ? p.rank + i : p.rank + i - p.ranks;
+                const int peer = next_rank(p, i);
+                if (i >= p.ranks)
+                {
+                    break;
+                }
+
                 if (p.spread != 0)
                 {
                     v = *(const uint4*)(own + (i64)peer * p.spread * p.row_bytes);
@@ -42,8 +47,8 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
 
                 if (state.y == 0)
                 {
-                    u8* slot = Words::set(p, peer, epoch) + sender_index(p.rank, peer) * sender_bytes + pushed * slot_bytes;
-                    Words::write(slot + offset / 16 * Words::kBytes, v, epoch);
+                    u8* row = set_of(p, peer, epoch) + sender_index(p.rank, peer) * sender_bytes + (i64)pushed * p.row_bytes;
+                    write_slot(row + offset, v);
                 }
             }
         }
@@ -64,7 +69,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
     }
 
     failed = state.y != 0;
-    u8* slots = Words::set(p, p.rank, epoch);
+    u8* set = set_of(p, p.rank, epoch);
     int turn = 0;
     for (int row = (int)blockIdx.x; row < p.rows; row += (int)gridDim.x, turn++)
     {
@@ -83,8 +88,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
             if (offset < p.row_bytes)
             {
                 const uint4 own = *(const uint4*)(p.partial + ((i64)p.rank * p.spread + row) * p.row_bytes + offset);
-                u8* slot = slots + row * slot_bytes + offset / 16 * Words::kBytes;
-                failed = sum_ranks<T, Words, B>(p, slot, sender_bytes, own, epoch, sum[k], failed);
+                failed = sum_ranks<T, B>(p, set + (i64)row * p.row_bytes + offset, sender_bytes, own, sum[k], failed);
             }
         }
 
@@ -102,9 +106,12 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_push(const __grid_constan
             const int offset = plan.offset(k);
             if (offset < p.row_bytes)
             {
-                for (int i = 0; i < p.ranks - 1; i++)
+                for (int i = 0; i < most_ranks<B>(p) - 1; i++)
                 {
-                    Words::clean(slots + i * sender_bytes + row * slot_bytes + offset / 16 * Words::kBytes);
+                    if (i < p.ranks - 1)
+                    {
+                        empty_slot(set + i * sender_bytes + (i64)row * p.row_bytes + offset);
+                    }
                 }
             }
         }

@@ -2,6 +2,21 @@
 #pragma once
 #include "group.cuh"
 
+constexpr int kMostAtOnce = 8;  // ranks whose pieces are waited for at once
+
+/// Blocks of a multiprocessor for which registers are kept free: with two, two groups' kernels run beside each other.
+constexpr int blocks_at_once(int threads)
+{
+    return threads <= 384 ? 2 : 1;
+}
+
+/// As many as there may be: a constant where few are waited for at once, so that loops over ranks are unrolled.
+template <int B>
+__device__ __forceinline__ int most_ranks(const GroupParameters& p)
+{
+    return B < kMostAtOnce ? B : p.ranks;
+}
+
 /// A piece of BF16 (T = u16) or float32 values.
 template <typename T>
 struct Piece;
@@ -46,6 +61,12 @@ struct Piece<float>
         return make_uint4(__float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]), __float_as_uint(v[3]));
     }
 };
+
+/// One of two values. Of two references the compiler would choose by address, in local memory.
+__device__ __forceinline__ uint4 choose(bool first, uint4 a, uint4 b)
+{
+    return make_uint4(first ? a.x : b.x, first ? a.y : b.y, first ? a.z : b.z, first ? a.w : b.w);
+}
 
 /// 16 bytes of a caller's row, which may begin anywhere.
 __device__ __forceinline__ uint4 load_piece(const u8* at)
@@ -219,7 +240,7 @@ __device__ __forceinline__ bool finish_row(const GroupParameters& p, const RowPl
         return true;
     }
 
-    const float factor = 1.0f / sqrtf(squares / (float)(p.row_bytes / (int)sizeof(T)) + p.epsilon);
+    const float factor = rsqrtf(squares * p.inverse_width + p.epsilon);
 #pragma unroll
     for (int k = 0; k < V; k++)
     {
@@ -271,8 +292,8 @@ __device__ __forceinline__ void load_residual(const GroupParameters& p, i64 row,
 }
 
 /// Waits for a piece of a row of each of up to B ranks from `first` on, this one's own aside, in slots `stride` apart.
-template <typename Words, int B>
-__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, u32 epoch, uint4 (&got)[B], bool failed)
+template <int B>
+__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed)
 {
     Patience patience;
     while (!failed)
@@ -283,7 +304,7 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
         for (int i = 0; i < B; i++)
         {
             const int sender = first + i;
-            if (sender < p.ranks && sender != p.rank && !Words::read(slots + sender_index(sender, p.rank) * stride, got[i], epoch))
+            if (sender < p.ranks && sender != p.rank && !read_slot(slots + sender_index(sender, p.rank) * stride, got[i]))
             {
                 all = false;
                 missing = sender;
@@ -301,10 +322,9 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
     return failed;
 }
 
-/// A piece's sum over all ranks, in their order; `own` is this rank's.
-template <typename T, typename Words, int B>
-__device__ __forceinline__ bool sum_ranks(
-    const GroupParameters& p, u8* slots, i64 stride, const uint4& own, u32 epoch, float (&sum)[Piece<T>::kValues], bool failed)
+/// A piece's sum over all ranks, in their order; `own` is this rank's. There are at most B ranks, or B is the largest that there is.
+template <typename T, int B>
+__device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* slots, i64 stride, const uint4& own, float (&sum)[Piece<T>::kValues], bool failed)
 {
 #pragma unroll
     for (int i = 0; i < Piece<T>::kValues; i++)
@@ -312,16 +332,16 @@ __device__ __forceinline__ bool sum_ranks(
         sum[i] = 0;
     }
 
-    for (int first = 0; first < p.ranks; first += B)
+    for (int first = 0; first < most_ranks<B>(p); first += B)
     {
         uint4 got[B];
-        failed = receive<Words, B>(p, slots, stride, first, epoch, got, failed);
+        failed = receive<B>(p, slots, stride, first, got, failed);
 #pragma unroll
         for (int i = 0; i < B; i++)
         {
             if (first + i < p.ranks)
             {
-                Piece<T>::add_to(sum, first + i == p.rank ? own : got[i]);
+                Piece<T>::add_to(sum, choose(first + i == p.rank, own, got[i]));
             }
         }
     }

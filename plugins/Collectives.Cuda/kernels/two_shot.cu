@@ -3,10 +3,9 @@
 #include "rows.cuh"
 
 /// One block a row and turn, blocks as in moe_push. The grid is a multiple of the ranks and the same on all of them; there are no fewer rows than ranks.
-template <typename T, int V, int B>
-__global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_constant__ GroupParameters p)
+template <typename T, int V, int kThreads, int B>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_two_shot(const __grid_constant__ GroupParameters p)
 {
-    typedef EmptyWords Words;
     if (p.may_overlap)
     {
         allow_next_launch();
@@ -29,14 +28,14 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
         const int to = owner(pushed);
         if (to != p.rank && !failed)
         {
-            u8* slot = Words::set(p, to, epoch) + sender_index(p.rank, to) * sender_bytes + (i64)(pushed / p.ranks) * p.row_bytes;
+            u8* slot = set_of(p, to, epoch) + sender_index(p.rank, to) * sender_bytes + (i64)(pushed / p.ranks) * p.row_bytes;
 #pragma unroll
             for (int k = 0; k < V; k++)
             {
                 const int offset = plan.offset(k);
                 if (offset < p.row_bytes)
                 {
-                    Words::write(slot + offset, *(const uint4*)(p.partial + (i64)pushed * p.row_bytes + offset), epoch);
+                    write_slot(slot + offset, *(const uint4*)(p.partial + (i64)pushed * p.row_bytes + offset));
                 }
             }
         }
@@ -55,7 +54,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
         count_call(p, epoch);
     }
 
-    u8* set = Words::set(p, p.rank, epoch);
+    u8* set = set_of(p, p.rank, epoch);
     int turn = 0;
     const auto reduce = [&](int row)
     {
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
             if (offset < p.row_bytes)
             {
                 const uint4 own = *(const uint4*)(p.partial + (i64)row * p.row_bytes + offset);
-                failed = sum_ranks<T, Words, B>(p, slot + offset, sender_bytes, own, epoch, sum[k], failed);
+                failed = sum_ranks<T, B>(p, slot + offset, sender_bytes, own, sum[k], failed);
             }
         }
 
@@ -81,10 +80,15 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
             const int offset = plan.offset(k);
             if (offset < p.row_bytes && !failed)
             {
-                for (int i = 1; i < p.ranks; i++)
+                for (int i = 1; i < most_ranks<B>(p); i++)
                 {
-                    const int peer = p.rank + i < p.ranks ? p.rank + i : p.rank + i - p.ranks;
-                    Words::write(Words::set(p, peer, epoch) + gathered + (i64)row * p.row_bytes + offset, rounded[k], epoch);
+                    if (i >= p.ranks)
+                    {
+                        break;
+                    }
+
+                    const int peer = next_rank(p, i);
+                    write_slot(set_of(p, peer, epoch) + gathered + (i64)row * p.row_bytes + offset, rounded[k]);
                 }
             }
         }
@@ -94,9 +98,12 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
         for (int k = 0; k < V; k++)
         {
             const int offset = plan.offset(k);
-            for (int i = 0; i < p.ranks - 1 && offset < p.row_bytes && !failed; i++)
+            for (int i = 0; i < most_ranks<B>(p) - 1 && offset < p.row_bytes && !failed; i++)
             {
-                Words::clean(slot + i * sender_bytes + offset);
+                if (i < p.ranks - 1)
+                {
+                    empty_slot(slot + i * sender_bytes + offset);
+                }
             }
         }
     };
@@ -111,7 +118,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
         {
             const int offset = plan.offset(k);
             Patience patience;
-            while (offset < p.row_bytes && !failed && !Words::read(slot + offset, rounded[k], epoch))
+            while (offset < p.row_bytes && !failed && !read_slot(slot + offset, rounded[k]))
             {
                 failed = is_over(p, patience, from);
             }
@@ -123,7 +130,7 @@ __global__ void __launch_bounds__(kMostThreads, 1) moe_two_shot(const __grid_con
         {
             if (plan.offset(k) < p.row_bytes && !failed)
             {
-                Words::clean(slot + plan.offset(k));
+                empty_slot(slot + plan.offset(k));
             }
         }
     };

@@ -6,9 +6,6 @@ internal static class NativeLayout
     /// <summary>Rows of a matrix instruction, and of an accumulator.</summary>
     public const int MmaRows = 128;
 
-    /// <summary>Inputs of a matrix instruction: a block of MXFP4 and of MXFP8.</summary>
-    public const int MmaDepth = 32;
-
     /// <summary>Inputs of a pipeline step: 128 bytes of shared memory a row, and one tile of scales for 128 rows.</summary>
     public const int StepDepth = 128;
 

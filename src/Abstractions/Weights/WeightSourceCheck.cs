@@ -27,8 +27,7 @@ internal static class WeightSourceCheck
         Check(weights is null == shape.Shared is null, weights is null ? "shared experts are missing" : "shared experts are there, though the shape has none");
         if (weights is not null && shape.Shared is { } shared)
         {
-            int outputs = (shared.Activation.IsGated ? 2 : 1) * shared.IntermediateSize;
-            Matrix(weights.GateUp, "shared gate_up", shared.WeightFormat, 1, outputs, shape.HiddenSize, hasBias: false, shared.Activation.IsGated);
+            Matrix(weights.GateUp, "shared gate_up", shared.WeightFormat, 1, shared.GateUpSize, shape.HiddenSize, hasBias: false, shared.Activation.IsGated);
             Matrix(weights.Down, "shared down", shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize, hasBias: false, isGated: false);
             Optional(weights.Gate, "shared expert gate", shared.HasGate, 1, shape.HiddenSize);
         }

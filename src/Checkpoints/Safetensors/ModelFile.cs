@@ -62,6 +62,10 @@ internal static class ModelFile
         }
     }
 
-    public static MoeException CannotRead(string path, Exception exception) =>
-        new(MoeReason.NotFound, $"'{PlainText.Of(path)}' cannot be read: {PlainText.Of(exception.Message)}", exception);
+    public static MoeException CannotRead(string path, Exception exception)
+    {
+        // The runtime's sentence would name the file once more.
+        string why = exception is FileNotFoundException or DirectoryNotFoundException ? "it is not there." : PlainText.Of(exception.Message);
+        return new(MoeReason.NotFound, $"'{PlainText.Of(path)}' cannot be read: {why}", exception);
+    }
 }

@@ -34,7 +34,14 @@ internal static class CommandOptions
     {
         Description = "GPU number, cuda:N or cpu. Default: the backend chooses.",
         HelpName = "N",
-        CustomParser = ParseDevice,
+        CustomParser = result => ParseDevice(result, "--device", result.Tokens[0].Value),
+    };
+
+    public static Option<MoeDevice[]> Devices { get; } = new("--devices")
+    {
+        Description = "A device for each rank: 0,1 or cuda:0,cuda:0 or cpu,cpu. Default: GPUs from --device on, one a rank; the processor for all.",
+        HelpName = "LIST",
+        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseDevice(result, "--devices", text)).OfType<MoeDevice>()],
     };
 
     public static Option<int?> Tokens { get; } = WholeNumber(
@@ -149,15 +156,14 @@ internal static class CommandOptions
         }
     }
 
-    private static MoeDevice? ParseDevice(ArgumentResult result)
+    private static MoeDevice? ParseDevice(ArgumentResult result, string name, string text)
     {
-        string text = result.Tokens[0].Value;
         if (MoeDevice.TryParse(text, out MoeDevice device))
         {
             return device;
         }
 
-        result.AddError($"--device is '{PlainText.Of(text)}'; a GPU's number, cuda:N or cpu is expected.");
+        result.AddError($"{name} is '{PlainText.Of(text)}'; a GPU's number, cuda:N or cpu is expected.");
         return null;
     }
 

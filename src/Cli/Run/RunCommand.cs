@@ -23,6 +23,7 @@ internal static class RunCommand
             CommandOptions.Seed,
             CommandOptions.TensorParallel,
             CommandOptions.ExpertParallel,
+            CommandOptions.Devices,
             CommandOptions.Plugins,
             CommandOptions.OutputType,
             CommandOptions.Verify,
@@ -66,7 +67,7 @@ internal static class RunCommand
         // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
         MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
         using var layers = RunLayers.Create(
-            host, named, selection.Selected.Device!.Value, (settings.TensorParallel, settings.ExpertParallel), input.Source, progress, cancellationToken);
+            host, named, settings.DevicesFrom(selection.Selected.Device!.Value), (settings.TensorParallel, settings.ExpertParallel), input.Source, progress, cancellationToken);
         progress.Clear();
         using var run = LayerRun.Execute(layers, input.Tokens, input.TokenIds, cancellationToken);
         return Finish(settings, console, new RunReport

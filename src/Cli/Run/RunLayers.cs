@@ -20,7 +20,7 @@ internal sealed class RunLayers : IDisposable
     /// <summary>Makes a group and a part for each of its ranks, or the whole layer.</summary>
     /// <param name="host">Makes them.</param>
     /// <param name="request">The whole layer, on a backend that is named.</param>
-    /// <param name="device">The device of all ranks.</param>
+    /// <param name="devices">A device for each rank.</param>
     /// <param name="parallel">How many ranks share each expert, and how many the experts.</param>
     /// <param name="source">The whole layer's tensors; each rank reads its own bytes.</param>
     /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
@@ -29,7 +29,7 @@ internal sealed class RunLayers : IDisposable
     public static RunLayers Create(
         MoeHost host,
         MoeLayerRequest request,
-        MoeDevice device,
+        IReadOnlyList<MoeDevice> devices,
         (int Tensor, int Expert) parallel,
         MoeWeightSource source,
         IProgress<double>? progress,
@@ -38,7 +38,7 @@ internal sealed class RunLayers : IDisposable
         int count = parallel.Tensor * parallel.Expert;
         var layers = new RunLayers(count == 1 ? null : host.CreateGroup(new MoeGroupRequest
         {
-            Devices = [.. Enumerable.Repeat(device, count)],
+            Devices = devices,
             MaxTokens = request.Options.MaxTokens,
             Width = request.Shape.HiddenSize,
             ElementType = request.Options.OutputType,
@@ -49,7 +49,7 @@ internal sealed class RunLayers : IDisposable
             {
                 var part = MoePart.OfRank(rank, parallel.Tensor, parallel.Expert);
                 layers._ranks.Add(host.CreateLayer(
-                    request with { Options = request.Options with { Part = part } }, source, progress, cancellationToken));
+                    request with { Device = devices[rank], Options = request.Options with { Part = part } }, source, progress, cancellationToken));
             }
 
             return layers;

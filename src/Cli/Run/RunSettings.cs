@@ -30,6 +30,9 @@ internal sealed record RunSettings
     /// <summary>All ranks, each a thread of this process.</summary>
     public int RankCount => TensorParallel * ExpertParallel;
 
+    /// <summary>A device for each rank; none for those that come from the backend's own on.</summary>
+    public required IReadOnlyList<MoeDevice> Devices { get; init; }
+
     public required bool Verify { get; init; }
 
     public required string? Output { get; init; }
@@ -73,6 +76,13 @@ internal sealed record RunSettings
                 ExitCode.BadInput, $"--tensor-parallel and --expert-parallel make {ranks} ranks; at most {MostRanks}, each a thread, are expected.");
         }
 
+        MoeDevice[] devices = result.GetValue(CommandOptions.Devices) ?? [];
+        if (devices.Length > 0 && devices.Length != tensorParallel * expertParallel)
+        {
+            throw new CommandException(
+                ExitCode.BadInput, $"--devices has {devices.Length}; one for each of the {tensorParallel * expertParallel} ranks is expected.");
+        }
+
         bool isSample = model is null && shape is null;
         return new RunSettings
         {
@@ -85,10 +95,14 @@ internal sealed record RunSettings
             OutputType = result.GetValue(CommandOptions.OutputType) ?? MoeElementType.BFloat16,
             TensorParallel = tensorParallel,
             ExpertParallel = expertParallel,
+            Devices = devices,
             Verify = isSample || result.GetValue(CommandOptions.Verify),
             Output = output,
         };
     }
+
+    /// <summary>A device for each rank: those that were named, or GPUs from one on. Ranks on a processor share it.</summary>
+    public IReadOnlyList<MoeDevice> DevicesFrom(MoeDevice first) => Devices.Count > 0 ? Devices : RankDevices.From(first, RankCount);
 
     /// <summary>Opens the checkpoint, or makes the random layer.</summary>
     /// <exception cref="MoeException">The checkpoint is malformed or has not what was asked for.</exception>

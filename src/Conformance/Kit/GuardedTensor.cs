@@ -9,22 +9,20 @@ internal sealed unsafe class GuardedTensor : IDisposable
     private const int GuardBytes = 512;
     private const byte Garbage = 0xFF;
 
-    private readonly IMoeMemory _memory;
-    private readonly nint _address;
+    private readonly MoeBuffer _memory;
     private readonly byte[] _image;
     private readonly string _name;
 
     /// <summary>Makes a tensor of garbage.</summary>
     public GuardedTensor(IMoeMemory memory, string name, MoeElementType type, int rows, int columns, int gap)
     {
-        _memory = memory;
         _name = name;
         long stride = (columns + gap) * (long)type.ByteSize();
         _image = new byte[(2 * GuardBytes) + (rows * stride)];
         Array.Fill(_image, Garbage);
-        _address = memory.Allocate(_image.Length);
-        View = new MoeTensorView(_address + GuardBytes, memory.Device, type, rows, columns, stride);
-        Upload();
+        _memory = new MoeBuffer(memory, MoeElementType.UInt8, 1, _image.Length);
+        View = new MoeTensorView(_memory.View.Address + GuardBytes, memory.Device, type, rows, columns, stride);
+        _memory.CopyFromBytes(_image);
     }
 
     /// <summary>The tensor.</summary>
@@ -41,7 +39,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
             new ReadOnlySpan<byte>((void*)host.RowAddress(row), (int)host.RowBytes).CopyTo(target);
         }
 
-        tensor.Upload();
+        tensor._memory.CopyFromBytes(tensor._image);
         return tensor;
     }
 
@@ -71,7 +69,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
         return at == _image.Length ? null : $"{_name}: {Place(at)} was changed";
     }
 
-    public void Dispose() => _memory.Free(_address);
+    public void Dispose() => _memory.Dispose();
 
     private Span<byte> Row(int row) => _image.AsSpan(Start(row), (int)View.RowBytes);
 
@@ -100,21 +98,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
     private byte[] Read()
     {
         byte[] now = new byte[_image.Length];
-        fixed (byte* target = now)
-        {
-            _memory.CopyOut((nint)target, _address, now.Length, 0);
-            _memory.Synchronize(0);
-        }
-
+        _memory.CopyToBytes(now);
         return now;
-    }
-
-    private void Upload()
-    {
-        fixed (byte* image = _image)
-        {
-            _memory.CopyIn(_address, (nint)image, _image.Length, 0);
-            _memory.Synchronize(0);
-        }
     }
 }

@@ -99,10 +99,9 @@ public sealed class RandomLayer : IDisposable
         };
         if (shape.Shared is { } shared)
         {
-            int outputs = (shared.Activation.IsGated ? 2 : 1) * shared.IntermediateSize;
             tensors = tensors with
             {
-                SharedGateUp = AddMatrix(1, outputs, hidden, shared.WeightFormat, RandomInput.Deviation, hasBias: false, shared.Activation.IsGated),
+                SharedGateUp = AddMatrix(1, shared.GateUpSize, hidden, shared.WeightFormat, RandomInput.Deviation, hasBias: false, shared.Activation.IsGated),
                 SharedDown = AddMatrix(1, hidden, shared.IntermediateSize, shared.WeightFormat, 1, hasBias: false, isGated: false),
                 SharedGate = shared.HasGate ? AddBell(1, 1, hidden, 1 / (Math.Sqrt(hidden) * RandomInput.Deviation)) : default,
             };

@@ -194,14 +194,18 @@ internal sealed class CpuTeam : IDisposable
                 Interlocked.CompareExchange(ref _fault, ExceptionDispatchInfo.Capture(exception), null);
             }
 
-            Interlocked.Decrement(ref _pending);
             done++;
+        }
+
+        if (done != 0)
+        {
+            Interlocked.Add(ref _pending, -done);
         }
 
         return done;
     }
 
-    // Until the unit is done the phase is not over, and what describes it stays.
+    // Until who took the unit has said that it is done the phase is not over, and what describes it stays.
     private bool TryTake(out int unit)
     {
         long state = Volatile.Read(ref _state);

@@ -18,25 +18,8 @@ public sealed class KernelCompiler
         _options = options ?? new KernelCompilerOptions();
     }
 
-    /// <summary>
-    /// The user's own folder: <c>moe/kernels</c> in <c>XDG_CACHE_HOME</c> or <c>~/.cache</c>, on Windows in the local
-    /// application data.
-    /// </summary>
-    public static string DefaultCacheFolder
-    {
-        get
-        {
-            string? root = OperatingSystem.IsWindows()
-                ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-                : Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-            if (string.IsNullOrEmpty(root) || !Path.IsPathRooted(root))
-            {
-                root = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-            }
-
-            return Path.Combine(root, "moe", "kernels");
-        }
-    }
+    /// <summary>The user's own folder: <c>moe/kernels</c> in the user's cache folder; null where the user has none.</summary>
+    public static string? DefaultCacheFolder => UserCache.FolderOf("kernels");
 
     /// <summary>
     /// Why the cache could not be used, the last time that it could not; null while it works. Kernels are then compiled at
@@ -111,7 +94,13 @@ public sealed class KernelCompiler
             return null;
         }
 
-        string folder = _options.CacheFolder ?? DefaultCacheFolder;
+        string? folder = _options.CacheFolder ?? DefaultCacheFolder;
+        if (folder is null)
+        {
+            CacheProblem = "this user has no home folder for compiled kernels";
+            return null;
+        }
+
         try
         {
             CacheProblem = KernelCache.Prepare(folder);

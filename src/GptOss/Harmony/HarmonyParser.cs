@@ -28,9 +28,6 @@ internal sealed class HarmonyParser
     /// <summary>The message that is being written; its content so far is not in it.</summary>
     public HarmonyMessage Current => _message;
 
-    /// <summary>Whether the model writes a header.</summary>
-    public bool IsHeader => _isHeader;
-
     /// <summary>Takes the beginning of the header that the prompt has written: all after <c>assistant</c>.</summary>
     public void Begin(IEnumerable<int> tokens)
     {

@@ -16,7 +16,7 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         get
         {
             mode.Throw("memory");
-            return mode.At("memory") == "null" ? null! : new Host();
+            return mode.At("memory") == "null" ? null! : new Host(mode);
         }
     }
 
@@ -25,7 +25,7 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         get
         {
             mode.Throw("capability");
-            return mode.At("capability") != "pad";
+            return mode.At("capability") != "pad" && mode.At("memory") != "nowhere";
         }
     }
 
@@ -42,7 +42,7 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
             "most" => int.MaxValue,
             "drift" => hiddenSize + 1,
             "far" => (hiddenSize + 65535) / 65536 * 65536,
-            _ => hiddenSize,
+            _ => mode.At("memory") == "nowhere" ? (hiddenSize + 7) / 8 * 8 : hiddenSize,
         };
     }
 
@@ -105,11 +105,11 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         public void Dispose() => mode.Throw(what + "-end");
     }
 
-    private sealed class Host : IMoeMemory
+    private sealed class Host(Mode mode) : IMoeMemory
     {
         public MoeDevice Device => MoeDevice.Cpu;
 
-        public nint Allocate(long byteCount) => (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
+        public nint Allocate(long byteCount) => mode.At("memory") == "nowhere" ? 0 : (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
 
         public void Free(nint address) => NativeMemory.AlignedFree((void*)address);
 

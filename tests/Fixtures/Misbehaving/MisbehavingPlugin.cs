@@ -29,6 +29,7 @@ public sealed class MisbehavingPlugin : IMoePlugin
         }
 
         mode.Throw("create");
+        World.Change(mode.At("world"), context);
         return new Backend(mode);
     }
 

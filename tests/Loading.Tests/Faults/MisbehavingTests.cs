@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Moe.Plugins.Tests;
@@ -62,6 +63,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("round:hang")]
     [InlineData("numerics:null")]
     [InlineData("memory:null")]
+    [InlineData("memory:nowhere")]
     [InlineData("weights:null")]
     [InlineData("weights-size:negative")]
     [InlineData("workspace:null")]
@@ -69,6 +71,32 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("dispose:never")]
     [InlineData("dispose:hang")]
     public async Task What_is_answered_anywhere_is_said_and_harms_nobody(string mode) => await Meet(mode);
+
+    /// <summary>What a plugin does to the whole process, in a process of its own, which serves a layer and ends by itself.</summary>
+    [Theory]
+    [InlineData("console chatter stdin culture folder environment")]
+    [InlineData("pool threads priority context resolving unobserved")]
+    [InlineData("unload lock memory timer logs handles")]
+    [InlineData("process exitcode settings rewrite staging slow")]
+    public async Task What_is_done_to_the_process_keeps_no_layer_from_being_served(string modes)
+    {
+        foreach (string mode in modes.Split(' '))
+        {
+            using DropFolder drop = new DropFolder().With("Working", "Misbehaving");
+            using Process process = HostProgram.Start(
+                drop,
+                new Dictionary<string, string>
+                {
+                    ["Moe__Plugins__Misbehaving__mode"] = $"world:{mode}",
+                    ["Moe__ActivationTimeout"] = mode == "stdin" ? "00:00:02" : "00:00:20",
+                },
+                "serve");
+            string output = await HostProgram.ReadAsync(process, TestContext.Current.CancellationToken);
+
+            // A console that it took away says nothing; the exit code does.
+            Assert.True(mode == "console" || output.Contains("served 200 of 200", StringComparison.Ordinal), $"{mode}: {PlainText.OfMessage(output)}");
+        }
+    }
 
     [Theory]
     [InlineData("weights:task")]

@@ -6,8 +6,9 @@ namespace Moe.Plugins.Cli;
 internal static class ParallelCommand
 {
     private const string Description =
-        "Measure a group of ranks: the reduction that adds the residual and norms, for one number of tokens after another, in graphs of dependent rounds. "
-        + "Every row's results are held against float64, and all ranks' against each other.";
+        "Measure a group of ranks: the reduction that adds the residual and norms, and whole layers over the ranks up to the norm behind them, padded, skipping "
+        + "padding, and with both in one kernel. In graphs, for one number of tokens after another; every row's results are held against float64, and all "
+        + "ranks' against each other.";
 
     public static Command Create(CommandConsole console)
     {
@@ -18,11 +19,16 @@ internal static class ParallelCommand
             ParallelOptions.Width,
             ParallelOptions.Group,
             ParallelOptions.Plans,
+            ParallelOptions.Only,
+            ParallelOptions.Backends,
+            ParallelOptions.Shapes,
             CommandOptions.Device,
+            CommandOptions.Devices,
             CommandOptions.Seed,
             BenchOptions.Seconds,
             BenchOptions.Replays,
             BenchOptions.Output,
+            ParallelOptions.Plot,
             CommandOptions.Plugins,
         };
 
@@ -41,7 +47,13 @@ internal static class ParallelCommand
             static (measured, writer) => BenchJson.Write(writer, measured),
             static (measured, text) => ParallelTable.Write(text, measured));
         console.Write(writer => BenchJson.Write(writer, result), text => ParallelTable.Write(text, result));
-        return Task.FromResult(result.Reductions.TrueForAll(row => row.Right) ? ExitCode.Ok : ExitCode.Wrong);
+        if (settings.Bench.PlotPath is not null && result.Layers.Exists(row => row.Right))
+        {
+            ParallelPicture.Save(settings.Bench.PlotPath, result);
+        }
+
+        bool isRight = result.Reductions.TrueForAll(row => row.Right) && result.Layers.TrueForAll(row => row.Right);
+        return Task.FromResult(!isRight ? ExitCode.Wrong : result.HasFailed ? ExitCode.Failed : ExitCode.Ok);
     }
 
     private static void WithPlan(MoeOptions options, string? plugin, string? plan)

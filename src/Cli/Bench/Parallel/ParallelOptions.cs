@@ -5,8 +5,12 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options that only `moe bench parallel` has.</summary>
 internal static class ParallelOptions
 {
+    public const string DefaultBackend = "Mxfp4.Marlin";
+    public const string Reductions = "reductions";
+    public const string Layers = "layers";
+
     public static Option<int?> Ranks { get; } = CommandOptions.WholeNumber(
-        "--ranks", 2, "Ranks of the group, each on a device of its own from the first on; all on the processor with --device cpu. Default: 2.");
+        "--ranks", 2, "Ranks of the group. Default: 2, or one for each of --devices.");
 
     public static Option<int?> Width { get; } = CommandOptions.WholeNumber("--width", 8, "Columns of what is summed. Default: 2880.");
 
@@ -19,5 +23,30 @@ internal static class ParallelOptions
         HelpName = "PLAN",
     };
 
-    public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr("1 to 8192");
+    public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr("1 to 8192, for layers to 1024");
+
+    public static Option<string[]> Backends { get; } = BenchOptions.BackendsOr(DefaultBackend);
+
+    public static Option<MoeLayerShape[]> Shapes { get; } = BenchOptions.ShapesOr("gpt-oss-20b and gpt-oss-120b");
+
+    public static Option<string?> Plot { get; } = CommandOptions.Text(
+        "--plot", "FILE.png", "Draw the layers: the share of a layer's time that is saved, over tokens.");
+
+    /// <summary>What alone is measured; null for both.</summary>
+    public static Option<string?> Only { get; } = new("--only")
+    {
+        Description = $"{Reductions} or {Layers}: what alone is measured. Default: both.",
+        HelpName = "WHAT",
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (text is Reductions or Layers)
+            {
+                return text;
+            }
+
+            result.AddError(CommandOptions.NoneOf("--only", text, Reductions, Layers));
+            return null;
+        },
+    };
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>What one run of `moe bench parallel` measured: the JSON file that it writes.</summary>
@@ -22,6 +24,19 @@ internal sealed record ParallelResult
     public required string Version { get; init; }
 
     public List<ReductionRow> Reductions { get; init; } = [];
+
+    public List<LayerRow> Layers { get; init; } = [];
+
+    /// <summary>What could not be measured, and why.</summary>
+    public List<string> Notes { get; init; } = [];
+
+    /// <summary>Whether something failed that was to be measured.</summary>
+    [JsonIgnore]
+    public bool HasFailed { get; set; }
+
+    /// <summary>The date without the time.</summary>
+    [JsonIgnore]
+    public string Day => RunStamp.Day(Date);
 
     /// <summary>Writes the file anew.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>

@@ -1,8 +1,10 @@
 namespace Moe.Plugins.Cli;
 
-/// <summary>Measures a group's reductions, plan by plan.</summary>
+/// <summary>Measures a group's reductions, plan by plan, and layers over its ranks.</summary>
 internal sealed class ParallelRun
 {
+    private static readonly bool[] Splits = [false, true];
+
     private readonly Func<string?, MoeHost> _createHost;
     private readonly ParallelSettings _settings;
     private readonly CancellationToken _cancellationToken;
@@ -25,13 +27,28 @@ internal sealed class ParallelRun
     /// <exception cref="MoeException">A group failed.</exception>
     public ParallelResult Execute(ProgressLine progress)
     {
-        progress.Plan(_settings.Plans.Count * _settings.Tokens.Count);
-        foreach (string? plan in _settings.Plans)
+        bool hasReductions = _settings.Only is null or ParallelOptions.Reductions;
+        bool hasLayers = _settings.Only is null or ParallelOptions.Layers;
+        int layers = hasLayers ? _settings.Bench.Shapes.Count * _settings.Bench.Backends.Count * Splits.Length : 0;
+        progress.Plan((hasReductions ? _settings.Plans.Count * _settings.Tokens.Count : 0) + (layers * (1 + _settings.LayerTokens.Count)));
+        for (int i = 0; i < _settings.Plans.Count; i++)
         {
+            string? plan = _settings.Plans[i];
             MoeHost host = _createHost(plan);
             try
             {
-                Measure(host, plan, progress);
+                (string id, IMoeInstrumentedBackend backend) = Find(host, Request(_settings.Tokens.Max()));
+                Result ??= Begin(backend);
+                if (hasReductions)
+                {
+                    MeasureReductions(host, id, backend, plan, progress);
+                }
+
+                // Plans are compared by their reductions; layers follow the first.
+                if (hasLayers && i == 0)
+                {
+                    MeasureLayers(host, id, progress);
+                }
             }
             finally
             {
@@ -42,43 +59,86 @@ internal sealed class ParallelRun
         return Result!;
     }
 
-    private void Measure(MoeHost host, string? plan, ProgressLine progress)
+    private ParallelResult Begin(IMoeInstrumentedBackend backend)
     {
-        MoeGroupRequest request = new()
+        using IMoeInstruments instruments = backend.CreateInstruments(_settings.Devices[0]);
+        MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
+        return new ParallelResult
         {
-            Devices = _settings.Devices,
-            MaxTokens = _settings.Tokens.Max(),
+            Date = RunStamp.Now(),
+            Device = condition.Name,
+            Driver = condition.Driver,
+            Ranks = _settings.Devices.Count,
             Width = _settings.Width,
+            Seed = _settings.Bench.Seed,
+            Version = RunStamp.Version,
         };
-        (string id, IMoeInstrumentedBackend instrumented) = Find(host, request);
-        using (IMoeInstruments instruments = instrumented.CreateInstruments(_settings.Devices[0]))
-        {
-            MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
-            Result ??= new ParallelResult
-            {
-                Date = RunStamp.Now(),
-                Device = condition.Name,
-                Driver = condition.Driver,
-                Ranks = _settings.Devices.Count,
-                Width = _settings.Width,
-                Seed = _settings.Bench.Seed,
-                Version = RunStamp.Version,
-            };
-        }
+    }
 
-        using IMoeGroup group = host.CreateGroup(request, id);
-        using var bench = new ReductionBench(group, instrumented, _settings.Bench);
+    private MoeGroupRequest Request(int maxTokens) => new() { Devices = _settings.Devices, MaxTokens = maxTokens, Width = _settings.Width };
+
+    private void MeasureReductions(MoeHost host, string id, IMoeInstrumentedBackend backend, string? plan, ProgressLine progress)
+    {
+        using IMoeGroup group = host.CreateGroup(Request(_settings.Tokens.Max()), id);
+        using var bench = new ReductionBench(group, backend, _settings.Bench);
         foreach (int tokens in _settings.Tokens)
         {
             progress.Begin($"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")}");
             _cancellationToken.ThrowIfCancellationRequested();
-            Result.Reductions.Add(bench.Measure(tokens, _cancellationToken) with { Group = id, Plan = plan });
-            if (_settings.Bench.OutputPath is not null)
-            {
-                Result.Save(_settings.Bench.OutputPath);
-            }
-
+            Result!.Reductions.Add(bench.Measure(id, plan, tokens, _cancellationToken));
+            Save();
             progress.Step();
+        }
+    }
+
+    private void MeasureLayers(MoeHost host, string group, ProgressLine progress)
+    {
+        var plan = BenchPlan.Create(host, _settings.Bench with { Tokens = _settings.LayerTokens, Device = _settings.Devices[0] });
+        Result!.Notes.AddRange(plan.Skipped);
+        foreach (IGrouping<MoeLayerShape, BenchTarget> targets in plan.Targets.GroupBy(target => target.Shape))
+        {
+            progress.Begin($"{LayerShapeText.Describe(targets.Key)}: random weights");
+            using var source = new BenchSource(targets.Key, _settings.Bench);
+            foreach (BenchTarget target in targets)
+            {
+                foreach (bool isByExpert in Splits)
+                {
+                    MeasureLayer(host, target, group, isByExpert, source, progress);
+                }
+            }
+        }
+    }
+
+    private void MeasureLayer(MoeHost host, BenchTarget target, string group, bool isByExpert, BenchSource source, ProgressLine progress)
+    {
+        string name = $"{target.Backend}, {LayerShapeText.SizesOf(target.Shape)}, by {(isByExpert ? "expert" : "tensor")}";
+        try
+        {
+            progress.Begin($"{name}: loading");
+            using var bench = new LayerBench(host, target, group, _settings, isByExpert, source, _cancellationToken);
+            progress.Step();
+            foreach (int tokens in _settings.LayerTokens)
+            {
+                progress.Begin($"{name}: {HumanText.Count(tokens, "token")}");
+                _cancellationToken.ThrowIfCancellationRequested();
+                Result!.Layers.Add(bench.Measure(tokens, _cancellationToken));
+                Save();
+                progress.Step();
+            }
+        }
+        catch (MoeException exception) when (exception.Reason != MoeReason.Configuration)
+        {
+            // The other layers are worth measuring all the same.
+            Result!.Notes.Add($"{name}: {exception.Message}");
+            Result.HasFailed = true;
+        }
+    }
+
+    private void Save()
+    {
+        if (_settings.Bench.OutputPath is not null)
+        {
+            Result!.Save(_settings.Bench.OutputPath);
         }
     }
 

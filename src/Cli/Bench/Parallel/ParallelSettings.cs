@@ -7,11 +7,18 @@ internal sealed record ParallelSettings
 {
     private const int DefaultRanks = 2;
     private const int MostRanks = 64;
+    private const int MostLayerTokens = 1024;
 
     /// <summary>A device for each rank.</summary>
     public required IReadOnlyList<MoeDevice> Devices { get; init; }
 
     public required IReadOnlyList<int> Tokens { get; init; }
+
+    /// <summary>Tokens of the layers.</summary>
+    public required IReadOnlyList<int> LayerTokens { get; init; }
+
+    /// <summary>Whether reductions alone are measured, or layers alone; null for both.</summary>
+    public required string? Only { get; init; }
 
     /// <summary>Columns of what is summed.</summary>
     public required int Width { get; init; }
@@ -29,30 +36,41 @@ internal sealed record ParallelSettings
     /// <exception cref="MoeException">An output cannot be written.</exception>
     public static ParallelSettings Read(ParseResult result)
     {
-        int ranks = result.GetValue(ParallelOptions.Ranks) ?? DefaultRanks;
-        if (ranks > MostRanks)
+        IReadOnlyList<MoeDevice> devices = result.GetValue(CommandOptions.Devices) ?? [];
+        if (devices.Count == 0)
         {
-            throw new CommandException(ExitCode.BadInput, $"--ranks is {ranks}; at most {MostRanks} are expected.");
+            devices = RankDevices.From(result.GetValue(CommandOptions.Device) ?? MoeDevice.Cuda(0), result.GetValue(ParallelOptions.Ranks) ?? DefaultRanks);
         }
 
-        MoeDevice first = result.GetValue(CommandOptions.Device) ?? MoeDevice.Cuda(0);
+        if (devices.Count > MostRanks)
+        {
+            throw new CommandException(ExitCode.BadInput, $"{devices.Count} ranks were asked for; at most {MostRanks} are expected.");
+        }
+
         string[] plans = result.GetValue(ParallelOptions.Plans) ?? [];
         var defaults = new BenchSettings();
         return new ParallelSettings
         {
-            Devices = [.. Enumerable.Range(0, ranks).Select(rank => first.Kind == MoeDeviceKind.Cpu ? first : MoeDevice.Cuda(first.Ordinal + rank))],
+            Devices = devices,
             Tokens = result.GetValue(ParallelOptions.Tokens) is { Length: > 0 } tokens
                 ? [.. tokens.Distinct().Order()]
                 : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192],
+            LayerTokens = result.GetValue(ParallelOptions.Tokens) is { Length: > 0 } layerTokens
+                ? [.. layerTokens.Distinct().Where(tokens => tokens <= MostLayerTokens).Order()]
+                : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
+            Only = result.GetValue(ParallelOptions.Only),
             Width = result.GetValue(ParallelOptions.Width) ?? MoeLayerShape.GptOss20B.HiddenSize,
             Group = result.GetValue(ParallelOptions.Group),
             Plans = plans.Length > 0 ? plans : new string?[] { null },
             Bench = new BenchSettings
             {
+                Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.DefaultBackend],
+                Shapes = result.GetValue(ParallelOptions.Shapes) is { Length: > 0 } shapes ? shapes : [MoeLayerShape.GptOss20B, MoeLayerShape.GptOss120B],
                 Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
                 Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
                 Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
                 OutputPath = BenchSettings.Writable(result, BenchOptions.Output),
+                PlotPath = BenchSettings.Writable(result, ParallelOptions.Plot),
             },
         };
     }

@@ -11,6 +11,28 @@ internal static class ParallelTable
     {
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
         console.Say($"[bold]{result.Ranks} × {result.Device}[/]{driver}, {result.Date}");
+        if (result.Reductions.Count > 0)
+        {
+            WriteReductions(console, result);
+        }
+
+        foreach (IGrouping<(string Backend, string Shape, string Split), LayerRow> rows in result.Layers.GroupBy(row => (row.Backend, row.Shape, row.Split)))
+        {
+            console.WriteLine();
+            console.Say($"[bold]{rows.Key.Backend}, {rows.Key.Shape}, {result.Ranks} ranks by {rows.Key.Split}[/]");
+            WriteLayers(console, rows);
+        }
+
+        if (result.Layers.Count > 0)
+        {
+            console.Say($"padded: pad, forward, all-reduce as wide as padded, slice, add and norm; skipping: forward, all-reduce, add and norm; fused: forward, and one kernel for the rest");
+        }
+
+        result.Notes.ForEach(note => console.Say($"{note}"));
+    }
+
+    private static void WriteReductions(IAnsiConsole console, ParallelResult result)
+    {
         console.Say($"microseconds of the sum over the ranks, the residual and the norm, {result.Width} columns of BF16: the slowest rank's, median, in a graph of rounds");
         console.WriteLine();
         (string Group, string? Plan)[] ways = [.. result.Reductions.Select(row => (row.Group, row.Plan)).Distinct()];
@@ -36,7 +58,34 @@ internal static class ParallelTable
         table.WriteTo(console);
     }
 
+    private static void WriteLayers(IAnsiConsole console, IEnumerable<LayerRow> rows)
+    {
+        FittedTable table = new FittedTable()
+            .Always("tokens").Always("padded µs").Optional("±").Optional("kernels").Always("skipping µs").Optional("±").Optional("kernels")
+            .Always("fused µs").Optional("±").Optional("kernels").Always("saved").Always("error");
+        foreach (LayerRow row in rows)
+        {
+            table.AddRow(
+            [
+                Invariant($"{row.Tokens}"),
+                .. Cells(row.Padded),
+                .. row.Right ? Cells(row.Skipping) : ["[red]WRONG[/]", "–", "–"],
+                .. Cells(row.Fused),
+                row.SavedShare is double share ? HumanText.Percent(share) : "–",
+                HumanText.Error(row.RelativeError ?? double.NaN),
+            ]);
+        }
+
+        table.WriteTo(console);
+    }
+
+    private static string[] Cells(LayerSide? side) => side is null
+        ? ["–", "–", "–"]
+        : [Number(side.Microseconds), Number(side.Spread), side.Kernels == 0 ? "–" : Invariant($"{side.Kernels}")];
+
+    private static string Number(double? microseconds) => microseconds?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
+
     private static string Cell(ReductionRow? row) => row is null ? "–"
         : !row.Right ? "[red]WRONG[/]"
-        : row.Microseconds?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
+        : Number(row.Microseconds);
 }

@@ -15,6 +15,7 @@ internal static class BenchJson
         WriteIndented = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
     };
 
     /// <summary>Reads a file.</summary>
@@ -23,11 +24,32 @@ internal static class BenchJson
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(SmallFile.Read(path, MostBytes), Json) ?? throw new JsonException("it holds nothing");
+            using var document = JsonDocument.Parse(SmallFile.Read(path, MostBytes));
+            RequireItems(document.RootElement);
+            return document.RootElement.Deserialize<T>(Json) ?? throw new JsonException("it holds nothing");
         }
         catch (JsonException exception)
         {
             throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(path)}' is not {what}: {PlainText.Of(exception.Message)}", exception);
+        }
+    }
+
+    // The serializer checks properties for null, and not the items of lists.
+    private static void RequireItems(JsonElement value)
+    {
+        foreach (JsonElement part in value.ValueKind switch
+        {
+            JsonValueKind.Array => value.EnumerateArray().AsEnumerable(),
+            JsonValueKind.Object => value.EnumerateObject().Select(static property => property.Value),
+            _ => [],
+        })
+        {
+            if (value.ValueKind == JsonValueKind.Array && part.ValueKind == JsonValueKind.Null)
+            {
+                throw new JsonException("a list has an item that is null");
+            }
+
+            RequireItems(part);
         }
     }
 
