@@ -41,7 +41,7 @@ public sealed class GenerateTests
 
     [Theory]
     [InlineData("'1.5'", "--prompt-ids", "1,1.5")]
-    [InlineData("Token 320 is none of the vocabulary", "--prompt-ids", "320")]
+    [InlineData("Token 320 is not in the vocabulary", "--prompt-ids", "320")]
     [InlineData("only one of them is expected", "--prompt-ids", "1", "--prompt", "x")]
     [InlineData("'x'; a number is expected", "--prompt-ids", "1", "--temperature", "x")]
     [InlineData("its tokens have no text", "--prompt", "Hello?")]
@@ -51,6 +51,13 @@ public sealed class GenerateTests
         Cli result = await Cli.Run(["generate", "--model", Tiny, .. arguments]);
         Assert.Equal(ExitCode.BadInput, result.ExitCode);
         Assert.Contains(expected, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Continued_tokens_say_why_they_end()
+    {
+        Cli result = await Cli.Run("generate", "--model", Tiny, "--prompt-ids", "1,2", "--max-tokens", "3", "--json");
+        Assert.Equal("length", result.Json().GetProperty("finish_reason").GetString());
     }
 
     [Fact]

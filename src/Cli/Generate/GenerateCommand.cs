@@ -82,6 +82,7 @@ internal static class GenerateCommand
         }
 
         report.Text = tokenizer?.Decode(report.Generated);
+        report.Finish = report.Generated.Count > 0 && generation.Stops.Contains(report.Generated[^1]) ? "stop" : "length";
         return report;
     }
 

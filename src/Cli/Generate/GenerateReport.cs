@@ -17,12 +17,14 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
     private TimeSpan _first;
     private TimeSpan _last;
     private int _promptTokens = promptTokens;
-    private string? _finish;
 
     public IReadOnlyList<int> Generated => _generated;
 
     /// <summary>What was said; null where the tokens have no text.</summary>
     public string? Text { get; set; }
+
+    /// <summary>Why it ended: <c>stop</c> at a stop token, <c>length</c> at a limit; null if the model did not say.</summary>
+    public string? Finish { get; set; }
 
     private double SecondsToFirst => _first.TotalSeconds;
 
@@ -61,7 +63,7 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
             }
         }
 
-        _finish = update.FinishReason?.Value ?? _finish;
+        Finish = update.FinishReason?.Value ?? Finish;
         Text = _answer.ToString();
     }
 
@@ -92,7 +94,7 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
         writer.WriteEndArray();
         writer.WriteString("text", Text);
         writer.WriteString("thinking", _thinking.Length == 0 ? null : _thinking.ToString());
-        writer.WriteString("finish_reason", _finish);
+        writer.WriteString("finish_reason", Finish);
         writer.WriteNumber("prompt_tokens", _promptTokens);
         writer.WriteNumberOrNull("prompt_tokens_per_second", PromptTokensPerSecond);
         writer.WriteNumberOrNull("decode_tokens_per_second", DecodeTokensPerSecond);

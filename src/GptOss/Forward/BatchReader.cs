@@ -34,7 +34,7 @@ internal static class BatchReader
                 int id = input.Tokens.Span[i];
                 if ((uint)id >= (uint)model.Config.VocabularySize)
                 {
-                    throw new ArgumentException($"Token {id} is none of the vocabulary; 0 to {model.Config.VocabularySize - 1} is expected.");
+                    throw new ArgumentException($"Token {id} is not in the vocabulary; 0 to {model.Config.VocabularySize - 1} is expected.");
                 }
 
                 bool asks = input.WantsAllLogits || i == input.Tokens.Length - 1;

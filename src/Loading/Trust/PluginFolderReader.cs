@@ -10,7 +10,7 @@ internal static class PluginFolderReader
         string path = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
         if (!Directory.Exists(path))
         {
-            throw new MoeException(MoeReason.NotFound, $"{path} is no folder.");
+            throw new MoeException(MoeReason.NotFound, $"{path} is not a folder.");
         }
 
         try
