@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Spectre.Console;
 
 namespace Moe.Plugins.Cli.Tests;
 
@@ -70,6 +71,31 @@ public sealed partial class WidthTests : IDisposable
         Assert.Equal(1, Regex.Count(backends.Output, "CUDA is not available"));
         Cli bench = await Cli.Run("bench", "--shape", "8,96,64,2", "--tokens", "1", "--seconds", "0.01");
         Assert.Equal(1, Regex.Count(bench.Output, "CUDA is not available"));
+    }
+
+    [Fact]
+    public void A_reason_that_differs_in_its_number_is_given_once()
+    {
+        string text = Written(200, console => HeldBackText.Write(
+            console, [("a", "2 others, 1.7 busy"), ("b", null), ("c", "2 others, 1.25 busy"), ("d", "2 others, 10 busy"), ("e", "hot")]));
+        Assert.Equal("held back (2 others, 1.25 to 10 busy): a, c, d\nheld back (hot): e\n", text);
+    }
+
+    [Fact]
+    public void A_column_left_out_is_told_from_others_of_its_name()
+    {
+        FittedTable table = new FittedTable().Always("a µs").Optional("±").Always("b µs").Optional("±").Optional("rows");
+        table.AddRow("1", "2", "3", "4", "5");
+        Assert.Contains("20 columns wide: ± of b µs, rows.", Regex.Replace(Written(20, table.WriteTo), @"\s+", " "), StringComparison.Ordinal);
+    }
+
+    private static string Written(int width, Action<IAnsiConsole> write)
+    {
+        using var writer = new StringWriter { NewLine = "\n" };
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(writer) });
+        console.Profile.Width = width;
+        write(console);
+        return writer.ToString();
     }
 
     public void Dispose() => _folder.Dispose();

@@ -39,7 +39,7 @@ internal sealed class FittedTable
         console.Write(Create(shown));
         if (shown.Count < _columns.Count)
         {
-            string hidden = string.Join(", ", _columns.Where((_, column) => !shown.Contains(column)).Select(column => column.Header));
+            string hidden = string.Join(", ", Enumerable.Range(0, _columns.Count).Where(column => !shown.Contains(column)).Select(NameOf));
             console.Say($"[grey]Left out, since the line is {console.Profile.Width} columns wide: {hidden}.[/]");
         }
     }
@@ -48,6 +48,15 @@ internal sealed class FittedTable
     {
         _columns.Add(new Column(header, isNumber, rank));
         return this;
+    }
+
+    /// <summary>A column's header; where others have the same one, with the column that it stands behind.</summary>
+    private string NameOf(int column)
+    {
+        bool IsAlone(Column one) => _columns.Count(other => other.Header == one.Header) == 1;
+        return IsAlone(_columns[column]) || _columns.Take(column).LastOrDefault(IsAlone) is not { } owner
+            ? _columns[column].Header
+            : $"{_columns[column].Header} of {owner.Header}";
     }
 
     private int WidthOf(IAnsiConsole console, List<int> shown) =>

@@ -33,10 +33,7 @@ internal static class ModelBenchTable
         }
 
         table.WriteTo(console);
-        foreach (var held in result.Rows.Where(row => row.Throttle is not null).GroupBy(row => row.Throttle))
-        {
-            console.Say($"[yellow]held back[/] ({held.Key}): {string.Join(", ", held.Select(row => $"{row.Phase} {row.Batch} × {row.Context}"))}");
-        }
+        HeldBackText.Write(console, result.Rows.Select(row => (Invariant($"{row.Phase} {row.Batch} × {row.Context}"), row.Throttle)));
 
         if (peers is not null)
         {
