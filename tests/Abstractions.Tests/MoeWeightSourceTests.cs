@@ -60,6 +60,16 @@ public sealed class MoeWeightSourceTests
         source.Validate(Shape with { WeightFormat = MoeWeightFormat.BFloat16 });
     }
 
+    [Theory]
+    [InlineData(128, 64, "64 biases an expert; 128 are expected")]
+    [InlineData(64, 128, "64 × 2 scales an expert; 64 × 4 are expected")]
+    public void A_reader_of_more_than_the_matrix_has_is_refused(int outputs, int inputs, string message)
+    {
+        ArgumentException error = Assert.Throws<ArgumentException>(() => new MoeExpertReader(Fitting().GateUp, MoeWeightFormat.Mxfp4, outputs, inputs));
+
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
     private static MoeWeightSource Fitting() => new()
     {
         RouterWeight = View(MoeElementType.BFloat16, 4, 64),

@@ -89,13 +89,7 @@ public sealed record MoeExpertMatrix
 
         int perValue = format is MoeWeightFormat.Mxfp4 or MoeWeightFormat.Nvfp4 ? 2 : 1;
         MoeStoredTensor values = Values.Slice(0, Values.Planes, 0, Values.Rows, first / perValue, count / perValue);
-        int block = format switch
-        {
-            MoeWeightFormat.Mxfp4 => MoeExpertReader.Mxfp4Block,
-            MoeWeightFormat.Nvfp4 => MoeExpertReader.Nvfp4Block,
-            _ => ScaleColumns,
-        };
-        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleColumnOffset, count, block);
+        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleColumnOffset, count, InputsOfScale(format));
         return this with
         {
             Values = values,
@@ -105,6 +99,17 @@ public sealed record MoeExpertMatrix
         };
     }
 
+    /// <summary>How many inputs share a scale.</summary>
+    internal int InputsOfScale(MoeWeightFormat format) => format switch
+    {
+        MoeWeightFormat.Mxfp4 => MoeExpertReader.Mxfp4Block,
+        MoeWeightFormat.Nvfp4 => MoeExpertReader.Nvfp4Block,
+        _ => ScaleColumns,
+    };
+
+    /// <summary>How many outputs share a scale.</summary>
+    internal int OutputsOfScale(MoeWeightFormat format) => format == MoeWeightFormat.Fp8Block ? ScaleRows : 1;
+
     private MoeExpertMatrix SliceOutputs(MoeWeightFormat format, int first, int count)
     {
         MoeStoredTensor? bias = Bias?.Slice(0, 1, 0, Bias.Rows, first, count);
@@ -113,7 +118,7 @@ public sealed record MoeExpertMatrix
             return this with { Values = Values.Slice(0, Values.Planes, 0, Values.Rows, first, count), Bias = bias };
         }
 
-        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleRowOffset, count, format == MoeWeightFormat.Fp8Block ? ScaleRows : 1);
+        (int firstBlock, int blocks, int offset) = Blocks(first + ScaleRowOffset, count, OutputsOfScale(format));
         return this with
         {
             Values = Values.Slice(0, Values.Planes, first, count, 0, Values.Columns),

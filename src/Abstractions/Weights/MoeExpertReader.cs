@@ -28,6 +28,7 @@ public sealed unsafe class MoeExpertReader
     /// <param name="format">How it is stored.</param>
     /// <param name="outputs">Outputs of an expert, gates and ups counted apart.</param>
     /// <param name="inputs">Inputs.</param>
+    /// <exception cref="ArgumentException">The matrix has fewer biases or scales than so many outputs and inputs need.</exception>
     public MoeExpertReader(MoeExpertMatrix matrix, MoeWeightFormat format, int outputs, int inputs)
     {
         ArgumentNullException.ThrowIfNull(matrix);
@@ -42,6 +43,11 @@ public sealed unsafe class MoeExpertReader
             MoeRowOrder.Separate => [new(matrix, 0, outputs / 2, 0, 2), new(matrix.Up!, 0, outputs / 2, 1, 2)],
             _ => throw new MoeException(MoeReason.Format, $"Row order {(int)matrix.RowOrder} is not one of this contract's."),
         };
+        foreach (Piece piece in _pieces)
+        {
+            piece.CheckBiasAndScales(format, inputs);
+        }
+
         ValueBytes = format switch
         {
             MoeWeightFormat.Mxfp4 or MoeWeightFormat.Nvfp4 => (long)outputs * inputs / 2,
@@ -218,6 +224,25 @@ public sealed unsafe class MoeExpertReader
     /// <summary>A stored matrix's outputs from <paramref name="First"/> on, which become every <paramref name="Step"/>-th output from <paramref name="Start"/> on.</summary>
     private readonly record struct Piece(MoeExpertMatrix Matrix, int First, int Count, int Start, int Step)
     {
+        /// <summary>Biases and scales are read a whole row or plane at a time and then picked from, which no read of the tensor's checks.</summary>
+        public void CheckBiasAndScales(MoeWeightFormat format, int inputs)
+        {
+            int outputs = First + Count;
+            if (Matrix.Bias is { } bias && bias.Columns < outputs)
+            {
+                throw new ArgumentException($"The matrix has {bias.Columns} biases an expert; {outputs} are expected.");
+            }
+
+            int rows = ScaleRow(format, outputs - 1) + 1, columns = ((inputs - 1 + Matrix.ScaleColumnOffset) / Matrix.InputsOfScale(format)) + 1;
+            if (Matrix.Scales is { } scales && (scales.Rows < rows || scales.Columns < columns))
+            {
+                throw new ArgumentException($"The matrix has {scales.Rows} × {scales.Columns} scales an expert; {rows} × {columns} are expected.");
+            }
+        }
+
+        /// <summary>The row of scales of a stored output.</summary>
+        public int ScaleRow(MoeWeightFormat format, int output) => (output + Matrix.ScaleRowOffset) / Matrix.OutputsOfScale(format);
+
         public void ReadValues(int expert, nint destination, long rowBytes, int inputs)
         {
             nint start = destination + (nint)(Start * rowBytes);
@@ -297,16 +322,13 @@ public sealed unsafe class MoeExpertReader
                 return _row;
             }
 
-            MoeExpertMatrix matrix = _piece.Matrix;
-            int block = _format switch { MoeWeightFormat.Mxfp4 => Mxfp4Block, MoeWeightFormat.Nvfp4 => Nvfp4Block, _ => matrix.ScaleColumns };
-            int row = _piece.First + index;
-            row = _format == MoeWeightFormat.Fp8Block ? (row + matrix.ScaleRowOffset) / matrix.ScaleRows : row;
+            int block = _piece.Matrix.InputsOfScale(_format), row = _piece.ScaleRow(_format, _piece.First + index);
             if (row != _lastRow)
             {
                 _lastRow = row;
                 for (int i = 0; i < _row.Length; i++)
                 {
-                    _row[i] = Scale(row, (i + matrix.ScaleColumnOffset) / block) * _global;
+                    _row[i] = Scale(row, (i + _piece.Matrix.ScaleColumnOffset) / block) * _global;
                 }
             }
 
