@@ -47,7 +47,7 @@ internal static unsafe class Activation
 
     private interface IFormula
     {
-        static abstract Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up);
+        static abstract Vector256<float> Of(MoeActivation activation, Vector256<float> gate, Vector256<float> up);
     }
 
     private static MoeException Unknown(MoeActivation activation) =>
@@ -59,11 +59,17 @@ internal static unsafe class Activation
         for (int i = 0; i < tokens; i++)
         {
             float* gate = sums + (i * PanelKernel.Rows);
-            for (int lane = 0; lane < PanelKernel.Half; lane += Vector128<float>.Count)
+            for (int lane = 0; lane < PanelKernel.Half; lane += Vector256<float>.Count)
             {
-                Vector128<float> g = Vector128.Load(gate + lane) + Vector128.Load(bias + lane);
-                Vector128<float> u = Vector128.Load(gate + PanelKernel.Half + lane) + Vector128.Load(bias + PanelKernel.Half + lane);
+                Vector256<float> g = Vector256.Load(gate + lane) + Vector256.Load(bias + lane);
+                Vector256<float> u = Vector256.Load(gate + PanelKernel.Half + lane) + Vector256.Load(bias + PanelKernel.Half + lane);
                 TFormula.Of(activation, g, u).Store(gate + lane);
+            }
+
+            if (tokens == 1)
+            {
+                new ReadOnlySpan<float>(gate, PanelKernel.Half).CopyTo(new Span<float>(target, PanelKernel.Half));
+                continue;
             }
 
             for (int lane = 0; lane < PanelKernel.Half; lane++)
@@ -87,32 +93,32 @@ internal static unsafe class Activation
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sigmoid(Vector128<float> x) => Vector128<float>.One / (Vector128<float>.One + Vector128.Exp(-x));
+    private static Vector256<float> Sigmoid(Vector256<float> x) => Vector256<float>.One / (Vector256<float>.One + Vector256.Exp(-x));
 
     /// <summary>tanh x = 1 − 2 ÷ (1 + e^2x); for small x, where that cancels, x − x³/3 + 2x⁵/15.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Tanh(Vector128<float> x)
+    private static Vector256<float> Tanh(Vector256<float> x)
     {
-        Vector128<float> square = x * x;
-        Vector128<float> small = x * (Vector128<float>.One + (square * (Vector128.Create(-1f / 3) + (square * (Vector128.Create(2f / 15) + (square * Vector128.Create(-17f / 315)))))));
-        Vector128<float> large = Vector128<float>.One - (Vector128.Create(2f) / (Vector128<float>.One + Vector128.Exp(x + x)));
-        return Vector128.ConditionalSelect(Vector128.LessThan(Vector128.Abs(x), Vector128.Create(0.1f)), small, large);
+        Vector256<float> square = x * x;
+        Vector256<float> small = x * (Vector256<float>.One + (square * (Vector256.Create(-1f / 3) + (square * (Vector256.Create(2f / 15) + (square * Vector256.Create(-17f / 315)))))));
+        Vector256<float> large = Vector256<float>.One - (Vector256.Create(2f) / (Vector256<float>.One + Vector256.Exp(x + x)));
+        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(x), Vector256.Create(0.1f)), small, large);
     }
 
     // Min and Max hand a NaN on. Gate is bounded above only (openai/gpt-oss, gpt_oss/torch/model.py, swiglu).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> BoundUp(MoeActivation activation, Vector128<float> up)
+    private static Vector256<float> BoundUp(MoeActivation activation, Vector256<float> up)
     {
-        var limit = Vector128.Create(activation.Limit);
-        return Vector128.Max(Vector128.Min(up, limit), -limit) + Vector128.Create(activation.Beta);
+        var limit = Vector256.Create(activation.Limit);
+        return Vector256.Max(Vector256.Min(up, limit), -limit) + Vector256.Create(activation.Beta);
     }
 
     private readonly struct Silu : IFormula
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        public static Vector256<float> Of(MoeActivation activation, Vector256<float> gate, Vector256<float> up)
         {
-            gate = Vector128.Min(gate, Vector128.Create(activation.Limit));
+            gate = Vector256.Min(gate, Vector256.Create(activation.Limit));
             return BoundUp(activation, up) * gate * Sigmoid(gate * activation.Alpha);
         }
     }
@@ -120,33 +126,33 @@ internal static unsafe class Activation
     private readonly struct SiluThenClamp : IFormula
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up) =>
-            BoundUp(activation, up) * Vector128.Min(gate * Sigmoid(gate * activation.Alpha), Vector128.Create(activation.Limit));
+        public static Vector256<float> Of(MoeActivation activation, Vector256<float> gate, Vector256<float> up) =>
+            BoundUp(activation, up) * Vector256.Min(gate * Sigmoid(gate * activation.Alpha), Vector256.Create(activation.Limit));
     }
 
     private readonly struct GeluTanh : IFormula
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        public static Vector256<float> Of(MoeActivation activation, Vector256<float> gate, Vector256<float> up)
         {
-            var limit = Vector128.Create(activation.Limit);
-            gate = activation.ClampsAfter ? gate : Vector128.Min(gate, limit);
+            var limit = Vector256.Create(activation.Limit);
+            gate = activation.ClampsAfter ? gate : Vector256.Min(gate, limit);
 
             // ½ (1 + tanh z) = sigmoid(2z)
-            Vector128<float> z = Vector128.Create(0.7978845608f) * (gate + (Vector128.Create(0.044715f) * gate * gate * gate));
-            Vector128<float> gelu = gate * Sigmoid(z + z);
-            return BoundUp(activation, up) * (activation.ClampsAfter ? Vector128.Min(gelu, limit) : gelu);
+            Vector256<float> z = Vector256.Create(0.7978845608f) * (gate + (Vector256.Create(0.044715f) * gate * gate * gate));
+            Vector256<float> gelu = gate * Sigmoid(z + z);
+            return BoundUp(activation, up) * (activation.ClampsAfter ? Vector256.Min(gelu, limit) : gelu);
         }
     }
 
     private readonly struct SiTu : IFormula
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector128<float> Of(MoeActivation activation, Vector128<float> gate, Vector128<float> up)
+        public static Vector256<float> Of(MoeActivation activation, Vector256<float> gate, Vector256<float> up)
         {
-            var gateBeta = Vector128.Create(activation.GateBeta);
-            var upBeta = Vector128.Create(activation.UpBeta);
-            Vector128<float> bounded = float.IsPositiveInfinity(activation.UpBeta) ? up : upBeta * Tanh(up / upBeta);
+            var gateBeta = Vector256.Create(activation.GateBeta);
+            var upBeta = Vector256.Create(activation.UpBeta);
+            Vector256<float> bounded = float.IsPositiveInfinity(activation.UpBeta) ? up : upBeta * Tanh(up / upBeta);
             return gateBeta * Tanh(gate / gateBeta) * Sigmoid(gate) * bounded;
         }
     }

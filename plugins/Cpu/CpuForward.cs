@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Moe.Plugins.Cpu;
 
 /// <summary>One forward as phases of independent units. It belongs to a workspace and is used again for each batch.</summary>
@@ -60,7 +62,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         switch ((Phase)phase)
         {
             case Phase.Widen:
-                Floats.ReadRow(_arguments.RouterInput, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize), 1);
+                Floats.ReadRow(_arguments.RouterInput, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize));
                 break;
             case Phase.Logits:
                 Logits(unit);
@@ -262,9 +264,16 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             int pair = _packing.Blocks.PairAt(block.Start + i);
             float* row = _packing.Rows + ((long)(pair / _packing.PairsOfRow) * _packing.RowWidth);
             float factor = _packing.Factors is null ? 1 : _packing.Factors[pair];
-            for (int input = 0; input < _packing.Inputs; input++)
+            if (block.Count == 1 && _packing.Factors is null)
             {
-                target[((long)input * block.Count) + i] = factor * row[input];
+                new ReadOnlySpan<float>(row, _packing.Inputs).CopyTo(new Span<float>(target, _packing.Inputs));
+            }
+            else
+            {
+                for (int input = 0; input < _packing.Inputs; input++)
+                {
+                    target[((long)input * block.Count) + i] = factor * row[input];
+                }
             }
 
             if (_packing.Target.Width > _packing.Inputs)
@@ -273,7 +282,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             }
         }
 
-        _packing.Target.Encode(_packing.Reader, block.Start, block.Count, 0, _packing.Inputs);
+        _packing.Reader.Encode(_packing.Target, block.Start, block.Count, 0, _packing.Inputs);
     }
 
     /// <summary>A few panels of the first product for all tokens of an expert, and the activation.</summary>
@@ -305,7 +314,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         int firstNeuron = first * matrix.PanelOutputs;
         foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
         {
-            _activated.Encode(_network.Down, block.Start, block.Count, firstNeuron, Math.Min(last * matrix.PanelOutputs, neurons) - firstNeuron);
+            _network.Down.Encode(_activated, block.Start, block.Count, firstNeuron, Math.Min(last * matrix.PanelOutputs, neurons) - firstNeuron);
         }
     }
 
@@ -330,9 +339,10 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
                     int place = block.Start + i;
                     float weight = _product.Weights is null ? 1 : _product.Weights[_product.Blocks.PairAt(place)];
                     float* target = _product.Output + ((long)place * _product.OutputWidth) + (panel * PanelKernel.Rows);
-                    for (int lane = 0; lane < PanelKernel.Rows; lane++)
+                    float* sum = sums + (i * PanelKernel.Rows);
+                    for (int lane = 0; lane < PanelKernel.Rows; lane += Vector256<float>.Count)
                     {
-                        target[lane] = weight * (sums[(i * PanelKernel.Rows) + lane] + bias[lane]);
+                        (weight * (Vector256.Load(sum + lane) + Vector256.Load(bias + lane))).Store(target + lane);
                     }
                 }
             }
@@ -362,10 +372,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
                 continue;
             }
 
-            for (int i = 0; i < width; i++)
-            {
-                sum[i] += row[i];
-            }
+            Floats.Add(sum, row, width);
         }
 
         if (isFirst)
@@ -389,10 +396,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         if (workspace.Shared is { } shared)
         {
             float* row = shared.Output + ((long)shared.Blocks.PlaceOf(token) * shared.OutputWidth);
-            for (int i = 0; i < _shape.HiddenSize; i++)
-            {
-                sum[i] += row[i];
-            }
+            Floats.Add(sum, row, _shape.HiddenSize);
         }
 
         Floats.WriteRow(_arguments.Output, _first + token, sum);

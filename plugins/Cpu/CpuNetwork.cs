@@ -11,12 +11,13 @@ internal sealed class CpuNetwork : IDisposable
         int experts,
         int hiddenSize,
         int gateUpSize,
-        int intermediateSize)
+        int intermediateSize,
+        bool isCoarse)
     {
         Activation = activation;
         IntermediateSize = intermediateSize;
-        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated);
-        Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false);
+        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated, isCoarse);
+        Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false, isCoarse);
     }
 
     public MoeActivation Activation { get; }

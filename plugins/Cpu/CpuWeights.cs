@@ -9,6 +9,9 @@ internal sealed class CpuWeights : IMoeWeights
     {
         MoeLayerShape shape = config.Shape;
         Config = config;
+
+        // What is rounded to BF16 in the end needs no more bits on the way than its promise (CpuMethod) allows for.
+        bool isCoarse = config.Options.OutputType != MoeElementType.Float32;
         _team = team;
         Experts = new CpuNetwork(
             shape.Activation,
@@ -18,7 +21,8 @@ internal sealed class CpuWeights : IMoeWeights
             shape.LocalExpertCount,
             shape.ExpertHiddenSize,
             shape.GateUpSize,
-            shape.IntermediateSize);
+            shape.IntermediateSize,
+            isCoarse);
         if (shape.Shared is { } shared)
         {
             Shared = new CpuNetwork(
@@ -29,14 +33,15 @@ internal sealed class CpuWeights : IMoeWeights
                 experts: 1,
                 shape.HiddenSize,
                 shared.GateUpSize,
-                shared.IntermediateSize);
+                shared.IntermediateSize,
+                isCoarse);
             SharedGate = source.Shared.Gate?.ToSingles();
         }
 
         if (shape.Latent is { } latent)
         {
-            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false);
-            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false);
+            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false, isCoarse);
+            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false, isCoarse);
             LatentNorm = source.Latent.Norm?.ToSingles();
         }
     }

@@ -109,7 +109,7 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
     }
 
     private PanelRows MakeRows(int count, int width, PanelMatrix reader) => new(
-        Take<float>((long)count * width), width, reader.DigitTokens == 0 ? null : Take<byte>(count * DigitBlocks.ByteCount(width)));
+        Take<float>((long)count * width), width, reader.DigitTokens == 0 ? null : Take<byte>(count * reader.DigitBytes), reader.DigitBytes);
 
     private T* Take<T>(long count)
         where T : unmanaged

@@ -41,19 +41,6 @@ public sealed class ProbeTests
         Assert.Contains("grouped144x192", report.ToString(), StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData("0")]
-    [InlineData("8")]
-    [InlineData("1 2")]
-    public void Parts_to_leave_out_that_there_are_not_are_an_error_that_names_those_there_are(string parts)
-    {
-        MoeSelectionReport report = Marlin.Host.WithSettings(("LeaveOut", parts)).Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
-
-        Assert.Null(report.Selected);
-        Assert.Contains($"LeaveOut is '{parts}'", report.ToString(), StringComparison.Ordinal);
-        Assert.Contains("2 (products)", report.ToString(), StringComparison.Ordinal);
-    }
-
     [Fact]
     public void Auto_prefers_it_for_MXFP4_and_says_why()
     {

@@ -141,7 +141,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
                 Sum(posts, row, sum, other);
                 if (!_addNorm.Residual.IsEmpty)
                 {
-                    Floats.ReadRow(_addNorm.Residual, row, other, 1);
+                    Floats.ReadRow(_addNorm.Residual, row, other);
                     Add(sum, other);
                 }
 
@@ -161,7 +161,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
                 if (!_addNorm.NormWeight.IsEmpty)
                 {
                     double factor = 1 / Math.Sqrt((squares / width) + _addNorm.Epsilon);
-                    Floats.ReadRow(_addNorm.NormWeight, 0, other, 1);
+                    Floats.ReadRow(_addNorm.NormWeight, 0, other);
                     for (int i = 0; i < width; i++)
                     {
                         sum[i] = (float)(sum[i] * factor) * other[i];
@@ -188,10 +188,10 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     /// <summary>A row's sum over the ranks, in their order: the same bits on each of them.</summary>
     private void Sum(Post[] posts, int row, float* sum, float* other)
     {
-        Floats.ReadRow(posts[0].View, row, sum, 1);
+        Floats.ReadRow(posts[0].View, row, sum);
         for (int rank = 1; rank < posts.Length; rank++)
         {
-            Floats.ReadRow(posts[rank].View, row, other, 1);
+            Floats.ReadRow(posts[rank].View, row, other);
             Add(sum, other);
         }
     }

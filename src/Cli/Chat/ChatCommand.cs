@@ -9,13 +9,15 @@ namespace Moe.Plugins.Cli;
 /// <summary>`moe chat`: a conversation, line by line.</summary>
 internal static class ChatCommand
 {
+    public const string Name = "chat";
+
     private const string Description =
         "Talk with a GPT-OSS model. Answers are shown as they come, thinking apart; Ctrl+C ends an answer, and at the prompt the program. "
         + "`/new` begins another conversation, `/quit` or the end of the input leaves.";
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("chat", Description);
+        var command = new Command(Name, Description);
         foreach (Option option in (IEnumerable<Option>)[.. ModelOptions.Speaking, .. ModelOptions.Loading])
         {
             command.Add(option);

@@ -22,6 +22,12 @@ internal static class MoeCommandLine
         {
             ParseErrors.ThrowIfAny(result);
             var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = help };
+            if (result.CommandResult.Command.Name == ChatCommand.Name)
+            {
+                // Ctrl+C ends an answer there. The library would end the program two seconds later all the same.
+                invocation.ProcessTerminationTimeout = null;
+            }
+
             int exitCode = await result.InvokeAsync(invocation);
             WriteHelp(console, help.ToString());
             return exitCode;

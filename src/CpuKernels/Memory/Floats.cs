@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Moe.Plugins.Cpu;
 
@@ -10,24 +11,42 @@ internal static unsafe class Floats
         ? ((float*)view.RowAddress(row))[column]
         : MoeBFloat16.ToSingle(((ushort*)view.RowAddress(row))[column]);
 
-    /// <summary>Copies a row of a BF16 or float32 tensor to every <paramref name="stride"/>th float of a buffer.</summary>
-    public static void ReadRow(in MoeTensorView view, int row, float* target, int stride)
+    /// <summary>Copies a row of a BF16 or float32 tensor to a buffer.</summary>
+    public static void ReadRow(in MoeTensorView view, int row, float* target)
     {
         if (view.ElementType == MoeElementType.Float32)
         {
-            float* source = (float*)view.RowAddress(row);
-            for (int i = 0; i < view.Columns; i++)
-            {
-                target[(long)i * stride] = source[i];
-            }
+            Unsafe.CopyBlockUnaligned(target, (void*)view.RowAddress(row), (uint)(view.Columns * sizeof(float)));
+            return;
         }
-        else
+
+        ushort* source = (ushort*)view.RowAddress(row);
+        int i = 0;
+        for (; i <= view.Columns - Vector128<ushort>.Count; i += Vector128<ushort>.Count)
         {
-            ushort* source = (ushort*)view.RowAddress(row);
-            for (int i = 0; i < view.Columns; i++)
-            {
-                target[(long)i * stride] = MoeBFloat16.ToSingle(source[i]);
-            }
+            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load(source + i));
+            (low << 16).AsSingle().Store(target + i);
+            (high << 16).AsSingle().Store(target + i + Vector128<float>.Count);
+        }
+
+        for (; i < view.Columns; i++)
+        {
+            target[i] = MoeBFloat16.ToSingle(source[i]);
+        }
+    }
+
+    /// <summary>sum += other.</summary>
+    public static void Add(float* sum, float* other, int count)
+    {
+        int i = 0;
+        for (; i <= count - Vector256<float>.Count; i += Vector256<float>.Count)
+        {
+            (Vector256.Load(sum + i) + Vector256.Load(other + i)).Store(sum + i);
+        }
+
+        for (; i < count; i++)
+        {
+            sum[i] += other[i];
         }
     }
 
@@ -41,9 +60,25 @@ internal static unsafe class Floats
         }
 
         ushort* target = (ushort*)view.RowAddress(row);
-        for (int i = 0; i < view.Columns; i++)
+        int i = 0;
+        for (; i <= view.Columns - Vector128<ushort>.Count; i += Vector128<ushort>.Count)
+        {
+            Vector128.Narrow(Round(source + i), Round(source + i + Vector128<float>.Count)).Store(target + i);
+        }
+
+        for (; i < view.Columns; i++)
         {
             target[i] = MoeBFloat16.FromSingle(source[i]);
         }
+    }
+
+    /// <summary><see cref="MoeBFloat16.FromSingle"/> of four: to the nearest, of two the even one, and a NaN stays one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> Round(float* source)
+    {
+        Vector128<float> values = Vector128.Load(source);
+        Vector128<uint> bits = values.AsUInt32();
+        Vector128<uint> rounded = (bits + Vector128.Create(0x7FFFu) + ((bits >>> 16) & Vector128<uint>.One)) >>> 16;
+        return Vector128.ConditionalSelect(Vector128.Equals(values, values).AsUInt32(), rounded, (bits >>> 16) | Vector128.Create(0x40u));
     }
 }

@@ -29,26 +29,27 @@ internal static class PanelKernels
     }
 
     /// <summary>The kernel that computes with digits; null for formats and processors without.</summary>
-    public static DigitKernel? DigitsFor(MoeWeightFormat format)
-    {
-        if (format != MoeWeightFormat.Mxfp4)
-        {
-            return null;
-        }
+    /// <param name="format">The weights' format.</param>
+    /// <param name="isCoarse">Whether results are rounded to BF16 in the end.</param>
+    public static DigitKernel? DigitsFor(MoeWeightFormat format, bool isCoarse) =>
+        format != MoeWeightFormat.Mxfp4 ? null : isCoarse ? DigitsFor<Digits.Coarse>() : DigitsFor<Digits.Fine>();
 
+    /// <summary>The instructions that a format's products use, for people.</summary>
+    public static string Name(MoeWeightFormat format) => DigitsFor(format, isCoarse: true)?.Name ?? For(format).Name;
+
+    private static DigitKernel? DigitsFor<TDigits>()
+        where TDigits : struct, IDigits
+    {
         if (HasAvx512)
         {
-            return new DigitKernel512();
+            return new DigitKernel512<TDigits>();
         }
 
         if (HasAvx2)
         {
-            return new DigitKernel256();
+            return new DigitKernel256<TDigits>();
         }
 
-        return Dp.IsSupported ? new DigitKernelArm() : null;
+        return Dp.IsSupported ? new DigitKernelArm<TDigits>() : null;
     }
-
-    /// <summary>The instructions that a format's products use, for people.</summary>
-    public static string Name(MoeWeightFormat format) => DigitsFor(format)?.Name ?? For(format).Name;
 }

@@ -15,6 +15,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
 {
     private readonly MoeExpertReader _reader;
     private readonly bool _isMxfp4;
+    private readonly bool _isCoarse;
     private readonly PanelKernel _kernel;
     private readonly DigitKernel? _digits;
     private readonly NativeBuffer _codes;
@@ -31,15 +32,17 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <param name="outputs">Outputs of an expert, gates and ups counted apart.</param>
     /// <param name="inputs">Inputs.</param>
     /// <param name="isGated">Whether outputs are pairs of a gate and an up.</param>
-    public PanelMatrix(MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs, bool isGated)
+    /// <param name="isCoarse">Whether what comes of the products is rounded to BF16 in the end.</param>
+    public PanelMatrix(MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs, bool isGated, bool isCoarse = false)
     {
         _reader = new MoeExpertReader(matrix, format, outputs, inputs);
         IsGated = isGated;
         Panels = (outputs + PanelKernel.Rows - 1) / PanelKernel.Rows;
         Pairs = (inputs + 1) / 2;
+        _isCoarse = isCoarse;
         _isMxfp4 = format == MoeWeightFormat.Mxfp4;
         _kernel = PanelKernels.For(_isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16);
-        _digits = PanelKernels.DigitsFor(format);
+        _digits = PanelKernels.DigitsFor(format, isCoarse);
         _panelCodeBytes = (long)Pairs * PanelKernel.Rows * (_isMxfp4 ? 1 : 4);
         _panelScaleBytes = _isMxfp4 ? inputs / PanelKernel.BlockSize * PanelKernel.Rows : 0;
         _codes = new NativeBuffer(_panelCodeBytes * Panels * experts);
@@ -60,8 +63,8 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <summary>Outputs of a panel behind the activation: 16 where there are gates.</summary>
     public int PanelOutputs => IsGated ? PanelKernel.Half : PanelKernel.Rows;
 
-    /// <summary>The most tokens of one call.</summary>
-    public int MaxTokens => Math.Max(_kernel.MaxTokens, DigitTokens);
+    /// <summary>The most tokens of one call. Two digits are ahead of floats at any number of tokens, three only at few.</summary>
+    public int MaxTokens => _isCoarse && _digits is not null ? DigitTokens : Math.Max(_kernel.MaxTokens, DigitTokens);
 
     /// <summary>Up to how many tokens it is multiplied with digits; 0 for none.</summary>
     public int DigitTokens => _digits?.MaxTokens ?? 0;
@@ -70,6 +73,23 @@ internal sealed unsafe class PanelMatrix : IDisposable
 
     /// <summary>The panel's 32 biases, zeros where the layer has none.</summary>
     public float* Bias(int expert, int panel) => _bias.Pointer<float>() + (Index(expert, panel) * PanelKernel.Rows);
+
+    /// <summary>Bytes of a token's inputs as digits; 0 where none are taken.</summary>
+    public long DigitBytes => _digits?.ByteCount(_reader.Inputs) ?? 0;
+
+    /// <summary>Writes some inputs of a block of tokens as digits, where it is multiplied so.</summary>
+    /// <param name="rows">Where the block is.</param>
+    /// <param name="start">The block's first place.</param>
+    /// <param name="tokens">Its tokens.</param>
+    /// <param name="first">The first input, a multiple of 32.</param>
+    /// <param name="count">Inputs, a multiple of 32.</param>
+    public void Encode(in PanelRows rows, int start, int tokens, int first, int count)
+    {
+        if (tokens <= DigitTokens)
+        {
+            _digits!.Encode(rows.Values(start), first, count, tokens, rows.Digits(start));
+        }
+    }
 
     /// <summary>Computes sums[token][row] of a panel for a few tokens, as digits where the matrix takes so many of them as digits.</summary>
     public void Multiply(int expert, int panel, in PanelRows rows, int start, int tokens, float* sums)
@@ -221,7 +241,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
 
     private void PackMxfp4(int expert, int panel, int lane, int row, byte* values, byte* scales)
     {
-        int words = _reader.Inputs / DigitBlocks.WordInputs, blocks = _reader.Inputs / PanelKernel.BlockSize;
+        int words = _reader.Inputs / DigitKernel.WordInputs, blocks = _reader.Inputs / PanelKernel.BlockSize;
         long index = Index(expert, panel);
         uint* source = row < 0 ? null : (uint*)values + ((long)row * words);
         uint* target = (uint*)(_codes.Pointer<byte>() + (index * _panelCodeBytes)) + lane;

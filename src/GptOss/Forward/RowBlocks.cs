@@ -40,9 +40,16 @@ internal sealed unsafe class RowBlocks : IDisposable
         int block = row / _blockRows;
         int rows = RowsOf(block);
         float* target = Block(block) + ((long)firstInput * rows) + (row - FirstRow(block));
-        for (int i = 0; i < values.Length; i++)
+        if (rows == 1)
         {
-            target[(long)i * rows] = values[i];
+            values.CopyTo(new Span<float>(target, values.Length));
+        }
+        else
+        {
+            for (int i = 0; i < values.Length; i++)
+            {
+                target[(long)i * rows] = values[i];
+            }
         }
 
         if (_width > _inputs && firstInput + values.Length == _inputs)

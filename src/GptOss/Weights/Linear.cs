@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Moe.Plugins.Cpu;
 
 namespace Moe.Plugins.GptOss;
@@ -76,9 +77,10 @@ internal sealed class Linear : IDisposable
                 for (int row = 0; row < rows; row++)
                 {
                     float* target = output + ((long)(input.FirstRow(block) + row) * Width) + (panel * PanelKernel.Rows);
-                    for (int lane = 0; lane < PanelKernel.Rows; lane++)
+                    float* sum = sums + (row * PanelKernel.Rows);
+                    for (int lane = 0; lane < PanelKernel.Rows; lane += Vector256<float>.Count)
                     {
-                        target[lane] = sums[(row * PanelKernel.Rows) + lane] + bias[lane];
+                        (Vector256.Load(sum + lane) + Vector256.Load(bias + lane)).Store(target + lane);
                     }
                 }
             }

@@ -7,8 +7,8 @@ namespace Moe.Plugins.Kernels;
 /// <summary>What every CUDA backend has: compiled kernels for each device, a catalogue of them, and instruments.</summary>
 /// <remarks>
 /// Settings: <c>KernelCache</c>, a folder of compiled kernels that is only read; <c>Nvrtc</c>, the compiler's library; <c>Context</c>, the
-/// address of a <c>CUcontext</c> that another library made and goes on owning, in place of its device's primary context; and <c>Probe</c> and
-/// <c>LeaveOut</c>, for whoever tunes a kernel (docs/kernels.md).
+/// address of a <c>CUcontext</c> that another library made and goes on owning, in place of its device's primary context; and <c>Probe</c>, a
+/// file, for whoever tunes a kernel (docs/kernels.md).
 /// </remarks>
 public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrumentedBackend
 {
@@ -34,7 +34,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         {
             PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
             NvrtcPath = context.Settings.GetValueOrDefault("Nvrtc"),
-            Defines = KernelProbe.Defines(context.Settings),
+            Defines = _probeFile is null ? [] : [KernelProbe.Define],
         });
     }
 

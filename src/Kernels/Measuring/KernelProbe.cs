@@ -5,36 +5,17 @@ using Moe.Plugins.Cuda;
 namespace Moe.Plugins.Kernels;
 
 /// <summary>
-/// For whoever tunes a kernel: settings of a CUDA backend by which its kernels note where their time goes (<c>Probe</c>, the file that gets the notes) or leave
-/// parts of their work out (<c>LeaveOut</c>), as <c>probe.cuh</c> says. Without them kernels are compiled without either.
+/// For whoever tunes a kernel: a setting of a CUDA backend by which its kernels note where their time goes, as <c>probe.cuh</c> says, and the file that gets
+/// the notes. Without it kernels are compiled without.
 /// </summary>
 internal static class KernelProbe
 {
     public const string FileSetting = "Probe";
-    public const string LeaveOutSetting = "LeaveOut";
+
+    /// <summary>The macro that the kernels are compiled with.</summary>
+    public const string Define = "MOE_PROBE";
 
     private const string Variable = "moe_probe";
-
-    /// <summary>The macros that the settings stand for.</summary>
-    /// <exception cref="MoeException">A setting is not understood.</exception>
-    public static IReadOnlyList<string> Defines(IReadOnlyDictionary<string, string> settings)
-    {
-        var defines = new List<string>();
-        if (settings.ContainsKey(FileSetting))
-        {
-            defines.Add("MOE_PROBE");
-        }
-
-        if (settings.TryGetValue(LeaveOutSetting, out string? parts))
-        {
-            defines.Add(parts is { Length: 1 } && parts[0] is >= '1' and <= '7'
-                ? $"MOE_LEAVE_OUT={parts}"
-                : throw new MoeException(
-                    MoeReason.Configuration, $"{LeaveOutSetting} is '{parts}'; the sum of 1 (tokens), 2 (products) and 4 (widening) is expected."));
-        }
-
-        return defines;
-    }
 
     /// <summary>Writes what the kernels of a module noted last, a line a thread; nothing where it has no such kernel.</summary>
     public static void Write(CudaModule module, TextWriter text)

@@ -9,7 +9,7 @@ public sealed class Mxfp4Plan
     /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
     private const int ManyExperts = 64;
 
-    /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> takes: columns of the matrix instruction.</summary>
+    /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> and <c>mxfp4_stream.cuh</c> take: columns of the matrix instruction.</summary>
     private const int FusedTokens = 8;
 
     private readonly MoeLayerShape _shape;
@@ -58,7 +58,7 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
-            : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
+            : OneLaunch(tokens) is Mxfp4Variant own ? own
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
@@ -66,17 +66,22 @@ public sealed class Mxfp4Plan
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
-        Mxfp4Kind.Stream => _runsGrouped && _isCommon && variant == _forced,
-        Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        Mxfp4Kind.Fused or Mxfp4Kind.Stream => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
 
     /// <summary>
-    /// Both products in one launch are 1 to 3 % faster here. For MXFP8 they are not: its rows are widened by a launch of their own then, which the gather
-    /// would have done by the way.
+    /// Both products in one launch, where that is faster. For MXFP8 it is not: its rows are widened by a launch of their own then, which the gather would have
+    /// done by the way.
     /// </summary>
-    private bool RunsFused(int tokens) =>
-        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.LocalExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
+    private Mxfp4Variant? OneLaunch(int tokens)
+    {
+        bool isMany = _shape.LocalExpertCount >= ManyExperts;
+        return Activations != Mxfp4Activations.BFloat16 ? null
+            : tokens <= (isMany ? 2 : 1) ? Mxfp4Variant.Stream8x64
+            : tokens <= (isMany ? FusedTokens / 2 : FusedTokens) ? Mxfp4Variant.Fused16x64
+            : null;
+    }
 
     // Of the fewer tiles that are compiled for activations other than the common one.
     private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch

@@ -2,26 +2,53 @@ namespace Moe.Plugins.Cpu;
 
 /// <summary>
 /// Multiplies a panel of MXFP4 with a few tokens as integers: codes are looked up as bytes, 64 in an instruction, and activations are digits
-/// (<see cref="DigitBlocks"/>). A block's sums are exact, whatever the instructions, so that all of these kernels give the same bits.
+/// (<see cref="DigitBlocks{TDigits}"/>). A block's sums are exact, whatever the instructions, so that all of these kernels give the same bits.
 /// </summary>
 /// <remarks>
-/// For each digit Σ code · d is at most 32 · 24 · 64 and fits 16 bits; Σ code · x fits 32. With floats the same panel takes a lookup and a
-/// multiplication for every 16 weights, which is more than reading them takes.
+/// With floats the same panel takes a lookup and a multiplication for every 16 weights, which is more than reading them takes. The 16-bit sums of
+/// a digit may wrap on the way, but end within 12 · 127 · 16.
 /// </remarks>
 internal abstract unsafe class DigitKernel
 {
+    /// <summary>Inputs of a word of weights.</summary>
+    public const int WordInputs = 8;
+
+    /// <summary>What is added to a code's value, counted in halves, so that it is not negative.</summary>
+    public const int CodeOffset = 12;
+
     /// <summary>The most tokens of one call.</summary>
     public abstract int MaxTokens { get; }
 
     /// <summary>The instructions that the kernel uses, for people.</summary>
     public abstract string Name { get; }
 
+    /// <summary>Bytes of a token's inputs, a multiple of 32, as digits.</summary>
+    public abstract long ByteCount(int inputs);
+
+    /// <summary>Writes whole blocks of activations as digits.</summary>
+    /// <param name="x">Activations, [inputs][tokens].</param>
+    /// <param name="first">The first input, a multiple of 32.</param>
+    /// <param name="count">Inputs, a multiple of 32.</param>
+    /// <param name="tokens">Tokens.</param>
+    /// <param name="target">Result, [blocks][tokens], of all inputs.</param>
+    public abstract void Encode(float* x, int first, int count, int tokens, byte* target);
+
     /// <summary>Computes sums[token][row] = Σ over inputs of weight[row][input] · x[input][token]; NaN where an input of the token is no finite number.</summary>
     /// <param name="codes">The panel's codes, as <see cref="PanelKernel.Multiply"/> has them.</param>
     /// <param name="scales">For each block of 32 inputs the scale factors of the panel's 32 rows.</param>
     /// <param name="blocks">Blocks of 32 inputs.</param>
-    /// <param name="digits">Activations, [blocks][tokens] of <see cref="DigitBlocks"/>.</param>
+    /// <param name="digits">Activations, [blocks][tokens].</param>
     /// <param name="tokens">1 to <see cref="MaxTokens"/>.</param>
     /// <param name="sums">Result, [tokens][32].</param>
     public abstract void Multiply(byte* codes, byte* scales, int blocks, byte* digits, int tokens, float* sums);
+
+    /// <summary>A kernel for so many digits.</summary>
+    internal abstract class Of<TDigits> : DigitKernel
+        where TDigits : struct, IDigits
+    {
+        public sealed override long ByteCount(int inputs) => (long)inputs / PanelKernel.BlockSize * DigitBlocks<TDigits>.BlockBytes;
+
+        public sealed override void Encode(float* x, int first, int count, int tokens, byte* target) =>
+            DigitBlocks<TDigits>.Encode(x, first, count, tokens, target);
+    }
 }

@@ -52,33 +52,14 @@ __device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
     for (int half = 0; half < 2; half++)
     {
         const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
-        if constexpr (kWidens)
-        {
-            widen_codes(a[2 * half], words[2 * half], low, high);
-            widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
-        }
-        else
-        {
-            a[2 * half][0] = a[2 * half][1] = a[2 * half][2] = a[2 * half][3] = words[2 * half] ^ low;
-            a[2 * half + 1][0] = a[2 * half + 1][1] = a[2 * half + 1][2] = a[2 * half + 1][3] = words[2 * half + 1] ^ high;
-        }
+        widen_codes(a[2 * half], words[2 * half], low, high);
+        widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
     }
 }
 
 template <int kColumns>
 __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u64 columns)
 {
-    if constexpr (!kMultiplies)
-    {
-#pragma unroll
-        for (int k = 0; k < 4; k++)
-        {
-            d[k % (kColumns / 2)] += __uint_as_float(a[k][0] ^ a[k][1] ^ a[k][2] ^ a[k][3]);
-        }
-
-        return;
-    }
-
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < 4; k++)
@@ -161,11 +142,6 @@ struct Mxfp4Grouped
                 narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
                 wide = tile.count / kWideBox + (narrow > kMostNarrow);
                 narrow = narrow > kMostNarrow ? 0 : narrow;
-            }
-
-            if constexpr (!kFetchesTokens)
-            {
-                wide = narrow = 0;
             }
 
             const int bytes = kWeightBytes + kSteps * (wide * kWideBox + narrow * kNarrowBox) * kGroupDepth * 2;

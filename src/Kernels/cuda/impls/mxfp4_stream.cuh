@@ -144,7 +144,7 @@ struct Mxfp4Stream
             mbarrier_wait(full + kSlots * 8, at.phase);
             probe.add(0);
             probe.mark(0);
-            mbarrier_arrive_expect(full, kWeightBytes + (kFetchesTokens ? kTokenBytes : 0));
+            mbarrier_arrive_expect(full, kWeightBytes + kTokenBytes);
             tma_load_4d(shared + kWeightBase + slot * kWeightBytes, &p.weight, full, 0, (own.first + i * kGroups) * kSteps * kBandGroups, band, tile.expert, policy);
         };
         int early = 0;
@@ -176,7 +176,7 @@ struct Mxfp4Stream
 
             const int slot = slot0 + ring.stage;
 #pragma unroll
-            for (int step = 0; step < kSteps && kFetchesTokens; step++)
+            for (int step = 0; step < kSteps; step++)
             {
                 tma_load_2d(shared + slot * kTokenBytes + step * kStepBytes, &p.narrow, shared + kBarrierBase + slot * 8,
                             ((own.first + i * kGroups) * kSteps + step) * kGroupDepth, kFirst ? 0 : tile.first);

@@ -84,9 +84,3 @@ struct Probe
     __device__ __forceinline__ void leave(u32, u32) const {}
 #endif
 };
-
-/// What a kernel leaves out, to see what binds it: the sum of 1, tokens are not fetched; 2, nothing is multiplied; 4, nor widened. Results are wrong then.
-#ifndef MOE_LEAVE_OUT
-#define MOE_LEAVE_OUT 0
-#endif
-constexpr bool kFetchesTokens = !(MOE_LEAVE_OUT & 1), kMultiplies = !(MOE_LEAVE_OUT & 2), kWidens = !(MOE_LEAVE_OUT & 4);
