@@ -44,6 +44,8 @@ public sealed class LiarTests
         { Lie.AllocatesInForward, "allocates-nothing" },
         { Lie.WaitsInForward, "waits-for-nothing" },
         { Lie.Leaks, "leaks-nothing" },
+        { Lie.DropsTheBiasOfTheFirstRank, "parts-sum-up" },
+        { Lie.AddsTheBiasOnAllRanks, "parts-sum-up" },
     };
 
     [Fact]

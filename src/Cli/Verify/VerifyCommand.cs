@@ -9,10 +9,10 @@ internal static class VerifyCommand
 {
     private const string Description =
         "Check a backend against every rule of the contract. For each rule that it breaks: with which layer, what was expected and what was found. "
-        + "The exit code is 1 if it breaks one, and 3 if no layer could be run.";
+        + "The exit code is 1 if it breaks one, and 3 if neither a layer nor a group could be run.";
 
-    /// <summary>The rule without which nothing was run.</summary>
-    private const string NumericsRule = "numerics";
+    /// <summary>The rules of layers and of groups without which nothing was run.</summary>
+    private static readonly string[] NumericsRules = ["numerics", "group-sums"];
 
     private static readonly Argument<string> Target = CommandOptions.RequiredText(
         "PLUGIN.dll|NAME", "A plugin's DLL, in the folder of its name, or that folder, or the id of a backend in the plugins folder.");
@@ -115,7 +115,8 @@ internal static class VerifyCommand
         }
 
         // That nothing was broken means little where nothing could be run.
-        return results.Exists(item => item is { RuleId: NumericsRule, Outcome: ConformanceOutcome.NotSupported }) ? ExitCode.NoBackend : ExitCode.Ok;
+        ConformanceResult[] numerics = [.. results.Where(item => NumericsRules.Contains(item.RuleId))];
+        return numerics.Length > 0 && Array.TrueForAll(numerics, item => item.Outcome == ConformanceOutcome.NotSupported) ? ExitCode.NoBackend : ExitCode.Ok;
     }
 
     private static string DeviceOf(MoeHost host, string id, MoeDevice? asked)

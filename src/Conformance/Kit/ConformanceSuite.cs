@@ -32,6 +32,9 @@ public static class ConformanceSuite
         new WaitsForNothingRule(),
         new LeaksNothingRule(),
         new GraphReplaysRule(),
+        new PartsSumUpRule(),
+        .. GroupResultRule.All,
+        .. GroupEndRule.All,
     ];
 
     /// <summary>Checks every rule, or those that are named.</summary>

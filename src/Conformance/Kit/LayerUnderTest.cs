@@ -27,10 +27,11 @@ internal sealed class LayerUnderTest : IDisposable
 
     public long WeightBytes => _weights.ByteCount;
 
-    /// <summary>Asks the backend, rounds, makes the config, loads.</summary>
+    /// <summary>Asks the backend, rounds, makes the config, loads. Of a part, shape and weights are the whole layer's.</summary>
     public static LayerUnderTest Create(ConformanceSubject subject, MoeLayerShape shape, MoeLayerOptions options, Action<RandomLayer>? edit, MoeRowOrder rowOrder = MoeRowOrder.Interleaved)
     {
-        var request = new MoeProbeRequest { Shape = shape, Device = subject.Device, InputType = options.InputType, OutputType = options.OutputType };
+        MoeLayerShape local = shape.Slice(options.Part);
+        var request = new MoeProbeRequest { Shape = local, Device = subject.Device, InputType = options.InputType, OutputType = options.OutputType };
         MoeProbeResult answer = subject.Backend.Probe(request);
         if (!answer.IsSupported)
         {
@@ -43,8 +44,8 @@ internal sealed class LayerUnderTest : IDisposable
         {
             edit?.Invoke(random);
             method = subject.Backend.CreateQuantMethod(request with { Device = answer.Device });
-            MoeLayerConfig config = MoeLayerConfig.Create(shape, method, options);
-            IMoeWeights weights = method.CreateWeights(config, random.Source);
+            MoeLayerConfig config = MoeLayerConfig.Create(local, method, options);
+            IMoeWeights weights = method.CreateWeights(config, random.Source.Slice(shape, options.Part));
             return new LayerUnderTest(method, config, random, weights, answer.Device);
         }
         catch
@@ -57,9 +58,10 @@ internal sealed class LayerUnderTest : IDisposable
 
     public IMoeWorkspace MakeWorkspace() => _weights.CreateWorkspace();
 
-    /// <summary>The oracle's result for tokens of this layer, with the ids that the forwards are given.</summary>
-    public OracleResult Oracle(MoeBuffer input, OracleOptions? options = null, CancellationToken cancellationToken = default) => MoeOracle.Compute(
-        Config.Shape,
+    /// <summary>The oracle's result for tokens of this layer, with the ids that the forwards are given; of a part, that of the <paramref name="whole"/>.</summary>
+    public OracleResult Oracle(
+        MoeBuffer input, OracleOptions? options = null, MoeLayerShape? whole = null, CancellationToken cancellationToken = default) => MoeOracle.Compute(
+        whole ?? Config.Shape,
         Source,
         input.View,
         (options ?? new OracleOptions()) with { TokenIds = _tokenIds is null ? default : _tokenIds.View.FirstRows(input.View.Rows) },

@@ -9,6 +9,7 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     private readonly List<ConformanceFailure> _failures = [];
     private MoeLayerShape? _shape;
     private int _tokens = -1;
+    private string? _where;
 
     public ConformanceSubject Subject { get; } = subject;
 
@@ -88,6 +89,9 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         return layer.Forward(workspace, input, options ?? new ForwardOptions());
     }
 
+    /// <summary>Says of what fails from here on where it was: what is checked is no layer.</summary>
+    public void At(string where) => _where = where;
+
     public void NotSupported(string reason) => Reason = reason;
 
     public void Fail(string expected, string got)
@@ -145,5 +149,5 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
         }
     }
 
-    private string Where => _shape is null ? "without a layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
+    private string Where => _where is not null ? _where : _shape is null ? "without a layer" : $"{KitShapes.Describe(_shape)}{(_tokens >= 0 ? $", {_tokens} tokens" : "")}, seed {Subject.Seed}";
 }

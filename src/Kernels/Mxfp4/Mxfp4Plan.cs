@@ -58,7 +58,7 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
-            : OneLaunch(tokens) is Mxfp4Variant own ? own
+            : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
             : ForFewExperts(pairsPerExpert);
     }
@@ -66,7 +66,8 @@ public sealed class Mxfp4Plan
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
-        Mxfp4Kind.Fused or Mxfp4Kind.Stream => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        Mxfp4Kind.Stream => _runsGrouped && _isCommon && variant == _forced,
+        Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
 
@@ -74,14 +75,8 @@ public sealed class Mxfp4Plan
     /// Both products in one launch, where that is faster. For MXFP8 it is not: its rows are widened by a launch of their own then, which the gather would have
     /// done by the way.
     /// </summary>
-    private Mxfp4Variant? OneLaunch(int tokens)
-    {
-        bool isMany = _shape.LocalExpertCount >= ManyExperts;
-        return Activations != Mxfp4Activations.BFloat16 ? null
-            : tokens <= (isMany ? 2 : 1) ? Mxfp4Variant.Stream8x64
-            : tokens <= (isMany ? FusedTokens / 2 : FusedTokens) ? Mxfp4Variant.Fused16x64
-            : null;
-    }
+    private bool RunsFused(int tokens) =>
+        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.LocalExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
 
     // Of the fewer tiles that are compiled for activations other than the common one.
     private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch

@@ -5,6 +5,12 @@ public sealed class BenchRunTests
     /// <summary>Copies of so small a layer: the most, and on a processor as many forwards in a recording.</summary>
     private const int Forwards = 32;
 
+    /// <summary>Weights of two experts of the layer that is measured, and bytes of its router in BF16.</summary>
+    private const double Weights = 2 * 3 * 96 * 64, RouterBytes = 2 * 8 * 96;
+
+    /// <summary>17 bytes for 32 weights.</summary>
+    private const double Mxfp4Bytes = (Weights / 32 * 17) + RouterBytes;
+
     [Fact]
     public async Task A_right_row_has_its_figures()
     {
@@ -18,8 +24,8 @@ public sealed class BenchRunTests
         Assert.Equal(("It", "8,96,64,2", "mxfp4", 2.0), (one.Backend, one.Shape, one.Weights, one.DistinctExperts));
         Assert.Equal((1000, 10), (one.WeightBytes, one.WorkspaceBytes));
 
-        // Two experts of 3 · 96 · 64 weights, 17 bytes for 32 of them, at the read bandwidth.
-        double bytes = 2 * 3 * 96 * 64 / 32 * 17;
+        // At the read bandwidth.
+        double bytes = Mxfp4Bytes;
         Assert.Equal(bytes / FakeInstruments.ReadGigabytesPerSecond / 1e3, one.FloorMicroseconds, 1e-3);
 
         // Warm-ups come first, so no replay that counts took less than the first ones.
@@ -34,7 +40,7 @@ public sealed class BenchRunTests
     public async Task Many_tokens_have_the_floor_of_the_operations()
     {
         Bench bench = await Bench.Run<RightPlugin>(Bench.Settings with { Tokens = [64] });
-        double operations = 2.0 * 64 * 2 * 3 * 96 * 64;
+        double operations = 2.0 * 64 * (Weights + (8 * 96));
         Assert.Equal(operations / FakeInstruments.Teraflops / 1e6, bench.Result!.Rows[0].FloorMicroseconds, 1e-3);
         Assert.Equal(8, bench.Result.Rows[0].DistinctExperts);
     }
@@ -100,7 +106,7 @@ public sealed class BenchRunTests
         Assert.Equal(
             [("RightPlugin", "mxfp4"), ("WidePlugin", "bf16")], bench.Result!.Rows.Select(row => (row.Backend, row.Weights)).Order());
         double[] floors = [.. bench.Result.Rows.OrderBy(row => row.Weights).Select(row => row.FloorMicroseconds)];
-        Assert.Equal(16 / 4.25, floors[0] / floors[1], 0.05);
+        Assert.Equal(((2 * Weights) + RouterBytes) / Mxfp4Bytes, floors[0] / floors[1], 0.05);
 
         bench = await Bench.Run<WidePlugin>(Bench.Settings with { Tokens = [1], Weights = MoeWeightFormat.Mxfp4 });
         Assert.Equal("mxfp4", bench.Result!.Rows.Single().Weights);
@@ -121,7 +127,7 @@ public sealed class BenchRunTests
         Bench bench = await Bench.Run(builder => builder.AddBackend<GraphicsPlugin>("Graphics"), Bench.Settings with { Tokens = [1] });
         BenchRow row = Assert.Single(bench.Result!.Rows);
         Assert.Equal(("Graphics", "copy"), (row.Backend, bench.Result.FloorBandwidth));
-        Assert.Equal(2 * 3 * 96 * 64 / 32 * 17 / 100e3, row.FloorMicroseconds, 1e-3);
+        Assert.Equal(Mxfp4Bytes / 100e3, row.FloorMicroseconds, 1e-3);
         Assert.Contains("RightPlugin runs on cpu", bench.Output, StringComparison.Ordinal);
 
         BenchSettings both = Bench.Settings with { Backends = ["RightPlugin", "Graphics"] };

@@ -41,4 +41,6 @@ public enum Lie
     AllocatesInForward,
     WaitsInForward,
     Leaks,
+    DropsTheBiasOfTheFirstRank,
+    AddsTheBiasOnAllRanks,
 }

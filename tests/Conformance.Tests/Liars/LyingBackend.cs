@@ -30,6 +30,7 @@ internal sealed class LyingBackend(Lie lie) : IMoeBackend
         MoeRouter router = shape.Router with { HasLogitBias = false };
         bool knowsRouter = router == MoeRouter.TopKThenSoftmax || router == MoeRouter.SoftmaxThenTopK || router == MoeRouter.SoftmaxThenTopKRenormalized;
         return knowsRouter
+            && shape.LocalExpertCount == shape.ExpertCount
             && shape is { Shared: null, Latent: null, WeightFormat: MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 }
             && (shape.Activation == MoeActivation.SiluGated || shape.Activation is { Kind: MoeActivationKind.Glu, Beta: 1 })
             ? null

@@ -18,8 +18,11 @@ internal sealed class LyingWeights : IMoeWeights
         GateUp = Experts(source.GateUp, shape.WeightFormat, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
         Down = Experts(source.Down, shape.WeightFormat, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
         GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Biases(new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize), shape.ExpertCount);
-        DownBias = lie == Lie.DropsTheDownBias ? [] : Read(source.Down.Bias, shape.ExpertCount * shape.HiddenSize);
+        DownBias = lie == Lie.DropsTheDownBias ? [] : OfPart(shape.Part, Read(source.Down.Bias, shape.ExpertCount * shape.HiddenSize));
     }
+
+    /// <summary>The first rank's, for the lie that all ranks add it; a rule makes the ranks in turn.</summary>
+    private static float[] FirstRanksBias { get; set; } = [];
 
     public float[] Router { get; }
 
@@ -40,6 +43,14 @@ internal sealed class LyingWeights : IMoeWeights
     public void Dispose()
     {
         // Arrays are the collector's.
+    }
+
+    private float[] OfPart(MoePart part, float[] bias)
+    {
+        FirstRanksBias = part.TensorRank == 0 ? bias : FirstRanksBias;
+        return _lie == Lie.DropsTheBiasOfTheFirstRank && !part.IsWhole ? []
+            : _lie == Lie.AddsTheBiasOnAllRanks ? FirstRanksBias
+            : bias;
     }
 
     private static float[] Read(MoeStoredTensor? tensor, int count) => tensor is null ? [] : tensor.ToSingles()[..count];

@@ -38,6 +38,13 @@ internal sealed record ParallelResult
     [JsonIgnore]
     public string Day => RunStamp.Day(Date);
 
+    /// <summary>Whether a file is such a result: only it has reductions.</summary>
+    public static bool IsIn(string path) => !BenchJson.Lacks(path, "reductions");
+
+    /// <summary>Reads a file that <see cref="Save"/> wrote.</summary>
+    /// <exception cref="MoeException">It is not there, or is none.</exception>
+    public static ParallelResult Load(string path) => BenchJson.Load<ParallelResult>(path, "a result of `moe bench parallel --output`");
+
     /// <summary>Writes the file anew.</summary>
     /// <exception cref="MoeException">It cannot be written.</exception>
     public void Save(string path) => BenchJson.Save(path, this);

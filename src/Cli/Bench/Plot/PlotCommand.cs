@@ -6,7 +6,7 @@ namespace Moe.Plugins.Cli;
 internal static class PlotCommand
 {
     private static readonly Argument<string> Result = CommandOptions.RequiredText(
-        "RESULT.json", "Result of `moe bench --output` or `moe bench padding --output`.");
+        "RESULT.json", "Result of `moe bench --output`, `moe bench padding --output` or `moe bench parallel --output`.");
 
     private static readonly Option<string?> Picture = CommandOptions.Text(
         "--output", "FILE.png", "The picture. Default: beside the result, with the ending .png.");
@@ -15,7 +15,7 @@ internal static class PlotCommand
     {
         var command = new Command(
             "plot",
-            "Draw a result: microseconds over tokens, both logarithmic, with the floor; for `moe bench padding`, the share of a layer's time that is saved.") { Result, Picture, BenchOptions.Peers };
+            "Draw a result: microseconds over tokens, both logarithmic, with the floor; for `moe bench padding` and `moe bench parallel`, the share of a layer's time that is saved.") { Result, Picture, BenchOptions.Peers };
         command.SetAction(result => Execute(result, console));
         return command;
     }
@@ -24,7 +24,13 @@ internal static class PlotCommand
     {
         string path = result.GetRequiredValue(Result);
         string png = BenchSettings.Writable(result, Picture) ?? Path.ChangeExtension(path, ".png");
-        if (PaddingResult.IsIn(path))
+        if (ParallelResult.IsIn(path))
+        {
+            var layers = ParallelResult.Load(path);
+            RequireRight(path, layers.Layers.Exists(row => row.Right));
+            ParallelPicture.Save(png, layers);
+        }
+        else if (PaddingResult.IsIn(path))
         {
             var saved = PaddingResult.Load(path);
             RequireRight(path, saved.Rows.Exists(row => row.Right));

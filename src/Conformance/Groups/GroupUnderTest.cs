@@ -1,0 +1,127 @@
+namespace Moe.Plugins.Conformance;
+
+/// <summary>A group of the backend that is checked, and a thread for each rank.</summary>
+internal sealed class GroupUnderTest : IDisposable
+{
+    /// <summary>What no wait of a rank may outlast, whatever the group's own time limit.</summary>
+    private static readonly TimeSpan MostSeconds = TimeSpan.FromSeconds(60);
+
+    private GroupUnderTest(IMoeGroup group) => Group = group;
+
+    public IMoeGroup Group { get; }
+
+    /// <summary>Makes a group; null, with the rule not supported, where the backend has none.</summary>
+    /// <param name="run">The rule's.</param>
+    /// <param name="size">How large.</param>
+    /// <param name="timeout">The group's time limit.</param>
+    public static GroupUnderTest? Create(RuleRun run, GroupSize size, TimeSpan timeout)
+    {
+        run.CancellationToken.ThrowIfCancellationRequested();
+        if (run.Subject.Backend is not IMoeParallelBackend backend)
+        {
+            run.NotSupported($"the backend is no {nameof(IMoeParallelBackend)}");
+            return null;
+        }
+
+        string refusal = "";
+        foreach (MoeDevice[] devices in Placements(run.Subject.Device, size.Ranks))
+        {
+            MoeGroupRequest request = new()
+            {
+                Devices = devices,
+                MaxTokens = GroupSize.MaxTokens,
+                Width = size.Width,
+                ElementType = size.Type,
+                Timeout = timeout,
+            };
+            MoeProbeResult answer = backend.ProbeGroup(request);
+            if (answer.IsSupported)
+            {
+                run.At($"{size.Ranks} ranks on {string.Join(", ", devices.Select(device => device.ToString()))}, {size.Width} columns of {size.Type}, seed {run.Subject.Seed}");
+                return new GroupUnderTest(backend.CreateGroup(request));
+            }
+
+            refusal = answer.Message;
+        }
+
+        run.NotSupported(refusal);
+        return null;
+    }
+
+    /// <summary>Does something on each rank's thread, and waits for all.</summary>
+    /// <returns>What each rank threw; null where it did not.</returns>
+    /// <exception cref="TimeoutException">A rank does not come back.</exception>
+    public Exception?[] Run(Action<IMoeCommunicator> work, Action? meanwhile = null)
+    {
+        var errors = new Exception?[Group.Members.Count];
+        Thread[] threads = [.. Group.Members.Select((member, rank) => new Thread(() =>
+        {
+            try
+            {
+                work(member);
+            }
+            catch (Exception exception)
+            {
+                errors[rank] = exception;
+            }
+        }) { IsBackground = true })];
+        Array.ForEach(threads, thread => thread.Start());
+        meanwhile?.Invoke();
+        long start = Environment.TickCount64;
+        for (int rank = 0; rank < threads.Length; rank++)
+        {
+            TimeSpan left = MostSeconds - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
+            if (!threads[rank].Join(left > TimeSpan.Zero ? left : TimeSpan.Zero))
+            {
+                Group.Abort("A rank does not come back.");
+                throw new TimeoutException($"Rank {rank} does not come back within {MostSeconds.TotalSeconds} s.");
+            }
+        }
+
+        return errors;
+    }
+
+    /// <summary>Waits for what a rank enqueued, and throws what ended its group meanwhile.</summary>
+    public static void Wait(IMoeCommunicator member, nint stream)
+    {
+        member.Memory.Synchronize(stream);
+        if (member.Failure is { } failure)
+        {
+            throw new MoeException(failure.Reason, failure.Message, failure);
+        }
+    }
+
+    /// <summary>A plain sum of rows that nobody looks at.</summary>
+    public static void Reduce(IMoeCommunicator member, int rows)
+    {
+        using var output = new MoeBuffer(member.Memory, member.Request.ElementType, GroupSize.MaxTokens, member.Request.Width);
+        nint stream = member.Memory.CreateStream();
+        try
+        {
+            MoePartial partial = member.LendPartial(rows);
+            member.Memory.Zero(partial.View.Address, Math.Max(1, rows * partial.View.RowBytes), stream);
+            member.AllReduce(new MoeReduceArguments { Partial = partial, Output = output.View.FirstRows(rows), Stream = stream });
+            Wait(member, stream);
+        }
+        finally
+        {
+            member.Memory.Synchronize(stream);
+            member.Memory.DestroyStream(stream);
+        }
+    }
+
+    public void Dispose() => Group.Dispose();
+
+    // A device a rank if there are so many, then fewer, then one for all; the processor last.
+    private static IEnumerable<MoeDevice[]> Placements(MoeDevice? asked, int ranks)
+    {
+        if (asked is { } only)
+        {
+            return [[.. Enumerable.Repeat(only, ranks)]];
+        }
+
+        IEnumerable<MoeDevice[]> cuda = Enumerable.Range(0, ranks).Select(i => ranks - i)
+            .Select(count => Enumerable.Range(0, ranks).Select(rank => MoeDevice.Cuda(rank % count)).ToArray());
+        return cuda.Append([.. Enumerable.Repeat(MoeDevice.Cpu, ranks)]);
+    }
+}

@@ -1,0 +1,65 @@
+namespace Moe.Plugins.Collectives.Tests;
+
+/// <summary>What is refused before a device is touched, and in which words.</summary>
+public sealed class ProbeTests
+{
+    private static readonly MoeGroupRequest Two = new() { Devices = [MoeDevice.Cuda(0), MoeDevice.Cuda(1)], MaxTokens = 4, Width = 2880 };
+
+    [Fact]
+    public void Layers_are_others_business()
+    {
+        MoeSelectionReport report = CollectivesHost.Shared.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B, Backend = CollectivesHost.Id });
+
+        Assert.Null(report.Selected);
+        Assert.Contains("it joins devices into groups, and runs no layers", report.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ranks_on_a_processor_are_others_business() =>
+        Refuses(Two with { Devices = [MoeDevice.Cuda(0), MoeDevice.Cpu] }, MoeReason.NoDevice, "Its groups are of CUDA devices, and cpu was asked for.");
+
+    [Fact]
+    public void A_width_of_no_whole_pieces_is_refused() => Refuses(Two with { Width = 2884 }, MoeReason.Shape, "2884 columns are no multiple of 8.");
+
+    [Fact]
+    public void A_width_that_no_block_holds_is_refused() =>
+        Refuses(Two with { Width = 1 << 16 }, MoeReason.Shape, "65536 columns of BFloat16 are more than the 32768 that its kernels take.");
+
+    [Fact]
+    public void More_ranks_than_kernels_count_are_refused() =>
+        Refuses(Two with { Devices = [.. Enumerable.Repeat(MoeDevice.Cuda(0), 65)] }, MoeReason.Shape, "65 ranks are more than the 64 that its kernels take.");
+
+    [Fact]
+    public void A_wrong_request_is_an_answer_and_no_exception() => Refuses(Two with { MaxTokens = 0 }, MoeReason.Configuration, "MaxTokens is 0");
+
+    [Fact]
+    public void A_group_that_is_refused_is_not_made()
+    {
+        MoeException error = Assert.Throws<MoeException>(() => CollectivesHost.Backend.CreateGroup(Two with { Width = 2884 }));
+
+        Assert.Equal(MoeReason.Shape, error.Reason);
+    }
+
+    [Theory]
+    [InlineData("push")]
+    [InlineData("push:0:1:1")]
+    [InlineData("shove:132:1:1024")]
+    [InlineData("push:132:1:1024:7")]
+    public void A_plan_that_is_none_is_refused_in_words_that_help(string plan)
+    {
+        using MoeHost host = CollectivesHost.Create(("Plan", plan));
+
+        MoePluginInfo plugin = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id);
+
+        Assert.Contains($"is '{plan}'", plugin.Message, StringComparison.Ordinal);
+        Assert.Contains("as in push:132:2:1024", plugin.Message, StringComparison.Ordinal);
+    }
+
+    private static void Refuses(MoeGroupRequest request, MoeReason reason, string words)
+    {
+        MoeProbeResult result = CollectivesHost.Backend.ProbeGroup(request);
+
+        Assert.Equal(reason, result.Reason);
+        Assert.Contains(words, result.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,48 @@
+using Moe.Plugins.Conformance.Tests.Liars;
+
+namespace Moe.Plugins.Conformance.Tests;
+
+/// <summary>The rules for groups find what they name, and leave an honest group alone.</summary>
+[Collection(Alone.Name)]
+public sealed class GroupLiarTests
+{
+    public static TheoryData<string> Rules => [.. ConformanceSuite.Rules.Select(rule => rule.Id).Where(id => id.StartsWith("group-", StringComparison.Ordinal))];
+
+    public static TheoryData<GroupLie, string> Lies() => new()
+    {
+        { GroupLie.AddsARankTwice, "group-sums" },
+        { GroupLie.NormsBeforeAdding, "group-sums" },
+        { GroupLie.ForgetsTheResidual, "group-sums" },
+        { GroupLie.KeepsTheLastNumberOfRows, "group-sums" },
+        { GroupLie.GathersInAnotherOrder, "group-sums" },
+        { GroupLie.RoundsOnOneRankOnly, "group-equal-bits" },
+        { GroupLie.WritesOneElementMore, "group-writes-only-its-rows" },
+        { GroupLie.AddsIntoTheResidual, "group-writes-only-its-rows" },
+        { GroupLie.ReturnsAsIfNothingHadHappened, "group-missing-rank" },
+        { GroupLie.WaitsForever, "group-missing-rank" },
+        { GroupLie.TakesAnyNumberOfRows, "group-unequal-calls" },
+        { GroupLie.IgnoresAborts, "group-abort" },
+        { GroupLie.TakesWrongSizes, "group-part-once" },
+    };
+
+    [Fact]
+    public void Every_lie_has_a_rule_that_finds_it() =>
+        Assert.Equal(Enum.GetValues<GroupLie>().Except([GroupLie.None]).Order(), Lies().Select(row => row.Data.Item1).Distinct().Order());
+
+    [Theory]
+    [MemberData(nameof(Lies))]
+    public void The_rule_that_names_a_lie_finds_it(GroupLie lie, string ruleId)
+    {
+        ConformanceResult result = Check(lie, ruleId);
+
+        Assert.Equal(ConformanceOutcome.Failed, result.Outcome);
+        Assert.NotEqual("", result.Failures[0].Got);
+    }
+
+    [Theory]
+    [MemberData(nameof(Rules))]
+    public void An_honest_group_keeps_a_rule(string ruleId) => Assert.Equal(ConformanceOutcome.Passed, Check(GroupLie.None, ruleId).Outcome);
+
+    private static ConformanceResult Check(GroupLie lie, string ruleId) => ConformanceSuite.Run(
+        new ConformanceSubject { Backend = new LyingGroupBackend(lie) }, [ruleId], cancellationToken: TestContext.Current.CancellationToken)[0];
+}
