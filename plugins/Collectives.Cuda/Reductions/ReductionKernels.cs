@@ -46,7 +46,7 @@ internal sealed class ReductionKernels
 
     private static KernelUnit GatherUnit { get; } = new("gather.cu");
 
-    /// <summary>Blocks that run at a time, for ranks that have the device alone.</summary>
+    /// <summary>Most blocks that run at once where a rank shares its device with no other.</summary>
     public int MostResidentBlocks(ReductionWay way) =>
         Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
 

@@ -9,7 +9,7 @@ public sealed record MoeSharedExperts
     /// <summary>Width between its two products: the number of shared experts times the width of one.</summary>
     public required int IntermediateSize { get; init; }
 
-    /// <summary>Outputs of its first product: gate and up of each neuron, or up alone.</summary>
+    /// <summary>Outputs of its first product: gate and up of each neuron, or only up.</summary>
     public int GateUpSize => checked((Activation.IsGated ? 2 : 1) * IntermediateSize);
 
     /// <summary>How the checkpoint stores its weights; often not as those of the other experts.</summary>

@@ -8,7 +8,7 @@ internal static class CompressedTensorsFormats
     /// <summary>A group's target that is a kind of module and not the name of one.</summary>
     private const string AllLinear = "Linear";
 
-    /// <summary>The format that is stated for a module; null where none is, or one that is told by the tensors alone.</summary>
+    /// <summary>The format that is stated for a module; null where none is, or where only the tensors tell it.</summary>
     public static MoeWeightFormat? Of(JsonElement values, string module)
     {
         string? whole = Text(values, "format");

@@ -24,7 +24,7 @@ internal static partial class MoeFamilies
     public static MoeFamily? Find(IEnumerable<string> modelTypes) =>
         modelTypes.Select(Find).FirstOrDefault(family => family is not null);
 
-    /// <summary>The family for tensors that no config stands beside: GPT-OSS's names are its alone.</summary>
+    /// <summary>The family of tensors without a config beside them: only GPT-OSS has its names.</summary>
     public static MoeFamily ByNames => GptOss;
 
     private static MoeFamily? Find(string modelType)

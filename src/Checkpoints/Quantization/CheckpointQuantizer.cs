@@ -14,8 +14,8 @@ public static class CheckpointQuantizer
     /// <param name="model">The checkpoint's file or folder.</param>
     /// <param name="output">The folder to write: new, empty, or begun by this method.</param>
     /// <param name="searches">
-    /// Whether a block of 32 takes the scale that loses less, of the OCP rule's (⌊log₂ of its largest value⌋ − 2) and the next; otherwise the
-    /// rule's alone. The result is the same on any machine.
+    /// Whether a block of 32 takes the scale that loses less, of the OCP rule's (⌊log₂ of its largest value⌋ − 2) and the next; otherwise only the
+    /// rule's. The result is the same on any machine.
     /// </param>
     /// <param name="progress">Told the share of the bytes that is written, 0 to 1.</param>
     /// <param name="cancellationToken">Ends it; what is whole stays.</param>

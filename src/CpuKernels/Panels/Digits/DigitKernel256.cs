@@ -8,9 +8,6 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
     where TDigits : struct, IDigits
 {
-    /// <summary>Each code's value in halves, and 12 more.</summary>
-    private const ulong Low = 0x181412100F0E0D0CUL, High = 0x00040608090A0B0CUL;
-
     /// <summary>Rows of a vector.</summary>
     private const int Quarter = PanelKernel.Rows / 4;
 
@@ -47,7 +44,7 @@ internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
         int blockBytes = DigitBlocks<TDigits>.BlockBytes, beginOffset = DigitBlocks<TDigits>.BeginOffset, stepOffset = DigitBlocks<TDigits>.StepOffset;
         int wordBytes = DigitBlocks<TDigits>.WordBytes, odds = wordBytes / 2;
         new Span<float>(sums, TTokens.Value * PanelKernel.Rows).Clear();
-        Vector256<byte> values = Vector256.Create(Low, High, Low, High).AsByte();
+        Vector256<byte> values = Vector256.Create(LowCodes, HighCodes, LowCodes, HighCodes).AsByte();
         for (int block = 0; block < blocks; block++)
         {
             for (int row = 0; row < PanelKernel.Rows; row += Quarter)

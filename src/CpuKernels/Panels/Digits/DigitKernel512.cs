@@ -8,9 +8,6 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
     where TDigits : struct, IDigits
 {
-    /// <summary>Each code's value in halves, and 12 more.</summary>
-    private const ulong Low = 0x181412100F0E0D0CUL, High = 0x00040608090A0B0CUL;
-
     // As many as leave room for what is looked up.
     public override int MaxTokens => TDigits.Count == 2 ? 6 : 4;
 
@@ -51,7 +48,7 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
         int blockBytes = DigitBlocks<TDigits>.BlockBytes, beginOffset = DigitBlocks<TDigits>.BeginOffset, stepOffset = DigitBlocks<TDigits>.StepOffset;
         int wordBytes = DigitBlocks<TDigits>.WordBytes, odds = wordBytes / 2;
         new Span<float>(sums, TTokens.Value * PanelKernel.Rows).Clear();
-        Vector512<byte> values = Vector512.Create(Low, High, Low, High, Low, High, Low, High).AsByte();
+        Vector512<byte> values = Vector512.Create(LowCodes, HighCodes, LowCodes, HighCodes, LowCodes, HighCodes, LowCodes, HighCodes).AsByte();
         for (int block = 0; block < blocks; block++)
         {
             Vector512<short> a0 = default, b0 = default, c0 = default, d0 = default, e0 = default, f0 = default;
