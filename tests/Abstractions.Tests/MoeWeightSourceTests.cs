@@ -70,6 +70,25 @@ public sealed class MoeWeightSourceTests
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(-1)]
+    public unsafe void A_table_of_tokens_is_read_and_names_only_experts_that_there_are(int stray)
+    {
+        int[] table = [0, 3, 2, 1];
+        fixed (int* ids = table)
+        {
+            MoeWeightSource source = Fitting() with { TokenTable = new MoeTensorView((nint)ids, MoeDevice.Cpu, MoeElementType.Int32, 2, 2) };
+            Assert.Equal(table, source.ReadTokenTable(Shape));
+
+            ids[3] = stray;
+            MoeException error = Assert.Throws<MoeException>(() => source.ReadTokenTable(Shape));
+            Assert.Contains($"token id 1 to expert {stray}; 0 to 3 is expected", error.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Null(Fitting().ReadTokenTable(Shape));
+    }
+
     private static MoeWeightSource Fitting() => new()
     {
         RouterWeight = View(MoeElementType.BFloat16, 4, 64),
@@ -80,7 +99,7 @@ public sealed class MoeWeightSourceTests
 
     private static MoeTensorView Bytes(int rows, int columns) => View(MoeElementType.UInt8, rows, columns, 4);
 
-    // Validation looks at sizes alone: no test here reads what is at the address.
+    // Validation looks at sizes alone: no test here reads what is at this address.
     private static MoeTensorView View(MoeElementType type, int rows, int columns, int planes = 1) =>
         new(4096, MoeDevice.Cpu, type, rows, columns, planes: planes);
 }

@@ -1,24 +1,12 @@
 using CsCheck;
 using Moe.Plugins.Conformance;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Cpu.Tests;
 
 /// <summary>Layers of any router program, activation, format and order of weights, as the oracle computes them.</summary>
 public sealed class FamilyTests
 {
-    private static readonly MoeActivation[] Activations =
-    [
-        MoeActivation.SiluGated,
-        MoeActivation.GeluTanhGated,
-        MoeActivation.ReluSquared,
-        MoeActivation.SwiGluOai(),
-        MoeActivation.SiTu(4, 25),
-        MoeActivation.SiTu(0.5f),
-        MoeActivation.Glu(MoeGluFunction.Silu, limit: 1),
-        MoeActivation.Glu(MoeGluFunction.Silu, limit: 0.4f, clampsAfter: true),
-        MoeActivation.Glu(MoeGluFunction.GeluTanh, beta: 0.5f, limit: 0.7f, clampsAfter: true),
-    ];
-
     private static readonly MoeWeightFormat[] Formats = Enum.GetValues<MoeWeightFormat>();
 
     private static readonly Gen<MoeRouter> Routers = Gen.Select(
@@ -47,7 +35,7 @@ public sealed class FamilyTests
 
     private static readonly Gen<MoeLayerShape> Shapes = Gen.Select(
         Routers,
-        Gen.Int[0, Activations.Length - 1],
+        Gen.Int[0, EveryActivation.Values.Length - 1],
         Gen.Int[0, Formats.Length - 1],
         Gen.Int[0, Formats.Length - 1],
         Gen.Int[1, 4],
@@ -61,13 +49,13 @@ public sealed class FamilyTests
             TopK = 4,
             Router = router,
             WeightFormat = Formats[format],
-            Activation = Activations[activation],
+            Activation = EveryActivation.Values[activation],
             HasExpertBias = (flags & 1) != 0,
             Shared = (flags & 2) == 0 ? null : new()
             {
                 IntermediateSize = 64,
                 WeightFormat = Formats[other],
-                Activation = Activations[(activation + 1) % Activations.Length],
+                Activation = EveryActivation.Values[(activation + 1) % EveryActivation.Values.Length],
                 HasGate = (flags & 1) == 0,
             },
             Latent = (flags & 12) == 0 ? null : new() { Width = 64, WeightFormat = Formats[other], NormEpsilon = (flags & 4) == 0 ? null : 1e-5f },

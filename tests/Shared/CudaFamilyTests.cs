@@ -5,19 +5,6 @@ namespace Moe.Plugins.Tests;
 /// <summary>Layers of every family's kind on a CUDA backend: random programs, activations, formats, shared and latent experts, and parts.</summary>
 public abstract class CudaFamilyTests
 {
-    private static readonly MoeActivation[] AllActivations =
-    [
-        MoeActivation.SiluGated,
-        MoeActivation.GeluTanhGated,
-        MoeActivation.ReluSquared,
-        MoeActivation.SwiGluOai(),
-        MoeActivation.SiTu(4, 25),
-        MoeActivation.SiTu(0.5f),
-        MoeActivation.Glu(MoeGluFunction.Silu, limit: 1),
-        MoeActivation.Glu(MoeGluFunction.Silu, limit: 0.4f, clampsAfter: true),
-        MoeActivation.Glu(MoeGluFunction.GeluTanh, beta: 0.5f, limit: 0.7f, clampsAfter: true),
-    ];
-
     private static readonly MoeRouter Sigmoid = new() { Score = MoeRouterScore.Sigmoid, HasSelectionBias = true, Renormalize = true };
 
     /// <summary>Routers as models have them, with their numbers of experts and choices.</summary>
@@ -69,13 +56,13 @@ public abstract class CudaFamilyTests
             TopK = topK,
             Router = router,
             WeightFormat = Pick(Formats),
-            Activation = Pick(AllActivations),
+            Activation = Pick(EveryActivation.Values),
             HasExpertBias = random.Next(2) == 0,
             Shared = random.Next(2) == 0 ? null : new()
             {
                 IntermediateSize = 32 * random.Next(1, 9),
                 WeightFormat = Pick(all),
-                Activation = Pick(AllActivations),
+                Activation = Pick(EveryActivation.Values),
                 HasGate = random.Next(2) == 0,
             },
             Latent = random.Next(3) != 0 ? null : new()

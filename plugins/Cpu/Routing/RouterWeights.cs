@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Moe.Plugins.Cpu;
 
 /// <summary>The router's weights, biases and table, widened.</summary>
@@ -19,7 +17,7 @@ internal sealed unsafe class RouterWeights : IDisposable
         source.RouterWeight!.ReadSingles(0, 0, shape.ExpertCount, (nint)_weights.Pointer<float>());
         _bias = source.RouterBias?.ToSingles();
         SelectionBias = source.SelectionBias?.ToSingles();
-        _table = source.TokenTable is null ? null : ReadTable(source.TokenTable, shape);
+        _table = source.ReadTokenTable(shape);
     }
 
     /// <summary>What the scores get before experts are chosen; null for nothing.</summary>
@@ -38,26 +36,4 @@ internal sealed unsafe class RouterWeights : IDisposable
     public ReadOnlySpan<int> Experts(int tokenId) => _table.AsSpan(tokenId * _topK, _topK);
 
     public void Dispose() => _weights.Dispose();
-
-    private static int[] ReadTable(MoeStoredTensor table, MoeLayerShape shape)
-    {
-        int[] ids = new int[checked(table.Rows * table.Columns)];
-        byte[] bytes = new byte[table.ByteCount];
-        fixed (byte* target = bytes)
-        {
-            table.ReadRows(0, 0, table.Rows, (nint)target);
-        }
-
-        for (int i = 0; i < ids.Length; i++)
-        {
-            long id = table.ElementType == MoeElementType.Int64 ? MemoryMarshal.Cast<byte, long>(bytes)[i] : MemoryMarshal.Cast<byte, int>(bytes)[i];
-            ids[i] = id >= 0 && id < shape.ExpertCount
-                ? (int)id
-                : throw new MoeException(
-                    MoeReason.Checkpoint,
-                    $"The table of tokens sends token id {i / table.Columns} to expert {id}; 0 to {shape.ExpertCount - 1} is expected.");
-        }
-
-        return ids;
-    }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Moe.Plugins;
 
 /// <summary>
@@ -87,6 +89,38 @@ public sealed record MoeWeightSource
         WeightSourceCheck.Matrix(Down, "down", shape.WeightFormat, experts, hidden, shape.IntermediateSize, shape.HasDownBias, isGated: false);
         WeightSourceCheck.Shared(shape, Shared);
         WeightSourceCheck.Latent(shape, Latent);
+    }
+
+    /// <summary>Reads the experts of each token id.</summary>
+    /// <param name="shape">The layer's shape, against which the tensors are checked.</param>
+    /// <returns>[vocabulary, top-k] ids of experts; null where there is no table.</returns>
+    /// <exception cref="MoeException">The table cannot be read, or names an expert that the shape does not have.</exception>
+    public unsafe int[]? ReadTokenTable(MoeLayerShape shape)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        if (TokenTable is null)
+        {
+            return null;
+        }
+
+        byte[] bytes = new byte[TokenTable.ByteCount];
+        fixed (byte* target = bytes)
+        {
+            TokenTable.ReadRows(0, 0, TokenTable.Rows, (nint)target);
+        }
+
+        int[] ids = new int[checked(TokenTable.Rows * TokenTable.Columns)];
+        for (int i = 0; i < ids.Length; i++)
+        {
+            long id = TokenTable.ElementType == MoeElementType.Int64 ? MemoryMarshal.Cast<byte, long>(bytes)[i] : MemoryMarshal.Cast<byte, int>(bytes)[i];
+            ids[i] = id >= 0 && id < shape.ExpertCount
+                ? (int)id
+                : throw new MoeException(
+                    MoeReason.Checkpoint,
+                    $"The table of tokens sends token id {i / TokenTable.Columns} to expert {id}; 0 to {shape.ExpertCount - 1} is expected.");
+        }
+
+        return ids;
     }
 
     private MoeSharedWeights SliceShared(MoeSharedExperts shared, MoePart part)

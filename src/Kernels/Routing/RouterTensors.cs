@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -26,10 +25,10 @@ public sealed class RouterTensors : DeviceArena
         Bias = UploadBias(source.RouterBias);
         Program = RouterProgram.Of(shape.Router);
         Program.SelectionBias = UploadBias(source.SelectionBias);
-        if (source.TokenTable is { } table)
+        if (source.ReadTokenTable(shape) is { } table)
         {
-            Program.Table = Upload<int>(ReadTable(table, shape));
-            Program.Vocabulary = table.Rows;
+            Program.Table = Upload<int>(table);
+            Program.Vocabulary = table.Length / shape.TopK;
         }
     }
 
@@ -59,31 +58,6 @@ public sealed class RouterTensors : DeviceArena
         float[] padded = new float[RoutingBuffers.MaxExperts];
         bias.ToSingles().CopyTo(padded, 0);
         return Upload<float>(padded);
-    }
-
-    private static int[] ReadTable(MoeStoredTensor table, MoeLayerShape shape)
-    {
-        byte[] bytes = new byte[table.ByteCount];
-        unsafe
-        {
-            fixed (byte* target = bytes)
-            {
-                table.ReadRows(0, 0, table.Rows, (nint)target);
-            }
-        }
-
-        int[] ids = new int[checked(table.Rows * table.Columns)];
-        for (int i = 0; i < ids.Length; i++)
-        {
-            long id = table.ElementType == MoeElementType.Int64 ? MemoryMarshal.Cast<byte, long>(bytes)[i] : MemoryMarshal.Cast<byte, int>(bytes)[i];
-            ids[i] = id >= 0 && id < shape.ExpertCount
-                ? (int)id
-                : throw new MoeException(
-                    MoeReason.Checkpoint,
-                    $"The table of tokens sends token id {i / table.Columns} to expert {id}; 0 to {shape.ExpertCount - 1} is expected.");
-        }
-
-        return ids;
     }
 
     private void Split(float[] values, ushort[] terms)
