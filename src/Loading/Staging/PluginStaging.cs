@@ -32,8 +32,7 @@ internal sealed class PluginStaging
     {
         try
         {
-            string root = Prepare();
-            string parent = Path.Combine(root, id);
+            (string root, string parent) = Prepare(id);
             return FindReadOnly(root, parent, source.Hash) ?? Stage(root, parent, folder, source);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
@@ -46,19 +45,17 @@ internal sealed class PluginStaging
         }
     }
 
-    /// <summary>Makes the staging folder, and checks that no other user can change what is in it.</summary>
-    /// <returns>The folder without links on the way to it.</returns>
-    private string Prepare()
+    /// <summary>Makes the staging folder and a plugin's own in it, and checks that no other user can change what is in them.</summary>
+    /// <returns>Both folders, without links on the way to them where that was checked.</returns>
+    private (string Root, string Parent) Prepare(string id)
     {
-        PrivateFolder.Create(_root);
-        if (!_checksWay)
-        {
-            return _root;
-        }
-
         try
         {
-            return WriteAccess.Resolve(_root);
+            PrivateFolder.Create(_root);
+            string root = _checksWay ? WriteAccess.Resolve(_root) : _root;
+            string parent = Path.Combine(root, id);
+            PrivateFolder.Create(parent);
+            return (root, parent);
         }
         catch (MoeException exception)
         {
@@ -94,7 +91,6 @@ internal sealed class PluginStaging
 
     private static StagedPlugin Stage(string root, string parent, string folder, PluginContent source)
     {
-        PrivateFolder.Create(parent);
         using FileLock turn = FileLock.Take(Path.Combine(root, LockName), Patience);
         string target = Path.Combine(parent, source.Hash);
         string useFile = target + StagedCopies.UseExtension;

@@ -30,6 +30,7 @@ public sealed class OtherUserTests : IDisposable
 
         Assert.Equal((MoeCandidateState.Rejected, MoeReason.Trust, MoePluginStepKind.Stage), (plugin.State, plugin.Reason, plugin.Steps[^1].Step));
         Assert.Contains($"{folder} belongs to user {Nobody}", plugin.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Set Moe:StagingFolder to a folder that is.", plugin.Message, StringComparison.Ordinal);
     }
 
     [Fact]
