@@ -46,6 +46,7 @@ internal static class BenchCommand
         var run = new BenchRun(host, settings, cancellationToken);
         BenchResult result = Unfinished.Run(
             console,
+            console.BeginProgress(),
             run.Execute,
             () => run.Result,
             static (measured, writer) => BenchJson.Write(writer, measured),

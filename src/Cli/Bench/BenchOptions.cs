@@ -63,11 +63,14 @@ internal static class BenchOptions
 
     /// <summary>The sizes of batches to measure.</summary>
     /// <param name="defaults">Which these are if none is named, in words.</param>
-    public static Option<int[]> TokensOr(string defaults) => new("--tokens")
+    public static Option<int[]> TokensOr(string defaults) => Counts("--tokens", $"Tokens of a forward: 1,2,4 and so on. Default: {defaults}.");
+
+    /// <summary>An option that is a list of whole numbers of at least 1; empty where it is not given.</summary>
+    public static Option<int[]> Counts(string name, string description) => new(name)
     {
-        Description = $"Tokens of a forward: 1,2,4 and so on. Default: {defaults}.",
+        Description = description,
         HelpName = "LIST",
-        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseTokens(result, text))],
+        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseCount(result, name, text))],
     };
 
     private static MoeLayerShape? ParseShape(ArgumentResult result, string text)
@@ -96,14 +99,14 @@ internal static class BenchOptions
         }
     }
 
-    private static int ParseTokens(ArgumentResult result, string text)
+    private static int ParseCount(ArgumentResult result, string name, string text)
     {
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) && tokens >= 1)
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count >= 1)
         {
-            return tokens;
+            return count;
         }
 
-        result.AddError($"--tokens has '{PlainText.Of(text)}'; whole numbers of at least 1 are expected, as in 1,2,4.");
+        result.AddError($"{name} has '{PlainText.Of(text)}'; whole numbers of at least 1 are expected, as in 1,2,4.");
         return 1;
     }
 

@@ -30,7 +30,7 @@ internal static class ChatCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         console.AsLines = true;
-        await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken);
+        await using LoadedModel loaded = LoadedModel.Open(result, console, console.BeginProgress(), cancellationToken);
         var tokenizer = GptOssTokenizer.Open(loaded.Model.Folder, loaded.Model.Config.VocabularySize);
         using var client = new GptOssChatClient(loaded.Model, tokenizer);
         using var interrupt = new Interrupt();

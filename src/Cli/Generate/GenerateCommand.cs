@@ -43,7 +43,7 @@ internal static class GenerateCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         int[]? ids = result.GetValue(PromptIds) is string text ? LoadedModel.ParseIds(text) : null;
-        await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken);
+        await using LoadedModel loaded = LoadedModel.Open(result, console, console.BeginProgress(), cancellationToken);
         try
         {
             GenerateReport report = ids is null

@@ -25,11 +25,12 @@ internal sealed class LoadedModel : IAsyncDisposable
     private static string SampleFolder => Path.Combine(AppContext.BaseDirectory, "samples", "gpt-oss-sample");
 
     /// <param name="result">The command line.</param>
-    /// <param name="console">Where progress is shown, and that the sample is no model to ask.</param>
+    /// <param name="console">Where it is said that the sample is no model to ask.</param>
+    /// <param name="progress">Told how far loading is, and cleared.</param>
     /// <param name="cancellationToken">Ends it early.</param>
     /// <exception cref="CommandException">No backend runs a layer, or one failed.</exception>
     /// <exception cref="MoeException">The model is none, or does not fit into memory.</exception>
-    public static LoadedModel Open(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    public static LoadedModel Open(ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken)
     {
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
         if (folder == SampleFolder && !console.AsJson)
@@ -52,7 +53,6 @@ internal sealed class LoadedModel : IAsyncDisposable
         MoeHost host = HostFactory.Create(result, console);
         try
         {
-            ProgressLine progress = console.BeginProgress();
             progress.Begin("loading");
             var model = GptOssModel.Load(host, options, progress, cancellationToken);
             progress.Clear();

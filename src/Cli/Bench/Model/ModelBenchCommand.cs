@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 
 namespace Moe.Plugins.Cli;
 
@@ -10,11 +9,16 @@ internal static class ModelBenchCommand
         "Measure a whole GPT-OSS: reading prompts and writing tokens, over batch and context, against a floor measured in the same run: reading every "
         + "weight that a step needs once, or its multiplications. `moe make-model FOLDER --size gpt-oss-20b --layers 4` writes a model to measure with.";
 
-    private static readonly Option<int[]> Prompts = List("--prompt", "Lengths of prompts to read.", "512");
+    private static readonly Option<int[]> Prompts = BenchOptions.Counts("--prompt", "Lengths of prompts to read. Default: 512.");
 
-    private static readonly Option<int[]> Batches = List("--batch", "Sequences that are written at once.", "1,4");
+    private static readonly Option<int[]> Batches = BenchOptions.Counts("--batch", "Sequences that are written at once. Default: 1,4.");
 
-    private static readonly Option<int[]> Contexts = List("--context-tokens", "Positions that each sequence has before.", "128,1024");
+    private static readonly Option<int[]> Contexts = BenchOptions.Counts("--context-tokens", "Positions that each sequence has before. Default: 128,1024.");
+
+    private static readonly Option<string?> Plot = CommandOptions.Text("--plot", "FILE.png", "Draw the results: tokens per second, with what the floor allows.");
+
+    private static readonly Option<string?> Peers = CommandOptions.Text(
+        "--peers", "FILE", "Figures of other programs, to show and draw beside them; docs/gpt-oss.md has the format.");
 
     public static Command Create(CommandConsole console)
     {
@@ -26,8 +30,8 @@ internal static class ModelBenchCommand
             BenchOptions.Seconds,
             CommandOptions.Seed,
             BenchOptions.Output,
-            BenchOptions.Plot,
-            BenchOptions.Peers,
+            Plot,
+            Peers,
         };
         foreach (Option option in ModelOptions.Loading)
         {
@@ -40,20 +44,30 @@ internal static class ModelBenchCommand
 
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
-        ModelPeers? peers = result.GetValue(BenchOptions.Peers) is string file ? ModelPeers.Load(file) : null;
-        await using LoadedModel loaded = LoadedModel.Open(result, console, cancellationToken);
-        var run = new ModelBenchRun(loaded, result.GetValue(CommandOptions.Seed) ?? 1, result.GetValue(BenchOptions.Seconds) ?? 2, cancellationToken)
+        ModelPeers? peers = result.GetValue(Peers) is string file ? ModelPeers.Load(file) : null;
+        string? picture = BenchSettings.Writable(result, Plot), output = BenchSettings.Writable(result, BenchOptions.Output);
+        int[] prompts = Given(result, Prompts, 512), batches = Given(result, Batches, 1, 4), contexts = Given(result, Contexts, 128, 1024);
+
+        // Loading is the first step.
+        ProgressLine progress = console.BeginProgress();
+        progress.Plan(1 + prompts.Length + (batches.Length * contexts.Length));
+        await using LoadedModel loaded = LoadedModel.Open(result, console, progress, cancellationToken);
+        progress.Step();
+        var defaults = new BenchSettings();
+        int seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed;
+        var run = new ModelBenchRun(loaded, seed, result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds, cancellationToken)
         {
             CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
-            OutputPath = result.GetValue(BenchOptions.Output),
+            OutputPath = output,
         };
         ModelBenchResult measured = Unfinished.Run(
             console,
-            progress => Measure(run, result, progress),
+            progress,
+            _ => Measure(run, prompts, batches, contexts, progress),
             () => run.Result,
             static (rows, writer) => BenchJson.Write(writer, rows),
             (rows, text) => ModelBenchTable.Write(text, rows, peers));
-        if (result.GetValue(BenchOptions.Plot) is string picture)
+        if (picture is not null)
         {
             ModelBenchPicture.Save(picture, measured, peers);
         }
@@ -62,10 +76,8 @@ internal static class ModelBenchCommand
         return ExitCode.Ok;
     }
 
-    private static ModelBenchResult Measure(ModelBenchRun run, ParseResult result, ProgressLine progress)
+    private static ModelBenchResult Measure(ModelBenchRun run, int[] prompts, int[] batches, int[] contexts, ProgressLine progress)
     {
-        int[] prompts = result.GetRequiredValue(Prompts), batches = result.GetRequiredValue(Batches), contexts = result.GetRequiredValue(Contexts);
-        progress.Plan(prompts.Length + (batches.Length * contexts.Length));
         foreach (int prompt in prompts)
         {
             progress.Begin($"prompt of {prompt}");
@@ -86,27 +98,6 @@ internal static class ModelBenchCommand
         return run.Result;
     }
 
-    private static Option<int[]> List(string name, string description, string defaults) => new(name)
-    {
-        Description = $"{description} Default: {defaults}.",
-        HelpName = "LIST",
-        DefaultValueFactory = _ => Parse(defaults)!,
-        CustomParser = result =>
-        {
-            string text = string.Join(',', result.Tokens.Select(token => token.Value));
-            if (Parse(text) is int[] values)
-            {
-                return values;
-            }
-
-            result.AddError($"{name} is '{text}'; whole numbers from 1 on are expected, as in {defaults}.");
-            return [];
-        },
-    };
-
-    private static int[]? Parse(string text)
-    {
-        int[] values = [.. text.Split(',').Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : 0)];
-        return values.All(value => value >= 1) ? values : null;
-    }
+    private static int[] Given(ParseResult result, Option<int[]> option, params int[] defaults) =>
+        result.GetValue(option) is { Length: > 0 } values ? values : defaults;
 }

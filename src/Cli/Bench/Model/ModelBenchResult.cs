@@ -19,4 +19,11 @@ internal sealed record ModelBenchResult
     public required string Types { get; init; }
 
     public List<ModelBenchRow> Rows { get; init; } = [];
+
+    /// <summary>Whether a file is such a result: only it has experts.</summary>
+    public static bool IsIn(string path) => !BenchJson.Lacks(path, "experts");
+
+    /// <summary>Reads what `moe bench model` wrote.</summary>
+    /// <exception cref="MoeException">The file is not there, or is none.</exception>
+    public static ModelBenchResult Load(string path) => BenchJson.Load<ModelBenchResult>(path, "a result of `moe bench model --output`");
 }

@@ -33,7 +33,7 @@ internal static class ModelBenchTable
         }
 
         table.WriteTo(console);
-        HeldBackText.Write(console, result.Rows.Select(row => (Invariant($"{row.Phase} {row.Batch} × {row.Context}"), row.Throttle)));
+        HeldBackText.Write(console, result.Rows.Select(row => (NameOf(row), row.Throttle)));
 
         if (peers is not null)
         {
@@ -44,4 +44,7 @@ internal static class ModelBenchTable
             }
         }
     }
+
+    private static string NameOf(ModelBenchRow row) =>
+        row.Phase == ModelBenchRow.Prefill ? Invariant($"{row.Phase} {row.Tokens}") : Invariant($"{row.Phase} {row.Batch} × {row.Context}");
 }

@@ -36,6 +36,7 @@ internal static class PaddingCommand
         var run = new PaddingRun(host, settings, cancellationToken);
         PaddingResult result = Unfinished.Run(
             console,
+            console.BeginProgress(),
             run.Execute,
             () => run.Result is { Rows.Count: > 0 } ? run.Result : null,
             static (measured, writer) => BenchJson.Write(writer, measured),

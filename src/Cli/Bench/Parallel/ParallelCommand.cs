@@ -42,6 +42,7 @@ internal static class ParallelCommand
         var run = new ParallelRun(plan => HostFactory.Create(parsed, console, options => WithPlan(options, settings.Group, plan)), settings, cancellationToken);
         ParallelResult result = Unfinished.Run(
             console,
+            console.BeginProgress(),
             run.Execute,
             () => run.Result,
             static (measured, writer) => BenchJson.Write(writer, measured),

@@ -12,8 +12,6 @@ internal static class BenchPicture
     /// <summary>What a letter takes of a panel's height, about.</summary>
     private const double LetterHeight = 0.04;
 
-    private static readonly Color Grey = new("#59626B");
-
     /// <summary>Draws the rows that are right.</summary>
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public static void Save(string path, BenchResult result, PeerFigures? peers)
@@ -35,7 +33,7 @@ internal static class BenchPicture
         int mostTokens = panel.Rows.Max(row => row.Tokens);
         if (peers is not null)
         {
-            AddNote(plot, $"grey: {peers.Device}, {peers.Date}");
+            Panels.AddNote(plot, $"grey: {peers.Device}, {peers.Date}");
             DrawPeers(plot, [.. peers.Points(panel.Shape, panel.Weights).Where(point => point.Tokens <= mostTokens)]);
         }
 
@@ -46,12 +44,7 @@ internal static class BenchPicture
             DrawBackend(plot, backend.Key, [.. backend], Panels.ColorOf(color++));
         }
 
-        string? heldBack = panel.Rows.Select(row => row.Throttle).FirstOrDefault(throttle => throttle is not null);
-        if (heldBack is not null)
-        {
-            AddNote(plot, $"hollow: measured while held back ({PlainText.Of(heldBack, 60)})");
-        }
-
+        Panels.NoteHeldBack(plot, panel.Rows.Select(row => row.Throttle));
         plot.Axes.Bottom.TickGenerator = Panels.TokenTicks(panel.Rows.Select(row => row.Tokens));
         plot.Axes.Left.TickGenerator = TimeTicks(panel.Rows);
         plot.Axes.AutoScale();
@@ -70,28 +63,12 @@ internal static class BenchPicture
         line.MarkerSize = 0;
     }
 
-    /// <summary>Draws a line with the spread of each point; points that were measured while the device was held back are hollow.</summary>
-    private static void DrawBackend(Plot plot, string name, BenchRow[] rows, Color color)
+    private static void DrawBackend(Plot plot, string name, BenchRow[] rows, Color color) => Panels.DrawMeasured(plot, name, color, [.. rows.Select(row =>
     {
-        double[] tokens = Log(rows.Select(row => (double)row.Tokens));
-        double[] times = Log(rows.Select(row => row.Microseconds!.Value));
-        var line = plot.Add.Scatter(tokens, times);
-        line.LegendText = name;
-        line.Color = color;
-        line.LineWidth = 3;
-        line.MarkerSize = 11;
-        double[] none = new double[rows.Length];
-        double[] below = [.. rows.Zip(times, (row, time) => time - Math.Log10(Math.Max(row.Microseconds!.Value - (row.Spread ?? 0), row.Microseconds.Value / 10)))];
-        double[] above = [.. rows.Zip(times, (row, time) => Math.Log10(row.Microseconds!.Value + (row.Spread ?? 0)) - time)];
-        plot.Add.Plottable(new ScottPlot.Plottables.ErrorBar(tokens, times, none, none, below, above) { Color = color, LineWidth = 2, CapSize = 10 });
-        for (int i = 0; i < rows.Length; i++)
-        {
-            if (rows[i].Throttle is not null)
-            {
-                plot.Add.Marker(tokens[i], times[i], MarkerShape.FilledCircle, 6, Colors.White);
-            }
-        }
-    }
+        double time = row.Microseconds!.Value, spread = row.Spread ?? 0;
+        return new Panels.Point(
+            Math.Log10(row.Tokens), Math.Log10(time), Math.Log10(Math.Max(time - spread, time / 10)), Math.Log10(time + spread), row.Throttle);
+    })]);
 
     /// <summary>Draws each peer as a thin line whose points are its letter.</summary>
     private static void DrawPeers(Plot plot, PeerPoint[] points)
@@ -101,11 +78,11 @@ internal static class BenchPicture
         {
             PeerPoint[] ordered = [.. peer.OrderBy(point => point.Tokens)];
             var line = plot.Add.Scatter(Log(ordered.Select(point => (double)point.Tokens)), Log(ordered.Select(point => point.Microseconds)));
-            line.Color = Grey.WithAlpha(0.45);
+            line.Color = Panels.Grey.WithAlpha(0.45);
             line.LineWidth = 1.5f;
             line.MarkerSize = 0;
             letters[peer.Key] = (char)('A' + letters.Count);
-            AddNote(plot, $"{letters[peer.Key]} {peer.Key}");
+            Panels.AddNote(plot, $"{letters[peer.Key]} {peer.Key}");
         }
 
         DrawLetters(plot, points, letters);
@@ -132,15 +109,12 @@ internal static class BenchPicture
                 var text = plot.Add.Text(letters[point.Name].ToString(), Math.Log10(point.Tokens), time);
                 text.LabelFontSize = 16;
                 text.LabelBold = true;
-                text.LabelFontColor = Grey;
+                text.LabelFontColor = Panels.Grey;
                 text.LabelBackgroundColor = Colors.White;
                 text.LabelAlignment = Alignment.MiddleCenter;
             }
         }
     }
-
-    private static void AddNote(Plot plot, string text) =>
-        plot.Legend.ManualItems.Add(new LegendItem { LabelText = text, LineWidth = 0, MarkerSize = 0, LabelFontColor = Grey });
 
     /// <summary>1, 2 and 5 times the powers of ten, far enough to both sides for peers that are slower or faster.</summary>
     private static ScottPlot.TickGenerators.NumericManual TimeTicks(BenchRow[] rows)

@@ -18,6 +18,9 @@ internal static class Panels
     private static readonly Color[] Colors =
         [.. new[] { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9" }.Select(hex => new Color(hex))];
 
+    /// <summary>What others measured, and notes.</summary>
+    public static Color Grey { get; } = new("#59626B");
+
     /// <summary>The colour of a panel's n-th line.</summary>
     public static Color ColorOf(int line) => Colors[line % Colors.Length];
 
@@ -58,6 +61,38 @@ internal static class Panels
         return ticks;
     }
 
+    /// <summary>Draws a line of measured points with the spread of each; those that were measured while the device was held back are hollow.</summary>
+    public static void DrawMeasured(Plot plot, string name, Color color, IReadOnlyList<Point> points)
+    {
+        double[] x = [.. points.Select(point => point.X)], y = [.. points.Select(point => point.Y)], none = new double[points.Count];
+        var line = plot.Add.Scatter(x, y);
+        line.LegendText = name;
+        line.Color = color;
+        line.LineWidth = 3;
+        line.MarkerSize = 11;
+        double[] below = [.. points.Select(point => point.Y - point.Low)], above = [.. points.Select(point => point.High - point.Y)];
+        plot.Add.Plottable(new ScottPlot.Plottables.ErrorBar(x, y, none, none, below, above) { Color = color, LineWidth = 2, CapSize = 10 });
+        foreach (Point point in points.Where(point => point.Throttle is not null))
+        {
+            plot.Add.Marker(point.X, point.Y, MarkerShape.FilledCircle, 6, ScottPlot.Colors.White);
+        }
+    }
+
+    /// <summary>Says in the legend what hollow points are, if there are any.</summary>
+    /// <param name="plot">The panel.</param>
+    /// <param name="throttles">What held the device back at each point; null for nothing.</param>
+    public static void NoteHeldBack(Plot plot, IEnumerable<string?> throttles)
+    {
+        if (throttles.FirstOrDefault(throttle => throttle is not null) is string heldBack)
+        {
+            AddNote(plot, $"hollow: measured while held back ({PlainText.Of(heldBack, 60)})");
+        }
+    }
+
+    /// <summary>Adds a line of text to the legend.</summary>
+    public static void AddNote(Plot plot, string text) =>
+        plot.Legend.ManualItems.Add(new LegendItem { LabelText = text, LineWidth = 0, MarkerSize = 0, LabelFontColor = Grey });
+
     private static void Enlarge(Plot plot)
     {
         plot.Axes.Title.Label.FontSize = LetterSize;
@@ -76,4 +111,12 @@ internal static class Panels
         plot.Legend.ShadowColor = ScottPlot.Colors.Transparent;
         plot.ShowLegend(Edge.Bottom);
     }
+
+    /// <summary>A measured point, as the axes count.</summary>
+    /// <param name="X">Where it is.</param>
+    /// <param name="Y">What was measured.</param>
+    /// <param name="Low">Where its spread begins.</param>
+    /// <param name="High">Where its spread ends.</param>
+    /// <param name="Throttle">What held the device back meanwhile; null for nothing.</param>
+    internal readonly record struct Point(double X, double Y, double Low, double High, string? Throttle);
 }

@@ -6,7 +6,7 @@ namespace Moe.Plugins.Cli;
 internal static class PlotCommand
 {
     private static readonly Argument<string> Result = CommandOptions.RequiredText(
-        "RESULT.json", "Result of `moe bench --output`, `moe bench padding --output` or `moe bench parallel --output`.");
+        "RESULT.json", "What `moe bench`, `moe bench padding`, `moe bench parallel` or `moe bench model` wrote with --output.");
 
     private static readonly Option<string?> Picture = CommandOptions.Text(
         "--output", "FILE.png", "The picture. Default: beside the result, with the ending .png.");
@@ -15,7 +15,8 @@ internal static class PlotCommand
     {
         var command = new Command(
             "plot",
-            "Draw a result: microseconds over tokens, both logarithmic, with the floor; for `moe bench padding` and `moe bench parallel`, the share of a layer's time that is saved.") { Result, Picture, BenchOptions.Peers };
+            "Draw a result: microseconds over tokens, both logarithmic, with the floor; for `moe bench padding` and `moe bench parallel`, the share of a "
+            + "layer's time that is saved; for `moe bench model`, tokens per second.") { Result, Picture, BenchOptions.Peers };
         command.SetAction(result => Execute(result, console));
         return command;
     }
@@ -29,6 +30,12 @@ internal static class PlotCommand
             var layers = ParallelResult.Load(path);
             RequireRight(path, layers.Layers.Exists(row => row.Right));
             ParallelPicture.Save(png, layers);
+        }
+        else if (ModelBenchResult.IsIn(path))
+        {
+            var rates = ModelBenchResult.Load(path);
+            RequireRight(path, rates.Rows.Count > 0);
+            ModelBenchPicture.Save(png, rates, result.GetValue(BenchOptions.Peers) is string others ? ModelPeers.Load(others) : null);
         }
         else if (PaddingResult.IsIn(path))
         {
