@@ -32,6 +32,12 @@ public sealed class MakeModelTests : IDisposable
         Assert.True(layer.GetProperty("passed").GetBoolean());
     }
 
+    [Theory]
+    [InlineData("gpt-oss-20b", 13_761_264_768)] // total_size of the published index
+    [InlineData("gpt-oss-120b", 65_248_815_744)]
+    public void The_published_sizes_to_the_byte(string size, long bytes) =>
+        Assert.Equal(bytes, RandomModel.Tensors(ModelSizes.Find(size)!, seed: 1).Sum(tensor => tensor.ByteCount));
+
     [Fact]
     public async Task A_seed_is_all_that_the_bytes_depend_on()
     {

@@ -41,14 +41,15 @@ internal static class HostFactory
     public static MoeSelectionReport Select(MoeHost host, MoeLayerRequest request)
     {
         MoeSelectionReport report = host.Explain(request);
-        if (report.Selected is not null)
-        {
-            return report;
-        }
+        return report.Selected is not null ? report : throw Refused(report);
+    }
 
+    /// <summary>What ends a command whose layer no backend runs.</summary>
+    public static CommandException Refused(MoeSelectionReport report)
+    {
         // What the sentence says of a named backend is all there is to say; where any would have done, each has its reason.
-        bool isNamed = request.Backend is not null && !request.Backend.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
-        throw new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : Describe(report));
+        bool isNamed = report.Request.Backend is string name && !name.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
+        return new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : Describe(report));
     }
 
     /// <summary>What speaks against every candidate, the same reason once for all that have it.</summary>

@@ -63,7 +63,7 @@ internal sealed class LoadedModel : IAsyncDisposable
             host.Dispose();
             if (exception is MoeSelectionException selection)
             {
-                throw new CommandException(ExitCode.NoBackend, selection.Report.ToString(), exception);
+                throw HostFactory.Refused(selection.Report);
             }
 
             throw;

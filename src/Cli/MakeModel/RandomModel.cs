@@ -59,9 +59,10 @@ internal static class RandomModel
     public static ModelTensor Normal(string name, int seed, double deviation, params long[] shape)
     {
         Random random = Source(name, seed);
-        ushort[] quantiles = NormalQuantiles(deviation);
+        ushort[]? quantiles = null;
         return new ModelTensor(name, SafetensorsType.BF16, shape, bytes =>
         {
+            quantiles ??= NormalQuantiles(deviation);
             random.NextBytes(bytes);
             foreach (ref ushort value in MemoryMarshal.Cast<byte, ushort>(bytes))
             {

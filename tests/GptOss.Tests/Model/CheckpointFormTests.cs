@@ -85,9 +85,28 @@ public sealed class CheckpointFormTests
         AssertRight(checkpoint);
     }
 
-    private static void AssertRight(TinyCheckpoint checkpoint)
+    [Fact]
+    public void Shards_and_their_index()
     {
-        string folder = checkpoint.Save();
+        using var checkpoint = new TinyCheckpoint();
+        AssertRight(checkpoint.SaveShards(3));
+    }
+
+    [Fact]
+    public void Loading_tells_how_far_it_is()
+    {
+        var told = new Told();
+        GptOssModel.Load(Models.Host, new GptOssOptions { Model = Golden.Folder, MaxContext = 64 }, told, TestContext.Current.CancellationToken).Dispose();
+        Assert.True(told.Values.Count > 8);
+        Assert.Equal(told.Values.Order(), told.Values);
+        Assert.InRange(told.Values[0], 0, 0.5);
+        Assert.Equal(1, told.Values[^1], 1e-3);
+    }
+
+    private static void AssertRight(TinyCheckpoint checkpoint) => AssertRight(checkpoint.Save());
+
+    private static void AssertRight(string folder)
+    {
         using GptOssModel model = Models.Load(options => options.Model = folder);
         float[] logits = Models.AllLogits(model, Golden.Text);
         Assert.InRange(Models.WorstRow(logits, Golden.Logits, model.Config.VocabularySize), 0, Models.Float32Error);
@@ -114,5 +133,12 @@ public sealed class CheckpointFormTests
         }
 
         return new TinyCheckpoint.Tensor(SafetensorsType.BF16, [experts, inputs, outputs], data);
+    }
+
+    private sealed class Told : IProgress<double>
+    {
+        public List<double> Values { get; } = [];
+
+        public void Report(double value) => Values.Add(value);
     }
 }

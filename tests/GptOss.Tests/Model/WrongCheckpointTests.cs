@@ -1,3 +1,5 @@
+using Moe.Plugins.Checkpoints;
+
 namespace Moe.Plugins.GptOss.Tests;
 
 /// <summary>What is wrong with a checkpoint is said by name.</summary>
@@ -63,6 +65,20 @@ public sealed class WrongCheckpointTests
         using var checkpoint = new TinyCheckpoint();
         checkpoint.Config.Remove(key);
         Assert.Contains($"{key} is missing", Refused(checkpoint).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Tensors_of_another_size_or_type()
+    {
+        using var checkpoint = new TinyCheckpoint();
+        const string sinks = "model.layers.2.self_attn.sinks", norm = "model.norm.weight";
+        TinyCheckpoint.Tensor right = checkpoint[sinks];
+        checkpoint.Tensors[sinks] = right with { Shape = [right.Shape[0] / 2], Data = right.Data[..(right.Data.Length / 2)] };
+        Assert.Contains($"'{sinks}'", Refused(checkpoint).Message, StringComparison.Ordinal);
+
+        checkpoint.Tensors[sinks] = right;
+        checkpoint.Tensors[norm] = checkpoint[norm] with { Type = SafetensorsType.I16 };
+        Assert.Contains($"'{norm}'", Refused(checkpoint).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -37,18 +37,41 @@ internal sealed class TinyCheckpoint : IDisposable
     /// <returns>The folder.</returns>
     public string Save()
     {
-        var writer = new SafetensorsWriter();
-        foreach ((string name, Tensor tensor) in Tensors)
+        Write("model.safetensors", Tensors);
+        File.WriteAllText(Path.Combine(Folder, "config.json"), Config.ToJsonString());
+        return Folder;
+    }
+
+    /// <summary>Writes it in several files, named as the published ones: the number after "of" is the last file's own.</summary>
+    /// <returns>The folder.</returns>
+    public string SaveShards(int count)
+    {
+        var places = new JsonObject();
+        KeyValuePair<string, Tensor>[][] shards = [.. Tensors.Chunk((Tensors.Count + count - 1) / count)];
+        for (int shard = 0; shard < shards.Length; shard++)
         {
-            writer.Add(name, tensor.Type, tensor.Shape, tensor.Data);
+            string file = $"model-{shard:00000}-of-{shards.Length - 1:00000}.safetensors";
+            Write(file, shards[shard]);
+            Array.ForEach(shards[shard], tensor => places.Add(tensor.Key, file));
         }
 
-        writer.Save(Path.Combine(Folder, "model.safetensors"));
+        File.WriteAllText(Path.Combine(Folder, "model.safetensors.index.json"), new JsonObject { ["weight_map"] = places }.ToJsonString());
         File.WriteAllText(Path.Combine(Folder, "config.json"), Config.ToJsonString());
         return Folder;
     }
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
+
+    private void Write(string file, IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    {
+        var writer = new SafetensorsWriter();
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            writer.Add(name, tensor.Type, tensor.Shape, tensor.Data);
+        }
+
+        writer.Save(Path.Combine(Folder, file));
+    }
 
     private static byte[] Copy(MoeStoredTensor tensor)
     {
