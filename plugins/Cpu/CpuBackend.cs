@@ -46,21 +46,24 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
             return MoeProbeResult.Unsupported(exception.Reason, exception.Message);
         }
 
-        foreach (MoeDevice device in request.Devices)
+        foreach (MoeDevice device in request.LocalRanks.Select(rank => request.Devices[rank]))
         {
             if (device != MoeDevice.Cpu)
             {
-                return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"Its groups are of threads on the processor, and {device} was asked for.");
+                return MoeProbeResult.Unsupported(MoeReason.NoDevice, $"Its groups are on the processor, and {device} was asked for.");
             }
         }
 
-        return MoeProbeResult.Supported(MoeDevice.Cpu, ProcessorName.Read(), Score, $"{request.Devices.Count} threads of this process");
+        string ranks = request.Rendezvous is null ? "threads of this process" : "processes, through that of rank 0";
+        return MoeProbeResult.Supported(MoeDevice.Cpu, ProcessorName.Read(), Score, $"{request.Devices.Count} {ranks}");
     }
 
     public IMoeGroup CreateGroup(MoeGroupRequest request)
     {
         MoeProbeResult result = ProbeGroup(request);
-        return result.IsSupported ? new CpuGroup(request) : throw new MoeException(result.Reason, result.Message);
+        return !result.IsSupported ? throw new MoeException(result.Reason, result.Message)
+            : request.Rendezvous is null ? new CpuGroup(request)
+            : new CpuProcessGroup(request, request.Rendezvous);
     }
 
     public IMoeInstruments CreateInstruments(MoeDevice device) => new CpuInstruments(_team.Value);

@@ -1,9 +1,9 @@
 namespace Moe.Plugins.Cpu;
 
-/// <summary>One rank's end of a group of threads. Every rank computes all that it gets by itself, from what all of them brought.</summary>
+/// <summary>One rank's end of a group. Every rank computes all that it gets by itself, from what all of them brought.</summary>
 internal sealed unsafe class CpuCommunicator : IMoeCommunicator
 {
-    private readonly CpuGroup _group;
+    private readonly IExchangingGroup _group;
     private readonly MoeBuffer _memory;
     private readonly MoePartialBuffer _partials;
     private readonly float[] _sum;
@@ -13,7 +13,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     private MoeTensorView _output;
     private MoeAddNorm _addNorm;
 
-    public CpuCommunicator(CpuGroup group, int rank, MoeGroupRequest request)
+    public CpuCommunicator(IExchangingGroup group, int rank, MoeGroupRequest request)
     {
         _group = group;
         Rank = rank;

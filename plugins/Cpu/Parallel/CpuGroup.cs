@@ -6,7 +6,7 @@ namespace Moe.Plugins.Cpu;
 /// Ranks that are threads of one process. They meet: nobody reads before all have come, and nobody goes on, to write anew what the others
 /// read, before all have read.
 /// </summary>
-internal sealed class CpuGroup : IMoeGroup
+internal sealed class CpuGroup : IExchangingGroup
 {
     private readonly object _gate = new();
     private readonly MoeGroupRequest _request;

@@ -11,7 +11,10 @@ namespace Moe.Plugins;
 /// </remarks>
 public interface IMoeGroup : IDisposable
 {
-    /// <summary>Each rank's end, by rank. They are the group's and live as long as it does.</summary>
+    /// <summary>
+    /// The ends of the ranks that are in this process (<see cref="MoeGroupRequest.LocalRanks"/>), in their order: all ranks' where they are
+    /// threads, one where each is a process. They are the group's and live as long as it does.
+    /// </summary>
     IReadOnlyList<IMoeCommunicator> Members { get; }
 
     /// <summary>

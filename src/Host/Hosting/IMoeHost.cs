@@ -10,6 +10,9 @@ public interface IMoeHost
     /// <summary>Which backend was chosen for each layer that there is, and why.</summary>
     IReadOnlyList<MoeSelectionReport> Selections { get; }
 
+    /// <summary>The ranks that <see cref="MoeOptions.Parallel"/> asks for.</summary>
+    MoeRanks Ranks { get; }
+
     /// <summary>A sentence for each device whose context is lost: a restart of the process is the cure.</summary>
     IReadOnlyList<string> LostDevices { get; }
 
@@ -53,6 +56,18 @@ public interface IMoeHost
     /// <exception cref="MoeException">The request is wrong, or no plugin can make the group: the message has each one's reason.</exception>
     /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
     IMoeGroup CreateGroup(MoeGroupRequest request, string? backend = null);
+
+    /// <summary>
+    /// Makes the group of <see cref="Ranks"/> for layers like one, of whose sizes it takes the width, the most tokens and the type. Where the
+    /// ranks are processes, it meets the others first, and finds out whether all have the same versions.
+    /// </summary>
+    /// <param name="layer">The whole layer, or any that is as wide.</param>
+    /// <param name="backend">A plugin's id; null for any that has groups.</param>
+    /// <exception cref="MoeException">
+    /// No plugin can make the group; ranks do not come in time, or differ (<see cref="MoeReason.Configuration"/>): the message says who and in what.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
+    IMoeGroup CreateGroupFor(MoeLayerRequest layer, string? backend = null);
 
     /// <summary>
     /// Takes what a plugin's folder holds now. New layers use it; those that there are go on with the version that they were made with,

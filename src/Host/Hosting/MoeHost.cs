@@ -22,11 +22,17 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     private readonly Lock _lock = new();
     private readonly LiveLayers _layers;
     private readonly LiveGroups _groups = new();
+    private readonly LaunchedRank? _launched;
+    private readonly Lazy<MoeRanks> _ranks;
     private bool _isDisposed;
 
     private MoeHost(MoeOptions options, ILoggerFactory loggers, IReadOnlyList<IPluginSource> sources)
     {
         _options = options;
+        _launched = options.Parallel.Launcher == MoeLauncher.None
+            ? null
+            : LaunchedRank.Read(options.Parallel, options.SectionPath, Environment.GetEnvironmentVariable);
+        _ranks = new Lazy<MoeRanks>(MakeRanks);
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
         IReadOnlyList<string> folders = [.. sources.SelectMany(static source => source.Folders)];
         var activator = new PluginActivator(options, loggers);
@@ -43,6 +49,9 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
 
     /// <inheritdoc/>
     public IReadOnlyList<MoeSelectionReport> Selections => _layers.Selections;
+
+    /// <inheritdoc/>
+    public MoeRanks Ranks => _ranks.Value;
 
     /// <inheritdoc/>
     public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
@@ -78,6 +87,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(weights);
         using Activity? activity = MoeTelemetry.Start("create layer");
         using PluginSet.Lease lease = Take();
+        request = Ranks.Place(request);
         MoeSelectionReport report = _selector.Select(lease.Plugins, request);
         Exception? cause = null;
         while (report.Selected is { } selected)
@@ -116,6 +126,40 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(request);
         using PluginSet.Lease lease = Take();
         return _groups.Create(lease.Plugins, request, backend);
+    }
+
+    /// <inheritdoc/>
+    public IMoeGroup CreateGroupFor(MoeLayerRequest layer, string? backend = null)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        using PluginSet.Lease lease = Take();
+        MoeRendezvous? rendezvous = _launched is null ? null : MoeRendezvous.Join(new MoeRendezvousOptions
+        {
+            Address = _launched.Address,
+            Port = _launched.Port,
+            Rank = _launched.Rank,
+            Count = _launched.Count,
+            Job = _launched.Job,
+            Timeout = Ranks.Timeout,
+        });
+        try
+        {
+            var request = new MoeGroupRequest
+            {
+                Devices = Ranks.Devices,
+                MaxTokens = checked(layer.Options.MaxTokens * (layer.Options.DispatchTokens ? Ranks.Count : 1)),
+                Width = layer.Shape.HiddenSize,
+                ElementType = layer.Options.OutputType,
+                Timeout = Ranks.Timeout,
+                Rendezvous = rendezvous,
+            };
+            return _groups.Create(lease.Plugins, request, backend, rendezvous);
+        }
+        catch
+        {
+            rendezvous?.Dispose();
+            throw;
+        }
     }
 
     IMoeLayer IMoeHost.CreateLayer(
@@ -222,6 +266,36 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             Fault.Ignore(method.Dispose);
             throw;
         }
+    }
+
+    private MoeRanks MakeRanks()
+    {
+        MoeParallelOptions parallel = _options.Parallel;
+        MoeDevice[] named = [.. parallel.Devices.Select(text => MoeDevice.TryParse(text, out MoeDevice device) ? device : default)];
+        MoeDevice[] devices = _launched is { } launched
+            ? [.. Enumerable.Repeat(DeviceOf(launched, named), parallel.Count)]
+            : named.Length > 0 ? named : [.. Enumerable.Range(0, parallel.Count).Select(FromFirst)];
+        return new MoeRanks(parallel, _launched, devices);
+    }
+
+    private MoeDevice DeviceOf(LaunchedRank launched, MoeDevice[] named) => named.Length switch
+    {
+        0 => FromFirst(launched.LocalRank),
+        1 => named[0],
+        _ => launched.LocalRank < named.Length
+            ? named[launched.LocalRank]
+            : throw new MoeOptionsException(
+                $"{_options.SectionPath}:{nameof(MoeOptions.Parallel)}:{nameof(MoeParallelOptions.Devices)}",
+                $"has {named.Length}, and this process is number {launched.LocalRank} of its machine; a device for each of them is expected."),
+    };
+
+    // GPUs from one on, a rank each, if a plugin has groups of them; else the processor, which ranks share.
+    private MoeDevice FromFirst(int rank)
+    {
+        using PluginSet.Lease lease = Take();
+        MoeDevice first = _options.ParseDevice()
+            ?? (LiveGroups.CanJoin(lease.Plugins, MoeDevice.Cuda(rank)) ? MoeDevice.Cuda(0) : MoeDevice.Cpu);
+        return first.Kind == MoeDeviceKind.Cuda ? MoeDevice.Cuda(first.Ordinal + rank) : first;
     }
 
     private PluginSet.Lease Take()

@@ -65,6 +65,9 @@ public sealed class MoeOptions
     /// </summary>
     public string? KernelCache { get; set; }
 
+    /// <summary>Over how many ranks layers are cut, and where the ranks are.</summary>
+    public MoeParallelOptions Parallel { get; set; } = new();
+
     /// <summary>
     /// Each plugin's own settings by its id; nested keys are joined by colons. A shell's variables can hold neither dots nor dashes: underscores
     /// stand for them, as in <c>Moe__Plugins__Mxfp4_Marlin__KernelCache</c>.

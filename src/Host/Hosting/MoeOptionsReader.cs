@@ -11,6 +11,17 @@ internal static class MoeOptionsReader
 {
     private const int MaxSettingDepth = 16;
 
+    private static readonly Dictionary<string, Action<IConfigurationSection, MoeParallelOptions>> ParallelReaders = new(StringComparer.OrdinalIgnoreCase)
+    {
+        [nameof(MoeParallelOptions.Tensor)] = static (section, options) => options.Tensor = Number(section),
+        [nameof(MoeParallelOptions.Expert)] = static (section, options) => options.Expert = Number(section),
+        [nameof(MoeParallelOptions.Devices)] = static (section, options) => options.Devices = Values(section),
+        [nameof(MoeParallelOptions.Launcher)] = static (section, options) => options.Launcher = Name<MoeLauncher>(section),
+        [nameof(MoeParallelOptions.Address)] = static (section, options) => options.Address = section.Value,
+        [nameof(MoeParallelOptions.Port)] = static (section, options) => options.Port = Number(section),
+        [nameof(MoeParallelOptions.Timeout)] = static (section, options) => options.Timeout = Time(section, "00:00:30"),
+    };
+
     private static readonly Dictionary<string, Action<IConfigurationSection, MoeOptions>> Readers = new(StringComparer.OrdinalIgnoreCase)
     {
         [nameof(MoeOptions.Backend)] = static (section, options) => options.Backend = section.Value ?? options.Backend,
@@ -26,10 +37,8 @@ internal static class MoeOptionsReader
         [nameof(MoeOptions.LockFile)] = static (section, options) => options.LockFile = section.Value,
         [nameof(MoeOptions.TrustKeys)] = static (section, options) => options.TrustKeys = Values(section),
         [nameof(MoeOptions.Trial)] = static (section, options) => options.Trial = Name<MoeTrialMode>(section),
-        [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout =
-            TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan timeout)
-                ? timeout
-                : throw Wrong(section, "a time such as 00:00:10"),
+        [nameof(MoeOptions.ActivationTimeout)] = static (section, options) => options.ActivationTimeout = Time(section, "00:00:10"),
+        [nameof(MoeOptions.Parallel)] = static (section, options) => ReadKeys(section, options.Parallel, ParallelReaders),
         [nameof(MoeOptions.Plugins)] = static (section, options) =>
             options.Plugins = section.GetChildren().ToDictionary(c => c.Key, Flatten, StringComparer.OrdinalIgnoreCase),
     };
@@ -44,17 +53,28 @@ internal static class MoeOptionsReader
         }
 
         options.SectionPath = section.Path;
+        ReadKeys(section, options, Readers);
+    }
+
+    private static void ReadKeys<T>(IConfigurationSection section, T options, Dictionary<string, Action<IConfigurationSection, T>> readers)
+    {
         foreach (IConfigurationSection child in section.GetChildren())
         {
-            if (!Readers.TryGetValue(child.Key, out Action<IConfigurationSection, MoeOptions>? read))
+            if (!readers.TryGetValue(child.Key, out Action<IConfigurationSection, T>? read))
             {
                 throw new MoeOptionsException(
-                    child.Path, $"is no option.{DidYouMean.Ask(child.Key, Readers.Keys)} The options are {string.Join(", ", Readers.Keys)}.");
+                    child.Path, $"is no option.{DidYouMean.Ask(child.Key, readers.Keys)} The options are {string.Join(", ", readers.Keys)}.");
             }
 
             read(child, options);
         }
     }
+
+    private static int Number(IConfigurationSection section) =>
+        int.TryParse(section.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : throw Wrong(section, "a whole number");
+
+    private static TimeSpan Time(IConfigurationSection section, string example) =>
+        TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan time) ? time : throw Wrong(section, $"a time such as {example}");
 
     private static T Name<T>(IConfigurationSection section)
         where T : struct, Enum =>

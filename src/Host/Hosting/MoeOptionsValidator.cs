@@ -92,6 +92,11 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
             yield return (nameof(options.KernelCache), $"is '{options.KernelCache}'; a folder is expected.");
         }
 
+        foreach ((string key, string message) in options.Parallel.Errors())
+        {
+            yield return ($"{nameof(options.Parallel)}:{key}", message);
+        }
+
         if (options.ActivationTimeout <= TimeSpan.Zero || options.ActivationTimeout > TimeSpan.FromHours(1))
         {
             yield return (nameof(options.ActivationTimeout), $"is {options.ActivationTimeout}; more than 0 and at most an hour is expected.");

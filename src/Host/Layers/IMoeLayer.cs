@@ -39,10 +39,11 @@ public interface IMoeLayer : IDisposable
 
     /// <summary>
     /// Makes what a forward of a part needs, whose sums are reduced with the other ranks'. A group that has ended spoils the states of its
-    /// members only: the layer keeps its weights, and goes on with a state for a member of a new group.
+    /// members only: the layer keeps its weights, and goes on with a state for a member of a new group. Where the ranks are processes, all of
+    /// them make their states in the same order, and find out here whether a rank has another backend, version or layer.
     /// </summary>
     /// <param name="communicator">This rank's member of the group; it must outlive the state.</param>
-    /// <exception cref="MoeException">The member does not fit the layer's part and sizes, or the device is out of memory or failed.</exception>
+    /// <exception cref="MoeException">The member does not fit the layer's part and sizes, ranks differ, or the device is out of memory or failed.</exception>
     /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
     IMoeForwardState CreateState(IMoeCommunicator communicator);
 

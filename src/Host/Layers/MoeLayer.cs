@@ -16,17 +16,19 @@ public sealed class MoeLayer : IMoeLayer
     private Parts? _parts;
     private readonly MoeDevice _device;
     private readonly bool _hasRouter;
+    private readonly MoeLayerShape _whole;
     private readonly Lock _lock = new();
     private readonly List<MoeForwardState> _states = [];
     private MoeException? _failure;
     private bool _isDisposed;
 
-    private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, bool hasRouter)
+    private MoeLayer(PluginOwner? owner, IMoeQuantMethod method, MoeLayerConfig config, IMoeMemory memory, IMoeWeights weights, MoeLayerShape whole, bool hasRouter)
     {
         _owner = owner;
         Config = config;
         _device = memory.Device;
         _hasRouter = hasRouter;
+        _whole = whole;
         WeightByteCount = weights.ByteCount;
         WeightRoundingError = weights.RoundingError;
         _parts = new Parts(method, memory, weights);
@@ -95,8 +97,25 @@ public sealed class MoeLayer : IMoeLayer
     {
         ArgumentNullException.ThrowIfNull(communicator);
         CommunicatorCheck.Check(communicator, Config, _device);
+        if (communicator.Request.Rendezvous is { } rendezvous)
+        {
+            Agreement.Require(rendezvous, "making a layer's state", Properties(), communicator.Request.Timeout);
+        }
+
         return AddState(communicator);
     }
+
+    // What all ranks' parts of a layer have in common.
+    private (string Name, string Value)[] Properties() =>
+    [
+        ("the layer's backend", _owner?.Id ?? Method.GetType().Name),
+        ("the version of the layer's backend", _owner?.Version ?? ""),
+        ("the layer's shape", $"{_whole}"),
+        ("the ranks that share an expert", $"{Config.Shape.Part.TensorCount}"),
+        (nameof(MoeLayerOptions.MaxTokens), $"{Config.Options.MaxTokens}"),
+        (nameof(MoeLayerOptions.InputType), $"{Config.Options.InputType}"),
+        (nameof(MoeLayerOptions.DispatchTokens), $"{Config.Options.DispatchTokens}"),
+    ];
 
     private MoeForwardState AddState(IMoeCommunicator? communicator)
     {
@@ -289,7 +308,7 @@ public sealed class MoeLayer : IMoeLayer
                 IMoeWeights made = Require(
                     method.CreateWeights(config, source, progress, cancellationToken),
                     $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.CreateWeights)}");
-                return new MoeLayer(owner, method, config, memory, made, hasRouter: source.RouterWeight is not null);
+                return new MoeLayer(owner, method, config, memory, made, shape, hasRouter: source.RouterWeight is not null);
             },
             cancellationToken);
     }

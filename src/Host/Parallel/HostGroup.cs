@@ -1,7 +1,7 @@
 namespace Moe.Plugins;
 
-/// <summary>A plugin's group, which keeps the plugin loaded.</summary>
-internal sealed class HostGroup(IMoeGroup group, PluginRecord plugin, Action<HostGroup> disposed) : IMoeGroup
+/// <summary>A plugin's group, which keeps the plugin loaded, and what is disposed behind it.</summary>
+internal sealed class HostGroup(IMoeGroup group, PluginRecord plugin, Action<HostGroup> disposed, IDisposable? owned) : IMoeGroup
 {
     private int _isDisposed;
 
@@ -25,6 +25,7 @@ internal sealed class HostGroup(IMoeGroup group, PluginRecord plugin, Action<Hos
         finally
         {
             plugin.Uses.End();
+            owned?.Dispose();
             disposed(this);
         }
     }

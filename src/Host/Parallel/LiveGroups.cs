@@ -11,19 +11,15 @@ internal sealed class LiveGroups
     /// <param name="plugins">The plugins, which a lease keeps.</param>
     /// <param name="request">The group.</param>
     /// <param name="backend">A plugin's id; null for any.</param>
+    /// <param name="owned">What goes with the group; null for nothing.</param>
     /// <exception cref="MoeException">No plugin can make it; the message has each one's reason.</exception>
     /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
-    public IMoeGroup Create(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    public IMoeGroup Create(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend, IDisposable? owned = null)
     {
         request.Validate();
-        PluginRecord plugin = Choose(plugins, request, backend);
-        IMoeGroup made = PluginOwner.Call(
-            plugin.Owner,
-            "making a group",
-            () => ((IMoeParallelBackend)plugin.Backend!).CreateGroup(request)
-                ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeParallelBackend)}.{nameof(IMoeParallelBackend.CreateGroup)} returned null."));
+        (PluginRecord plugin, IMoeGroup made) = Make(plugins, request, backend);
         plugin.Uses.Begin();
-        var group = new HostGroup(made, plugin, Remove);
+        var group = new HostGroup(made, plugin, Remove, owned);
         lock (_lock)
         {
             if (!_isClosed)
@@ -35,6 +31,13 @@ internal sealed class LiveGroups
 
         group.Dispose();
         throw new ObjectDisposedException(nameof(MoeHost));
+    }
+
+    /// <summary>Whether a plugin has groups with such a device.</summary>
+    public static bool CanJoin(IReadOnlyList<PluginRecord> plugins, MoeDevice device)
+    {
+        var request = new MoeGroupRequest { Devices = [device], MaxTokens = 1, Width = 1 << 10 };
+        return plugins.Any(plugin => !plugin.HasEnded && plugin.Backend is IMoeParallelBackend parallel && Ask(parallel, request).IsSupported);
     }
 
     /// <summary>Disposes all, and whatever comes later.</summary>
@@ -51,6 +54,42 @@ internal sealed class LiveGroups
         {
             // One plugin's group that fails at freeing must not keep the others from it.
             Fault.Ignore(group.Dispose);
+        }
+    }
+
+    private static (PluginRecord Plugin, IMoeGroup Group) Make(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    {
+        try
+        {
+            PluginRecord plugin = Choose(plugins, request, backend);
+            if (request.Rendezvous is { } rendezvous)
+            {
+                Agreement.Require(
+                    rendezvous,
+                    "making a group",
+                    [
+                        ("the version of the contract", MoeContract.Version),
+                        ("the group's plugin", plugin.Id),
+                        ("the version of plugin " + plugin.Id, plugin.Version),
+                        (nameof(MoeGroupRequest.Width), $"{request.Width}"),
+                        (nameof(MoeGroupRequest.MaxTokens), $"{request.MaxTokens}"),
+                        (nameof(MoeGroupRequest.ElementType), $"{request.ElementType}"),
+                        (nameof(MoeGroupRequest.Timeout), $"{request.Timeout}"),
+                    ],
+                    request.Timeout);
+            }
+
+            return (plugin, PluginOwner.Call(
+                plugin.Owner,
+                "making a group",
+                () => ((IMoeParallelBackend)plugin.Backend!).CreateGroup(request)
+                    ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeParallelBackend)}.{nameof(IMoeParallelBackend.CreateGroup)} returned null.")));
+        }
+        catch (Exception exception)
+        {
+            // The others wait for this rank.
+            request.Rendezvous?.Abort(MoeReason.PeerFailed, $"Rank {request.Rendezvous.Rank} cannot make the group: {Fault.Explain(exception).Sentence}");
+            throw;
         }
     }
 

@@ -91,7 +91,11 @@ public sealed class HostingTests
             MoeLayerRequest request, MoeWeightSource weights, IProgress<double>? progress, CancellationToken cancellationToken) =>
             inner.CreateLayerAsync(request, weights, progress, cancellationToken);
 
+        public MoeRanks Ranks => inner.Ranks;
+
         public IMoeGroup CreateGroup(MoeGroupRequest request, string? backend) => inner.CreateGroup(request, backend);
+
+        public IMoeGroup CreateGroupFor(MoeLayerRequest layer, string? backend) => inner.CreateGroupFor(layer, backend);
 
         public Task<MoeReloadReport> ReloadAsync(string id, CancellationToken cancellationToken) => inner.ReloadAsync(id, cancellationToken);
 

@@ -8,8 +8,8 @@ namespace Moe.Plugins.Tests;
 /// </summary>
 public abstract class GroupLoadTests
 {
-    private const int Width = 96;
-    private const int MaxTokens = 24;
+    internal const int Width = 96;
+    internal const int MaxTokens = 24;
 
     private static readonly int Calls = Read("MOE_GROUP_CALLS", 300);
     private static readonly int Kills = Read("MOE_GROUP_KILLS", 6);
@@ -138,7 +138,7 @@ public abstract class GroupLoadTests
     }
 
     // Each rank brings whole numbers of its own, so that sums are exact whatever their order.
-    private static unsafe void SumAgainAndAgain(IMoeCommunicator member, int calls, int seed)
+    internal static unsafe void SumAgainAndAgain(IMoeCommunicator member, int calls, int seed)
     {
         var random = new Random(seed);
         IMoeMemory memory = member.Memory;

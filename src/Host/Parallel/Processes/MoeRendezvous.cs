@@ -1,0 +1,310 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Moe.Plugins;
+
+/// <summary>Processes that meet over TCP, at a port of rank 0's: what a group of processes is made with.</summary>
+/// <remarks>
+/// All goes through rank 0's process, which is enough for what is exchanged once and for sums on processors. A process that is killed is
+/// noticed at once, by its connection. Dispose after the group.
+/// </remarks>
+public sealed class MoeRendezvous : IMoeRendezvous
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
+
+    private readonly object _gate = new();
+    private readonly MoeRendezvousOptions _options;
+    private readonly FrameConnection _connection;
+    private MoeException? _failure;
+    private ReadOnlyMemory<byte>? _all;
+    private bool _isWelcome;
+    private bool _isExchanging;
+    private bool _hasLeft;
+    private bool _areAllGone;
+    private bool _isClosed;
+
+    private MoeRendezvous(MoeRendezvousOptions options, FrameConnection connection)
+    {
+        _options = options;
+        _connection = connection;
+    }
+
+    /// <inheritdoc/>
+    public event Action<MoeException>? Ended;
+
+    /// <inheritdoc/>
+    public event Action<int, ReadOnlyMemory<byte>>? Received;
+
+    /// <inheritdoc/>
+    public int Rank => _options.Rank;
+
+    /// <inheritdoc/>
+    public int Count => _options.Count;
+
+    /// <inheritdoc/>
+    public MoeException? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>Goes to where the processes meet, and waits until all have come. Rank 0 listens there meanwhile.</summary>
+    /// <exception cref="MoeException">
+    /// An option is wrong, the port is taken, ranks do not come in time (<see cref="MoeReason.TimedOut"/>, which names them), or two processes
+    /// contradict each other.
+    /// </exception>
+    public static MoeRendezvous Join(MoeRendezvousOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        RendezvousHub? hub = options.Rank == 0 ? new RendezvousHub(options) : null;
+        try
+        {
+            long start = options.Clock.GetTimestamp();
+            FrameConnection connection = Connect(options, start);
+            connection.Trust();
+            var rendezvous = new MoeRendezvous(options, connection);
+            connection.Start(rendezvous.Receive, rendezvous.Lose);
+            connection.Send(FrameKind.Hello, FrameText.Join(
+                FrameText.Of(RendezvousHub.Magic), FrameText.Of(options.Job), FrameText.Of(options.Rank), FrameText.Of(options.Count)));
+            try
+            {
+                rendezvous.WaitFor(
+                    () => rendezvous._isWelcome, options.Timeout, start, $"Rank 0 at {options.Address}:{options.Port}, where the ranks meet, does not answer.");
+                return rendezvous;
+            }
+            catch
+            {
+                rendezvous.Dispose();
+                throw;
+            }
+        }
+        catch
+        {
+            hub?.Close();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ReadOnlyMemory<byte>> Exchange(string what, ReadOnlyMemory<byte> own, TimeSpan timeout)
+    {
+        ArgumentNullException.ThrowIfNull(what);
+        lock (_gate)
+        {
+            ThrowIfEnded();
+            if (_isExchanging || _hasLeft)
+            {
+                throw new InvalidOperationException(_hasLeft
+                    ? $"Rank {Rank} has left its group."
+                    : $"Another thread is exchanging for rank {Rank}. A rank exchanges one thing at a time.");
+            }
+
+            _isExchanging = true;
+        }
+
+        try
+        {
+            long start = _options.Clock.GetTimestamp();
+            _connection.Send(FrameKind.Part, FrameText.Join(FrameText.Of(timeout.Ticks), FrameText.Of(what), own));
+            WaitFor(() => _all is not null, timeout, start, $"Rank 0, through which the ranks meet, does not answer at {what}.");
+            return FrameText.Split(_all!.Value, Count);
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _all = null;
+                _isExchanging = false;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Send(ReadOnlyMemory<byte> message)
+    {
+        if (Failure is null)
+        {
+            _connection.Send(FrameKind.Message, message.ToArray());
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Abort(MoeReason reason, string message)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        if (Fail(new MoeException(reason, message)))
+        {
+            _connection.Send(FrameKind.End, FrameText.OfEnd(reason, message));
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Leave(TimeSpan timeout)
+    {
+        SayThatThisLeaves();
+        long start = _options.Clock.GetTimestamp();
+        lock (_gate)
+        {
+            while (!_areAllGone && !_isClosed && _options.Clock.GetElapsedTime(start) < timeout)
+            {
+                Monitor.Wait(_gate, Pause);
+            }
+
+            return _areAllGone;
+        }
+    }
+
+    /// <summary>Leaves, and waits for nobody.</summary>
+    public void Dispose()
+    {
+        SayThatThisLeaves();
+        _connection.Finish();
+    }
+
+    private static FrameConnection Connect(MoeRendezvousOptions options, long start)
+    {
+        // The hub's own process need not know how others reach it.
+        string address = options.Rank == 0 ? IPAddress.Loopback.ToString() : options.Address;
+        while (true)
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                socket.Connect(address, options.Port);
+                return new FrameConnection(socket, mostBytes: 0);
+            }
+            catch (SocketException exception)
+            {
+                socket.Dispose();
+                if (options.Clock.GetElapsedTime(start) > options.Timeout)
+                {
+                    string seconds = options.Timeout.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
+                    throw new MoeException(
+                        MoeReason.TimedOut,
+                        $"Rank {options.Rank} did not reach rank 0 at {options.Address}:{options.Port} within {seconds} s: {exception.Message}.",
+                        exception);
+                }
+
+                Thread.Sleep(Pause);
+            }
+        }
+    }
+
+    private void SayThatThisLeaves()
+    {
+        lock (_gate)
+        {
+            if (_hasLeft)
+            {
+                return;
+            }
+
+            _hasLeft = true;
+        }
+
+        _connection.Send(FrameKind.Leave);
+    }
+
+    // The hub's clock counts. Should its process stand still, this one's does, later.
+    private void WaitFor(Func<bool> condition, TimeSpan timeout, long start, string otherwise)
+    {
+        lock (_gate)
+        {
+            while (!condition() && _failure is null)
+            {
+                Monitor.Wait(_gate, Look);
+                if (_options.Clock.GetElapsedTime(start) > (2 * timeout) + TimeSpan.FromSeconds(1) && !condition())
+                {
+                    break;
+                }
+            }
+
+            if (condition())
+            {
+                return;
+            }
+        }
+
+        Abort(MoeReason.TimedOut, otherwise);
+        ThrowIfEnded();
+    }
+
+    private void ThrowIfEnded()
+    {
+        if (Failure is { } failure)
+        {
+            throw new MoeException(failure.Reason, failure.Message, failure);
+        }
+    }
+
+    private void Receive(Frame frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Welcome:
+                Note(ref _isWelcome);
+                break;
+            case FrameKind.AllGone:
+                Note(ref _areAllGone);
+                break;
+            case FrameKind.All:
+                lock (_gate)
+                {
+                    _all = frame.Payload;
+                    Monitor.PulseAll(_gate);
+                }
+
+                break;
+            case FrameKind.Message:
+                Received?.Invoke(frame.Rank, frame.Payload);
+                break;
+            case FrameKind.End:
+                Fail(FrameText.ToEnd(frame.Payload));
+                break;
+            default:
+                throw new MoeException(MoeReason.ContractBroken, $"A frame of kind {frame.Kind} is for the hub.");
+        }
+    }
+
+    private void Note(ref bool what)
+    {
+        lock (_gate)
+        {
+            what = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private void Lose()
+    {
+        bool isEarly;
+        lock (_gate)
+        {
+            _isClosed = true;
+            isEarly = !_hasLeft;
+            Monitor.PulseAll(_gate);
+        }
+
+        if (isEarly)
+        {
+            Fail(new MoeException(MoeReason.PeerFailed, "The process of rank 0, through which the ranks meet, has ended or cannot be reached any more."));
+        }
+    }
+
+    // The first failure counts.
+    private bool Fail(MoeException failure)
+    {
+        lock (_gate)
+        {
+            if (_failure is not null)
+            {
+                return false;
+            }
+
+            Volatile.Write(ref _failure, failure);
+            Monitor.PulseAll(_gate);
+        }
+
+        Ended?.Invoke(failure);
+        return true;
+    }
+}

@@ -1,0 +1,43 @@
+namespace Moe.Plugins;
+
+/// <summary>Where the processes of a group meet, and which of them this one is.</summary>
+public sealed record MoeRendezvousOptions
+{
+    /// <summary>The machine of rank 0, a name or an address. <c>localhost</c> is reached from that machine alone.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>The TCP port that rank 0 listens on until all have come. Whoever reaches it can take part: it is for a network that is trusted.</summary>
+    public required int Port { get; init; }
+
+    /// <summary>This process, 0 to <see cref="Count"/> − 1.</summary>
+    public required int Rank { get; init; }
+
+    /// <summary>Processes in all.</summary>
+    public required int Count { get; init; }
+
+    /// <summary>What tells these processes from those of another job that uses the same port; the same on all of them.</summary>
+    public string Job { get; init; } = "";
+
+    /// <summary>How long the processes wait for each other to come.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The clock of the time limits.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    internal void Validate()
+    {
+        Require(!string.IsNullOrWhiteSpace(Address), $"{nameof(Address)} is empty; the machine of rank 0 is expected");
+        Require(Port is > 0 and <= 65535, $"{nameof(Port)} is {Port}; 1 to 65535 is expected");
+        Require(Count >= 1, $"{nameof(Count)} is {Count}; at least 1 is expected");
+        Require(Rank >= 0 && Rank < Count, $"{nameof(Rank)} is {Rank}; 0 to {Count - 1} is expected");
+        Require(Timeout > TimeSpan.Zero && Timeout <= TimeSpan.FromDays(1), $"{nameof(Timeout)} is {Timeout}; more than 0 and at most a day is expected");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
+        {
+            throw new MoeException(MoeReason.Configuration, $"The rendezvous' options are invalid: {message}.");
+        }
+    }
+}

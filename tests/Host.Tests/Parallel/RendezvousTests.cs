@@ -1,0 +1,275 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Moe.Plugins.Tests;
+
+/// <summary>Processes that meet, here as threads of one: they know each other by the network alone.</summary>
+public sealed class RendezvousTests
+{
+    private static readonly TimeSpan Long = TimeSpan.FromSeconds(30);
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(5)]
+    public void Everybody_gets_everybody_s_bytes(int count)
+    {
+        string[][] got = new string[count][];
+        RunWell(count, Options(count), (rendezvous, rank) =>
+        {
+            for (int round = 0; round < 20; round++)
+            {
+                got[rank] = [.. rendezvous.Exchange("names", Encoding.UTF8.GetBytes(new string((char)('a' + rank), round * 700)), Long).Select(bytes => Encoding.UTF8.GetString(bytes.Span))];
+                Assert.Equal(Enumerable.Range(0, count).Select(other => new string((char)('a' + other), round * 700)), got[rank]);
+            }
+
+            Assert.True(rendezvous.Leave(Long));
+        });
+    }
+
+    [Fact]
+    public void Messages_reach_the_others_in_order()
+    {
+        var heard = new List<(int From, byte Number)>[3];
+        RunWell(3, Options(3), (rendezvous, rank) =>
+        {
+            heard[rank] = [];
+            rendezvous.Received += (from, bytes) =>
+            {
+                lock (heard[rank])
+                {
+                    heard[rank].Add((from, bytes.Span[0]));
+                }
+            };
+            rendezvous.Exchange("start", default, Long);
+            for (byte i = 0; i < 50; i++)
+            {
+                rendezvous.Send(new byte[] { i });
+            }
+
+            // Behind the messages of all.
+            rendezvous.Exchange("end", default, Long);
+            lock (heard[rank])
+            {
+                foreach (int from in Enumerable.Range(0, 3))
+                {
+                    Assert.Equal(from == rank ? [] : Enumerable.Range(0, 50).Select(i => (byte)i), heard[rank].Where(message => message.From == from).Select(message => message.Number));
+                }
+            }
+        });
+    }
+
+    [Fact]
+    public void Whoever_does_not_come_is_named()
+    {
+        var clock = new FakeTimeProvider();
+        MoeRendezvousOptions options = Options(3) with { Clock = clock, Timeout = TimeSpan.FromSeconds(20) };
+        Exception?[] errors = Run(2, options, (_, _) => { }, clock);
+
+        Assert.All(errors, error => Assert.Equal(MoeReason.TimedOut, Assert.IsType<MoeException>(error).Reason));
+        Assert.Contains(errors, error => error!.Message.Contains("2 did not come within 20 s", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Whoever_does_not_exchange_is_named()
+    {
+        var clock = new FakeTimeProvider();
+        Exception?[] errors = Run(
+            3,
+            Options(3) with { Clock = clock, Timeout = TimeSpan.FromDays(1) },
+            (rendezvous, rank) =>
+            {
+                if (rank == 1)
+                {
+                    SpinWait.SpinUntil(() => rendezvous.Failure is not null);
+                }
+
+                rendezvous.Exchange("plans", default, TimeSpan.FromSeconds(2));
+            },
+            clock);
+
+        Assert.All(errors, error =>
+        {
+            MoeException failure = Assert.IsType<MoeException>(error);
+            Assert.Equal(MoeReason.TimedOut, failure.Reason);
+            Assert.Contains("1 did not come within 2 s to plans, which rank", failure.Message, StringComparison.Ordinal);
+        });
+    }
+
+    [Fact]
+    public void Who_is_elsewhere_in_the_program_is_named() =>
+        AssertEnd(Run(2, Options(2), (rendezvous, rank) => rendezvous.Exchange(rank == 0 ? "layers" : "groups", default, Long)), MoeReason.ContractBroken, "Rank 1 is at groups, and rank 0 at layers", "Rank 0 is at layers, and rank 1 at groups");
+
+    [Fact]
+    public void Who_leaves_early_is_named() =>
+        AssertEnd(
+            Run(3, Options(3), (rendezvous, rank) =>
+            {
+                if (rank == 2)
+                {
+                    rendezvous.Leave(TimeSpan.Zero);
+                    return;
+                }
+
+                rendezvous.Exchange("sums", default, Long);
+            })[..2],
+            MoeReason.PeerFailed,
+            "Rank 2 has left the group");
+
+    [Fact]
+    public void Who_ends_it_is_heard_by_all_and_the_event_comes_once()
+    {
+        int ended = 0;
+        Exception?[] errors = Run(3, Options(3), (rendezvous, rank) =>
+        {
+            rendezvous.Ended += _ => Interlocked.Increment(ref ended);
+            rendezvous.Exchange("start", default, Long);
+            if (rank == 1)
+            {
+                rendezvous.Abort(MoeReason.PeerFailed, "Rank 1 has no memory left.");
+                rendezvous.Abort(MoeReason.PeerFailed, "Again.");
+            }
+
+            rendezvous.Exchange("sums", default, Long);
+        });
+
+        AssertEnd(errors, MoeReason.PeerFailed, "Rank 1 has no memory left.");
+        SpinWait.SpinUntil(() => Volatile.Read(ref ended) == 3, Long);
+        Assert.Equal(3, ended);
+    }
+
+    [Fact]
+    public void Other_numbers_of_ranks_are_found_out()
+    {
+        MoeRendezvousOptions options = Options(2);
+        AssertEnd(Run(2, options, (_, _) => { }, each: (of, rank) => of with { Count = 2 + rank }), MoeReason.Configuration, "Rank 1 says that there are 3 ranks, and rank 0 2");
+    }
+
+    [Fact]
+    public void A_rank_that_comes_twice_is_found_out()
+    {
+        Exception?[] errors = Run(3, Options(3), (_, _) => { }, each: (of, rank) => of with { Rank = Math.Min(rank, 1) });
+        Assert.Contains(errors, error => error!.Message.Contains("Two processes say that they are rank 1", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Another_job_s_process_is_refused_and_the_others_go_on()
+    {
+        MoeRendezvousOptions options = Options(2) with { Job = "mine" };
+        Exception? stranger = null;
+        Exception?[] errors = Run(
+            2,
+            options,
+            (rendezvous, _) => rendezvous.Exchange("start", default, Long),
+            each: (of, rank) =>
+            {
+                if (rank == 1)
+                {
+                    stranger = Record.Exception(() => MoeRendezvous.Join(options with { Rank = 1, Job = "yours" }));
+                }
+
+                return of;
+            });
+
+        Assert.All(errors, Assert.Null);
+        Assert.Contains("belongs to job 'mine', and rank 1 to 'yours'", Assert.IsType<MoeException>(stranger).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(new byte[0])]
+    [InlineData(new byte[] { 71, 69, 84, 32, 47, 32, 72, 84, 84, 80 })]
+    [InlineData(new byte[] { 0xff, 0xff, 0xff, 0x7f, 1, 0, 0, 0, 0 })]
+    [InlineData(new byte[] { 4, 0, 0, 0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff })]
+    public void Strangers_at_the_port_disturb_nobody(byte[] sent)
+    {
+        MoeRendezvousOptions options = Options(2);
+        RunWell(2, options, (rendezvous, _) => rendezvous.Exchange("start", default, Long), each: (of, rank) =>
+        {
+            if (rank == 1)
+            {
+                using var client = new TcpClient();
+                SpinWait.SpinUntil(() => Record.Exception(() => client.Connect(IPAddress.Loopback, of.Port)) is null, Long);
+                client.GetStream().Write(sent);
+            }
+
+            return of;
+        });
+    }
+
+    [Fact]
+    public void A_port_is_free_again_for_the_next_group()
+    {
+        MoeRendezvousOptions options = Options(2);
+        for (int i = 0; i < 5; i++)
+        {
+            RunWell(2, options, (rendezvous, _) =>
+            {
+                rendezvous.Exchange("start", default, Long);
+                using MoeRendezvous second = MoeRendezvous.Join(options with { Rank = rendezvous.Rank });
+                second.Exchange("start", default, Long);
+                rendezvous.Exchange("end", default, Long);
+            });
+        }
+    }
+
+    [Fact]
+    public void A_port_that_is_taken_is_named()
+    {
+        var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        int port = ((IPEndPoint)other.LocalEndpoint).Port;
+        MoeException error = Assert.Throws<MoeException>(() => MoeRendezvous.Join(Options(2) with { Port = port }));
+        other.Stop();
+
+        Assert.Equal(MoeReason.Configuration, error.Reason);
+        Assert.Contains($"cannot listen on port {port}", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", 1, 0, 2, "Address is empty")]
+    [InlineData("localhost", 0, 0, 2, "Port is 0")]
+    [InlineData("localhost", 1, 2, 2, "Rank is 2; 0 to 1 is expected")]
+    [InlineData("localhost", 1, 0, 0, "Count is 0")]
+    public void Wrong_options_are_named(string address, int port, int rank, int count, string words) =>
+        Assert.Contains(
+            words,
+            Assert.Throws<MoeException>(() => MoeRendezvous.Join(new MoeRendezvousOptions { Address = address, Port = port, Rank = rank, Count = count })).Message,
+            StringComparison.Ordinal);
+
+    private static MoeRendezvousOptions Options(int count) => new() { Address = "localhost", Port = FreePort.Find(), Rank = 0, Count = count, Timeout = Long };
+
+    private static void AssertEnd(Exception?[] errors, MoeReason reason, params string[] anyOf) => Assert.All(errors, error =>
+    {
+        MoeException failure = Assert.IsType<MoeException>(error);
+        Assert.Equal(reason, failure.Reason);
+        Assert.Contains(anyOf, words => failure.Message.Contains(words, StringComparison.Ordinal));
+    });
+
+    private static void RunWell(int count, MoeRendezvousOptions options, Action<MoeRendezvous, int> work, Func<MoeRendezvousOptions, int, MoeRendezvousOptions>? each = null) =>
+        Assert.All(Run(count, options, work, each: each), Assert.Null);
+
+    private static Exception?[] Run(
+        int count, MoeRendezvousOptions options, Action<MoeRendezvous, int> work, FakeTimeProvider? clock = null, Func<MoeRendezvousOptions, int, MoeRendezvousOptions>? each = null)
+    {
+        var errors = new Exception?[count];
+        Thread[] threads = [.. errors.Select((_, rank) => new Thread(() => errors[rank] = Record.Exception(() =>
+        {
+            MoeRendezvousOptions own = options with { Rank = rank };
+            using MoeRendezvous rendezvous = MoeRendezvous.Join(each?.Invoke(own, rank) ?? own);
+            work(rendezvous, rank);
+        })) { IsBackground = true })];
+        Array.ForEach(threads, thread => thread.Start());
+        foreach (Thread thread in threads)
+        {
+            for (int i = 0; !thread.Join(20); i++)
+            {
+                clock?.Advance(TimeSpan.FromSeconds(1));
+                Assert.True(i < 3000, "a rank does not come back");
+            }
+        }
+
+        return errors;
+    }
+}
