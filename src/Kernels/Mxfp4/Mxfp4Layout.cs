@@ -68,7 +68,7 @@ public static class Mxfp4Layout
     }
 
     /// <summary>Where the four bits of a code lie in a word: sign, exponent high and low, mantissa.</summary>
-    /// <param name="pair">0 to 3: rows g and g + 8 at the first inputs, then both at those 8 further.</param>
+    /// <param name="pair">0 to 3: the first inputs of a block, and those 8, 16 and 24 further.</param>
     /// <param name="half">0 for the even input, 1 for the odd.</param>
     private static (int Sign, int High, int Low, int Mantissa) Bits(int pair, int half)
     {
@@ -86,10 +86,10 @@ public static class Mxfp4Layout
     {
         for (int input = step * GroupDepth; input < Math.Min((step + 1) * GroupDepth, codes.Length * 2); input++)
         {
-            int within = input % 16;
+            int within = input % BlockSize;
             int lane = (place % 8 * 4) + (within % 8 / 2);
-            uint word = BitConverter.ToUInt32(group.Slice((lane * 16) + (input % GroupDepth / 16 * 4), 4));
-            (int sign, int high, int low, int mantissa) = Bits((within / 8 * 2) + (place / 8), input % 2);
+            uint word = BitConverter.ToUInt32(group.Slice((lane * 16) + (input % GroupDepth / BlockSize * 8) + (place / 8 * 4), 4));
+            (int sign, int high, int low, int mantissa) = Bits(within / 8, input % 2);
             uint code = ((word >> sign & 1) << 3) | ((word >> high & 1) << 2) | ((word >> low & 1) << 1) | (word >> mantissa & 1);
             int shift = input % 2 * 4;
             codes[input / 2] = (byte)((codes[input / 2] & (0xF0 >> shift)) | (int)(code << shift));

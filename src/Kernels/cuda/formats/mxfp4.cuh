@@ -1,8 +1,8 @@
 // MXFP4 weights as the products read them, and their widening to BF16 in registers.
 //
 // A group is 16 rows of the matrix instruction by 64 inputs: 512 bytes of codes, then 32 bytes of scales. Lane 4g + t of a warp owns 16 of
-// the bytes, a 32-bit word for each 16 inputs 16j …: the words hold what the lane needs as the first operand of a matrix instruction (see
-// mma_bf16), four pairs of codes: rows g and g + 8 at inputs 16j + 2t and the one after it, then both rows 8 inputs further. Scale bytes
+// the bytes: words 0 and 1 for rows g and g + 8 at inputs 0 to 31, words 2 and 3 for those at 32 to 63. A word holds what the lane needs of them as
+// the first operand of matrix instructions (see mma_bf16), four pairs of codes: inputs 2t and 2t + 1, then those 8, 16 and 24 further. Scale bytes
 // 4g … 4g + 3 are those of row g, inputs 0 to 31 and 32 to 63, then of row g + 8.
 //
 // A code's three magnitude bits, read as the lowest exponent bits and the highest mantissa bit of a BF16 number, are its magnitude · 2^−126,
@@ -39,11 +39,19 @@ __device__ __forceinline__ u32 scale_factor(u32 scales, int index)
     return __byte_perm(scales, 0, 0x4040u | index | index << 8) << 7;
 }
 
-/// The matrix instruction's first operand from a word: rows g and g + 8 are scaled by `low` and `high`.
-__device__ __forceinline__ void widen_codes(u32 (&a)[4], u32 word, u32 low, u32 high)
+/// A row's share (0: row g, 1: row g + 8) in the first operands of both matrix instructions of 32 inputs.
+template <int kRow>
+__device__ __forceinline__ void widen_row(u32 (&first)[4], u32 (&second)[4], u32 word, u32 factor)
 {
-    a[0] = multiply_bf16x2(word & kCodeMask, low);
-    a[1] = multiply_bf16x2(word << 4 & kCodeMask, high);
-    a[2] = multiply_bf16x2(__funnelshift_r(word, word, 6) & kCodeMask, low);
-    a[3] = multiply_bf16x2((__funnelshift_r(word, word, 2) & 0x81808180u) | (word << 6 & 0x00400040u), high);
+    first[kRow] = multiply_bf16x2(word & kCodeMask, factor);
+    first[kRow + 2] = multiply_bf16x2(word << 4 & kCodeMask, factor);
+    second[kRow] = multiply_bf16x2(__funnelshift_r(word, word, 6) & kCodeMask, factor);
+    second[kRow + 2] = multiply_bf16x2((__funnelshift_r(word, word, 2) & 0x81808180u) | (word << 6 & 0x00400040u), factor);
+}
+
+/// The first operands of both matrix instructions of 32 inputs, from the words and factors of rows g and g + 8.
+__device__ __forceinline__ void widen_codes(u32 (&first)[4], u32 (&second)[4], u32 word_low, u32 word_high, u32 low, u32 high)
+{
+    widen_row<0>(first, second, word_low, low);
+    widen_row<1>(first, second, word_high, high);
 }

@@ -52,8 +52,7 @@ __device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
     for (int half = 0; half < 2; half++)
     {
         const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
-        widen_codes(a[2 * half], words[2 * half], low, high);
-        widen_codes(a[2 * half + 1], words[2 * half + 1], low, high);
+        widen_codes(a[2 * half], a[2 * half + 1], words[2 * half], words[2 * half + 1], low, high);
     }
 }
 

@@ -83,8 +83,8 @@ extern "C" __global__ void __launch_bounds__(256) moe_mxfp4_repack(const __grid_
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
-            const int input = step * kGroupDepth + 16 * j + 2 * t + i / 2 * 8;
-            const u32 pair = input < p.depth ? p.codes[(rows[i % 2] * p.depth + input) / 2] : 0;
+            const int input = step * kGroupDepth + j / 2 * 32 + 2 * t + i * 8;
+            const u32 pair = input < p.depth ? p.codes[(rows[j % 2] * p.depth + input) / 2] : 0;
             words[j] |= place_codes(pair & 15, pair >> 4, i);
         }
     }

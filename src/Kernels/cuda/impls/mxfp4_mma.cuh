@@ -145,8 +145,7 @@ __device__ __forceinline__ void product(const Mxfp4MmaParameters& p)
             {
                 const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
                 u32 a[2][4];
-                widen_codes(a[0], words[2 * half], low, high);
-                widen_codes(a[1], words[2 * half + 1], low, high);
+                widen_codes(a[0], a[1], words[2 * half], words[2 * half + 1], low, high);
 #pragma unroll
                 for (int c = 0; c < kColumns; c++)
                 {
