@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 namespace Moe.Plugins.Cli.Tests;
@@ -15,6 +16,21 @@ internal sealed record Cli(int ExitCode, string Output, string Error)
         using var console = new CommandConsole(output, error, width);
         int exitCode = await MoeCommandLine.InvokeAsync(arguments, console);
         return new Cli(exitCode, output.ToString(), error.ToString());
+    }
+
+    /// <summary>Runs the program in a process of its own, as a shell does.</summary>
+    public static async Task<Cli> RunProgram(params string[] arguments)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "Moe.Plugins.Cli.dll");
+        using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        Task<string> error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return new Cli(process.ExitCode, output, await error);
     }
 
     public static string Golden(string name) => Path.Combine(AppContext.BaseDirectory, "golden", $"{name}.safetensors");

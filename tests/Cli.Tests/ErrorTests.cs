@@ -98,11 +98,37 @@ public sealed class ErrorTests : IDisposable
         Assert.Equal("", result.Output);
     }
 
-    [Fact]
-    public async Task A_folder_without_plugins_has_no_backend()
+    [Theory]
+    [InlineData("run")]
+    [InlineData("verify Cpu")]
+    [InlineData("bench --tokens 1")]
+    [InlineData("bench padding")]
+    [InlineData("bench parallel")]
+    [InlineData("bench model")]
+    [InlineData("kernels")]
+    [InlineData("generate")]
+    public async Task A_folder_without_plugins_is_said_once(string command)
     {
-        Cli result = await Cli.Run("run", "--plugins", _folder.Path);
+        Cli result = await Cli.Run([.. command.Split(' '), "--plugins", _folder.Path, "--json"]);
         Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        string line = Assert.Single(result.Error.TrimEnd().Split('\n'));
+        Assert.StartsWith($"error: No MoE backend was found. Looked in: {_folder.Path}. Add", line, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("run --backend Nobody")]
+    [InlineData("verify Nobody")]
+    [InlineData("bench --backend Nobody")]
+    [InlineData("bench padding --backend Nobody")]
+    [InlineData("bench model --backend Nobody")]
+    [InlineData("kernels --backend Nobody")]
+    [InlineData("generate --backend Nobody")]
+    public async Task An_unknown_backend_has_the_exit_code_that_help_says(string command)
+    {
+        Cli result = await Cli.Run([.. command.Split(' '), "--json"]);
+        Assert.Equal(3, result.ExitCode);
+        Assert.Contains("'Nobody'", result.Error, StringComparison.Ordinal);
+        Assert.Contains("3 no backend can run it, or the named one is not there", (await Cli.RunAt(1000, "--help")).Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -10,9 +10,12 @@ public sealed class VerifyTests
         using var folder = new TemporaryFolder();
         string html = Path.Combine(folder.Path, "report.html");
 
-        Cli result = await Cli.Run("verify", "Cpu", "--json", "--html", html);
+        // What a process has in memory is held against a rule: other tests must not be in it.
+        Cli result = await Cli.RunProgram("verify", "Cpu", "--json", "--html", html);
 
-        JsonElement report = result.Json();
+        JsonElement report = JsonDocument.Parse(result.Output).RootElement;
+        Assert.Empty(report.GetProperty("rules").EnumerateArray().Where(rule => rule.GetProperty("failures").GetArrayLength() > 0).Select(rule => $"{rule}"));
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.True(report.GetProperty("conforms").GetBoolean());
         string[] outcomes = [.. report.GetProperty("rules").EnumerateArray().Select(rule => $"{rule.GetProperty("rule")} {rule.GetProperty("outcome")}")];
         Assert.Contains("numerics passed", outcomes);
@@ -54,6 +57,34 @@ public sealed class VerifyTests
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("FAILED", result.Output, StringComparison.Ordinal);
         Assert.Contains("--rule numerics --seed 7", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_page_begins_with_what_is_broken_and_says_when_where_on_what_and_how_long()
+    {
+        using var folder = new TemporaryFolder();
+        string html = folder.File("report.html");
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Good", "Good.dll");
+        Cli result = await Cli.Run("verify", plugin, "--rule", "rounding-pure", "--rule", "numerics", "--rule", "group-sums", "--html", html);
+        Assert.Equal(1, result.ExitCode);
+        string page = await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken);
+        string[] parts = ["<dt>date</dt>", "<dt>machine</dt>", "<dt>device</dt>", "<dt>duration</dt>", "Broken: 1", "<code>numerics</code>", "Not checked: 1", "Kept: 1"];
+        int[] places = [.. parts.Select(part => page.IndexOf(part, StringComparison.Ordinal))];
+        Assert.DoesNotContain(-1, places);
+        Assert.Equal(places.Order(), places);
+    }
+
+    [Fact]
+    public async Task A_reason_that_several_rules_share_is_said_once()
+    {
+        using var folder = new TemporaryFolder();
+        string html = folder.File("report.html");
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Good", "Good.dll");
+        Cli result = await Cli.Run("verify", plugin, "--rule", "group-sums", "--rule", "group-abort", "--html", html);
+        const string reason = "the backend is no IMoeParallelBackend";
+        Assert.Equal(2, result.Output.Split(reason).Length);
+        Assert.Contains("group-abort (as group-sums)", result.Output, StringComparison.Ordinal);
+        Assert.Equal(2, (await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken)).Split(reason).Length);
     }
 
     [Theory]

@@ -51,6 +51,19 @@ public sealed class ContradictionTests : IDisposable
     }
 
     [Fact]
+    public async Task Without_any_plugin_one_sentence_says_so()
+    {
+        string missing = Path.Combine(_drop.Root, "missing");
+        await Load(options =>
+        {
+            options.PluginFolders = [missing];
+            options.Backend = "Misbehaving";
+            options.Plugins["Misbehaving"] = new Dictionary<string, string> { ["mode"] = "" };
+        });
+        Assert.StartsWith($"No MoE backend was found. Looked in: {missing}, which is not there. Add", Assert.Single(_log.Lines).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_folder_that_vanishes_or_cannot_be_read_throws_nothing()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no such mode.");

@@ -28,7 +28,7 @@ internal static class BackendsCommand
         MoeLayerShape shape = result.GetValue(CommandOptions.Shape) ?? MoeLayerShape.GptOss20B;
         int? seconds = result.GetValue(CommandOptions.Watch);
         console.AsLines = seconds is not null;
-        await using MoeHost host = HostFactory.Create(result, console);
+        await using MoeHost host = HostFactory.Create(result, console, mayBeEmpty: true);
         var report = BackendsReport.Create(host, shape);
         console.Write(report.WriteJson, text => report.WriteText(text, result.GetValue(CommandOptions.Explain)));
         if (seconds is not null)

@@ -63,7 +63,7 @@ internal sealed class BackendsReport
         }
 
         console.Say($"{_selection.Sentence}");
-        if (explain || _entries.Count == 0)
+        if (explain)
         {
             console.Say($"Looked in {string.Join(", ", _selection.Folders)}.");
         }

@@ -12,7 +12,7 @@ internal static class ExitCode
     /// <summary>An option, a file or a setting is wrong.</summary>
     public const int BadInput = 2;
 
-    /// <summary>No backend can run the layer here, or the one that was named cannot.</summary>
+    /// <summary>No backend can run the layer here, or the one that was named cannot or is not there.</summary>
     public const int NoBackend = 3;
 
     /// <summary>The backend failed while it loaded or ran the layer.</summary>

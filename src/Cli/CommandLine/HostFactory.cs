@@ -6,9 +6,13 @@ namespace Moe.Plugins.Cli;
 /// <summary>Makes the host that a command line and the environment describe. The command line counts first.</summary>
 internal static class HostFactory
 {
-    /// <exception cref="CommandException">A plugin folder that was named is not there.</exception>
+    /// <param name="result">The command line.</param>
+    /// <param name="console">Where warnings go.</param>
+    /// <param name="change">Changes what the environment says.</param>
+    /// <param name="mayBeEmpty">Whether the command has something to say without any plugin.</param>
+    /// <exception cref="CommandException">A plugin folder that was named is not there, or no plugin was found.</exception>
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
-    public static MoeHost Create(ParseResult result, CommandConsole console, Action<MoeOptions>? change = null)
+    public static MoeHost Create(ParseResult result, CommandConsole console, Action<MoeOptions>? change = null, bool mayBeEmpty = false)
     {
         MoeOptions options = Options();
         change?.Invoke(options);
@@ -26,11 +30,28 @@ internal static class HostFactory
             options.PluginFolders = [.. folders.Select(Path.GetFullPath)];
         }
 
-        return Create(options, console);
+        return Create(options, console, mayBeEmpty);
     }
 
     /// <summary>Makes a host whose warnings a person sees.</summary>
-    public static MoeHost Create(MoeOptions options, CommandConsole console) => MoeHost.Create(options, new HostWarnings(console));
+    /// <exception cref="CommandException">No plugin was found.</exception>
+    public static MoeHost Create(MoeOptions options, CommandConsole console, bool mayBeEmpty = false)
+    {
+        var warnings = new HostWarnings(console);
+        var host = MoeHost.Create(options, warnings);
+        if (warnings.NoBackend is string sentence)
+        {
+            if (!mayBeEmpty)
+            {
+                host.Dispose();
+                throw new CommandException(ExitCode.NoBackend, sentence);
+            }
+
+            console.WriteWarning(sentence);
+        }
+
+        return host;
+    }
 
     /// <summary>The options that the environment gives.</summary>
     /// <exception cref="MoeException">A setting in the environment is wrong.</exception>
@@ -58,7 +79,6 @@ internal static class HostFactory
         IEnumerable<string> reasons = report.Candidates
             .GroupBy(candidate => candidate.Message.Length > 0 ? candidate.Message : $"{candidate.State}, {candidate.Reason}")
             .Select(same => $"  {string.Join(", ", same.Select(candidate => PlainText.Of(candidate.Id)))}: {same.Key}");
-        IEnumerable<string> folders = report.Folders.Select(folder => $"  Looked in {folder}{(Directory.Exists(folder) ? "" : ", which does not exist")}");
-        return string.Join('\n', [report.Sentence, .. report.Candidates.Count == 0 ? ["  No plugin was found."] : reasons, .. folders]);
+        return string.Join('\n', [report.Sentence, .. reasons, .. report.Folders.Select(folder => $"  Looked in {folder}")]);
     }
 }

@@ -8,7 +8,13 @@ internal sealed class HostWarnings(CommandConsole console) : ILoggerFactory, ILo
     /// <summary>Stable ids of messages on plugins that cannot be used, on choices and falls back, on reloads, and that everything is trusted.</summary>
     private static readonly int[] SaidElsewhere = [2, 6, 7, 8, 12, 14];
 
+    /// <summary>Stable id of the message that there is no plugin at all.</summary>
+    private const int NoBackendId = 16;
+
     private readonly HashSet<string> _said = [];
+
+    /// <summary>What the host says where it found no plugin at all; null where it found one.</summary>
+    public string? NoBackend { get; private set; }
 
     public ILogger CreateLogger(string categoryName) => this;
 
@@ -21,7 +27,11 @@ internal sealed class HostWarnings(CommandConsole console) : ILoggerFactory, ILo
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (IsEnabled(logLevel) && !SaidElsewhere.Contains(eventId.Id))
+        if (eventId.Id == NoBackendId)
+        {
+            NoBackend = formatter(state, exception);
+        }
+        else if (IsEnabled(logLevel) && !SaidElsewhere.Contains(eventId.Id))
         {
             string message = formatter(state, exception);
             lock (_said)

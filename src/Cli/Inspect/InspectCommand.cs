@@ -32,7 +32,7 @@ internal static class InspectCommand
             throw RunInput.NoLayers(checkpoint);
         }
 
-        await using MoeHost host = HostFactory.Create(result, console);
+        await using MoeHost host = HostFactory.Create(result, console, mayBeEmpty: true);
         LayerPatternCheck.Warn(console, checkpoint.Path, [.. checkpoint.MoeLayers.Select(layer => layer.Name)]);
         ProgressLine progress = console.BeginProgress();
         var report = InspectReport.Create(host, checkpoint, progress, cancellationToken);

@@ -9,7 +9,7 @@ internal static class VerifyCommand
 {
     private const string Description =
         "Check a backend against every rule of the contract. For each rule that it breaks: with which layer, what was expected and what was found. "
-        + "The exit code is 1 if it breaks one, and 3 if neither a layer nor a group could be run.";
+        + "The exit code is 1 if it breaks one, and 3 if it is not there, or could run neither a layer nor a group.";
 
     /// <summary>The rules of layers and of groups without which nothing was run.</summary>
     private static readonly string[] NumericsRules = ["numerics", "group-sums"];
@@ -57,12 +57,14 @@ internal static class VerifyCommand
         progress.Begin(rules[0]);
         var reporter = new Reporter(item =>
         {
+            // What one driver lacks, nearly all rules would say.
+            string? sameAs = item.Reason.Length == 0 ? null : results.Find(other => other.Reason == item.Reason)?.RuleId;
             results.Add(item);
             progress.Step();
             if (!console.AsJson)
             {
                 progress.Clear();
-                VerifyReport.WriteLine(console.Out, item);
+                VerifyReport.WriteLine(console.Out, item, sameAs);
             }
 
             if (results.Count < rules.Length)

@@ -49,7 +49,16 @@ internal static class VerifyHtml
             if (results.Length > 0)
             {
                 page.Append($"<h2>{title}: {results.Length.ToString(CultureInfo.InvariantCulture)}</h2>\n");
-                Array.ForEach(results, result => AddRule(page, result));
+
+                // What one driver lacks, nearly all rules would say.
+                foreach (IGrouping<string, ConformanceResult> reason in results.GroupBy(result => result.Reason))
+                {
+                    page.Append(reason.Key.Length > 0 ? $"<p class=\"quiet\">{Escape(reason.Key)}:</p>\n" : "");
+                    foreach (ConformanceResult result in reason)
+                    {
+                        AddRule(page, result);
+                    }
+                }
             }
         }
 
@@ -63,11 +72,6 @@ internal static class VerifyHtml
         string word = VerifyReport.Name(result.Outcome).Word;
         page.Append($"<div class=\"rule\"><span class=\"word {word.ToLowerInvariant().Replace(' ', '-')}\">{Escape(word)}</span>");
         page.Append($"<code>{Escape(result.RuleId)}</code><p>{Escape(result.Statement)}</p>");
-        if (result.Reason.Length > 0)
-        {
-            page.Append($"<p class=\"quiet\">{Escape(result.Reason)}</p>");
-        }
-
         foreach (ConformanceFailure failure in result.Failures)
         {
             page.Append($"<dl class=\"failure\"><dt>{Escape(failure.Where)}</dt><dd>expected {Escape(failure.Expected)}</dd><dd>got {Escape(failure.Got)}</dd></dl>");

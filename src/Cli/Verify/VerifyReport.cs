@@ -39,10 +39,13 @@ internal sealed record VerifyReport(string Backend, IReadOnlyList<ConformanceRes
     };
 
     /// <summary>One rule, and what breaks it.</summary>
-    public static void WriteLine(IAnsiConsole console, ConformanceResult result)
+    /// <param name="console">Where.</param>
+    /// <param name="result">What became of the rule.</param>
+    /// <param name="sameAs">The rule that had the same reason already; null where none did.</param>
+    public static void WriteLine(IAnsiConsole console, ConformanceResult result, string? sameAs)
     {
         (string word, string colour) = Name(result.Outcome);
-        string reason = result.Reason.Length > 0 ? $" [grey]({PlainConsole.Show(result.Reason)})[/]" : "";
+        string reason = result.Reason.Length > 0 ? $" [grey]({PlainConsole.Show(sameAs is null ? result.Reason : $"as {sameAs}")})[/]" : "";
         console.MarkupLine($"[{colour}]{word,-16}[/] {PlainConsole.Show(result.RuleId)}{reason}");
         if (result.Failures.Count == 0)
         {

@@ -20,9 +20,15 @@ internal static class StartLog
             }
         }
 
+        if (plugins.Count == 0)
+        {
+            // That each folder, setting and backend's name is nobody's follows from it.
+            WriteEmpty(logger, folders);
+            return;
+        }
+
         WriteFolders(logger, folders);
         WriteSettings(logger, options, plugins);
-        WriteEmpty(logger, plugins, folders);
         WriteUnknownBackends(logger, options, [.. plugins.Select(static p => p.Id)], folders);
     }
 
@@ -74,15 +80,13 @@ internal static class StartLog
     }
 
     // Without a backend no layer can be made, which is better said now than then.
-    private static void WriteEmpty(ILogger logger, IReadOnlyList<PluginRecord> plugins, IReadOnlyList<string> folders)
+    private static void WriteEmpty(ILogger logger, IReadOnlyList<string> folders)
     {
-        if (plugins.Count == 0)
-        {
-            HostLog.NoBackend(
-                logger,
-                $"No MoE backend was found. Looked in: {(folders.Count == 0 ? "no folder" : string.Join(", ", folders))}. "
-                    + "Add a backend's package, such as Moe.Plugins.Backends.Cpu, put a plugin's folder there, or compile one in with AddMoeBackend.");
-        }
+        string[] looked = [.. folders.Select(folder => PluginFolderState.Describe(folder) is { } wrong ? $"{folder}, which {wrong}" : folder)];
+        HostLog.NoBackend(
+            logger,
+            $"No MoE backend was found. Looked in: {(looked.Length == 0 ? "no folder" : string.Join("; ", looked))}. "
+                + "Add a backend's package, such as Moe.Plugins.Backends.Cpu, put a plugin's folder there, or compile one in with AddMoeBackend.");
     }
 
     // A mistyped name is said at once, not when the first layer asks for it.
