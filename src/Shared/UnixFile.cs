@@ -41,6 +41,24 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner, uint N
         return Stat((int)file.DangerousGetHandle(), "", EmptyPath);
     }
 
+    /// <summary>Flags of <c>open(2)</c> that have the same number on all of Linux.</summary>
+    public const int ReadOnly = 0, ReadWrite = 2, MakeIfMissing = 0x40;
+
+    /// <summary>
+    /// Opens a file on Linux without following a link and without waiting, as a pipe would; null where that fails, and
+    /// <see cref="Marshal.GetLastPInvokeError"/> says why. What is open may still be anything: <see cref="TryGet(SafeFileHandle)"/> tells.
+    /// </summary>
+    public static SafeFileHandle? Open(string path, int flags)
+    {
+        // One flag's number depends on the processor (asm-generic and asm-arm64 fcntl.h).
+        const int NoWaiting = 0x800;
+        const int CloseOnExec = 0x80000;
+        const uint OwnerWritesAllRead = 0x1A4;
+        int noFollow = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
+        int descriptor = open(path, flags | NoWaiting | CloseOnExec | noFollow, OwnerWritesAllRead);
+        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
+    }
+
     /// <summary>The effective user's id.</summary>
     public static uint CurrentUser() => geteuid();
 
@@ -60,6 +78,11 @@ internal readonly partial record struct UnixFile(ushort Mode, uint Owner, uint N
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static unsafe partial int statx(int folder, string path, int flags, uint mask, Statx* result);
+
+    // The third argument is a variable one, which Linux passes as any other.
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int open(string path, int flags, uint mode);
 
     [LibraryImport("libc")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

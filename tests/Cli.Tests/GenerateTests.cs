@@ -61,6 +61,15 @@ public sealed class GenerateTests
     }
 
     [Fact]
+    public async Task Continued_tokens_are_written_as_they_are_where_no_terminal_is()
+    {
+        string[] arguments = ["generate", "--prompt-ids", "1,2", "--temperature", "5", "--seed", "3", "--max-tokens", "200", "--ignore-stop"];
+        string text = (await Cli.Run([.. arguments, "--json"])).Json().GetProperty("text").GetString()!;
+        Assert.False(PlainText.IsPlain(text), "The text has nothing that would be changed for a terminal.");
+        Assert.Equal(text + "\n", (await Cli.Run(arguments)).Output);
+    }
+
+    [Fact]
     public async Task A_backend_that_is_not_there_is_named()
     {
         Cli result = await Cli.Run("generate", "--model", Tiny, "--prompt-ids", "1", "--backend", "Nobody");

@@ -30,6 +30,9 @@ internal sealed class AnswerView(CommandConsole console) : IDisposable
         }
     }
 
+    /// <summary>Shows a whole text, however long it is.</summary>
+    public void Show(string text) => Write(console.Out, text);
+
     /// <summary>Ends the line.</summary>
     public void Dispose() => Turn(to: null);
 

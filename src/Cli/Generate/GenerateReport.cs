@@ -68,16 +68,17 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
     }
 
     /// <summary>Writes it all as JSON, or what is not on the screen yet.</summary>
-    public void Write(CommandConsole console, bool isShown) => console.Write(WriteJson, text => WriteText(text, console.Error, isShown));
+    public void Write(CommandConsole console, bool isShown) => console.Write(WriteJson, _ => WriteText(console, isShown));
 
-    private void WriteText(IAnsiConsole output, IAnsiConsole error, bool isShown)
+    private void WriteText(CommandConsole console, bool isShown)
     {
         if (!isShown)
         {
-            output.Write(new Text(Text is null ? string.Join(',', _generated) : PlainText.OfMessage(Text)));
-            output.WriteLine();
+            using var view = new AnswerView(console);
+            view.Show(Text ?? string.Join(',', _generated));
         }
 
+        IAnsiConsole error = console.Error;
         error.Say(
             $"{HumanText.Count(_promptTokens, "token")} read in {SecondsToFirst:0.00} s ({PromptTokensPerSecond:0.0} a second), {HumanText.Count(_generated.Count, "token")} written ({DecodeTokensPerSecond ?? 0:0.0} a second)");
         foreach (var layers in model.ExpertSelections.GroupBy(selection => (selection.Selected!.Id, selection.Selected.Device)))

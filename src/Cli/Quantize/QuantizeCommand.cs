@@ -45,7 +45,6 @@ internal static class QuantizeCommand
             To,
             Output,
             Scales,
-            CommandOptions.Json,
         };
         command.SetComputation((result, cancellationToken) => Task.FromResult(Execute(result, console, cancellationToken)));
         return command;

@@ -11,6 +11,9 @@ internal static class Fault
     /// <summary>Longest text of an exception that is logged as it is: a deep stack is some tens of thousands of characters.</summary>
     private const int LongestText = 1 << 17;
 
+    /// <summary>Most exceptions one within another that are asked for their text, which each of them asks the next for, on one stack.</summary>
+    private const int DeepestChain = 100;
+
     public static (MoeReason Reason, string Sentence) Explain(Exception exception)
     {
         (MoeReason reason, string sentence) = Describe(Unwrap(exception));
@@ -65,6 +68,12 @@ internal static class Fault
     /// </summary>
     public static Exception Readable(Exception exception)
     {
+        if (IsDeep(exception))
+        {
+            return new InvalidOperationException(PlainText.OfMessage(
+                $"{exception.GetType().FullName}, which holds more than {DeepestChain} others: {Explain(exception).Sentence}"));
+        }
+
         try
         {
             string? text = exception.ToString();
@@ -91,8 +100,39 @@ internal static class Fault
         }
     }
 
-    private static InvalidOperationException Unreadable(Exception exception) =>
-        new($"{exception.GetType().FullName}, whose own message cannot be read.{Environment.NewLine}{exception.StackTrace}");
+    private static InvalidOperationException Unreadable(Exception exception)
+    {
+        string? trace = null;
+        Ignore(() => trace = exception.StackTrace);
+        return new(PlainText.OfMessage($"{exception.GetType().FullName}, whose own message cannot be read.{Environment.NewLine}{trace}"));
+    }
+
+    // Something that wraps the last failure at each try goes deeper than a stack.
+    private static bool IsDeep(Exception exception)
+    {
+        var left = new Stack<Exception>([exception]);
+        for (int seen = 0; left.TryPop(out Exception? next); seen++)
+        {
+            if (seen > DeepestChain)
+            {
+                return true;
+            }
+
+            if (next is AggregateException many)
+            {
+                foreach (Exception one in many.InnerExceptions)
+                {
+                    left.Push(one);
+                }
+            }
+            else if (next.InnerException is { } inner)
+            {
+                left.Push(inner);
+            }
+        }
+
+        return false;
+    }
 
     private static string OneLine(Exception exception) => MessageOf(exception).ReplaceLineEndings(" ").Trim();
 
@@ -101,7 +141,10 @@ internal static class Fault
     {
         try
         {
-            return exception.Message ?? "its message is null";
+            // Its message is made of those of all that it holds.
+            return exception is AggregateException many && IsDeep(exception)
+                ? $"{many.InnerExceptions.Count} failures, which hold more than {DeepestChain} others"
+                : exception.Message ?? "its message is null";
         }
         catch (Exception)
         {

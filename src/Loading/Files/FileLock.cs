@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
 
@@ -7,15 +9,20 @@ namespace Moe.Plugins;
 /// A lock that other processes see, and that the system lets go when its process ends, however it does: an open file, which on Unix is an
 /// advisory <c>flock(2)</c> and on Windows a sharing mode.
 /// </summary>
-internal sealed class FileLock : IDisposable
+internal sealed partial class FileLock : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
     private const int LongestName = 100;
 
+    private readonly string _path;
     private readonly FileStream _file;
 
-    private FileLock(FileStream file) => _file = file;
+    private FileLock(string path, FileStream file)
+    {
+        _path = path;
+        _file = file;
+    }
 
     /// <summary>Takes the lock as one of many, and makes the file if there is none; null where somebody has it alone.</summary>
     public static FileLock? TryShare(string path) => TryOpen(path, FileMode.OpenOrCreate, FileAccess.Read, FileShare.Read);
@@ -27,7 +34,9 @@ internal sealed class FileLock : IDisposable
     public static FileLock? TryTakeExisting(string path) => TryOpen(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
 
     /// <summary>Waits for the lock, and leaves this process's name in the file for others who wait.</summary>
-    /// <exception cref="MoeException">Another process has kept it for all of <paramref name="patience"/>; the message says which.</exception>
+    /// <exception cref="MoeException">
+    /// What stands there is no file of this user's, or another process has kept it for all of <paramref name="patience"/>; the message says which.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be made.</exception>
     /// <exception cref="UnauthorizedAccessException">The user may not write it.</exception>
     public static FileLock Take(string path, TimeSpan patience)
@@ -67,7 +76,7 @@ internal sealed class FileLock : IDisposable
     {
         if (OperatingSystem.IsLinux())
         {
-            File.Delete(_file.Name);
+            File.Delete(_path);
         }
 
         Dispose();
@@ -82,7 +91,7 @@ internal sealed class FileLock : IDisposable
             FileStream file;
             try
             {
-                file = new FileStream(path, mode, access, share, bufferSize: 0);
+                file = OperatingSystem.IsLinux() ? OpenOwn(path, mode, access, share) : new FileStream(path, mode, access, share, bufferSize: 0);
             }
             catch (FileNotFoundException) when (mode == FileMode.Open)
             {
@@ -96,12 +105,73 @@ internal sealed class FileLock : IDisposable
             // Whoever had the lock may have deleted the file before it let go: the lock is then of a file that nobody else will ever open.
             if (UnixFile.TryGet(file.SafeFileHandle) is not { Names: 0 })
             {
-                return new FileLock(file);
+                return new FileLock(path, file);
             }
 
             file.Dispose();
         }
     }
+
+    /// <summary>
+    /// Opens a file of this user's, or of root's, under its only name. In a folder where others may make files, their link, pipe or second name of
+    /// one of this user's files could stand there, and what the holder writes into a lock would go where they please.
+    /// </summary>
+    private static FileStream OpenOwn(string path, FileMode mode, FileAccess access, FileShare share)
+    {
+        int flags = (access == FileAccess.Read ? UnixFile.ReadOnly : UnixFile.ReadWrite) | (mode == FileMode.Open ? 0 : UnixFile.MakeIfMissing);
+        SafeFileHandle? handle = UnixFile.Open(path, flags);
+        if (handle is null)
+        {
+            throw Failure(path, Marshal.GetLastPInvokeError());
+        }
+
+        try
+        {
+            if (DescribeWrong(UnixFile.TryGet(handle)!.Value) is { } wrong)
+            {
+                throw NoLock(path, wrong);
+            }
+
+            // flock(2): LOCK_SH or LOCK_EX, with LOCK_NB, as .NET takes it.
+            const int NoWaiting = 4;
+            return flock(handle, (share == FileShare.None ? 2 : 1) | NoWaiting) == 0
+                ? new FileStream(handle, access, bufferSize: 0)
+                : throw Failure(path, Marshal.GetLastPInvokeError());
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    private static string? DescribeWrong(UnixFile file) => !file.IsRegular ? $"is {file.Kind.Describe()}"
+        : file.Owner != 0 && file.Owner != UnixFile.CurrentUser() ? $"belongs to user {file.Owner}"
+        : file.Names > 1 ? $"has {file.Names} names"
+        : null;
+
+    // errno(3), on all of Linux.
+    private static Exception Failure(string path, int error)
+    {
+        const int NotPermitted = 1, NotThere = 2, NoAccess = 13, IsFolder = 21, Circle = 40;
+        return error switch
+        {
+            // In a folder with the sticky bit, Linux denies what another user made before it looks at what that is.
+            NotPermitted or NoAccess when UnixFile.TryGet(path) is { } there && DescribeWrong(there) is { } wrong => NoLock(path, wrong),
+            NotPermitted or NoAccess => new UnauthorizedAccessException($"Access to the path '{path}' is denied."),
+            NotThere => new FileNotFoundException($"Could not find '{path}'.", path),
+            Circle => NoLock(path, "is a link"),
+            IsFolder => NoLock(path, "is a folder"),
+            _ => new IOException($"{Marshal.GetPInvokeErrorMessage(error)}: '{path}'.", error),
+        };
+    }
+
+    private static MoeException NoLock(string path, string what) =>
+        new(MoeReason.Trust, $"{path} {what}; a file of user {UnixFile.CurrentUser()} under one name is expected, which processes lock. Take it away.");
+
+    [LibraryImport("libc", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int flock(SafeFileHandle file, int operation);
 
     // .NET reports a lock that is held by the errno of flock(2), EWOULDBLOCK on Linux and on macOS, or by Windows' code.
     private static bool IsHeld(IOException exception) => exception.HResult is 11 or 35 or unchecked((int)0x80070020) or unchecked((int)0x80070021);

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
@@ -7,7 +6,7 @@ namespace Moe.Plugins;
 /// Opens files that somebody else wrote, and nothing but files: opening a pipe waits for whoever writes it, a device does what it likes, and
 /// a link leads elsewhere. What is not a regular file is refused by its kind, without being opened.
 /// </summary>
-internal static partial class RegularFile
+internal static class RegularFile
 {
     /// <summary>Opens a file for reading.</summary>
     /// <param name="path">The file.</param>
@@ -76,17 +75,5 @@ internal static partial class RegularFile
     }
 
     // Null where it cannot be opened: opening it in the usual way then says why.
-    private static SafeFileHandle? OpenNow(string path)
-    {
-        // open(2) on Linux; one flag's number depends on the processor (asm-generic and asm-arm64 fcntl.h).
-        const int NoWaiting = 0x800;
-        const int CloseOnExec = 0x80000;
-        int noFollow = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
-        int descriptor = open(path, NoWaiting | CloseOnExec | noFollow);
-        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
-    }
-
-    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial int open(string path, int flags);
+    private static SafeFileHandle? OpenNow(string path) => UnixFile.Open(path, UnixFile.ReadOnly);
 }

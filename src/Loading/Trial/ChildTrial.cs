@@ -28,23 +28,37 @@ internal static class ChildTrial
                 plugin.EntryType,
                 mark,
                 timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture)))!;
-            var error = new ChildOutput(process.StandardError, mark);
-            var output = new ChildOutput(process.StandardOutput, mark);
-            Send(process, TrialSettings.Write(settings));
-            bool hasEnded = Wait(process, output, timeout);
-            if (!hasEnded)
+            try
             {
-                TrialProcessGroup.End(process);
+                return Watch(process, mark, settings, timeout);
             }
-
-            output.Wait(TimeSpan.FromSeconds(1));
-            error.Wait(TimeSpan.FromSeconds(1));
-            return Judge(StagesOf(output), hasEnded, process.ExitCode, error.Beginning, timeout);
+            catch (OutOfMemoryException)
+            {
+                // A thread could not be started: nobody would hear the child.
+                TrialProcessGroup.End(process);
+                return TrialOutcome.Interrupted("Its trial in a process of its own could not be watched: no more threads can be started here.");
+            }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
         {
             return TrialOutcome.NotStarted(exception.Message);
         }
+    }
+
+    private static TrialOutcome Watch(Process process, string mark, IReadOnlyDictionary<string, string> settings, TimeSpan timeout)
+    {
+        var error = new ChildOutput(process.StandardError, mark);
+        var output = new ChildOutput(process.StandardOutput, mark);
+        Send(process, TrialSettings.Write(settings));
+        bool hasEnded = Wait(process, output, timeout);
+        if (!hasEnded)
+        {
+            TrialProcessGroup.End(process);
+        }
+
+        output.Wait(TimeSpan.FromSeconds(1));
+        error.Wait(TimeSpan.FromSeconds(1));
+        return Judge(StagesOf(output), hasEnded, process.ExitCode, error.Beginning, timeout);
     }
 
     /// <summary>What the end of a child says of the plugin. An exit status does not tell who sent a signal, so those that people send say nothing.</summary>
@@ -94,6 +108,7 @@ internal static class ChildTrial
         TrialStage.Probe => "When its backend was asked about a layer",
         TrialStage.Pool => "After its backend was asked about a layer",
         TrialStage.Dispose => "When its backend was disposed",
+        TrialStage.Collect => "When what it left was collected",
         _ => "After its backend was disposed",
     };
 

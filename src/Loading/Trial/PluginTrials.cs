@@ -4,7 +4,8 @@ namespace Moe.Plugins;
 
 /// <summary>
 /// Decides whether a plugin's code may run in this process: not before it was tried in one of its own, unless the options say so or there is no such
-/// process to be had. Only what its own code did twice in a row is held against it; where nothing is known, it is left out of this start, and tried
+/// process to be had. Only what its own code did twice in a row, where it had all that it
+/// could need, is held against it; where nothing is known, it is left out of this start, and tried
 /// again at the next.
 /// </summary>
 internal sealed class PluginTrials(MoeOptions options, VerdictStore verdicts)
@@ -59,6 +60,13 @@ internal sealed class PluginTrials(MoeOptions options, VerdictStore verdicts)
                 break;
             case TrialOutcome.Kinds.Fault when Try(plugin, settings) is { Kind: not TrialOutcome.Kinds.Fault }:
                 LeaveOut(plugin, outcome.Reason, $"{outcome.Sentence} A second time it did not.", clock.Elapsed);
+                break;
+            case TrialOutcome.Kinds.Fault when !ThreadRoom.IsThere():
+                LeaveOut(
+                    plugin,
+                    outcome.Reason,
+                    $"{outcome.Sentence} That may not be its own fault: this user can start no more than {ThreadRoom.Enough} threads here (ulimit -u, or a container's pids.max).",
+                    clock.Elapsed);
                 break;
             default:
                 var verdict = TrialVerdict.Of(plugin, hash, outcome, options.ActivationTimeout, settings);

@@ -10,17 +10,21 @@ internal static class ProcessEnd
 
     private const int Abort = 6;
 
+    /// <summary>The last signal's number (signal(7)).</summary>
+    private const int LastSignal = 64;
+
     /// <summary>
-    /// Signals that people, service managers and the system send: HUP, INT, QUIT, KILL, USR1, USR2, PIPE, ALRM, TERM (signal(7), the numbers that all
-    /// Linux architectures share).
+    /// Signals that code brings on itself: ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS (signal(7), the numbers that all Linux architectures share). All others
+    /// that end a process come from people, service managers, timers and limits, such as XCPU and XFSZ.
     /// </summary>
-    private static readonly int[] SentBySomebody = [1, 2, 3, 9, 10, 12, 13, 14, 15];
+    private static readonly int[] OwnFaults = [4, 5, Abort, 7, 8, 11, 31];
 
     /// <summary>What Windows ends a process with after Ctrl+C: STATUS_CONTROL_C_EXIT.</summary>
     private const int ControlC = unchecked((int)0xC000013A);
 
     /// <summary>Whether somebody else may have ended the process: its code is not held to account for that.</summary>
-    public static bool IsFromOutside(int exitCode) => exitCode == ControlC || SentBySomebody.Contains(exitCode - SignalBase);
+    public static bool IsFromOutside(int exitCode) =>
+        exitCode == ControlC || (exitCode is > SignalBase and <= SignalBase + LastSignal && !OwnFaults.Contains(exitCode - SignalBase));
 
     /// <summary>What follows "it ..." in a sentence.</summary>
     /// <param name="exitCode">The exit code.</param>
@@ -53,6 +57,8 @@ internal static class ProcessEnd
         9 => "SIGKILL (killed from outside, perhaps for its memory)",
         11 => "SIGSEGV (an invalid memory access)",
         15 => "SIGTERM (asked to end from outside)",
+        24 => "SIGXCPU (its limit of processor time)",
+        25 => "SIGXFSZ (the limit of a file's size)",
         _ => null,
     };
 }

@@ -44,6 +44,8 @@ internal static class TrialProcess
             && Step(TrialStage.Probe, timeout, () => Ask(backend))
             && Step(TrialStage.Pool, timeout, UseThreadPool)
             && Step(TrialStage.Dispose, timeout, () => backend?.DisposeAsync().AsTask().GetAwaiter().GetResult());
+        backend = null;
+        Step(TrialStage.Collect, timeout, Collect);
 
         // The runtime waits for foreground threads before it says that the process exits.
         Say(TrialStage.End);
@@ -137,6 +139,16 @@ internal static class TrialProcess
         {
             MoeLayerShape shape = MoeLayerShape.GptOss20B with { WeightFormat = format };
             BackendProbe.Ask(record, backend, new MoeProbeRequest { Shape = shape }, new MoeLayerOptions());
+        }
+    }
+
+    // Twice: what one finalizer lets go has its own.
+    private static void Collect()
+    {
+        for (int i = 0; i < 2; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
         }
     }
 

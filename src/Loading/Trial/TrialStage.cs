@@ -15,6 +15,9 @@ internal enum TrialStage
 
     Dispose,
 
+    /// <summary>What it left is collected: an exception of a finalizer ends the process.</summary>
+    Collect,
+
     /// <summary>The process must end by itself: it does not while a foreground thread runs.</summary>
     End,
 

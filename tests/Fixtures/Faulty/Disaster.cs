@@ -47,8 +47,11 @@ internal static partial class Disaster
                 }
 
                 break;
-            case "SIGHUP" or "SIGINT" or "SIGKILL" or "SIGTERM" or "SIGSTOP":
-                _ = kill(Environment.ProcessId, what switch { "SIGHUP" => 1, "SIGINT" => 2, "SIGKILL" => 9, "SIGTERM" => 15, _ => 19 });
+            case "finalizer":
+                _ = new Collected();
+                break;
+            case "SIGHUP" or "SIGINT" or "SIGKILL" or "SIGTERM" or "SIGSTOP" or "SIGXCPU":
+                _ = kill(Environment.ProcessId, what switch { "SIGHUP" => 1, "SIGINT" => 2, "SIGKILL" => 9, "SIGTERM" => 15, "SIGXCPU" => 24, _ => 19 });
                 Thread.Sleep(Timeout.Infinite);
                 break;
             case "throw":
@@ -69,4 +72,9 @@ internal static partial class Disaster
     [LibraryImport("libc")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int kill(int process, int signal);
+
+    private sealed class Collected
+    {
+        ~Collected() => Happen("throw");
+    }
 }

@@ -21,6 +21,12 @@ internal sealed class Mode(string text)
                 throw new SilentException();
             case "textless":
                 throw new TextlessException();
+            case "traceless":
+                throw new TracelessException();
+            case "deep":
+                throw Enumerable.Range(0, 100_000).Aggregate(new InvalidOperationException("the first try"), (last, i) => new InvalidOperationException($"try {i}", last));
+            case "deeper":
+                throw Enumerable.Range(0, 20_000).Aggregate(new AggregateException(), (last, i) => new AggregateException(last, new TracelessException()));
             case "inner":
                 throw new InvalidOperationException("around it", new UnreadableException());
             case "cancel":

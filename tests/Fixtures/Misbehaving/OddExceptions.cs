@@ -19,3 +19,9 @@ public sealed class TextlessException : Exception
 
     public override string ToString() => throw new InvalidOperationException("the text's own failure");
 }
+
+/// <summary>An exception that cannot say where it was thrown, and so has no text.</summary>
+public sealed class TracelessException : Exception
+{
+    public override string StackTrace => throw new InvalidOperationException("the trace's own failure");
+}

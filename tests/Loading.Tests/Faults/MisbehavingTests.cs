@@ -9,6 +9,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
     private static readonly string[] Ways =
     [
         "unreadable", "silent", "textless", "inner", "cancel", "task", "aggregate", "argument", "reference", "disposed", "reason", "throw", "cursor", "long",
+        "traceless", "deep", "deeper",
     ];
 
     private readonly WorkingFolder _folder = new();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 
 namespace Moe.Plugins.Tests;
@@ -9,9 +10,28 @@ internal static class HostProgram
         AppContext.BaseDirectory.Replace($"{Path.DirectorySeparatorChar}Loading.Tests{Path.DirectorySeparatorChar}", $"{Path.DirectorySeparatorChar}HostProgram{Path.DirectorySeparatorChar}", StringComparison.Ordinal),
         "HostProgram.dll");
 
-    public static Process Start(DropFolder drop, IReadOnlyDictionary<string, string> settings, params string[] arguments)
+    /// <summary>Starts it as a user who may have so many threads, and to whom all of the folder is given.</summary>
+    public static Process StartWithThreads(DropFolder drop, int threads, IReadOnlyDictionary<string, string> settings)
     {
-        var start = new ProcessStartInfo("dotnet", [Program, .. arguments])
+        const string Nobody = "65534";
+        using (var give = Process.Start("chown", ["-R", Nobody, drop.Root]))
+        {
+            give.WaitForExit();
+        }
+
+        return Start(
+            drop,
+            settings,
+            "setpriv",
+            ["--reuid", Nobody, "--clear-groups", "bash", "-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -u {threads}; exec \"$@\""), "-", "dotnet", Program, "start"]);
+    }
+
+    public static Process Start(DropFolder drop, IReadOnlyDictionary<string, string> settings, params string[] arguments) =>
+        Start(drop, settings, "dotnet", [Program, .. arguments]);
+
+    private static Process Start(DropFolder drop, IReadOnlyDictionary<string, string> settings, string file, string[] arguments)
+    {
+        var start = new ProcessStartInfo(file, arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moe.Plugins.Tests;
 
 /// <summary>What would end the process ends another one, and is known by its name from then on.</summary>
@@ -16,6 +18,7 @@ public sealed class ChildTrialTests : IDisposable
         { "activate", "spin", MoeReason.TimedOut, "did not return within 2 s" },
         { "activate", "foreground", MoeReason.TimedOut, "it left a foreground thread, which keeps a program from ending" },
         { "activate", "pool", MoeReason.TimedOut, "it kept the thread pool busy" },
+        { "activate", "finalizer", MoeReason.Crashed, "When what it left was collected, in a process of its own, it died of SIGABRT" },
         { "probe", "segv", MoeReason.Crashed, "When its backend was asked about a layer, in a process of its own, it died of SIGSEGV" },
         { "static", "segv", MoeReason.Crashed, "When its backend was made, in a process of its own, it died of SIGSEGV" },
     };
@@ -109,7 +112,7 @@ public sealed class ChildTrialTests : IDisposable
     private static bool IsIgnored(string signal)
     {
         const string field = "SigIgn:";
-        int number = signal switch { "SIGHUP" => 1, "SIGINT" => 2, "SIGKILL" => 9, _ => 15 };
+        int number = signal switch { "SIGHUP" => 1, "SIGINT" => 2, "SIGKILL" => 9, "SIGXCPU" => 24, _ => 15 };
         string? mask = OperatingSystem.IsLinux()
             ? File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(field, StringComparison.Ordinal))
             : null;
@@ -121,6 +124,7 @@ public sealed class ChildTrialTests : IDisposable
     [InlineData("SIGINT")]
     [InlineData("SIGKILL")]
     [InlineData("SIGTERM")]
+    [InlineData("SIGXCPU")]
     public async Task A_signal_that_somebody_may_have_sent_is_no_verdict(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no signals.");
@@ -135,6 +139,25 @@ public sealed class ChildTrialTests : IDisposable
 
         await using MoeHost second = MoeHost.Create(Options("activate", ""));
         Assert.All(second.Plugins, p => Assert.Equal(MoeCandidateState.Activated, p.State));
+    }
+
+    /// <summary>What a runtime does that can start no thread looks like a fault of the plugin's.</summary>
+    [Fact]
+    public async Task A_fault_where_threads_are_few_is_no_verdict()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && UnixFile.CurrentUser() == 0, "To be another user, whose threads are limited, needs root, on Linux.");
+        Assert.SkipUnless(Environment.ProcessorCount <= 16, "A runtime starts a thread for each processor.");
+        var settings = new Dictionary<string, string> { ["Moe__Trial"] = "Child", ["Moe__Plugins__Faulty__what"] = "exit" };
+        using (Process few = HostProgram.StartWithThreads(_drop, ThreadRoom.Enough, settings))
+        {
+            string said = await HostProgram.ReadAsync(few, TestContext.Current.CancellationToken);
+            Assert.Contains("Faulty Failed Crashed", said, StringComparison.Ordinal);
+            Assert.Contains("this user can start no more than", said, StringComparison.Ordinal);
+        }
+
+        Assert.DoesNotContain(Verdicts(), static verdict => !verdict.IsHarmless);
+        using Process many = HostProgram.StartWithThreads(_drop, 8 * ThreadRoom.Enough, settings);
+        Assert.Contains("Faulty Quarantined Crashed", await HostProgram.ReadAsync(many, TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
     [Fact]

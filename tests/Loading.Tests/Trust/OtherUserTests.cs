@@ -50,6 +50,50 @@ public sealed class OtherUserTests : IDisposable
         Assert.Contains($"{link} belongs to user {Nobody}", plugin.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>In a folder that others may add to, such as /tmp, one of them makes the lock's file first.</summary>
+    [Theory]
+    [InlineData("link", "is a link")]
+    [InlineData("their link", "is a link")]
+    [InlineData("dangling", "is a link")]
+    [InlineData("name", "has 3 names")]
+    [InlineData("pipe", "is a pipe")]
+    [InlineData("folder", "is a folder")]
+    [InlineData("theirs", "belongs to user 65534")]
+    public void A_lock_that_somebody_else_laid_out_is_refused_and_writes_nowhere(string what, string sentence)
+    {
+        Assert.SkipUnless(IsRoot, Needs);
+        string common = Directory.CreateDirectory(Path.Combine(_pinned.Drop.Root, "common")).FullName;
+        Run("chmod", "1777", common);
+        string precious = Path.Combine(_pinned.Drop.Root, "precious");
+        File.WriteAllText(precious, "precious");
+        MoeOptions options = _pinned.Options;
+        options.StagingFolder = common;
+        string lockFile = Path.Combine(common, "lock.json");
+        foreach (string path in (string[])[Path.Combine(common, ".lock"), lockFile + ".writing"])
+        {
+            Run(what switch { "link" or "their link" or "dangling" or "name" => "ln", "pipe" => "mkfifo", "folder" => "mkdir", _ => "touch" }, what switch
+            {
+                "link" or "their link" => ["-s", precious, path],
+                "dangling" => ["-s", precious + ".new", path],
+                "name" => [precious, path],
+                _ => [path],
+            });
+            if (what.StartsWith("their", StringComparison.Ordinal))
+            {
+                Give(path);
+            }
+        }
+
+        MoePluginInfo plugin = _pinned.Load(options);
+        Assert.Equal((MoeCandidateState.Rejected, MoeReason.Trust, MoePluginStepKind.Stage), (plugin.State, plugin.Reason, plugin.Steps[^1].Step));
+        Assert.Contains($"{Path.Combine(common, ".lock")} {sentence}", plugin.Message, StringComparison.Ordinal);
+
+        MoeException refused = Assert.Throws<MoeException>(() => MoePluginFolder.Read(_pinned.Folder).PinIn(lockFile));
+        Assert.Contains($"{lockFile}.writing {sentence}", refused.Message, StringComparison.Ordinal);
+        Assert.Equal("precious", File.ReadAllText(precious));
+        Assert.False(File.Exists(precious + ".new"));
+    }
+
     [Theory]
     [InlineData("moe.plugins.lock.json")]
     [InlineData("key.pem")]
@@ -112,9 +156,11 @@ public sealed class OtherUserTests : IDisposable
 
     public void Dispose() => _pinned.Dispose();
 
-    private static void Give(string path)
+    private static void Give(string path) => Run("chown", "-h", string.Create(CultureInfo.InvariantCulture, $"{Nobody}:{Nobody}"), path);
+
+    private static void Run(string program, params string[] arguments)
     {
-        using var process = Process.Start("chown", ["-h", string.Create(CultureInfo.InvariantCulture, $"{Nobody}:{Nobody}"), path]);
+        using var process = Process.Start(program, arguments);
         process.WaitForExit();
         Assert.Equal(0, process.ExitCode);
     }

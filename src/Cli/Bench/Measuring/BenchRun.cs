@@ -132,7 +132,7 @@ internal sealed class BenchRun
                 _progress.Step();
             }
         }
-        catch (Exception exception) when (exception is MoeException { Reason: not MoeReason.Configuration })
+        catch (MoeException exception) when (exception is MoePluginException || exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound))
         {
             // The other backends are worth measuring all the same.
             result.Notes.Add($"{name}: {exception.Message}");

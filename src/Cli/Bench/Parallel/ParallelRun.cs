@@ -126,7 +126,7 @@ internal sealed class ParallelRun
                 progress.Step();
             }
         }
-        catch (MoeException exception) when (exception.Reason != MoeReason.Configuration)
+        catch (MoeException exception) when (exception is MoePluginException || exception.Reason is not (MoeReason.Configuration or MoeReason.NotFound))
         {
             // The other layers are worth measuring all the same.
             Result!.Notes.Add($"{name}: {exception.Message}");
