@@ -93,6 +93,14 @@ public sealed class ErrorTests : IDisposable
     }
 
     [Fact]
+    public async Task An_unknown_group_is_answered_with_the_plugins_that_are_there()
+    {
+        Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--group", "Cpux");
+        Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        Assert.Contains("--group is 'Cpux', which was not found. Did you mean 'Cpu'? Found: ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_unknown_backend_is_answered_with_the_ones_that_are_there()
     {
         Cli result = await Cli.Run("run", "--backend", "Cpux");

@@ -146,7 +146,15 @@ internal sealed class ParallelRun
     {
         var refusals = new List<string>();
         (string Id, IMoeInstrumentedBackend Backend, int Score)? best = null;
-        foreach (string id in host.Plugins.Select(plugin => plugin.Id).Distinct())
+        string[] found = [.. host.Plugins.Select(plugin => plugin.Id).Distinct()];
+        if (_settings.Group is { } named && !found.Contains(named, StringComparer.OrdinalIgnoreCase))
+        {
+            throw new CommandException(
+                ExitCode.NoBackend,
+                $"--group is '{PlainText.Of(named)}', which was not found.{DidYouMean.Ask(named, found)} Found: {string.Join(", ", found)}.");
+        }
+
+        foreach (string id in found)
         {
             bool isMeant = _settings.Group is null || id.Equals(_settings.Group, StringComparison.OrdinalIgnoreCase);
             if (!isMeant || host.FindBackend(id) is not IMoeParallelBackend parallel)
@@ -169,8 +177,8 @@ internal sealed class ParallelRun
             }
         }
 
-        return best is var (found, backend, _)
-            ? (found, backend)
+        return best is var (chosen, backend, _)
+            ? (chosen, backend)
             : throw new CommandException(ExitCode.NoBackend, $"No plugin has such a group to measure.{string.Concat(refusals.Select(refusal => $"\n  {refusal}"))}");
     }
 }
