@@ -7,7 +7,7 @@ namespace Moe.Plugins;
 public sealed record MoeLayerShape
 {
     /// <summary>Values along the inputs that parts of a layer are cut by, and that share a scale in MXFP4.</summary>
-    internal const int BlockSize = 32;
+    internal const int BlockSize = MoeExpertReader.Mxfp4Block;
 
     /// <summary>Width of the residual stream: of the layer's input, its output and the router's input.</summary>
     public required int HiddenSize { get; init; }

@@ -6,8 +6,8 @@ namespace Moe.Plugins.Cli;
 /// <param name="Smallest">Their answers for the smallest layer of the format, which are the units that they pad to.</param>
 internal sealed record PaddingProbe(MoeLayerShape Shape, MoeSelectionReport Sizes, MoeSelectionReport Smallest)
 {
-    /// <summary>MXFP4 has blocks of 32 along the input (OCP Microscaling Formats v1.0, §5.1), so nothing smaller is a layer.</summary>
-    private const int BlockSize = 32;
+    /// <summary>Nothing smaller than a block is a layer of MXFP4.</summary>
+    private const int BlockSize = MoeExpertReader.Mxfp4Block;
 
     /// <summary>Asks in the layer's own format first, then in the other, for the backends that are made for that.</summary>
     public static IEnumerable<PaddingProbe> ForEachFormat(MoeHost host, MoeLayerShape shape)

@@ -109,7 +109,7 @@ internal static unsafe class RandomBits
                         ((Half*)start)[i] = (Half)value;
                         break;
                     default:
-                        ((ushort*)start)[i] = ToBFloat16(value);
+                        ((ushort*)start)[i] = MoeBFloat16.FromSingle(value);
                         break;
                 }
             }
@@ -121,13 +121,6 @@ internal static unsafe class RandomBits
     {
         long sum = (long)(bits & 0xFFFF) + (long)((bits >> 16) & 0xFFFF) + (long)((bits >> 32) & 0xFFFF) + (long)(bits >> 48);
         return (sum - (2 * 65535.0)) * (1.7320508075688772 / 65536);
-    }
-
-    /// <summary>Rounds a finite number to the nearest BF16, ties to even.</summary>
-    private static ushort ToBFloat16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 
     private static long Count(MoeTensorView view) => (long)view.Planes * view.Rows * view.Columns;

@@ -15,8 +15,6 @@ public sealed class RandomLayer : IDisposable
     /// <summary>Root of the mean square of the E2M1 values, and of a scale factor that is 1/2, 1 or 2.</summary>
     private static readonly double CodeDeviation = Math.Sqrt(68.5 / 8 * (0.25 + 1 + 4) / 3);
 
-    private const int Mxfp4Block = 32;
-    private const int Nvfp4Block = 16;
     private const int ScaleBias = 127;
 
     /// <summary>E4M3 of 1, whose neighbours are powers of two 8 codes apart.</summary>
@@ -153,7 +151,7 @@ public sealed class RandomLayer : IDisposable
     {
         MoeTensorView codes = Add(MoeElementType.UInt8, experts, outputs, inputs / 2);
         RandomBits.FillBytes(codes, NextSeed());
-        MoeTensorView scales = Add(MoeElementType.UInt8, experts, outputs, inputs / Mxfp4Block);
+        MoeTensorView scales = Add(MoeElementType.UInt8, experts, outputs, inputs / MoeExpertReader.Mxfp4Block);
         RandomBits.FillAround(scales, NextSeed(), ScaleBias - (int)Math.Round(Math.Log2(growth * CodeDeviation)));
         return new RandomMatrix { Values = codes, Scales = scales };
     }
@@ -162,7 +160,7 @@ public sealed class RandomLayer : IDisposable
     {
         MoeTensorView codes = Add(MoeElementType.UInt8, experts, outputs, inputs / 2);
         RandomBits.FillBytes(codes, NextSeed());
-        MoeTensorView scales = Add(MoeElementType.Float8E4M3, experts, outputs, inputs / Nvfp4Block);
+        MoeTensorView scales = Add(MoeElementType.Float8E4M3, experts, outputs, inputs / MoeExpertReader.Nvfp4Block);
         RandomBits.FillAround(scales, NextSeed(), E4M3One);
         MoeTensorView global = Add(MoeElementType.Float32, 1, 1, experts);
         RandomBits.FillScales(global, NextSeed(), 1 / (growth * CodeDeviation));

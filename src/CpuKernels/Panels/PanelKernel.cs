@@ -12,8 +12,8 @@ internal abstract unsafe class PanelKernel
     /// <summary>Rows that fill the widest vector.</summary>
     public const int Half = Rows / 2;
 
-    /// <summary>Inputs that share a scale factor (OCP Microscaling Formats v1.0, §5.1), and that are summed before it is applied.</summary>
-    public const int BlockSize = 32;
+    /// <summary>Inputs that share a scale factor, and that are summed before it is applied.</summary>
+    public const int BlockSize = MoeExpertReader.Mxfp4Block;
 
     /// <summary>Bytes from a word of each row to the next word of each row.</summary>
     public const int WordBytes = Rows * sizeof(uint);
