@@ -14,10 +14,14 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     private readonly ConcurrentDictionary<int, Lazy<KernelLibrary>> _libraries = new();
     private readonly KernelCompiler _compiler;
     private readonly ReductionTable _table;
+    private readonly Transport _transport;
+    private readonly string? _ncclPath;
 
     public CollectivesBackend(IMoePluginContext context)
     {
-        _table = ReductionTable.Read(context.Settings.GetValueOrDefault("Plan"));
+        _table = ReductionTable.Read(context.Settings.GetValueOrDefault("Plan"), context.Settings.GetValueOrDefault("Table"));
+        _transport = ReadTransport(context.Settings.GetValueOrDefault("Transport"));
+        _ncclPath = context.Settings.GetValueOrDefault("Nccl");
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
             PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
@@ -58,7 +62,8 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
 
         try
         {
-            return PeerGroup.Create(request, [.. request.Devices.Select(device => Library(device.Ordinal))], _table);
+            KernelLibrary[] libraries = [.. request.LocalRanks.Select(rank => Library(request.Devices[rank].Ordinal))];
+            return request.Rendezvous is { } rendezvous ? CreateOfProcesses(request, rendezvous, libraries) : CreateOfThreads(request, libraries);
         }
         catch (CudaException exception)
         {
@@ -94,18 +99,83 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
         return ValueTask.CompletedTask;
     }
 
-    private static MoeProbeResult Supported(MoeGroupRequest request)
+    private IMoeGroup CreateOfThreads(MoeGroupRequest request, KernelLibrary[] libraries)
     {
-        int devices = request.Devices.Distinct().Count();
-        string shared = devices < request.Devices.Count
-            ? $"{request.Devices.Count} ranks on {devices} {(devices == 1 ? "device" : "devices")}, to try things: their kernels wait for each other on shared multiprocessors"
-            : $"{request.Devices.Count} devices of this process, over peer memory";
-        return MoeProbeResult.Supported(request.Devices[0], CudaDevice.Get(request.Devices[0].Ordinal).Name, Score, shared);
+        if (_transport == Transport.Nccl || FindUnreachable(request) is not null)
+        {
+            return NcclGroup.Create(request, libraries);
+        }
+
+        try
+        {
+            return PeerGroup.Create(request, libraries, [.. request.Devices.Select(device => device.ToString())], _table);
+        }
+        catch (MoeException exception) when (MayFallBack(exception) && RefuseNccl(request) is null)
+        {
+            return NcclGroup.Create(request, libraries);
+        }
     }
 
-    private static MoeProbeResult? Refuse(MoeGroupRequest request)
+    // All processes must come to the same, from what all have told.
+    private IMoeGroup CreateOfProcesses(MoeGroupRequest request, IMoeRendezvous rendezvous, KernelLibrary[] libraries)
     {
-        foreach (MoeDevice device in request.Devices)
+        bool hasNccl = NcclLibrary.TryLoad(_ncclPath, out int version, out string withoutNccl);
+        var own = new RankFacts(
+            RankFacts.ThisMachine(), libraries[0].Context.Device.ReadUuid().ToString(), _transport, hasNccl ? version : 0, withoutNccl, _table.ToString());
+        RankFacts[] all = [.. rendezvous.Exchange("the group's devices", own.ToBytes(), request.Timeout).Select(RankFacts.Read)];
+        RankFacts.RequireEqual(all);
+
+        // Across versions NCCL's ranks do not understand each other.
+        int other = Array.FindIndex(all, rank => rank.NcclVersion != all[0].NcclVersion || rank.NcclVersion == 0);
+        string? refusal = other < 0 ? null
+            : all[other].NcclVersion == 0 ? $"rank {other} has no NCCL: {all[other].WithoutNccl}"
+            : $"rank {other} has NCCL {NcclLibrary.Text(all[other].NcclVersion)}, and rank 0 {NcclLibrary.Text(all[0].NcclVersion)}";
+        if (refusal is null && all.DistinctBy(rank => (rank.Machine, rank.Device)).Count() < all.Length)
+        {
+            refusal = "two ranks have the same device, which NCCL does not allow";
+        }
+
+        if (_transport == Transport.Nccl)
+        {
+            return refusal is null ? NcclGroup.Create(request, libraries) : throw new MoeException(MoeReason.MissingLibrary, $"NCCL was asked for, and {refusal}.");
+        }
+
+        if (Array.TrueForAll(all, rank => rank.Machine == all[0].Machine))
+        {
+            try
+            {
+                return PeerGroup.Create(request, libraries, [.. all.Select(rank => rank.Device)], _table);
+            }
+            catch (MoeException exception) when (MayFallBack(exception) && refusal is null)
+            {
+                return NcclGroup.Create(request, libraries);
+            }
+        }
+
+        return _transport == Transport.Auto && refusal is null
+            ? NcclGroup.Create(request, libraries)
+            : throw new MoeException(
+                MoeReason.NoPeerAccess,
+                $"The ranks are on several machines, where peer memory does not reach, and {refusal ?? $"Transport is {_transport}"}.");
+    }
+
+    private bool MayFallBack(MoeException exception) => _transport == Transport.Auto && exception.Reason == MoeReason.NoPeerAccess;
+
+    private MoeProbeResult Supported(MoeGroupRequest request)
+    {
+        MoeDevice device = request.Devices[request.LocalRanks[0]];
+        int devices = request.Devices.Distinct().Count();
+        string ranks = request.Rendezvous is not null ? $"{request.Devices.Count} processes, over {(_transport == Transport.Nccl ? "NCCL" : "peer memory, or NCCL where it does not reach")}"
+            : devices < request.Devices.Count
+            ? $"{request.Devices.Count} ranks on {devices} {(devices == 1 ? "device" : "devices")}, to try things: their kernels wait for each other on shared multiprocessors"
+            : $"{request.Devices.Count} devices of this process, over {(_transport == Transport.Nccl || FindUnreachable(request) is not null ? "NCCL" : "peer memory")}";
+        return MoeProbeResult.Supported(device, CudaDevice.Get(device.Ordinal).Name, Score, ranks);
+    }
+
+    private MoeProbeResult? Refuse(MoeGroupRequest request)
+    {
+        MoeDevice[] local = [.. request.LocalRanks.Select(rank => request.Devices[rank])];
+        foreach (MoeDevice device in local)
         {
             if (device.Kind != MoeDeviceKind.Cuda)
             {
@@ -123,27 +193,52 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
             return MoeProbeResult.Unsupported(MoeReason.NoDevice, reason);
         }
 
-        CudaDevice[] devices = [.. request.Devices.Select(device => device.Ordinal).Distinct().Select(CudaDevice.Get)];
-        foreach (CudaDevice device in devices)
+        foreach (CudaDevice device in local.Select(device => device.Ordinal).Distinct().Select(CudaDevice.Get))
         {
             if (device.Architecture.Number < OldestArchitecture)
             {
                 return MoeProbeResult.Unsupported(
                     MoeReason.DeviceUnsupported, $"{device.Name} has compute capability {device.Architecture.Major}.{device.Architecture.Minor}, and 8.0 or newer is needed.");
             }
+        }
 
-            foreach (CudaDevice peer in devices)
+        if (request.Rendezvous is not null)
+        {
+            // Found out with the others.
+            return null;
+        }
+
+        string? unreachable = FindUnreachable(request);
+        string? withoutNccl = _transport == Transport.Nccl || unreachable is not null ? RefuseNccl(request) : null;
+        return unreachable is not null && (withoutNccl is not null || _transport == Transport.PeerMemory)
+                ? MoeProbeResult.Unsupported(MoeReason.NoPeerAccess, $"{unreachable} {withoutNccl ?? "Transport is PeerMemory."}")
+            : withoutNccl is not null ? MoeProbeResult.Unsupported(MoeReason.MissingLibrary, withoutNccl)
+            : null;
+    }
+
+    private static string? FindUnreachable(MoeGroupRequest request)
+    {
+        CudaDevice[] devices = [.. request.Devices.Select(device => device.Ordinal).Distinct().Select(CudaDevice.Get)];
+        foreach (CudaDevice device in devices)
+        {
+            if (Array.Find(devices, peer => !device.CanAccess(peer)) is { } peer)
             {
-                if (!device.CanAccess(peer))
-                {
-                    return MoeProbeResult.Unsupported(
-                        MoeReason.NoPeerAccess, $"Device {device.Ordinal} cannot reach the memory of device {peer.Ordinal}, says the driver.");
-                }
+                return $"Device {device.Ordinal} cannot reach the memory of device {peer.Ordinal}, says the driver.";
             }
         }
 
         return null;
     }
+
+    private string? RefuseNccl(MoeGroupRequest request) =>
+        !NcclLibrary.TryLoad(_ncclPath, out _, out string reason) ? reason
+        : request.Devices.Distinct().Count() < request.Devices.Count ? "Two ranks have the same device, which NCCL does not allow."
+        : null;
+
+    private static Transport ReadTransport(string? text) => text is null ? Transport.Auto
+        : Enum.TryParse(text, ignoreCase: true, out Transport transport) && Enum.IsDefined(transport) ? transport
+        : throw new MoeException(
+            MoeReason.Configuration, $"Moe:Plugins:Collectives.Cuda:Transport is '{text}'; {string.Join(", ", Enum.GetNames<Transport>())} is expected.");
 
     private KernelLibrary Library(int ordinal) => _libraries.GetOrAdd(
         ordinal,

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Text.Json;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Cli.Tests;
 
@@ -8,4 +10,39 @@ public sealed class ProgramTests
     [Fact]
     public async Task The_default_run_prints_one_object_and_ends_with_0() =>
         Assert.Equal(JsonValueKind.Object, (await Cli.RunProgram("run", "--json")).Json().ValueKind);
+
+    [Fact]
+    public async Task Processes_that_a_launcher_started_run_one_layer_and_the_first_speaks()
+    {
+        const int Ranks = 2;
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
+        string program = Path.Combine(AppContext.BaseDirectory, "Moe.Plugins.Cli.dll");
+        int port = FreePort.Find();
+        Process[] processes = [.. Enumerable.Range(0, Ranks).Select(rank =>
+        {
+            var start = new ProcessStartInfo("dotnet", [program, "run", "--backend", "Cpu", "--json"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            foreach ((string name, string value) in new[]
+            {
+                ("Moe__Parallel__Expert", $"{Ranks}"), ("Moe__Parallel__Launcher", "Torchrun"), ("RANK", $"{rank}"), ("WORLD_SIZE", $"{Ranks}"),
+                ("LOCAL_RANK", $"{rank}"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", $"{port - 1}"),
+            })
+            {
+                start.Environment[name] = value;
+            }
+
+            return Process.Start(start)!;
+        })];
+        string[] outputs = [.. processes.Select(process => process.StandardOutput.ReadToEnd())];
+        foreach (Process process in processes)
+        {
+            await process.WaitForExitAsync(cancellation);
+            Assert.True(process.ExitCode == 0, await process.StandardError.ReadToEndAsync(cancellation));
+            process.Dispose();
+        }
+
+        JsonElement json = JsonDocument.Parse(outputs[0]).RootElement;
+        Assert.Equal(Ranks, json.GetProperty("expert_parallel").GetInt32());
+        Assert.True(json.GetProperty("passed").GetBoolean());
+        Assert.Equal("", outputs[1]);
+    }
 }

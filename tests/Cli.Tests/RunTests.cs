@@ -150,7 +150,7 @@ public sealed class RunTests : IDisposable
         using var input = RunInput.FromCheckpoint(WriteLayerOfNaN(), layerIndex: null, inputPath: null, tokens: null, seed: 1);
         var request = new MoeLayerRequest { Shape = input.Shape, Options = new MoeLayerOptions { MaxTokens = input.Tokens.Rows, InputType = input.Tokens.ElementType } };
         using var layers = RunLayers.Create(
-            provider.GetRequiredService<MoeHost>(), request, [MoeDevice.Cpu], (1, 1), input.Source, progress: null, TestContext.Current.CancellationToken);
+            provider.GetRequiredService<MoeHost>(), request, [MoeDevice.Cpu], (1, 1), group: null, input.Source, progress: null, TestContext.Current.CancellationToken);
         using var run = LayerRun.Execute(layers, input.Tokens, default, TestContext.Current.CancellationToken);
         var check = RunVerification.Check(input, run, limit: 1, TestContext.Current.CancellationToken);
         Assert.Equal((long)input.Tokens.Rows * input.Shape.HiddenSize, check.UnwrittenValues);

@@ -5,10 +5,17 @@ internal static class CollectivesHost
 {
     public const string Id = "Collectives.Cuda";
 
+    private static readonly Lazy<MoeHost> LazyNccl = new(() => Create(("Transport", "Nccl")));
+
     /// <summary>One for all tests that set nothing.</summary>
     public static MoeHost Shared { get; } = Create();
 
-    public static IMoeParallelBackend Backend => Assert.IsType<IMoeParallelBackend>(Shared.FindBackend(Id), exactMatch: false);
+    public static IMoeParallelBackend Backend => BackendOf(Shared);
+
+    /// <summary>The backend whose groups are NCCL's.</summary>
+    public static IMoeParallelBackend Nccl => BackendOf(LazyNccl.Value);
+
+    public static IMoeParallelBackend BackendOf(MoeHost host) => Assert.IsType<IMoeParallelBackend>(host.FindBackend(Id), exactMatch: false);
 
     public static MoeHost Create(params (string Key, string Value)[] settings)
     {
@@ -33,5 +40,14 @@ internal static class CollectivesHost
         }
 
         throw new InvalidOperationException("unreachable");
+    }
+
+    /// <summary>A device for each rank, which NCCL takes; skips the test where there are not so many, or no NCCL.</summary>
+    public static IReadOnlyList<MoeDevice> NcclDevices(int ranks)
+    {
+        MoeDevice[] devices = [.. Enumerable.Range(0, ranks).Select(MoeDevice.Cuda)];
+        MoeProbeResult result = Nccl.ProbeGroup(new MoeGroupRequest { Devices = devices, MaxTokens = 1, Width = 8 });
+        Assert.SkipUnless(result.IsSupported, result.Message);
+        return devices;
     }
 }

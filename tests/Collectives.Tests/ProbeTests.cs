@@ -55,6 +55,38 @@ public sealed class ProbeTests
         Assert.Contains("as in push:132:2:1024", plugin.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{", "is no table of reductions")]
+    [InlineData("{\"reductions\": []}", "it has no reductions")]
+    [InlineData("{\"reductions\": [{\"ranks\": 2, \"plan\": \"shove:1:1:1\"}]}", "'shove:1:1:1' is no plan")]
+    [InlineData("{\"reductions\": [{\"ranks\": 2, \"bytes\": 4, \"plan\": \"push:1:1:1\"}]}", "none of 2 ranks is without bytes")]
+    [InlineData("{\"reductions\": [{\"ranks\": \"two\", \"plan\": \"push:1:1:1\"}]}", "is no table of reductions")]
+    public void A_table_that_is_none_is_refused_in_words_that_help(string json, string words)
+    {
+        string path = Path.GetTempFileName();
+        File.WriteAllText(path, json);
+        using MoeHost host = CollectivesHost.Create(("Table", path));
+        string message = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id).Message;
+        File.Delete(path);
+
+        Assert.Contains(words, message, StringComparison.Ordinal);
+        Assert.Contains(path, message, StringComparison.Ordinal);
+        Assert.Contains("What `moe bench parallel --tune` writes is expected", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Transport", "Pigeon", "Auto, PeerMemory, Nccl is expected")]
+    [InlineData("Table", "/nowhere/table.json", "cannot be read")]
+    public void A_setting_that_is_wrong_is_named(string key, string value, string words)
+    {
+        using MoeHost host = CollectivesHost.Create((key, value));
+
+        string message = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id).Message;
+
+        Assert.Contains($"Moe:Plugins:Collectives.Cuda:{key}", message, StringComparison.Ordinal);
+        Assert.Contains(words, message, StringComparison.Ordinal);
+    }
+
     private static void Refuses(MoeGroupRequest request, MoeReason reason, string words)
     {
         MoeProbeResult result = CollectivesHost.Backend.ProbeGroup(request);

@@ -6,9 +6,12 @@ namespace Moe.Plugins.Collectives;
 /// The calls that some ranks have made and others not yet. Ranks enqueue and go on, so nobody meets; but whoever brings another call than the
 /// first, or does not come in time, is found out here. Calls that a graph repeats are not seen: the kernels' own clocks watch over them.
 /// </summary>
+/// <typeparam name="T">A call, as far as all ranks must make the same.</typeparam>
 /// <param name="request">The group's.</param>
+/// <param name="waits">Whether a rank that is far ahead is kept until the slowest one has come; else its calls are no longer compared.</param>
 /// <param name="end">Ends the group.</param>
-internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, string> end)
+internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<MoeReason, string> end)
+    where T : IEquatable<T>
 {
     private const int Capacity = 4096;
 
@@ -18,14 +21,14 @@ internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, stri
     private bool _isClosed;
 
     /// <summary>Notes a rank's call. Where it is another one than the other ranks', the group ends.</summary>
-    public void Note(int rank, in MoeGroupCall call)
+    public void Note(int rank, in T call)
     {
         lock (_gate)
         {
             long number = _made[rank];
 
             // Far ahead of the slowest rank: a rank waits here, as it would for a full stream.
-            while (!_isClosed && number - _made.Min() >= Capacity)
+            while (waits && !_isClosed && number - _made.Min() >= Capacity)
             {
                 Monitor.Wait(_gate);
             }
@@ -37,11 +40,11 @@ internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, stri
 
             _made[rank] = number + 1;
             ref Entry entry = ref _entries[number % Capacity];
-            if (entry.Number != number + 1)
+            if (entry.Number < number + 1)
             {
                 entry = new Entry(number + 1, call, rank, request.Clock.GetTimestamp());
             }
-            else if (entry.Call != call)
+            else if (entry.Number == number + 1 && !entry.Call.Equals(call))
             {
                 end(
                     MoeReason.ContractBroken,
@@ -65,7 +68,7 @@ internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, stri
             }
 
             Entry entry = _entries[oldest % Capacity];
-            if (request.Clock.GetElapsedTime(entry.Since) < request.Timeout)
+            if (entry.Number != oldest + 1 || request.Clock.GetElapsedTime(entry.Since) < request.Timeout)
             {
                 return;
             }
@@ -93,5 +96,5 @@ internal sealed class CallLedger(MoeGroupRequest request, Action<MoeReason, stri
     /// <param name="Call">What the first rank brought.</param>
     /// <param name="FirstRank">Who came first.</param>
     /// <param name="Since">When.</param>
-    private readonly record struct Entry(long Number, MoeGroupCall Call, int FirstRank, long Since);
+    private readonly record struct Entry(long Number, T Call, int FirstRank, long Since);
 }

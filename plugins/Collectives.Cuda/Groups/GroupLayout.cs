@@ -7,17 +7,24 @@ internal sealed class GroupLayout
     private const int FlagSides = 3;
 
     private readonly int _slots;
+    private readonly int _sums;
     private readonly int _ranks;
 
-    public GroupLayout(MoeGroupRequest request, RowShape shape, int slottedRows)
+    /// <param name="request">The group.</param>
+    /// <param name="shape">Its rows.</param>
+    /// <param name="slottedRows">Rows of a launch for which there are to be slots.</param>
+    /// <param name="summedRows">Rows of a launch whose owners are to have room for their sums.</param>
+    public GroupLayout(MoeGroupRequest request, RowShape shape, int slottedRows, int summedRows)
     {
         _ranks = request.Devices.Count;
         int peers = Math.Max(1, _ranks - 1);
         int rows = Math.Min(request.MaxTokens, slottedRows);
         _slots = Math.Max(TwoShotSlots(rows), peers);
+        _sums = Math.Max(1, (Math.Min(request.MaxTokens, summedRows) + _ranks - 1) / _ranks);
         SetBytes = Align((long)_slots * shape.RowBytes);
         FlagsOffset = 2 * SetBytes;
-        PartialOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
+        SumsOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
+        PartialOffset = SumsOffset + Align((long)_sums * shape.RowBytes);
         ByteCount = PartialOffset + Align((long)request.MaxTokens * shape.RowBytes);
     }
 
@@ -25,6 +32,9 @@ internal sealed class GroupLayout
     public long SetBytes { get; }
 
     public long FlagsOffset { get; }
+
+    /// <summary>Where an owner leaves the sums that the others read.</summary>
+    public long SumsOffset { get; }
 
     /// <summary>Where the rank's own part of the sums is.</summary>
     public long PartialOffset { get; }
@@ -37,6 +47,11 @@ internal sealed class GroupLayout
         if (_ranks == 1 || way == ReductionWay.Pull)
         {
             return int.MaxValue;
+        }
+
+        if (way == ReductionWay.TwoPull)
+        {
+            return _sums * _ranks;
         }
 
         if (way != ReductionWay.TwoShot)

@@ -14,46 +14,48 @@ internal static class GroupTrial
     private const int Values = 5;
 
     /// <exception cref="MoeException">Numbers did not arrive.</exception>
-    public static void Run(IReadOnlyList<PeerMember> members, Func<MoeException?> failure)
+    public static void Run(IReadOnlyList<CudaMember> members, Func<MoeException?> failure)
     {
         MoeGroupRequest request = members[0].Request;
         int rows = Math.Min(request.MaxTokens, MostRows);
         using var outputs = new Outputs(members, (long)rows * request.Width * request.ElementType.ByteSize());
-        foreach (PeerMember member in members)
+        foreach (CudaMember member in members)
         {
             using CudaContextScope scope = member.Context.MakeCurrent();
             CudaMemory.Upload<byte>(member.Partial, Numbers(request, rows, (row, column) => At(member.Rank, row, column)));
         }
 
-        byte[] expected = Numbers(request, rows, (row, column) => Enumerable.Range(0, members.Count).Sum(rank => At(rank, row, column)));
-        foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
+        byte[] expected = Numbers(request, rows, (row, column) => Enumerable.Range(0, request.Devices.Count).Sum(rank => At(rank, row, column)));
+        IReadOnlyList<string> ways = members[0].Ways;
+        for (int way = 0; way < ways.Count; way++)
         {
-            for (int rank = 0; rank < members.Count; rank++)
+            for (int i = 0; i < members.Count; i++)
             {
-                members[rank].Try(way, rows, outputs.Address(rank), outputs.Stream(rank));
+                members[i].Try(way, rows, outputs.Address(i), outputs.Stream(i));
             }
 
-            for (int rank = 0; rank < members.Count; rank++)
+            for (int i = 0; i < members.Count; i++)
             {
-                Check(members[rank], way, outputs.Download(rank), expected, failure);
+                Check(members[i], ways[way], outputs.Download(i), expected, failure);
             }
         }
     }
 
-    private static void Check(PeerMember member, ReductionWay way, ReadOnlySpan<byte> sums, ReadOnlySpan<byte> expected, Func<MoeException?> failure)
+    private static void Check(CudaMember member, string way, ReadOnlySpan<byte> sums, ReadOnlySpan<byte> expected, Func<MoeException?> failure)
     {
         if (failure() is { } late)
         {
             throw new MoeException(
                 MoeReason.NoPeerAccess,
-                $"The driver says that the devices reach each other's memory, but numbers that were sent ({way}) did not arrive: {late.Message}", late);
+                $"The driver says that the devices reach each other, but numbers that rank {member.Rank} was to get ({way}) did not arrive: {late.Message}",
+                late);
         }
 
         if (!sums[..expected.Length].SequenceEqual(expected))
         {
             throw new MoeException(
                 MoeReason.NoPeerAccess,
-                $"The driver says that the devices reach each other's memory, but of the numbers that were sent ({way}) rank {member.Rank} on {member.Device} has "
+                $"The driver says that the devices reach each other, but of the numbers that were sent ({way}) rank {member.Rank} on {member.Device} has "
                 + $"got others, from byte {sums.CommonPrefixLength(expected)} on.");
         }
     }
@@ -76,12 +78,12 @@ internal static class GroupTrial
 
     private sealed class Outputs : IDisposable
     {
-        private readonly IReadOnlyList<PeerMember> _members;
+        private readonly IReadOnlyList<CudaMember> _members;
         private readonly long _byteCount;
         private readonly CudaDeviceMemory[] _memory;
         private readonly CudaStream[] _streams;
 
-        public Outputs(IReadOnlyList<PeerMember> members, long byteCount)
+        public Outputs(IReadOnlyList<CudaMember> members, long byteCount)
         {
             _members = members;
             _byteCount = byteCount;

@@ -1,69 +1,57 @@
-using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Collectives;
 
-/// <summary>One rank's end of a group of devices.</summary>
-internal sealed class PeerMember : IMoeCommunicator
+/// <summary>One rank's end of a group whose devices reach each other's memory.</summary>
+internal sealed class PeerMember : CudaMember
 {
-    private readonly PeerGroup _group;
     private readonly RankMemory _memory;
     private readonly ReductionKernels _kernels;
-    private readonly MoePartialBuffer _lent;
     private ReductionPlanner _planner = null!;
     private GroupParameters _template;
-    private int _isBusy;
 
     /// <summary>Makes the end of a rank that has memory; it can do nothing before <see cref="Connect"/>.</summary>
-    public PeerMember(PeerGroup group, int rank, RankMemory memory, ReductionKernels kernels, IMoeMemory deviceMemory, nint partial)
+    public PeerMember(GroupLife life, int rank, RankMemory memory, ReductionKernels kernels, IMoeMemory deviceMemory, nint partial)
+        : base(life, rank, kernels.Context, deviceMemory, partial)
     {
-        _group = group;
         _memory = memory;
         _kernels = kernels;
-        Rank = rank;
-        Memory = deviceMemory;
-        _lent = new MoePartialBuffer(new MoeTensorView(partial, Device, Request.ElementType, Request.MaxTokens, Request.Width));
     }
 
-    public int Rank { get; }
+    public override IReadOnlyList<string> Ways { get; } = Enum.GetNames<ReductionWay>();
 
-    public int Count => Request.Devices.Count;
+    /// <summary>The most blocks of each way that run at once where a rank shares its device with no other.</summary>
+    public int MostResidentBlocks(ReductionWay way) => _kernels.MostResidentBlocks(way);
 
-    public MoeDevice Device => Request.Devices[Rank];
-
-    public IMoeMemory Memory { get; }
-
-    public MoeException? Failure => _group.Failure;
-
-    public MoeGroupRequest Request => _group.Request;
-
-    public CudaContext Context => _kernels.Context;
+    /// <summary>Memory that all ranks reach.</summary>
+    public nint Shared => _memory.Shared;
 
     /// <summary>Tells the rank where the others' memory is.</summary>
     /// <param name="planner">The group's.</param>
-    /// <param name="addresses">Each rank's memory that all reach.</param>
+    /// <param name="addresses">Each rank's memory that all reach, as this rank's device does.</param>
     /// <param name="layout">What is where in it.</param>
-    /// <param name="shape">How a block shares a row.</param>
+    /// <param name="words">The rank's words in host memory.</param>
     /// <param name="mayOverlap">
     /// Whether the next launch may begin while a kernel waits. Not where ranks share a device: what begins could take the place of the kernel that is
     /// waited for.
     /// </param>
-    public unsafe void Connect(ReductionPlanner planner, ReadOnlySpan<long> addresses, GroupLayout layout, RowShape shape, bool mayOverlap)
+    public unsafe void Connect(ReductionPlanner planner, ReadOnlySpan<long> addresses, GroupLayout layout, nint words, bool mayOverlap)
     {
         _planner = planner;
         _template = new GroupParameters
         {
             State = _memory.State,
-            Host = _group.WordsOf(Rank),
+            Host = words,
             Patience = (ulong)(Request.Timeout.TotalMilliseconds * 1e6),
             SetBytes = layout.SetBytes,
             FlagsOffset = layout.FlagsOffset,
             Rank = Rank,
             Ranks = Count,
-            RowBytes = shape.RowBytes,
+            RowBytes = RowShape.Of(Request.Width, Request.ElementType).RowBytes,
             InverseWidth = 1f / Request.Width,
             MayOverlap = mayOverlap ? 1 : 0,
             PartialOffset = layout.PartialOffset,
+            SumsOffset = layout.SumsOffset,
         };
         for (int rank = 0; rank < addresses.Length; rank++)
         {
@@ -71,146 +59,22 @@ internal sealed class PeerMember : IMoeCommunicator
         }
     }
 
-    public MoePartial LendPartial(int rows)
+    public override void Try(int way, int rows, nint output, nint stream)
     {
-        _group.ThrowIfEnded();
-        return _lent.Lend(rows);
-    }
-
-    public void AllReduce(MoeReduceArguments arguments)
-    {
-        _group.ThrowIfEnded();
-        var call = MoeGroupCall.AllReduce(this, _lent, arguments);
-        Reduce(call, arguments.Partial, default, arguments.Output, arguments.Stream);
-    }
-
-    public void ReduceAddNorm(MoeReduceAddNormArguments arguments)
-    {
-        _group.ThrowIfEnded();
-        var call = MoeGroupCall.ReduceAddNorm(this, _lent, arguments);
-        Reduce(call, arguments.Partial, arguments.AddNorm, arguments.Output, arguments.Stream);
-    }
-
-    public void ReduceScatter(MoeReduceArguments arguments)
-    {
-        _group.ThrowIfEnded();
-        var call = MoeGroupCall.ReduceScatter(this, _lent, arguments);
-        Reduce(call, arguments.Partial, default, arguments.Output, arguments.Stream);
-    }
-
-    public void AllGather(MoeGatherArguments arguments)
-    {
-        _group.ThrowIfEnded();
-        var call = MoeGroupCall.AllGather(this, _lent, arguments);
-        Enter(call);
-        try
-        {
-            using CudaContextScope scope = Context.MakeCurrent();
-            Gather(arguments);
-        }
-        catch (CudaException exception)
-        {
-            throw Failed(exception);
-        }
-        finally
-        {
-            Leave();
-        }
-    }
-
-    public void Abort(string why) => _group.Abort(Rank, why);
-
-    /// <summary>For the group's trial: sums the part that was written, one way.</summary>
-    public void Try(ReductionWay way, int rows, nint output, nint stream)
-    {
-        using CudaContextScope scope = Context.MakeCurrent();
+        using var scope = Context.MakeCurrent();
         var view = new MoeTensorView(output, Device, Request.ElementType, rows, Request.Width);
-        Launch(_planner.For(way, rows), rows, 0, default, view, stream);
+        Launch(_planner.For(Enum.GetValues<ReductionWay>()[way], rows), rows, 0, default, view, stream);
     }
-
-    /// <summary>Where the rank's part of the sums is.</summary>
-    public nint Partial => checked((nint)(_memory.Shared + _template.PartialOffset));
 
     public void Free() => _memory.Dispose();
 
-    private void Reduce(in MoeGroupCall call, in MoePartial partial, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
-    {
-        partial.Take();
-        Enter(call);
-        try
-        {
-            using CudaContextScope scope = Context.MakeCurrent();
-            if (call.Kind == MoeGroupCallKind.ReduceScatter)
-            {
-                int rows = call.Rows / Count;
-                Launch(_planner.ForScatter(rows), rows, rows, default, output, stream);
-            }
-            else
-            {
-                Launch(_planner.ForRows(call.Rows), call.Rows, 0, addNorm, output, stream);
-            }
-        }
-        catch (CudaException exception)
-        {
-            throw Failed(exception);
-        }
-        finally
-        {
-            Leave();
-        }
-    }
+    protected override void Reduce(int rows, in MoeAddNorm addNorm, in MoeTensorView output, nint stream) =>
+        Launch(_planner.ForRows(rows), rows, 0, addNorm, output, stream);
 
-    private void Enter(in MoeGroupCall call)
-    {
-        if (Interlocked.Exchange(ref _isBusy, 1) != 0)
-        {
-            throw new InvalidOperationException($"Another thread is making a call of rank {Rank}. A rank makes one call at a time.");
-        }
+    protected override void Scatter(int rows, in MoeTensorView output, nint stream) =>
+        Launch(_planner.ForScatter(rows), rows, rows, default, output, stream);
 
-        try
-        {
-            _group.Begin(Rank, call);
-        }
-        catch
-        {
-            Leave();
-            throw;
-        }
-    }
-
-    private void Leave() => Volatile.Write(ref _isBusy, 0);
-
-    // The other ranks may be waiting already.
-    private MoeException Failed(CudaException exception)
-    {
-        Abort(exception.Message);
-        return CudaFault.Explain(exception);
-    }
-
-    private void Launch(ReductionPlan plan, int rows, int spread, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
-    {
-        GroupParameters parameters = _template;
-        parameters.Spread = spread;
-        parameters.Ahead = plan.Ahead;
-        parameters.Epsilon = addNorm.Epsilon;
-        parameters.Weight = addNorm.NormWeight.Address;
-        parameters.WeightIsFloat = addNorm.NormWeight.ElementType == MoeElementType.Float32 ? 1 : 0;
-        parameters.ResidualStride = addNorm.Residual.RowStride;
-        parameters.ResidualOutStride = addNorm.ResidualOutput.RowStride;
-        parameters.OutputStride = output.RowStride;
-        for (int first = 0; first < rows; first += plan.LaunchRows)
-        {
-            parameters.Rows = Math.Min(plan.LaunchRows, rows - first);
-            parameters.PartialOffset = _template.PartialOffset + ((long)first * _template.RowBytes);
-            parameters.Partial = checked((nint)(_memory.Shared + parameters.PartialOffset));
-            parameters.Output = output.RowAddress(first);
-            parameters.Residual = addNorm.Residual.IsEmpty ? 0 : addNorm.Residual.RowAddress(first);
-            parameters.ResidualOut = addNorm.ResidualOutput.IsEmpty ? 0 : addNorm.ResidualOutput.RowAddress(first);
-            _kernels.Reduce(plan.Way, _planner.Blocks(plan, parameters.Rows), stream, in parameters);
-        }
-    }
-
-    private void Gather(in MoeGatherArguments arguments)
+    protected override void Gather(in MoeGatherArguments arguments)
     {
         MoeTensorView input = arguments.Input;
         MoeTensorView output = arguments.Output;
@@ -230,6 +94,24 @@ internal sealed class PeerMember : IMoeCommunicator
             parameters.Group.Partial = input.RowAddress(first);
             parameters.Group.Output = output.RowAddress(first);
             _kernels.Gather(_planner.Blocks(plan, parameters.Group.Rows), stream: arguments.Stream, in parameters);
+        }
+    }
+
+    private void Launch(ReductionPlan plan, int rows, int spread, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
+    {
+        GroupParameters parameters = _template;
+        parameters.Spread = spread;
+        parameters.Ahead = plan.Ahead;
+        parameters.Take(addNorm, output);
+        for (int first = 0; first < rows; first += plan.LaunchRows)
+        {
+            parameters.Rows = Math.Min(plan.LaunchRows, rows - first);
+            parameters.PartialOffset = _template.PartialOffset + ((long)first * _template.RowBytes);
+            parameters.Partial = checked((nint)(_memory.Shared + parameters.PartialOffset));
+            parameters.Output = output.RowAddress(first);
+            parameters.Residual = addNorm.Residual.IsEmpty ? 0 : addNorm.Residual.RowAddress(first);
+            parameters.ResidualOut = addNorm.ResidualOutput.IsEmpty ? 0 : addNorm.ResidualOutput.RowAddress(first);
+            _kernels.Reduce(plan.Way, _planner.Blocks(plan, parameters.Rows), stream, in parameters);
         }
     }
 }

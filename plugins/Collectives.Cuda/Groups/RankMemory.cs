@@ -9,12 +9,15 @@ internal sealed class RankMemory : DeviceArena
     private const int StateBytes = 16;
     private const byte Empty = 0xff;
 
+    /// <summary>What a driver allocates at a time: other processes are shown whole pieces, which then hold nothing else.</summary>
+    private const long PieceBytes = 2 << 20;
+
     /// <exception cref="MoeException">There is not that much memory left.</exception>
     public RankMemory(CudaContext context, GroupLayout layout)
         : base(context)
     {
         using CudaContextScope scope = context.MakeCurrent();
-        Shared = Allocate(layout.ByteCount);
+        Shared = Allocate((layout.ByteCount + PieceBytes - 1) / PieceBytes * PieceBytes);
         State = Allocate(StateBytes);
         CudaMemory.Fill(Shared, Empty, layout.FlagsOffset, 0);
         CudaMemory.Fill(checked((nint)(Shared + layout.FlagsOffset)), 0, layout.ByteCount - layout.FlagsOffset, 0);

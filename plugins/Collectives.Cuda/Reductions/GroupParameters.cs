@@ -20,6 +20,7 @@ internal unsafe struct GroupParameters
     public long SetBytes;
     public long FlagsOffset;
     public long PartialOffset;
+    public long SumsOffset;
     public int Rank;
     public int Ranks;
     public int Rows;
@@ -31,4 +32,15 @@ internal unsafe struct GroupParameters
     public int MayOverlap;
     public float InverseWidth;
     public fixed long Memory[RowShape.MostRanks];
+
+    /// <summary>Sets what rows have in common.</summary>
+    public void Take(in MoeAddNorm addNorm, in MoeTensorView output)
+    {
+        Epsilon = addNorm.Epsilon;
+        Weight = addNorm.NormWeight.Address;
+        WeightIsFloat = addNorm.NormWeight.ElementType == MoeElementType.Float32 ? 1 : 0;
+        ResidualStride = addNorm.Residual.RowStride;
+        ResidualOutStride = addNorm.ResidualOutput.RowStride;
+        OutputStride = output.RowStride;
+    }
 }

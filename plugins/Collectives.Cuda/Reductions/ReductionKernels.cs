@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.Kernels;
 
@@ -10,9 +11,14 @@ internal sealed class ReductionKernels
     public const int MostBlocks = 512;
 
     private const int GatherThreads = 512;
+    private const int WidenedValues = 8;
+    private const int WidenBlocks = 4;
 
     /// <summary>Pieces that a thread of the pulling kernel has under way: enough to fill the link, few enough for two blocks on a multiprocessor.</summary>
     private const int PulledPieces = 4;
+
+    /// <summary>Rows that a block of the kernel whose owners read has under way, where a thread has one piece of each: as many as there are registers for.</summary>
+    private const int OwnedRows = 2;
 
     private const int GptOssWidth = 2880;
 
@@ -20,6 +26,9 @@ internal sealed class ReductionKernels
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
     private readonly CudaFunction _gather;
+    private readonly CudaFunction _addNorm;
+    private readonly CudaFunction _widen;
+    private readonly int _mostAddNormBlocks;
 
     /// <exception cref="MoeException">A kernel does not compile.</exception>
     public ReductionKernels(KernelLibrary library, RowShape shape, MoeElementType type, int ranks)
@@ -31,7 +40,9 @@ internal sealed class ReductionKernels
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
-
+        _addNorm = library.Get(AddNormUnit(AddNorm(type, shape)), AddNorm(type, shape));
+        _widen = library.Get(AddNormUnit(AddNorm(type, shape)), "moe_widen");
+        _mostAddNormBlocks = Context.Device.MultiprocessorCount * _addNorm.GetMaxBlocksPerMultiprocessor(shape.Threads, 0);
     }
 
     /// <summary>What is compiled ahead: BF16 rows of gpt-oss's width for 2, 4 and 8 ranks.</summary>
@@ -40,6 +51,7 @@ internal sealed class ReductionKernels
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
             .Select(way => Unit(way, Instance(way, MoeElementType.BFloat16, GptOss, ranks)))),
         GatherUnit,
+        AddNormUnit(AddNorm(MoeElementType.BFloat16, GptOss)),
     ];
 
     private static RowShape GptOss { get; } = RowShape.Of(GptOssWidth, MoeElementType.BFloat16);
@@ -56,9 +68,31 @@ internal sealed class ReductionKernels
     public void Reduce(ReductionWay way, int blocks, nint stream, ref readonly GroupParameters parameters) =>
         _ways[way].Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
 
+    /// <summary>Launches the copy of BF16 values, a multiple of 8, to float32. The context must be current.</summary>
+    public void Widen(nint from, nint to, long count, nint stream)
+    {
+        long pieces = count / WidenedValues;
+        int blocks = (int)Math.Min((pieces + GatherThreads - 1) / GatherThreads, WidenBlocks * (long)Context.Device.MultiprocessorCount);
+        var parameters = new WidenParameters { From = from, To = to, Pieces = pieces };
+        _widen.Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
+    }
+
+    /// <summary>Launches what comes behind a sum that is complete, in float32, with as many blocks as there is use for. The context must be current.</summary>
+    public void FinishRows(nint stream, ref readonly GroupParameters parameters) =>
+        _addNorm.Launch(_library.Launch(Math.Min(parameters.Rows, _mostAddNormBlocks), _shape.Threads), stream, in parameters);
+
     /// <summary>Launches a gathering. The context must be current.</summary>
     public void Gather(int blocks, nint stream, ref readonly GatherParameters parameters) =>
         _gather.Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
+
+    /// <summary>As in <c>add_norm.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct WidenParameters
+    {
+        public nint From;
+        public nint To;
+        public long Pieces;
+    }
 
     private static CudaFunction Get(KernelLibrary library, ReductionWay way, string instance) => library.Get(Unit(way, instance), instance);
 
@@ -67,19 +101,26 @@ internal sealed class ReductionKernels
         {
             ReductionWay.TwoShot => "two_shot.cu",
             ReductionWay.Pull => "pull.cu",
+            ReductionWay.TwoPull => "two_pull.cu",
             _ => "push.cu",
         },
         instance);
 
+    private static KernelUnit AddNormUnit(string instance) => new("add_norm.cu", instance);
+
+    private static string AddNorm(MoeElementType type, RowShape shape) => $"moe_add_norm<{Element(type)}, {shape.Pieces}, {shape.Threads}>";
+
+    private static string Element(MoeElementType type) => type == MoeElementType.BFloat16 ? "u16" : "float";
+
     private static string Instance(ReductionWay way, MoeElementType type, RowShape shape, int ranks)
     {
-        string element = type == MoeElementType.BFloat16 ? "u16" : "float";
         int batch = ranks <= 2 ? 2 : ranks <= 4 ? 4 : 8;
-        string row = $"{element}, {shape.Pieces}, {shape.Threads}, {batch}";
+        string row = $"{Element(type)}, {shape.Pieces}, {shape.Threads}, {batch}";
         return way switch
         {
             ReductionWay.Push => $"moe_push<{row}>",
             ReductionWay.TwoShot => $"moe_two_shot<{row}>",
+            ReductionWay.TwoPull => $"moe_two_pull<{row}, {(batch > 4 ? 1 : Math.Max(1, OwnedRows / shape.Pieces))}>",
             _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}>",
         };
     }

@@ -11,4 +11,7 @@ internal enum ReductionWay
 
     /// <summary>Every rank reads the others' rows, between two meetings (<c>pull.cu</c>).</summary>
     Pull,
+
+    /// <summary>Each row has an owner that reads the others' parts, and whose sums the others read (<c>two_pull.cu</c>).</summary>
+    TwoPull,
 }

@@ -53,7 +53,7 @@ internal static class BenchCommand
             static (measured, text) => BenchTable.Write(text, measured));
         if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
         {
-            BenchPicture.Save(settings.PlotPath, result, settings.Peers);
+            Panels.TrySave(console, () => BenchPicture.Save(settings.PlotPath, result, settings.Peers));
         }
 
         console.Write(writer => BenchJson.Write(writer, result), text => BenchTable.Write(text, result));

@@ -8,6 +8,9 @@ internal sealed class LayerRun : IDisposable
     private const int WarmUps = 3;
     private const int MostForwards = 1000;
 
+    /// <summary>Where ranks are processes, nobody can tell the others when it is enough.</summary>
+    private const int ForwardsOfProcesses = 100;
+
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
 
     private readonly List<RankRun> _ranks = [];
@@ -72,14 +75,15 @@ internal sealed class LayerRun : IDisposable
     {
         var total = Stopwatch.StartNew();
         var times = new List<double>();
-        int last = int.MaxValue;
+        bool areProcesses = _group is { } group && group.Members.Count < group.Members[0].Count;
+        int last = areProcesses ? ForwardsOfProcesses + WarmUps - 1 : int.MaxValue;
         OnAllRanks(rank =>
         {
             for (int forward = 0; forward <= Volatile.Read(ref last); forward++)
             {
                 // The first rank says which forward is the last before it takes part in it: so the others know when they come out of it.
-                bool isWarmUp = forward < WarmUps && total.Elapsed < Budget / 4;
-                if (rank == 0 && (cancellationToken.IsCancellationRequested || times.Count == MostForwards - 1 || (!isWarmUp && total.Elapsed > Budget)))
+                bool isWarmUp = forward < WarmUps && (areProcesses || total.Elapsed < Budget / 4);
+                if (!areProcesses && rank == 0 && (cancellationToken.IsCancellationRequested || times.Count == MostForwards - 1 || (!isWarmUp && total.Elapsed > Budget)))
                 {
                     Volatile.Write(ref last, forward);
                 }

@@ -38,6 +38,7 @@ internal static class RunCommand
     {
         RunSettings settings = RunSettings.Read(result);
         await using MoeHost host = HostFactory.Create(result, console);
+        settings = settings.WithRanksOf(host);
         using RunInput input = settings.OpenInput();
         if (settings.Model is not null)
         {
@@ -66,8 +67,16 @@ internal static class RunCommand
 
         // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
         MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
+        IReadOnlyList<MoeDevice> devices = settings.DevicesFrom(selection.Selected.Device!.Value);
         using var layers = RunLayers.Create(
-            host, named, settings.DevicesFrom(selection.Selected.Device!.Value), (settings.TensorParallel, settings.ExpertParallel), input.Source, progress, cancellationToken);
+            host,
+            named,
+            devices,
+            (settings.TensorParallel, settings.ExpertParallel),
+            RunLayers.CreateGroup(host, named, devices, settings),
+            input.Source,
+            progress,
+            cancellationToken);
         progress.Clear();
         using var run = LayerRun.Execute(layers, input.Tokens, input.TokenIds, cancellationToken);
         return Finish(settings, console, new RunReport
@@ -90,7 +99,12 @@ internal static class RunCommand
             OutputFile.Save(settings.Output, report.Run);
         }
 
-        console.Write(report.WriteJson, report.WriteText);
+        // One of several processes speaks for all.
+        if (report.Layers.FirstRank == 0)
+        {
+            console.Write(report.WriteJson, report.WriteText);
+        }
+
         return report.Verification is { Passed: false } ? ExitCode.Wrong : ExitCode.Ok;
     }
 }

@@ -12,40 +12,52 @@ internal sealed class RunLayers : IDisposable
     /// <summary>Null where there is one rank.</summary>
     public IMoeGroup? Group { get; }
 
-    /// <summary>The first rank's.</summary>
+    /// <summary>The first rank's of this process.</summary>
     public MoeLayer First => _ranks[0];
+
+    /// <summary>The first rank of this process: 0 but where each rank is a process.</summary>
+    public int FirstRank => Group?.Members[0].Rank ?? 0;
 
     public long WeightByteCount => _ranks.Sum(layer => layer.WeightByteCount);
 
-    /// <summary>Makes a group and a part for each of its ranks, or the whole layer.</summary>
-    /// <param name="host">Makes them.</param>
-    /// <param name="request">The whole layer, on a backend that is named.</param>
-    /// <param name="devices">A device for each rank.</param>
-    /// <param name="parallel">How many ranks share each expert, and how many the experts.</param>
-    /// <param name="source">The whole layer's tensors; each rank reads its own bytes.</param>
-    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
-    /// <param name="cancellationToken">Ends a long load early.</param>
-    /// <exception cref="MoeException">The layer has no such parts, no plugin has such groups, or a layer could not be made.</exception>
-    public static RunLayers Create(
-        MoeHost host,
-        MoeLayerRequest request,
-        IReadOnlyList<MoeDevice> devices,
-        (int Tensor, int Expert) parallel,
-        MoeWeightSource source,
-        IProgress<double>? progress,
-        CancellationToken cancellationToken)
-    {
-        int count = parallel.Tensor * parallel.Expert;
-        var layers = new RunLayers(count == 1 ? null : host.CreateGroup(new MoeGroupRequest
+    /// <summary>Makes the group that was asked for; null for one rank.</summary>
+    /// <exception cref="MoeException">No plugin has such groups, or other processes do not come.</exception>
+    public static IMoeGroup? CreateGroup(MoeHost host, MoeLayerRequest request, IReadOnlyList<MoeDevice> devices, RunSettings settings) =>
+        settings.RankCount == 1 ? null
+        : settings.IsConfigured ? host.CreateGroupFor(request)
+        : host.CreateGroup(new MoeGroupRequest
         {
             Devices = devices,
             MaxTokens = request.Options.MaxTokens,
             Width = request.Shape.HiddenSize,
             ElementType = request.Options.OutputType,
-        }));
+        });
+
+    /// <summary>Makes a part for each of a group's ranks that are in this process, or the whole layer.</summary>
+    /// <param name="host">Makes them.</param>
+    /// <param name="request">The whole layer, on a backend that is named.</param>
+    /// <param name="devices">A device for each rank.</param>
+    /// <param name="parallel">How many ranks share each expert, and how many the experts.</param>
+    /// <param name="group">Disposed with the layers; null for one rank.</param>
+    /// <param name="source">The whole layer's tensors; each rank reads its own bytes.</param>
+    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    /// <exception cref="MoeException">The layer has no such parts, or a layer could not be made.</exception>
+    public static RunLayers Create(
+        MoeHost host,
+        MoeLayerRequest request,
+        IReadOnlyList<MoeDevice> devices,
+        (int Tensor, int Expert) parallel,
+        IMoeGroup? group,
+        MoeWeightSource source,
+        IProgress<double>? progress,
+        CancellationToken cancellationToken)
+    {
+        var layers = new RunLayers(group);
         try
         {
-            for (int rank = 0; rank < count; rank++)
+            int[] ranks = group is null ? [0] : [.. group.Members.Select(member => member.Rank)];
+            foreach (int rank in ranks)
             {
                 var part = MoePart.OfRank(rank, parallel.Tensor, parallel.Expert);
                 layers._ranks.Add(host.CreateLayer(

@@ -27,8 +27,11 @@ internal sealed record RunSettings
     /// <summary>Ranks that share the experts.</summary>
     public required int ExpertParallel { get; init; }
 
-    /// <summary>All ranks, each a thread of this process.</summary>
+    /// <summary>All ranks.</summary>
     public int RankCount => TensorParallel * ExpertParallel;
+
+    /// <summary>Whether the ranks are those of the host's configuration, Moe:Parallel: nothing was said of them here.</summary>
+    public bool IsConfigured { get; init; }
 
     /// <summary>A device for each rank; none for those that come from the backend's own on.</summary>
     public required IReadOnlyList<MoeDevice> Devices { get; init; }
@@ -100,6 +103,11 @@ internal sealed record RunSettings
             Output = output,
         };
     }
+
+    /// <summary>The same with the ranks of the host's configuration, where the command line says nothing of ranks.</summary>
+    public RunSettings WithRanksOf(MoeHost host) => RankCount > 1 || Devices.Count > 0 || host.Ranks.Count == 1
+        ? this
+        : this with { TensorParallel = host.Ranks.Tensor, ExpertParallel = host.Ranks.Expert, Devices = host.Ranks.Devices, IsConfigured = true };
 
     /// <summary>A device for each rank: those that were named, or GPUs from one on. Ranks on a processor share it.</summary>
     public IReadOnlyList<MoeDevice> DevicesFrom(MoeDevice first) => Devices.Count > 0 ? Devices : RankDevices.From(first, RankCount);

@@ -16,6 +16,7 @@ public sealed unsafe class CudaContext : SafeHandle
     private const uint DisableTiming = 2;
     private const uint Portable = 1;
     private const int PeerAccessAlreadyEnabled = 704;
+    private const uint LazyPeerAccess = 1;
 
     private CudaContext(CudaDevice device, nint context, bool ownsHandle)
         : base(0, ownsHandle)
@@ -97,6 +98,24 @@ public sealed unsafe class CudaContext : SafeHandle
             throw CudaException.FromDriver(
                 result, nameof(DriverApi.cuCtxEnablePeerAccess), $"Device {Device.Ordinal} was to reach the memory of device {peer.Device.Ordinal}.");
         }
+    }
+
+    /// <summary>Makes memory of another process reachable for kernels of this context, whichever of this machine's devices it is on.</summary>
+    /// <param name="exported">What <see cref="CudaMemory.Export"/> returned in that process.</param>
+    /// <exception cref="ArgumentException">They are no such bytes.</exception>
+    /// <exception cref="CudaException">The devices have no way to each other, the process has ended, or is this one.</exception>
+    public CudaPeerMemory OpenPeerMemory(ReadOnlySpan<byte> exported)
+    {
+        if (exported.Length != CuIpcMemHandle.ByteCount)
+        {
+            throw new ArgumentException($"{exported.Length} bytes name no memory; {CuIpcMemHandle.ByteCount} are expected.", nameof(exported));
+        }
+
+        CuIpcMemHandle memory;
+        exported.CopyTo(new Span<byte>(memory.Bytes, CuIpcMemHandle.ByteCount));
+        using CudaContextScope scope = MakeCurrent();
+        CudaException.ThrowIfFailed(DriverApi.cuIpcOpenMemHandle_v2(out nint address, memory, LazyPeerAccess));
+        return new CudaPeerMemory(this, address);
     }
 
     /// <summary>The bytes of device memory that are free now, whoever uses the rest.</summary>

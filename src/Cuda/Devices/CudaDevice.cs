@@ -79,6 +79,15 @@ public sealed unsafe class CudaDevice
     /// <summary>The PCI address: domain:bus:device.function.</summary>
     public string PciAddress { get; }
 
+    /// <summary>The device's own number, the same in every process that sees it.</summary>
+    /// <exception cref="CudaException">The driver does not say.</exception>
+    public Guid ReadUuid()
+    {
+        byte* uuid = stackalloc byte[16];
+        CudaException.ThrowIfFailed(DriverApi.cuDeviceGetUuid_v2(uuid, Id));
+        return new Guid(new ReadOnlySpan<byte>(uuid, 16), bigEndian: true);
+    }
+
     internal int Id { get; }
 
     /// <summary>Reads the device with a number.</summary>

@@ -75,6 +75,18 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)]
     internal static partial int cuCtxEnablePeerAccess(nint peer, uint flags);
 
+    [LibraryImport(Library)]
+    internal static partial int cuDeviceGetUuid_v2(byte* uuid, int device);
+
+    [LibraryImport(Library)]
+    internal static partial int cuIpcGetMemHandle(CuIpcMemHandle* exported, nint address);
+
+    [LibraryImport(Library)]
+    internal static partial int cuIpcOpenMemHandle_v2(out nint address, CuIpcMemHandle exported, uint flags);
+
+    [LibraryImport(Library)]
+    internal static partial int cuIpcCloseMemHandle(nint address);
+
     // Streams and events
 
     [LibraryImport(Library)]

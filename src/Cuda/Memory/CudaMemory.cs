@@ -121,6 +121,20 @@ public static unsafe class CudaMemory
         }
     }
 
+    /// <summary>
+    /// Names memory for other processes of this machine, which reach it through <see cref="CudaContext.OpenPeerMemory"/>. It must stay until all of
+    /// them have disposed what they opened.
+    /// </summary>
+    /// <param name="address">What <see cref="Allocate"/> returned.</param>
+    /// <returns>Bytes that mean something to other processes only.</returns>
+    /// <exception cref="CudaException">The system has no such names.</exception>
+    public static byte[] Export(nint address)
+    {
+        CuIpcMemHandle exported;
+        CudaException.ThrowIfFailed(DriverApi.cuIpcGetMemHandle(&exported, address));
+        return new ReadOnlySpan<byte>(exported.Bytes, CuIpcMemHandle.ByteCount).ToArray();
+    }
+
     /// <summary>Enqueues setting each byte to a value.</summary>
     /// <param name="address">The device address.</param>
     /// <param name="value">The value.</param>

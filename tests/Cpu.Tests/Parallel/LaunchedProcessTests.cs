@@ -14,9 +14,6 @@ public sealed class LaunchedProcessTests
     // Cut by tensor over 2 and by expert over 2.
     private static readonly MoeLayerShape Shape = new() { HiddenSize = 96, IntermediateSize = 160, ExpertCount = 6, TopK = 2 };
 
-    private static readonly int Kills =
-        int.TryParse(Environment.GetEnvironmentVariable("MOE_GROUP_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out int kills) ? kills : 4;
-
     [Theory]
     [InlineData(MoeLauncher.Torchrun)]
     [InlineData(MoeLauncher.Slurm)]
@@ -62,7 +59,7 @@ public sealed class LaunchedProcessTests
             return;
         }
 
-        KilledRanks.Kill(nameof(A_rank_that_is_killed_ends_its_group_and_another_takes_its_place), ranks: 3, Kills, seed: 1);
+        KilledRanks.Kill(nameof(A_rank_that_is_killed_ends_its_group_and_another_takes_its_place), ranks: 3, GroupLoadTests.Kills, seed: 1);
     }
 
     private static IReadOnlyList<(string Name, string Value)> Variables(MoeLauncher launcher, int rank, int port)

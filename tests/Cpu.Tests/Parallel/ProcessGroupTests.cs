@@ -41,14 +41,39 @@ public sealed class ProcessGroupTests : GroupLoadTests
         Assert.All([failures[0], failures[2]], failure => Assert.Contains("Rank 1 cannot make the group: ", failure.Message, StringComparison.Ordinal));
     }
 
-    private static MoeException[] Fail(Func<int, MoeGroupRequest> request)
+    [Fact]
+    public void Whoever_has_another_layer_is_named_before_the_first_forward()
+    {
+        var shape = new MoeLayerShape { HiddenSize = Groups.Width, IntermediateSize = 64, ExpertCount = 6, TopK = 2, WeightFormat = MoeWeightFormat.BFloat16 };
+        MoeException[] failures = Fail(
+            _ => Groups.Request(3),
+            (group, rank) =>
+            {
+                MoeLayerShape own = shape with { TopK = rank == 1 ? 3 : 2 };
+                using var weights = new RandomLayer(own, seed: 1);
+                using MoeLayer layer = CpuHost.Shared.CreateLayer(
+                    new MoeLayerRequest
+                    {
+                        Shape = own,
+                        Options = new MoeLayerOptions { MaxTokens = Groups.MaxTokens, OutputType = MoeElementType.Float32, Part = MoePart.OfRank(rank, 1, 3) },
+                    },
+                    weights.Source);
+                layer.CreateState(group.Members.Single());
+            });
+
+        Assert.All(failures, failure => Assert.Equal(MoeReason.Configuration, failure.Reason));
+        Assert.All(failures, failure => Assert.Contains("Rank 1 differs from rank 0 in the layer's shape: ", failure.Message, StringComparison.Ordinal));
+    }
+
+    private static MoeException[] Fail(Func<int, MoeGroupRequest> request, Action<IMoeGroup, int>? work = null)
     {
         int port = FreePort.Find();
         var errors = new Exception?[3];
         Thread[] threads = [.. errors.Select((_, rank) => new Thread(() => errors[rank] = Record.Exception(() =>
         {
             using var rendezvous = MoeRendezvous.Join(new MoeRendezvousOptions { Address = "localhost", Port = port, Rank = rank, Count = 3 });
-            CpuHost.Shared.CreateGroup(request(rank) with { Rendezvous = rendezvous }, "Cpu");
+            using IMoeGroup group = CpuHost.Shared.CreateGroup(request(rank) with { Rendezvous = rendezvous }, "Cpu");
+            work?.Invoke(group, rank);
         })))];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());

@@ -69,7 +69,7 @@ internal static class ModelBenchCommand
             (rows, text) => ModelBenchTable.Write(text, rows, peers));
         if (picture is not null)
         {
-            ModelBenchPicture.Save(picture, measured, peers);
+            Panels.TrySave(console, () => ModelBenchPicture.Save(picture, measured, peers));
         }
 
         console.Write(writer => BenchJson.Write(writer, measured), text => ModelBenchTable.Write(text, measured, peers));

@@ -43,7 +43,7 @@ internal static class PaddingCommand
             static (measured, text) => PaddingTable.Write(text, measured));
         if (settings.PlotPath is not null && result.Rows.Exists(row => row.Right))
         {
-            PaddingPicture.Save(settings.PlotPath, result);
+            Panels.TrySave(console, () => PaddingPicture.Save(settings.PlotPath, result));
         }
 
         console.Write(writer => BenchJson.Write(writer, result), text => PaddingTable.Write(text, result));

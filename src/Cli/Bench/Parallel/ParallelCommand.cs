@@ -19,6 +19,7 @@ internal static class ParallelCommand
             ParallelOptions.Width,
             ParallelOptions.Group,
             ParallelOptions.Plans,
+            ParallelOptions.Tune,
             ParallelOptions.Only,
             ParallelOptions.Backends,
             ParallelOptions.Shapes,
@@ -50,7 +51,12 @@ internal static class ParallelCommand
         console.Write(writer => BenchJson.Write(writer, result), text => ParallelTable.Write(text, result));
         if (settings.Bench.PlotPath is not null && result.Layers.Exists(row => row.Right))
         {
-            ParallelPicture.Save(settings.Bench.PlotPath, result);
+            Panels.TrySave(console, () => ParallelPicture.Save(settings.Bench.PlotPath, result));
+        }
+
+        if (settings.TunePath is not null)
+        {
+            PlanTable.Save(settings.TunePath, result);
         }
 
         bool isRight = result.Reductions.TrueForAll(row => row.Right) && result.Layers.TrueForAll(row => row.Right);

@@ -23,6 +23,9 @@ internal static class ParallelOptions
         HelpName = "PLAN",
     };
 
+    public static Option<string?> Tune { get; } = CommandOptions.Text(
+        "--tune", "FILE.json", "Compare plans and write the fastest for each number of ranks and bytes to a table, for the plugin's setting Table. Measures reductions only.");
+
     public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr("1 to 8192, for layers to 1024");
 
     public static Option<string[]> Backends { get; } = BenchOptions.BackendsOr(DefaultBackend);

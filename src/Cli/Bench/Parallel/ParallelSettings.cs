@@ -29,6 +29,9 @@ internal sealed record ParallelSettings
     /// <summary>Its plans to compare; null for its own choice.</summary>
     public required IReadOnlyList<string?> Plans { get; init; }
 
+    /// <summary>Where the table of the fastest plans goes; null for nowhere.</summary>
+    public required string? TunePath { get; init; }
+
     /// <summary>Seconds, replays and outputs.</summary>
     public required BenchSettings Bench { get; init; }
 
@@ -47,7 +50,17 @@ internal sealed record ParallelSettings
             throw new CommandException(ExitCode.BadInput, $"{devices.Count} ranks were asked for; at most {MostRanks} are expected.");
         }
 
-        string[] plans = result.GetValue(ParallelOptions.Plans) ?? [];
+        IReadOnlyList<string> plans = result.GetValue(ParallelOptions.Plans) ?? [];
+        string? tunePath = BenchSettings.Writable(result, ParallelOptions.Tune);
+        string? only = result.GetValue(ParallelOptions.Only);
+        if (tunePath is not null)
+        {
+            plans = plans.Count > 0 ? plans : PlanTable.Candidates;
+            only = only is null or ParallelOptions.Reductions
+                ? ParallelOptions.Reductions
+                : throw new CommandException(ExitCode.BadInput, $"--tune compares reductions, so it cannot be given with --only {only}.");
+        }
+
         var defaults = new BenchSettings();
         return new ParallelSettings
         {
@@ -58,10 +71,11 @@ internal sealed record ParallelSettings
             LayerTokens = result.GetValue(ParallelOptions.Tokens) is { Length: > 0 } layerTokens
                 ? [.. layerTokens.Distinct().Where(tokens => tokens <= MostLayerTokens).Order()]
                 : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
-            Only = result.GetValue(ParallelOptions.Only),
+            Only = only,
             Width = result.GetValue(ParallelOptions.Width) ?? MoeLayerShape.GptOss20B.HiddenSize,
             Group = result.GetValue(ParallelOptions.Group),
-            Plans = plans.Length > 0 ? plans : new string?[] { null },
+            Plans = plans.Count > 0 ? [.. plans] : new string?[] { null },
+            TunePath = tunePath,
             Bench = new BenchSettings
             {
                 Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.DefaultBackend],

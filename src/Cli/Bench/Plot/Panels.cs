@@ -29,8 +29,37 @@ internal static class Panels
     /// <param name="panels">What each panel is drawn from.</param>
     /// <param name="legendLines">Lines of legend that a panel has at most.</param>
     /// <param name="draw">Draws one.</param>
-    /// <exception cref="MoeException">The file cannot be written.</exception>
+    /// <exception cref="MoeException">The file cannot be written, or nothing can be drawn here (<see cref="MoeReason.MissingLibrary"/>).</exception>
     public static void Save<T>(string path, IReadOnlyList<T> panels, int legendLines, Action<Plot, T> draw)
+    {
+        try
+        {
+            Draw(path, panels, legendLines, draw);
+        }
+        catch (Exception exception) when (exception is TypeInitializationException or DllNotFoundException or EntryPointNotFoundException or BadImageFormatException or NullReferenceException)
+        {
+            // SkiaSharp, where its native library or what that needs is not there, or no font is.
+            throw new MoeException(
+                MoeReason.MissingLibrary,
+                $"{path} was not drawn: pictures need libSkiaSharp, and on Linux libfontconfig and a font. {exception.GetBaseException().Message.ReplaceLineEndings(" ")}",
+                exception);
+        }
+    }
+
+    /// <summary>Saves a picture that is not all that was asked for: where nothing can be drawn, a warning says so.</summary>
+    public static void TrySave(CommandConsole console, Action save)
+    {
+        try
+        {
+            save();
+        }
+        catch (MoeException exception) when (exception.Reason == MoeReason.MissingLibrary)
+        {
+            console.WriteWarning(exception.Message);
+        }
+    }
+
+    private static void Draw<T>(string path, IReadOnlyList<T> panels, int legendLines, Action<Plot, T> draw)
     {
         var picture = new Multiplot();
         picture.AddPlots(panels.Count);

@@ -1,0 +1,76 @@
+using System.Text.Json;
+
+namespace Moe.Plugins.Cli.Tests;
+
+/// <summary>`moe bench parallel`: the table of plans that it writes, and pictures that cannot be drawn.</summary>
+public sealed class ParallelTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    [Fact]
+    public void The_fastest_plan_of_each_size_becomes_an_entry_and_neighbours_one()
+    {
+        ParallelResult result = Result(ranks: 4,
+        [
+            Row(1, "push:1", 3), Row(1, "pull:1", 4),
+            Row(8, "push:1", 5), Row(8, "pull:1", 6),
+            Row(64, "push:1", 9), Row(64, "pull:1", 8),
+            Row(512, "push:1", 90), Row(512, "pull:1", null), Row(512, "twopull:1", 70),
+        ]);
+
+        Assert.Equal(
+            [new PlanTable.Entry(4, 8 * 96 * 2, "push:1"), new(4, 64 * 96 * 2, "pull:1"), new(4, null, "twopull:1")],
+            PlanTable.Choose(result));
+    }
+
+    [Fact]
+    public void A_table_keeps_what_it_has_of_other_ranks()
+    {
+        string path = _folder.File("table.json");
+        PlanTable.Save(path, Result(ranks: 4, [Row(1, "push:1", 3)]));
+        PlanTable.Save(path, Result(ranks: 2, [Row(1, "pull:1", 3)]));
+        PlanTable.Save(path, Result(ranks: 4, [Row(1, "twopull:1", 3)]));
+
+        JsonElement[] entries = [.. JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty("reductions").EnumerateArray()];
+
+        Assert.Equal([(2, "pull:1"), (4, "twopull:1")], entries.Select(entry => (entry.GetProperty("ranks").GetInt32(), entry.GetProperty("plan").GetString())));
+        File.WriteAllText(path, "no table");
+        Assert.Contains("is no table of plans, and is left as it is", Assert.Throws<MoeException>(() => PlanTable.Save(path, Result(ranks: 4, [Row(1, "push:1", 3)]))).Message, StringComparison.Ordinal);
+        Assert.Equal("no table", File.ReadAllText(path));
+    }
+
+    [Fact]
+    public async Task Tuning_measures_and_writes_a_table()
+    {
+        string path = _folder.File("table.json");
+        Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--group", "Cpu", "--width", "96", "--tokens", "1,4", "--seconds", "0.05", "--tune", path);
+
+        Assert.True(result.ExitCode == ExitCode.Ok, result.Error);
+        JsonElement last = JsonDocument.Parse(await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken)).RootElement.GetProperty("reductions").EnumerateArray().Last();
+        Assert.Equal(2, last.GetProperty("ranks").GetInt32());
+        Assert.False(last.TryGetProperty("bytes", out _));
+        Assert.Contains(last.GetProperty("plan").GetString(), PlanTable.Candidates);
+    }
+
+    [Fact]
+    public void A_picture_that_cannot_be_drawn_is_a_warning()
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        using var console = new CommandConsole(output, error);
+
+        Panels.TrySave(console, () => Panels.Save<int>(
+            _folder.File("p.png"), [1], legendLines: 1, (_, _) => throw new TypeInitializationException("SkiaSharp", new DllNotFoundException("libSkiaSharp is not there"))));
+
+        Assert.Contains("was not drawn: pictures need libSkiaSharp", error.ToString().ReplaceLineEndings(" "), StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder.File("p.png")));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static ReductionRow Row(int tokens, string plan, double? microseconds) =>
+        new() { Group = "G", Plan = plan, Tokens = tokens, Microseconds = microseconds, Right = microseconds is not null };
+
+    private static ParallelResult Result(int ranks, List<ReductionRow> rows) =>
+        new() { Date = "2026-01-01T00:00:00Z", Device = "D", Ranks = ranks, Width = 96, Seed = 1, Version = "1", Reductions = rows };
+}
