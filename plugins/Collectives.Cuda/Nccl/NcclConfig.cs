@@ -2,15 +2,6 @@ using System.Runtime.InteropServices;
 
 namespace Moe.Plugins.Collectives;
 
-/// <summary><c>ncclUniqueId</c>: 128 bytes, passed by value.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct NcclUniqueId
-{
-    public const int ByteCount = 128;
-
-    public fixed byte Bytes[ByteCount];
-}
-
 /// <summary>
 /// The first members of <c>ncclConfig_t</c>, those of 2.18. NCCL copies as many bytes as <see cref="Size"/> says, and takes what <see cref="Version"/>
 /// did not have yet as not set.
@@ -45,17 +36,4 @@ internal struct NcclConfig
         SplitShare = NotSet,
         TrafficClass = NotSet,
     };
-}
-
-/// <summary><c>ncclDataType_t</c>.</summary>
-internal enum NcclType
-{
-    Int8 = 0,
-    Float32 = 7,
-}
-
-/// <summary><c>ncclRedOp_t</c>.</summary>
-internal enum NcclOperation
-{
-    Sum = 0,
 }
