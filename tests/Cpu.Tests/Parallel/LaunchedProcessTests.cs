@@ -112,5 +112,15 @@ public sealed class LaunchedProcessTests
         using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.Float32, Tokens, Shape.HiddenSize);
         layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
         Assert.True(TensorDifference.Measure(output.View, MoeOracle.Compute(Shape, weights.Source, input.View)).RelativeError < Tolerance.Of(MoeElementType.Float32));
+
+        // Beside it another group, met at the same port: of layers to which each rank brings tokens of its own.
+        MoeLayerRequest dispatching = request with { Options = request.Options with { DispatchTokens = true } };
+        using IMoeGroup larger = host.CreateGroupFor(dispatching);
+        Assert.Equal(Ranks * Tokens, larger.Members.Single().Request.MaxTokens);
+        using MoeLayer dispatched = host.CreateLayer(dispatching, weights.Source);
+        using MoeForwardState other = dispatched.CreateState(larger.Members.Single());
+        using MoeBuffer own = RandomInput.Create(Tokens, Shape.HiddenSize, seed: 5 + member.Rank);
+        dispatched.Forward(other, new MoeLayerCall { Input = own.View, Output = output.View });
+        Assert.True(TensorDifference.Measure(output.View, MoeOracle.Compute(Shape, weights.Source, own.View)).RelativeError < Tolerance.Of(MoeElementType.Float32));
     }
 }
