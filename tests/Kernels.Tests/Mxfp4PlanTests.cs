@@ -25,6 +25,17 @@ public sealed class Mxfp4PlanTests
         Assert.Contains(chosen, plan.Available);
     }
 
+    [Theory]
+    [InlineData(1, "grouped32x64")]
+    [InlineData(8, "fused16x64")]
+    [InlineData(64, "grouped32x128")]
+    public void Small_experts_have_small_tiles_while_they_are_few(int tokens, string expected)
+    {
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2048, IntermediateSize = 512, ExpertCount = 256, TopK = 8 });
+
+        Assert.Equal(expected, plan.Choose(tokens).ToString());
+    }
+
     [Fact]
     public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
     {

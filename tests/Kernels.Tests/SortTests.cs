@@ -46,6 +46,8 @@ public sealed unsafe class SortTests
         { "block", 32, 8, 4 },
         { "block", 5, 300, 0 },
         { "block", 1, 512, 16 },
+        { "block", 64, 24, 0 },
+        { "block", 65, 24, 0 },
         { "wide block", 512, 32, 0 },
         { "wide block", 256, 32, 32 },
         { "wide block", 4, 20, 0 },

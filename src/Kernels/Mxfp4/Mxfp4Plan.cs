@@ -9,6 +9,9 @@ public sealed class Mxfp4Plan
     /// <summary>So many have tiles for many rounds of all blocks, and gain from fewer and larger ones; with fewer, small ones end more evenly.</summary>
     private const int ManyExperts = 64;
 
+    /// <summary>Up to so many tiles of 128 rows the first product has too few for rounds of all blocks, and tiles of 64 rows give each multiprocessor more.</summary>
+    private const int FewTiles = 512;
+
     /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> and <c>mxfp4_stream.cuh</c> take: columns of the matrix instruction.</summary>
     private const int FusedTokens = 8;
 
@@ -59,7 +62,7 @@ public sealed class Mxfp4Plan
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
             : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
-            : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert)
+            : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert, HasFewTiles(tokens))
             : ForFewExperts(pairsPerExpert);
     }
 
@@ -76,7 +79,14 @@ public sealed class Mxfp4Plan
     /// done by the way.
     /// </summary>
     private bool RunsFused(int tokens) =>
-        Activations == Mxfp4Activations.BFloat16 && tokens > 1 && tokens <= (_shape.LocalExpertCount < ManyExperts ? FusedTokens : FusedTokens / 2);
+        Activations == Mxfp4Activations.BFloat16 && tokens > 1
+        && tokens <= (_shape.LocalExpertCount < ManyExperts || HasFewTiles(tokens) ? FusedTokens : FusedTokens / 2);
+
+    private bool HasFewTiles(int tokens)
+    {
+        double experts = _shape.LocalExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), (double)tokens * _shape.TopK));
+        return experts * ((_shape.GateUpSize + 127) / 128) <= FewTiles;
+    }
 
     // Of the fewer tiles that are compiled for activations other than the common one.
     private static Mxfp4Variant ForAnyActivation(double pairsPerExpert) => pairsPerExpert switch
@@ -97,9 +107,9 @@ public sealed class Mxfp4Plan
         _ => Mxfp4Variant.Grouped144,
     };
 
-    private static Mxfp4Variant ForManyExperts(double pairsPerExpert) => pairsPerExpert switch
+    private static Mxfp4Variant ForManyExperts(double pairsPerExpert, bool hasFewTiles) => pairsPerExpert switch
     {
-        < 12 => Mxfp4Variant.Grouped32x128,
+        < 12 => hasFewTiles ? Mxfp4Variant.Grouped32x64 : Mxfp4Variant.Grouped32x128,
         < 60 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Mxfp4Variant.Grouped144,

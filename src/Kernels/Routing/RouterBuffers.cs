@@ -19,8 +19,11 @@ internal sealed class RouterBuffers : DeviceArena
         // Launches find zeros here and leave zeros behind.
         long ticketBytes = (config.MaxTokens + 1L) * sizeof(int);
         Tickets = Allocate(ticketBytes);
+        long fewBytes = ((RouterKernels.MaxFewRows * shape.ExpertCount) + RoutingBuffers.MaxExperts) * sizeof(float);
+        FewLogits = Allocate(fewBytes);
         using CudaContextScope scope = context.MakeCurrent();
         CudaMemory.Fill(Tickets, 0, ticketBytes, 0);
+        CudaMemory.Fill(FewLogits, 0xFF, fewBytes, 0);
         context.UseStream(0).Synchronize();
     }
 
@@ -39,4 +42,7 @@ internal sealed class RouterBuffers : DeviceArena
     public nint PartialLogits { get; }
 
     public nint Tickets { get; }
+
+    /// <summary>The same as <see cref="PartialLogits"/> for few tokens; launches find every bit 1 here and leave that behind.</summary>
+    public nint FewLogits { get; }
 }

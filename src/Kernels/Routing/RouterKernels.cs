@@ -43,6 +43,9 @@ internal sealed class RouterKernels
     /// <summary>The sources for an architecture.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => architecture.HasClusters ? [Router, ClusterRouter] : [Router];
 
+    /// <summary>The most rows of partial logits of few tokens.</summary>
+    public static long MaxFewRows => Grid.MaxFewRows;
+
     /// <summary>The most rows of partial logits, up to so many tokens.</summary>
     public static long MaxPartialRows(int maxTokens, int experts, int multiprocessors) => Grid.MaxPartialRows(maxTokens, experts, multiprocessors);
 
@@ -126,12 +129,12 @@ internal sealed class RouterKernels
         var parameters = new SplitParameters
         {
             Router = router,
-            PartialLogits = buffers.PartialLogits,
+            PartialLogits = grid.IsFew ? buffers.FewLogits : buffers.PartialLogits,
             Tickets = buffers.Tickets,
             ExpertWarps = grid.ExpertWarps,
         };
         CudaLaunchConfig launch = _library.Launch(new CudaDim3(grid.X, grid.Y, grid.Z), Threads, shared);
-        Launch(grid.TokenTile == 8 ? _router8 : _router32, launch, parameters, program, stream);
+        Launch(grid.IsFew ? _router8 : _router32, launch, parameters, program, stream);
     }
 
     private static void Launch<T>(Pair kernels, CudaLaunchConfig launch, in T parameters, in RouterProgram? program, nint stream)
@@ -210,16 +213,24 @@ internal sealed class RouterKernels
     {
         /// <summary>Few tokens get narrow blocks, so that the inner dimension is read by many of them at once.</summary>
         private const int FewTokens = 64;
+        private const int FewTile = 8;
+        private const int MostFewParts = 4;
         private const int ExpertsPerWarp = 16;
+
+        /// <summary>The most that Z × tokens can be with few tokens.</summary>
+        public static long MaxFewRows => FewTokens * MostFewParts;
+
+        /// <summary>Whether a tile's last block waits for the logits themselves.</summary>
+        public bool IsFew => TokenTile == FewTile;
 
         public static Grid For(int tokens, int experts, int multiprocessors)
         {
-            int tile = tokens <= FewTokens ? 8 : 32;
+            int tile = tokens <= FewTokens ? FewTile : 32;
             int groups = (experts + ExpertsPerWarp - 1) / ExpertsPerWarp;
-            int warps = tile == 8 ? 1 : (int)Math.Min(8, BitOperations.RoundUpToPowerOf2((uint)groups));
+            int warps = tile == FewTile ? 1 : (int)Math.Min(8, BitOperations.RoundUpToPowerOf2((uint)groups));
             int x = (tokens + tile - 1) / tile;
             int y = (experts + (ExpertsPerWarp * warps) - 1) / (ExpertsPerWarp * warps);
-            return new Grid(tile, warps, x, y, tile == 8 ? Math.Clamp(multiprocessors / (x * y), 1, 4) : Math.Clamp(2 * multiprocessors / (x * y), 1, 8));
+            return new Grid(tile, warps, x, y, tile == FewTile ? Math.Clamp(multiprocessors / (x * y), 1, MostFewParts) : Math.Clamp(2 * multiprocessors / (x * y), 1, 8));
         }
 
         /// <summary>The most that Z × tokens can be, up to so many tokens: what sizes the buffer of partial logits.</summary>

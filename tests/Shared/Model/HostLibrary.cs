@@ -75,11 +75,11 @@ internal sealed partial class HostLibrary : IDisposable
         _folder.Delete(recursive: true);
     }
 
-    [GeneratedRegex(@"extern __shared__ (?:__align__\(\d+\) )?char (\w+)\[\];")]
+    [GeneratedRegex(@"extern __shared__ (?:__align__\(\d+\) )?(char|float4) (\w+)\[\];")]
     private static partial Regex DynamicShared();
 
     // Dynamic shared memory has no like in C++.
-    private static string WithoutDynamicShared(string text) => DynamicShared().Replace(text, "char* $1 = shared_memory;");
+    private static string WithoutDynamicShared(string text) => DynamicShared().Replace(text, "$1* $2 = ($1*)shared_memory;");
 
     private static KernelSource Source(string file) =>
         KernelSource.FromResources(file, typeof(HostLibrary).Assembly, typeof(KernelUnit).Assembly);

@@ -61,6 +61,12 @@ inline void mma_bf16(float (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 
     warp.barrier.arrive_and_wait();
 }
 
+inline void mma_bf16_k32(float (&c)[4], const uint4& low, const uint4& high, const uint4& column)
+{
+    mma_bf16(c, low.x, high.x, low.y, high.y, column.x, column.y);
+    mma_bf16(c, low.z, high.z, low.w, high.w, column.z, column.w);
+}
+
 // ---- a warpgroup's (PTX ISA 9.7.15)
 
 inline u64 wgmma_descriptor(u32 shared) { return shared >> 4; }

@@ -32,7 +32,7 @@ struct uint4 { u32 x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
-struct dim { int x, y; };
+struct dim { int x, y, z; };
 
 inline int2 make_int2(int x, int y) { return {x, y}; }
 inline uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
@@ -71,7 +71,7 @@ inline u32 __byte_perm(u32 low, u32 high, u32 selector)
 // ---- a thread block
 
 inline dim threadIdx, blockIdx, blockDim;
-inline dim gridDim = {1, 1};
+inline dim gridDim = {1, 1, 1};
 
 /// Shared addresses are offsets from here.
 inline char shared_memory[232448];
@@ -302,6 +302,11 @@ inline void wait_for_previous_launch() {}
 inline void allow_next_launch() {}
 inline int load_coherent(const int* p) { return *p; }
 inline uint4 load_readonly(const void* p) { uint4 v; std::memcpy(&v, p, 16); return v; }
+inline u32 load_relaxed_if(bool exists, const u32* p) { return exists ? *(const volatile u32*)p : 0; }
+inline void store_relaxed(u32* p, u32 v) { *p = v; }
+inline float load_coherent(const float* p) { return *p; }
+inline uint4 load_if(bool exists, const void* p) { return exists ? load_readonly(p) : uint4{}; }
+inline uint4 load_once_if(bool exists, const void* p) { return load_if(exists, p); }
 
 inline int4 load_coherent(const int4* p) { return *p; }
 

@@ -1,13 +1,19 @@
 // The router on any device and for any number of experts: logits = x · Wᵀ + b in float32, then the choice of the experts and their weights: TChoice;
 // for few tokens the last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of
-// 8 · kTiles tokens and 16 · expert_warps experts over the s-th part of the inner dimension; the last block of a token tile to finish does the rest.
+// 8 · kTiles tokens and 16 · expert_warps experts over the s-th part of the inner dimension.
+//
+// Of many tokens, the last block of a token tile to finish does the rest. Of few, latency is all there is: the last block of a tile waits for the logits
+// themselves, which stand in words that are empty (kNoLogit) until they come, and are emptied by who has read them. All other blocks of the tile have
+// begun before it.
+//
 // Dynamic shared memory: the larger of 4096 · kTiles bytes and ((n + 1) · experts + tokens · top_k) · 4 bytes if it sorts, n = ceil(tokens · top_k / 32).
 #include "routing/router_program.cuh"
 
 struct SplitRouterParameters
 {
     RouterParameters router;
-    float* partial_logits;  // [gridDim.z, tokens, experts], and room for 1024 behind them
+    float* partial_logits;  // [gridDim.z, tokens, experts], and room for 1024 behind them; with few tokens every bit is 1 before the first launch, and
+                            // each launch leaves that
     int* tickets;           // [gridDim.x + 1], zero before the first launch; each launch leaves zeros
     int expert_warps;       // 1, 2, 4 or 8 warps side by side along the experts; the others split the inner dimension
     int reserved;
@@ -19,13 +25,77 @@ struct ProgramRouterParameters
     RouterProgram program;
 };
 
+/// What stands where no logit has come yet: a NaN that no sum is.
+constexpr u32 kNoLogit = 0xffffffffu;
+
+/// One warp, one token: the same as below of words that others fill meanwhile, which are emptied.
+template <int kSlots>
+__device__ __forceinline__ void await_logits(const RouterParameters& p, float* partial_logits, int token, int parts, float (&logits)[1][kSlots])
+{
+    constexpr int kParts = kSlots <= 8 ? 4 : kSlots <= 16 ? 2 : 1;  // whose words are read together
+    const int lane = threadIdx.x % 32, own = p.experts - lane;
+    const i64 part_stride = (i64)p.tokens * p.experts;
+    u32* words = (u32*)partial_logits + (i64)token * p.experts + lane;
+#pragma unroll
+    for (int j = 0; j < kSlots; j++)
+    {
+        logits[0][j] = p.bias != nullptr ? p.bias[j * 32 + lane] : 0.0f;
+    }
+
+#pragma unroll 1
+    for (int left = parts; left > 0; left -= kParts)
+    {
+        u32 v[kParts][kSlots];
+        bool lacks;
+        do
+        {
+            lacks = false;
+#pragma unroll
+            for (int s = 0; s < kParts; s++)
+            {
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    v[s][j] = load_relaxed_if(s < left && j * 32 < own, words + s * part_stride + j * 32);
+                }
+            }
+
+#pragma unroll
+            for (int s = 0; s < kParts; s++)
+            {
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    lacks |= v[s][j] == kNoLogit;
+                }
+            }
+        } while (lacks);
+
+#pragma unroll
+        for (int s = 0; s < kParts; s++)
+        {
+#pragma unroll
+            for (int j = 0; j < kSlots; j++)
+            {
+                logits[0][j] += __uint_as_float(v[s][j]);
+                if (s < left && j * 32 < own)
+                {
+                    words[s * part_stride + j * 32] = kNoLogit;
+                }
+            }
+        }
+
+        words += kParts * part_stride;
+    }
+}
+
 /// One warp, kTokens tokens, 8 apart: lane l gets the logits of experts l, l + 32, … l + 32 · (kSlots − 1).
 template <int kSlots, int kTokens>
 __device__ __forceinline__ void sum_logits(const RouterParameters& p, const float* partial_logits, int token, int parts, float (&logits)[kTokens][kSlots])
 {
     const int lane = threadIdx.x % 32;
     const i64 part_stride = (i64)p.tokens * p.experts;
-    constexpr int kBatch = kTokens > 1 ? 2 : kSlots <= 4 ? 4 : 1;
+    constexpr int kBatch = kTokens > 1 ? 2 : kSlots <= 8 ? 4 : kSlots <= 16 ? 2 : 1;
 #pragma unroll
     for (int n = 0; n < kTokens; n++)
     {
@@ -74,8 +144,7 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
 /// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
 /// it is null.
 template <int kSlots, int kTiles, int kAtOnce, typename TChoice>
-__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, const float* partial_logits, int first, int parts,
-                                                  int* chosen)
+__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, float* partial_logits, int first, int parts, int* chosen)
 {
     const int lane = threadIdx.x % 32;
 #pragma unroll 1
@@ -88,7 +157,15 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
         }
 
         float logits[kAtOnce][kSlots];
-        sum_logits<kSlots, kAtOnce>(p, partial_logits, token, parts, logits);
+        if constexpr (kTiles == 1)
+        {
+            await_logits<kSlots>(p, partial_logits, token, parts, logits);
+        }
+        else
+        {
+            sum_logits<kSlots, kAtOnce>(p, partial_logits, token, parts, logits);
+        }
+
 #pragma unroll
         for (int n = 0; n < kAtOnce; n++)
         {
@@ -105,11 +182,10 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
 __device__ __forceinline__ bool is_last_block(int* ticket, int blocks)
 {
     __shared__ int last;
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0)
     {
-        last = atomicAdd(ticket, 1) == blocks - 1;
+        last = add_release(ticket, 1) == blocks - 1;
         if (last)
         {
             *ticket = 0;
@@ -117,7 +193,6 @@ __device__ __forceinline__ bool is_last_block(int* ticket, int blocks)
     }
 
     __syncthreads();
-    __threadfence();
     return last;
 }
 
@@ -205,16 +280,26 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
 
         const int e = (blockIdx.y * q.expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
         float* logits = q.partial_logits + ((i64)blockIdx.z * p.tokens + token) * p.experts + e;
+        auto leave = [&](float* to, float v) {
+            if constexpr (kTiles == 1)
+            {
+                store_relaxed((u32*)to, __float_as_uint(v) == kNoLogit ? kNoLogit >> 1 : __float_as_uint(v));
+            }
+            else
+            {
+                *to = v;
+            }
+        };
         if (token < p.tokens)
         {
             if (e < p.experts)
             {
-                logits[0] = sum.x;
+                leave(logits, sum.x);
             }
 
             if (e + 8 < p.experts)
             {
-                logits[8] = sum.z;
+                leave(logits + 8, sum.z);
             }
         }
 
@@ -222,17 +307,26 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
         {
             if (e < p.experts)
             {
-                logits[p.experts] = sum.y;
+                leave(logits + p.experts, sum.y);
             }
 
             if (e + 8 < p.experts)
             {
-                logits[p.experts + 8] = sum.w;
+                leave(logits + p.experts + 8, sum.w);
             }
         }
     }
 
-    if (!is_last_block(q.tickets + blockIdx.x, gridDim.y * gridDim.z))
+    if constexpr (kTiles == 1)
+    {
+        if (blockIdx.y != gridDim.y - 1 || blockIdx.z != gridDim.z - 1)
+        {
+            return;
+        }
+
+        __syncthreads();  // the sums have been read where ids come
+    }
+    else if (!is_last_block(q.tickets + blockIdx.x, gridDim.y * gridDim.z))
     {
         return;
     }

@@ -18,6 +18,24 @@ __device__ __forceinline__ uint4 load_readonly(const void* p)
     return v;
 }
 
+/// 16 read-only bytes that nobody reads again, or zeros; what stands beside them, to 256 bytes, comes to L2.
+__device__ __forceinline__ uint4 load_once_if(bool exists, const void* p)
+{
+    uint4 v;
+    asm volatile("{ .reg .pred q; setp.ne.s32 q, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; mov.b32 %3, 0; @q ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4]; }"
+                 : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w) : "l"(p), "r"((int)exists));
+    return v;
+}
+
+/// 16 bytes, or zeros.
+__device__ __forceinline__ uint4 load_if(bool exists, const void* p)
+{
+    uint4 v;
+    asm volatile("{ .reg .pred q; setp.ne.s32 q, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; mov.b32 %3, 0; @q ld.global.v4.u32 {%0, %1, %2, %3}, [%4]; }"
+                 : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w) : "l"(p), "r"((int)exists) : "memory");
+    return v;
+}
+
 /// Past L1, for what another block of the same launch has written.
 __device__ __forceinline__ float load_coherent(const float* p)
 {
@@ -39,6 +57,20 @@ __device__ __forceinline__ int4 load_coherent(const int4* p)
     asm volatile("ld.global.cg.v4.s32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
     return v;
+}
+
+/// One word that another block stores meanwhile (store_relaxed), or 0: it orders nothing else.
+__device__ __forceinline__ u32 load_relaxed_if(bool exists, const u32* p)
+{
+    u32 v;
+    asm volatile("{ .reg .pred q; setp.ne.s32 q, %2, 0; mov.b32 %0, 0; @q ld.relaxed.gpu.global.u32 %0, [%1]; }"
+                 : "=&r"(v) : "l"(p), "r"((int)exists) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_relaxed(u32* p, u32 v)
+{
+    asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
 }
 
 /// Adds, and publishes this thread's earlier writes, and those it has seen; returns the value before.

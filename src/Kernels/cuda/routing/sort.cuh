@@ -33,11 +33,57 @@ __device__ __forceinline__ int count_members(const u32* members, int experts, in
     return count;
 }
 
+/// Up to so many pairs are counted by comparing each with each.
+constexpr int kFewPairs = 64;
+
+/// The same as sort_pairs for few pairs without blocks of rows: no thread waits for another.
+template <int kThreads>
+__device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const SortTarget& target)
+{
+    const int experts = target.experts;
+    target.counters.clear(experts);
+    for (int expert = threadIdx.x; expert <= experts; expert += kThreads)
+    {
+        int before = 0;
+#pragma unroll 8
+        for (int pair = 0; pair < pairs; pair++)
+        {
+            before += (u32)(ids[pair] - target.first_expert) < (u32)expert;
+        }
+
+        target.expert_offsets[expert] = before;
+    }
+
+    // Other threads than those of the first experts.
+    for (int pair = kThreads - 1 - threadIdx.x; pair < pairs; pair += kThreads)
+    {
+        const u32 own = ids[pair] - target.first_expert;
+        int place = 0;
+#pragma unroll 8
+        for (int other = 0; other < pairs; other++)
+        {
+            const u32 id = ids[other] - target.first_expert;
+            place += id < own || (id == own && other < pair);
+        }
+
+        if (own < (u32)experts)
+        {
+            target.sorted_pairs[place] = pair;
+        }
+    }
+}
+
 /// Sorts some hundred ids, which lie in shared memory; those of other experts than the target's are left out. `scratch` is shared memory of
 /// (ceil(pairs / 32) + 1) × experts ints.
 template <int kThreads>
 __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, const SortTarget& target, int* scratch)
 {
+    if (pairs <= kFewPairs && target.block_rows == 0)
+    {
+        sort_few_pairs<kThreads>(ids, pairs, target);
+        return;
+    }
+
     // Pairs are taken 32 at a time. members[c · experts + e] says which of group c have expert e.
     constexpr int kWarps = kThreads / 32;
     const int experts = target.experts;

@@ -50,11 +50,7 @@ struct TileScheduler
             return false;
         }
 
-        while (number >= prefix[expert + 1] * units)
-        {
-            expert++;
-        }
-
+        seek(prefix, number / units, experts);
         const int tiles = prefix[expert + 1] - prefix[expert], local = number - prefix[expert] * units;
         const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
         // All but the last share fit a tile, and they never cover all rows: no tile is empty.
@@ -65,6 +61,25 @@ struct TileScheduler
         t.first = begin + part;
         t.count = min(share, rows - part);
         return true;
+    }
+
+private:
+    /// The expert that has a token tile: this one, the next or, where many have no tokens, by halving.
+    __device__ __forceinline__ void seek(const int* prefix, int token_tile, int experts)
+    {
+        if (token_tile < prefix[expert + 1])
+        {
+            return;
+        }
+
+        int end = experts;  // its first token tile comes after the one that is sought
+        expert++;
+        for (int middle = expert + 1; expert + 1 < end; middle = (expert + end) / 2)
+        {
+            const bool is_after = token_tile < prefix[middle];
+            end = is_after ? middle : end;
+            expert = is_after ? expert : middle;
+        }
     }
 };
 
@@ -136,32 +151,36 @@ __device__ __forceinline__ void prepare_tile_scheduler(const int* expert_offsets
         offsets[e] = load_coherent(expert_offsets + e);
     }
 
+    // A warp has 32 experts, and counts for itself what comes before them.
     __syncthreads();
-    if (threadIdx.x < 32)
+    auto tiles_of = [&](int e) { return e < experts ? ceil_div(offsets[e + 1] - offsets[e], kTokens) : 0; };
+    const int lane = threadIdx.x % 32;
+    for (int base = threadIdx.x / 32 * 32; base < experts; base += kThreads)
     {
         int before = 0;
-        for (int base = 0; base < experts; base += 32)
+        for (int e = lane; e < base; e += 32)
         {
-            const int e = base + threadIdx.x, own = e < experts ? ceil_div(offsets[e + 1] - offsets[e], kTokens) : 0;
-            int sum = own;
-#pragma unroll
-            for (int i = 1; i < 32; i *= 2)
-            {
-                const int up = __shfl_up_sync(~0u, sum, i);
-                sum += threadIdx.x >= i ? up : 0;
-            }
-
-            if (e < experts)
-            {
-                prefix[e] = before + sum - own;
-            }
-
-            before += __shfl_sync(~0u, sum, 31);
+            before += tiles_of(e);
         }
 
-        if (threadIdx.x == 0)
+        const int own = tiles_of(base + lane);
+        int sum = own;
+#pragma unroll
+        for (int i = 1; i < 32; i *= 2)
         {
-            prefix[experts] = before;
+            const int up = __shfl_up_sync(~0u, sum, i);
+            sum += lane >= i ? up : 0;
+        }
+
+        sum += base > 0 ? (int)__reduce_add_sync(~0u, (u32)before) : 0;
+        if (base + lane < experts)
+        {
+            prefix[base + lane] = sum - own;
+        }
+
+        if (base + lane == experts - 1)
+        {
+            prefix[experts] = sum;
         }
     }
 
