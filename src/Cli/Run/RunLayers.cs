@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>A layer as its ranks have it: whole on the only one, or a part on each of a group's.</summary>
@@ -17,6 +19,9 @@ internal sealed class RunLayers : IDisposable
 
     /// <summary>The first rank of this process: 0 but where each rank is a process.</summary>
     public int FirstRank => Group?.Members[0].Rank ?? 0;
+
+    /// <summary>How long it took to make the layers: to read, copy and repack their weights, and to compile kernels that no run before has.</summary>
+    public TimeSpan LoadTime { get; private set; }
 
     public long WeightByteCount => _ranks.Sum(layer => layer.WeightByteCount);
 
@@ -56,6 +61,7 @@ internal sealed class RunLayers : IDisposable
         var layers = new RunLayers(group);
         try
         {
+            long start = Stopwatch.GetTimestamp();
             int[] ranks = group is null ? [0] : [.. group.Members.Select(member => member.Rank)];
             foreach (int rank in ranks)
             {
@@ -64,6 +70,7 @@ internal sealed class RunLayers : IDisposable
                     request with { Device = devices[rank], Options = request.Options with { Part = part } }, source, progress, cancellationToken));
             }
 
+            layers.LoadTime = Stopwatch.GetElapsedTime(start);
             return layers;
         }
         catch
