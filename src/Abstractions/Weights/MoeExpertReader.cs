@@ -124,6 +124,12 @@ public sealed unsafe class MoeExpertReader
     public void ReadSingles(int expert, nint destination) =>
         Decode(expert, (output, row) => new ReadOnlySpan<float>(row, Inputs).CopyTo(new Span<float>((float*)destination + ((long)output * Inputs), Inputs)));
 
+    /// <summary>
+    /// Whether each output's weights have a factor: NVFP4's global scale. Without it they are exact in BF16 (E2M1 times E4M3 has six significant bits), and
+    /// a method can multiply sums by it in float32.
+    /// </summary>
+    public bool HasFactors => Format == MoeWeightFormat.Nvfp4 && _pieces.Any(piece => piece.Matrix.GlobalScales is not null);
+
     /// <summary>Decodes an expert's weights to BF16.</summary>
     /// <returns>‖stored − BF16‖² and ‖stored‖², summed over the matrix: what the rounding cost.</returns>
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
@@ -150,9 +156,44 @@ public sealed unsafe class MoeExpertReader
         return new MoeRoundingSums(errors, squares);
     }
 
+    /// <summary>Decodes an expert's weights to BF16 as they are without their factors, and reads those: both are exact (<see cref="HasFactors"/>).</summary>
+    /// <param name="expert">The expert.</param>
+    /// <param name="destination">[outputs, inputs] BF16.</param>
+    /// <param name="factors">[outputs] float32: what an output's weights are to be multiplied by.</param>
+    /// <exception cref="InvalidOperationException">There are no factors.</exception>
+    /// <exception cref="MoeException">A tensor cannot be read.</exception>
+    public void ReadBFloat16(int expert, nint destination, nint factors)
+    {
+        if (!HasFactors)
+        {
+            throw new InvalidOperationException($"Weights in {Format} have no factors.");
+        }
+
+        foreach (Piece piece in _pieces)
+        {
+            float factor = piece.Factor(expert);
+            for (int i = 0; i < piece.Count; i++)
+            {
+                ((float*)factors)[piece.Start + (i * piece.Step)] = factor;
+            }
+        }
+
+        Decode(
+            expert,
+            (output, row) =>
+            {
+                for (int i = 0; i < Inputs; i++)
+                {
+                    ((ushort*)destination)[((long)output * Inputs) + i] = MoeBFloat16.FromSingle(row[i]);
+                }
+            },
+            isWhole: false);
+    }
+
     private delegate void Take(int output, float* row);
 
-    private void Decode(int expert, Take take)
+    /// <summary>Hands out an expert's rows in float32; with their factors, if whole.</summary>
+    private void Decode(int expert, Take take, bool isWhole = true)
     {
         using var values = new MoeStoredTensor.Scratch(ValueBytes);
         using var row = new MoeStoredTensor.Scratch(Inputs * sizeof(float));
@@ -160,7 +201,7 @@ public sealed unsafe class MoeExpertReader
         long rowBytes = ValueBytes / Outputs;
         foreach (Piece piece in _pieces)
         {
-            using ScaleRows scales = new(piece, Format, expert, Inputs);
+            using ScaleRows scales = new(piece, Format, expert, Inputs, isWhole ? piece.Factor(expert) : 1);
             for (int i = 0; i < piece.Count; i++)
             {
                 int output = piece.Start + (i * piece.Step);
@@ -240,6 +281,14 @@ public sealed unsafe class MoeExpertReader
             }
         }
 
+        /// <summary>What all of an expert's weights are multiplied by: its global scale, or 1.</summary>
+        public float Factor(int expert)
+        {
+            float value = 1;
+            Matrix.GlobalScales?.Read(0, 0, 1, expert, 1, (nint)(&value));
+            return value;
+        }
+
         /// <summary>The row of scales of a stored output.</summary>
         public int ScaleRow(MoeWeightFormat format, int output) => (output + Matrix.ScaleRowOffset) / Matrix.OutputsOfScale(format);
 
@@ -296,23 +345,18 @@ public sealed unsafe class MoeExpertReader
         private readonly MoeWeightFormat _format;
         private readonly MoeStoredTensor.Scratch _stored;
         private readonly float[] _row;
-        private readonly float _global = 1;
+        private readonly float _factor;
         private int _lastRow = -1;
 
-        public ScaleRows(Piece piece, MoeWeightFormat format, int expert, int inputs)
+        public ScaleRows(Piece piece, MoeWeightFormat format, int expert, int inputs, float factor)
         {
             _piece = piece;
+            _factor = factor;
             _format = format;
             MoeStoredTensor? scales = piece.Matrix.Scales;
             _stored = new MoeStoredTensor.Scratch(scales?.PlaneBytes ?? 0);
             scales?.ReadRows(expert, 0, scales.Rows, _stored.Address);
             _row = scales is null ? [] : new float[inputs];
-            if (piece.Matrix.GlobalScales is { } global)
-            {
-                float value;
-                global.Read(0, 0, 1, expert, 1, (nint)(&value));
-                _global = value;
-            }
         }
 
         public ReadOnlySpan<float> Of(int index)
@@ -328,7 +372,7 @@ public sealed unsafe class MoeExpertReader
                 _lastRow = row;
                 for (int i = 0; i < _row.Length; i++)
                 {
-                    _row[i] = Scale(row, (i + _piece.Matrix.ScaleColumnOffset) / block) * _global;
+                    _row[i] = Scale(row, (i + _piece.Matrix.ScaleColumnOffset) / block) * _factor;
                 }
             }
 

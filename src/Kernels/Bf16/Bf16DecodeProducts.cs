@@ -39,6 +39,7 @@ internal sealed class Bf16DecodeProducts : IBf16Products
             X = rows.Address,
             Weight = weights.GateUp.Weight,
             Bias = weights.GateUp.Bias,
+            Factor = weights.GateUp.Factors,
             Out = workspace.Act,
             SortedPairs = workspace.Routing.SortedPairs,
             RowBlocks = workspace.Routing.RowBlocks,
@@ -57,6 +58,7 @@ internal sealed class Bf16DecodeProducts : IBf16Products
         parameters.X = workspace.Act;
         parameters.Weight = weights.Down.Weight;
         parameters.Bias = 0;
+        parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.PartialResults;
         parameters.XStride = _shape.IntermediateSize;
         parameters.OutStride = _shape.HiddenSize;
@@ -75,6 +77,7 @@ internal sealed class Bf16DecodeProducts : IBf16Products
         public nint X;
         public nint Weight;
         public nint Bias;
+        public nint Factor;
         public nint Out;
         public nint SortedPairs;
         public nint RowBlocks;

@@ -3,7 +3,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Copies a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, everything else rounded to BF16 on the way.</summary>
+/// <summary>Copies a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, NVFP4 exactly beside its factors, everything else rounded to BF16 on the way.</summary>
 internal sealed class Bf16Loader : DeviceArena
 {
     private const int Threads = 256;
@@ -52,13 +52,32 @@ internal sealed class Bf16Loader : DeviceArena
         }
 
         long bytes = (long)target.Rows * target.Inputs * sizeof(ushort);
+        float[]? factors = reader.HasFactors ? new float[(long)_experts * target.Rows] : null;
         _staging.Load(
             _experts,
             bytes,
-            (expert, host) => Add(reader.ReadBFloat16(expert, host)),
+            (expert, host) => Read(reader, expert, host, factors is null ? [] : factors.AsSpan(expert * target.Rows, target.Rows)),
             (expert, device) => CudaMemory.Copy(target.Expert(expert), device, bytes, 0),
             progress,
             cancellationToken);
+        if (factors is not null)
+        {
+            target.LoadFactors(factors);
+        }
+    }
+
+    private unsafe void Read(MoeExpertReader reader, int expert, nint host, Span<float> factors)
+    {
+        if (factors.IsEmpty)
+        {
+            Add(reader.ReadBFloat16(expert, host));
+            return;
+        }
+
+        fixed (float* start = factors)
+        {
+            reader.ReadBFloat16(expert, host, (nint)start);
+        }
     }
 
     private void Add(MoeRoundingSums sums)

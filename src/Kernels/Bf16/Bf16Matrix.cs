@@ -22,9 +22,14 @@ internal sealed class Bf16Matrix : DeviceArena
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
     public nint Bias { get; private set; }
 
+    /// <summary>[experts, rows] float32: what the products multiply their sums by; 0 where all are 1.</summary>
+    public nint Factors { get; private set; }
+
     private long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
 
     public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));
 
     public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
+
+    public void LoadFactors(float[] factors) => Factors = Upload<float>(factors);
 }

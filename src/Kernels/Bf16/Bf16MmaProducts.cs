@@ -45,6 +45,7 @@ internal sealed class Bf16MmaProducts : IBf16Products
             Weight = weights.GateUp.Weight,
             X = rows.Address,
             Bias = weights.GateUp.Bias,
+            Factor = weights.GateUp.Factors,
             Out = workspace.Act,
             SortedPairs = workspace.Routing.SortedPairs,
             RowBlocks = workspace.Routing.RowBlocks,
@@ -61,6 +62,7 @@ internal sealed class Bf16MmaProducts : IBf16Products
         parameters.Weight = weights.Down.Weight;
         parameters.X = workspace.Act;
         parameters.Bias = 0;
+        parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.PartialResults;
         parameters.XStride = _shape.IntermediateSize;
         parameters.OutStride = _shape.HiddenSize;
@@ -77,6 +79,7 @@ internal sealed class Bf16MmaProducts : IBf16Products
         public nint Weight;
         public nint X;
         public nint Bias;
+        public nint Factor;
         public nint Out;
         public nint SortedPairs;
         public nint RowBlocks;

@@ -42,6 +42,7 @@ internal sealed class Bf16Projection
             var parameters = new Bf16MmaProducts.Parameters
             {
                 Weight = matrix.Weight,
+                Factor = matrix.Factors,
                 X = rows.Address,
                 Out = target,
                 SortedPairs = order.SortedPairs,
@@ -64,6 +65,7 @@ internal sealed class Bf16Projection
         {
             X = rows.Address,
             Weight = matrix.Weight,
+            Factor = matrix.Factors,
             Out = target,
             SortedPairs = order.SortedPairs,
             RowBlocks = order.RowBlocks,

@@ -51,6 +51,7 @@ internal sealed class Bf16WgmmaProducts : IBf16Products
             Weight = weights.GateUpTiles,
             Tokens = workspace.GatheredRows,
             Bias = weights.GateUp.Bias,
+            Factor = weights.GateUp.Factors,
             Out = workspace.Act,
             ExpertOffsets = workspace.Routing.ExpertOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
@@ -66,6 +67,7 @@ internal sealed class Bf16WgmmaProducts : IBf16Products
         parameters.Weight = weights.DownTiles;
         parameters.Tokens = workspace.ActRows;
         parameters.Bias = weights.Down.Bias;
+        parameters.Factor = weights.Down.Factors;
         parameters.Out = workspace.PartialResults;
         parameters.OutStride = _shape.HiddenSize;
         parameters.Rows = weights.Down.Rows;
@@ -81,6 +83,7 @@ internal sealed class Bf16WgmmaProducts : IBf16Products
         public CudaTensorMap Weight;
         public CudaTensorMap Tokens;
         public nint Bias;
+        public nint Factor;
         public nint Out;
         public nint ExpertOffsets;
         public nint SortedPairs;

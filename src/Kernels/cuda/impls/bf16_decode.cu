@@ -13,6 +13,7 @@ struct ProductParameters
     const u16* x;                // first product: BF16 [tokens, x_stride]; second: BF16 [sorted pairs, x_stride]; rows 16-byte aligned
     const u16* weight;           // BF16 [experts, rows, depth]
     const float* bias;           // first product: [experts, rows], or null; second: not read
+    const float* factor;         // [experts, rows]: of the sums, before the bias; null where all are 1
     void* out;                   // first: BF16 [sorted pairs, out_stride]; second: float32 [splits, pairs, out_stride], a pair is token · top_k + k
     const int* sorted_pairs;
     const int4* row_blocks;      // made with block_rows = kTokens or less
@@ -245,6 +246,12 @@ struct Decode
                 bias = *(const float2*)(p.bias + (i64)block.x * p.rows + row);
             }
 
+            float2 factor = make_float2(1, 1);
+            if (p.factor != nullptr && depth_warp == 0 && row < p.rows)
+            {
+                factor = *(const float2*)(p.factor + (i64)block.x * p.rows + row);
+            }
+
             int pairs[kColumns * 2] = {};  // of this thread's columns; asked for now, as the end of a tile holds up its stages
             if (!kFirst && depth_warp == 0)
             {
@@ -354,19 +361,20 @@ struct Decode
                     }
 
                     const TActivation activation = {p.activation};
+                    const float even = sums[j][c] * factor.x, odd = sums[j][c + 2] * factor.y;
                     if constexpr (kFirst && TActivation::kNeuronRows == 1)
                     {
-                        const u32 act = pack_bf16(activation(sums[j][c] + bias.x), activation(sums[j][c + 2] + bias.y));
+                        const u32 act = pack_bf16(activation(even + bias.x), activation(odd + bias.y));
                         *(u32*)((u16*)p.out + (i64)(block.y + token) * p.out_stride + row) = act;
                     }
                     else if constexpr (kFirst)
                     {
-                        const float act = activation(sums[j][c] + bias.x, sums[j][c + 2] + bias.y);
+                        const float act = activation(even + bias.x, odd + bias.y);
                         ((u16*)p.out)[(i64)(block.y + token) * p.out_stride + row / 2] = float_to_bf16(act);
                     }
                     else
                     {
-                        *(float2*)((float*)p.out + split * p.split_stride + pairs[j * 2 + c] * p.out_stride + row) = make_float2(sums[j][c], sums[j][c + 2]);
+                        *(float2*)((float*)p.out + split * p.split_stride + pairs[j * 2 + c] * p.out_stride + row) = make_float2(even, odd);
                     }
                 }
             }

@@ -37,6 +37,7 @@ struct GroupedParameters
                                  // second, and first without gates: {depth, rows, experts}, box {64, 192, 1}
     TensorMap tokens;            // BF16 {depth, pairs}: rows in sorted order, box {64, 32}
     const float* bias;           // [experts, rows], or null
+    const float* factor;         // [experts, rows]: of the sums, before the bias; null where all are 1
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     const int* expert_offsets;   // [experts + 1]
     const int* sorted_pairs;     // second only: [pairs], a pair is token · top_k + k
@@ -198,15 +199,15 @@ __device__ __forceinline__ void compute_tile(const GroupedParameters& p, const T
     char* staged = shared + kOutBase + group * kOutBytes;
     if constexpr (kFirst && TActivation::kNeuronRows == 1)
     {
-        store_act_rows<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, nullptr, p.rows, p.out, p.out_stride, RoundBf16());
+        store_act_rows<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, p.factor, p.rows, p.out, p.out_stride, RoundBf16());
     }
     else if constexpr (kFirst)
     {
-        store_act<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, nullptr, p.rows / 2, p.out, p.out_stride, RoundBf16());
+        store_act<kColumns, kOutBytes>(TActivation{p.activation}, tile, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride, RoundBf16());
     }
     else
     {
-        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, nullptr, p.rows, pairs, p.out, p.out_stride);
+        store_pairs<kColumns, kOutBytes>(tile, d, staged, group, bias, p.factor, p.rows, pairs, p.out, p.out_stride);
     }
 }
 

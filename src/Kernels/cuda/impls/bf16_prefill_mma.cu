@@ -16,6 +16,7 @@ struct MmaParameters
     const u16* weight;           // BF16 [experts, rows, depth]
     const u16* x;                // first: BF16 [tokens, x_stride]; second: BF16 [sorted pairs, x_stride]; rows 16-byte aligned
     const float* bias;           // first only: [experts, rows], or null
+    const float* factor;         // [experts, rows]: of the sums, before the bias; null where all are 1
     u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
     const int* sorted_pairs;     // a pair is token · top_k + k
     const int4* row_blocks;      // made with block_rows = 128
@@ -128,6 +129,7 @@ __device__ __forceinline__ void product(const MmaParameters& p)
                 continue;
             }
 
+            const float2 factor = p.factor != nullptr ? *(const float2*)(p.factor + (i64)block.x * p.rows + row) : make_float2(1, 1);
             const float2 bias = kFirst && p.bias != nullptr ? *(const float2*)(p.bias + (i64)block.x * p.rows + row) : make_float2(0, 0);
 #pragma unroll
             for (int j = 0; j < 16; j++)
@@ -138,7 +140,7 @@ __device__ __forceinline__ void product(const MmaParameters& p)
                     continue;
                 }
 
-                const float even = sums[i][j / 2][j % 2] + bias.x, odd = sums[i][j / 2][j % 2 + 2] + bias.y;
+                const float even = sums[i][j / 2][j % 2] * factor.x + bias.x, odd = sums[i][j / 2][j % 2 + 2] * factor.y + bias.y;
                 const TActivation activation = {p.activation};
                 if constexpr (kFirst && TActivation::kNeuronRows == 1)
                 {
