@@ -25,7 +25,7 @@ public sealed unsafe class CombineTests
             {
                 run_block(128, [=] {
                     blockIdx = {b, 0};
-                    shared != nullptr ? moe_combine_shared(q) : moe_combine(p);
+                    shared != nullptr ? (top_k > 4 ? moe_combine_shared_many : moe_combine_shared)(q) : (top_k > 4 ? moe_combine_many : moe_combine)(p);
                 });
             }
         }
@@ -39,6 +39,7 @@ public sealed unsafe class CombineTests
     [InlineData(1, true, false, 4, false, Hidden, false)]
     [InlineData(2, true, false, 4, false, Hidden + 8, true)]
     [InlineData(1, true, true, 6, true, Hidden + 3, false)]
+    [InlineData(2, true, false, 22, false, Hidden, true)]
     [InlineData(5, false, true, 4, false, Hidden + 1, false)]
     [InlineData(1, false, true, 1, true, Hidden, true)]
     public void Each_token_gets_its_experts_rows(int splits, bool isBf16, bool hasBias, int topK, bool isFloat, int stride, bool hasShared)

@@ -134,6 +134,35 @@ public abstract class CudaFamilyTests
         Assert.True(error <= 2 * promised, $"relative error {error:0.0e0}");
     }
 
+    /// <summary>
+    /// Shared experts run beside the router, of many tokens and in MXFP4 on a stream of their own: on streams that take multiprocessors from each other,
+    /// and bit for bit each time.
+    /// </summary>
+    [Theory]
+    [InlineData(256, 8, 512, true, MoeWeightFormat.BFloat16)]
+    [InlineData(16, 2, 96, false, MoeWeightFormat.BFloat16)]
+    [InlineData(40, 4, 96, true, MoeWeightFormat.Mxfp4)]
+    public void Shared_experts_beside_the_others_do_not_depend_on_the_moment(int experts, int topK, int intermediate, bool hasGate, MoeWeightFormat format)
+    {
+        Host.RequireDevice();
+        var shape = new MoeLayerShape
+        {
+            HiddenSize = 1056,
+            IntermediateSize = 96,
+            ExpertCount = experts,
+            TopK = topK,
+            Router = Sigmoid,
+            Activation = MoeActivation.SiluGated,
+            Shared = new() { IntermediateSize = intermediate, WeightFormat = format, Activation = MoeActivation.SiluGated, HasGate = hasGate },
+        };
+        using var random = new RandomLayer(shape, seed: experts);
+        using MoeLayer layer = Host.CreateLayer(shape, random.Source, 512);
+        LayerChecks.RepeatsBitForBit(layer);
+        LayerChecks.RunsOnStreamsAtOnce(layer, random.Source, streams: 6, step: 31, tolerance: 2 * layer.Method.Numerics.RelativeError);
+        LayerChecks.FollowsTheCallersRouting(layer, 20);
+        LayerChecks.AllocatesNothing(layer);
+    }
+
     private void Check(MoeLayerShape shape, MoePart part, int tokens, int seed)
     {
         using var random = new RandomLayer(shape, seed, rowOrder: (MoeRowOrder)(seed % 3));

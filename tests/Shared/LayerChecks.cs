@@ -69,13 +69,21 @@ internal static class LayerChecks
             using var output = new DeviceTensor(memory, MoeElementType.BFloat16, tokens, hidden);
             var call = new MoeLayerCall { Input = x.View, Output = output.View };
             layer.Forward(state, call);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < 10; i++)
+
+            // A collection that another thread begins counts what this one's allocation context had left: it does not come three times.
+            long least = long.MaxValue;
+            for (int attempt = 0; attempt < 3; attempt++)
             {
-                layer.Forward(state, call);
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                for (int i = 0; i < 10; i++)
+                {
+                    layer.Forward(state, call);
+                }
+
+                least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
             }
 
-            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+            Assert.Equal(0, least);
             memory.Synchronize(0);
         }
     }

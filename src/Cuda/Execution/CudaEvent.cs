@@ -31,6 +31,14 @@ public sealed class CudaEvent : CudaObject
         CudaException.ThrowIfFailed(DriverApi.cuEventRecord(Handle, stream));
     }
 
+    /// <summary>Makes what is enqueued on a stream from now on wait for the mark. The host does not wait.</summary>
+    /// <param name="stream">The raw <c>CUstream</c>; a mark that was never recorded is not waited for.</param>
+    public void HoldBack(nint stream)
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        CudaException.ThrowIfFailed(DriverApi.cuStreamWaitEvent(stream, Handle, 0));
+    }
+
     /// <summary>Makes the calling thread wait for the mark.</summary>
     /// <exception cref="CudaException">Something before the mark failed.</exception>
     public void Synchronize()

@@ -66,8 +66,7 @@ public sealed class CudaStream : CudaObject
     public void WaitFor(CudaEvent awaited)
     {
         ArgumentNullException.ThrowIfNull(awaited);
-        using CudaContextScope scope = Context.MakeCurrent();
-        CudaException.ThrowIfFailed(DriverApi.cuStreamWaitEvent(Handle, awaited.Handle, 0));
+        awaited.HoldBack(Handle);
     }
 
     /// <summary>Records what an action enqueues on this stream into a graph; nothing runs yet.</summary>

@@ -10,6 +10,7 @@ internal sealed class CudaLayer
 {
     private readonly RoutingKernels _routing;
     private readonly Bf16Projection? _projection;
+    private readonly Bf16SharedExpert? _sharedOfFew;
     private readonly MoeLayerShape _shape;
     private readonly bool _weighsInput;
 
@@ -26,6 +27,7 @@ internal sealed class CudaLayer
         _shape = shape;
         _routing = new RoutingKernels(library);
         _projection = shape.Latent is null ? null : new Bf16Projection(library);
+        _sharedOfFew = shared is Bf16Experts ? new Bf16SharedExpert(library, LayerNetworks.SharedOf(shape)) : null;
         _weighsInput = LayerNetworks.WeighsInput(shape);
     }
 
@@ -41,6 +43,7 @@ internal sealed class CudaLayer
     {
         nint stream = arguments.Stream;
         ExpertRows x = _routing.Rows(arguments.RouterInput, workspace.Router, stream);
+        PartialLayout? shared = Shared is null ? null : RunShared(weights, workspace, x, stream);
         (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x);
         ExpertRows rows = x;
         if (_projection is not null)
@@ -70,14 +73,14 @@ internal sealed class CudaLayer
         sum.Out = output.Address;
         sum.OutStride = output.RowStride / output.ElementType.ByteSize();
         sum.OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0;
-        if (Shared is null)
+        if (shared is not { } own)
         {
             _routing.Combine(sum, stream);
+            return;
         }
-        else
-        {
-            _routing.CombineShared(AddShared(weights, workspace, x, sum, stream), stream);
-        }
+
+        workspace.Side!.End(stream);
+        _routing.CombineShared(AddShared(weights, workspace, own, sum), stream);
     }
 
     private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
@@ -188,26 +191,36 @@ internal sealed class CudaLayer
         return SumProjected(workspace, partial, tokens, _shape.HiddenSize);
     }
 
-    /// <summary>Runs the shared experts, and adds them to a sum.</summary>
-    private RoutingKernels.SharedCombineParameters AddShared(
-        LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, in RoutingKernels.CombineParameters sum, nint stream)
+    /// <summary>Runs the shared experts on a stream of their own, beside everything until the sum.</summary>
+    private PartialLayout RunShared(LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, nint stream)
     {
-        if (weights.SharedGate != 0)
+        nint side = workspace.Side!.Handle;
+        CudaWorkspace own = workspace.Shared!;
+        workspace.Side.Begin(stream);
+        if (_sharedOfFew is not null && x.Tokens <= Bf16SharedExpert.MaxTokens)
         {
-            _routing.OpenSharedGate(x, weights.SharedGate, _shape.HiddenSize, workspace.SharedOpened, stream);
+            return _sharedOfFew.Run(
+                x, (Bf16Weights)weights.Shared!, weights.SharedGate, workspace.SharedOpened, (Bf16Workspace)own, workspace.SharedCounters, side);
         }
 
-        CudaWorkspace own = workspace.Shared!;
-        _routing.Sort(workspace.NoIds, x.Tokens, own.Routing, Shared!.BlockRows(x.Tokens), stream);
-        PartialLayout partial = Shared.Run(x, weights.Shared!, own, stream);
-        return new RoutingKernels.SharedCombineParameters
+        _routing.SortFirst(workspace.NoIds, x.Tokens, own.Routing, Shared!.BlockRows(x.Tokens), side);
+        if (weights.SharedGate != 0)
+        {
+            _routing.OpenSharedGate(x, weights.SharedGate, _shape.HiddenSize, workspace.SharedOpened, side);
+        }
+
+        return Shared.Run(x, weights.Shared!, own, side);
+    }
+
+    /// <summary>Adds the shared experts' results to a sum.</summary>
+    private RoutingKernels.SharedCombineParameters AddShared(
+        LayerWeights weights, LayerWorkspace workspace, PartialLayout partial, in RoutingKernels.CombineParameters sum) => new()
         {
             Routed = sum,
-            Partial = own.PartialResults,
+            Partial = workspace.Shared!.PartialResults,
             Opened = weights.SharedGate != 0 ? workspace.SharedOpened : 0,
-            SplitStride = (long)x.Tokens * _shape.HiddenSize,
+            SplitStride = (long)sum.Tokens * _shape.HiddenSize,
             Splits = partial.Splits,
             PartialIsBf16 = partial.IsBf16 ? 1 : 0,
         };
-    }
 }

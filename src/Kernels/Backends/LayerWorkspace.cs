@@ -27,8 +27,14 @@ internal sealed class LayerWorkspace : DeviceArena
     /// <summary>Null where there are no shared experts.</summary>
     public CudaWorkspace? Shared { get; private set; }
 
+    /// <summary>Where shared experts run beside everything else; null where there are none.</summary>
+    public SideStream? Side { get; private set; }
+
     /// <summary>[tokens] float32: how far the shared experts' gate opens.</summary>
     public nint SharedOpened { get; private set; }
+
+    /// <summary>What <see cref="Bf16SharedExpert"/> counts; launches find zeros here and leave zeros behind.</summary>
+    public nint SharedCounters { get; private set; }
 
     /// <summary>[pairs, width] BF16: tokens times weights, where those are on the input.</summary>
     public nint WeighedRows { get; private set; }
@@ -51,6 +57,8 @@ internal sealed class LayerWorkspace : DeviceArena
     /// <summary>[tokens, latent width] float32: the experts' sums before their norm.</summary>
     public nint LatentSums { get; private set; }
 
+    protected override void DisposeOwn() => Side?.Dispose();
+
     private void Fill(CudaLayer layer, LayerNetworks networks, MoeLayerConfig config)
     {
         MoeLayerShape shape = config.Shape;
@@ -71,7 +79,10 @@ internal sealed class LayerWorkspace : DeviceArena
         if (networks.Shared is not null)
         {
             Shared = Add(layer.Shared!.CreateWorkspace(networks.Shared));
+            Side = new SideStream(Context);
             SharedOpened = Allocate(tokens * sizeof(float));
+            SharedCounters = Allocate(Bf16SharedExpert.Counters * sizeof(int));
+            CudaMemory.Fill(SharedCounters, 0, Bf16SharedExpert.Counters * sizeof(int), 0);
         }
 
         if (networks.Projection is not null)

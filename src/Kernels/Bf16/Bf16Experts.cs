@@ -28,6 +28,7 @@ public sealed class Bf16Experts : CudaExperts
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
     [
         Bf16Loader.Unit,
+        Bf16SharedExpert.Unit,
         .. Bf16DecodeVariant.For(Bf16DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
         Bf16MmaProducts.Unit,
         .. architecture.HasWgmma ? Bf16WgmmaProducts.Units : [],

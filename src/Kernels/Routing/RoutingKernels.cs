@@ -14,6 +14,9 @@ internal sealed class RoutingKernels
     private const int CombineThreads = 128;
     private const int CombineColumns = 8;
 
+    /// <summary>Choices that the combine's first kernels read at once; with more of them others do.</summary>
+    private const int CombineFew = 4;
+
     private static readonly KernelUnit SortUnit = new("sort.cu");
     private static readonly KernelUnit CombineUnit = new("combine.cu");
     private static readonly KernelUnit RowsUnit = new("rows.cu");
@@ -22,7 +25,9 @@ internal sealed class RoutingKernels
     private readonly RouterKernels _router;
     private readonly CudaFunction _sort;
     private readonly CudaFunction _combine;
+    private readonly CudaFunction _combineMany;
     private readonly CudaFunction _combineShared;
+    private readonly CudaFunction _combineSharedMany;
     private readonly CudaFunction _rows;
     private readonly CudaFunction _weighRows;
     private readonly CudaFunction _normRows;
@@ -34,7 +39,9 @@ internal sealed class RoutingKernels
         _router = new RouterKernels(library);
         _sort = library.Get(SortUnit, "moe_sort", besideProducts: true);
         _combine = library.Get(CombineUnit, "moe_combine", besideProducts: true);
+        _combineMany = library.Get(CombineUnit, "moe_combine_many", besideProducts: true);
         _combineShared = library.Get(CombineUnit, "moe_combine_shared", besideProducts: true);
+        _combineSharedMany = library.Get(CombineUnit, "moe_combine_shared_many", besideProducts: true);
         _rows = library.Get(RowsUnit, "moe_rows_to_bf16");
         _weighRows = library.Get(RowsUnit, "moe_weigh_rows");
         _normRows = library.Get(RowsUnit, "moe_norm_rows");
@@ -100,16 +107,25 @@ internal sealed class RoutingKernels
     /// <summary>The order by expert alone, for routing that the caller hands in.</summary>
     public void Sort(nint ids, int pairs, RoutingBuffers order, int blockRows, nint stream)
     {
-        var parameters = new SortParameters { Ids = ids, Target = order.Target(blockRows), Pairs = pairs };
+        SortParameters parameters = SortOf(ids, pairs, order, blockRows);
         _sort.Launch(_library.Launch(parameters.Target.Experts, SortThreads), stream, in parameters);
     }
 
-    /// <summary>The weighted sum of each token's partial results.</summary>
-    public void Combine(in CombineParameters parameters, nint stream) => _combine.Launch(CombineLaunch(parameters), stream, in parameters);
+    /// <summary>The same as the first launch of a stream that has waited for another.</summary>
+    public void SortFirst(nint ids, int pairs, RoutingBuffers order, int blockRows, nint stream)
+    {
+        SortParameters parameters = SortOf(ids, pairs, order, blockRows);
+        _sort.Launch(new CudaLaunchConfig(parameters.Target.Experts, SortThreads), stream, in parameters);
+    }
 
-    /// <summary>The same and the shared experts' results.</summary>
+    /// <summary>The weighted sum of each token's partial results.</summary>
+    public void Combine(in CombineParameters parameters, nint stream) =>
+        (parameters.TopK > CombineFew ? _combineMany : _combine).Launch(CombineLaunch(parameters), stream, in parameters);
+
+    /// <summary>The same and the shared experts' results, whose stream this one has just waited for: so the launch does not begin early.</summary>
     public void CombineShared(in SharedCombineParameters parameters, nint stream) =>
-        _combineShared.Launch(CombineLaunch(parameters.Routed), stream, in parameters);
+        (parameters.Routed.TopK > CombineFew ? _combineSharedMany : _combineShared).Launch(
+            CombineLaunch(parameters.Routed) with { ProgrammaticStreamSerialization = false }, stream, in parameters);
 
     /// <summary>Weight times token for each pair: BF16 [pairs, columns].</summary>
     /// <param name="x">The tokens' rows.</param>
@@ -139,6 +155,9 @@ internal sealed class RoutingKernels
         var parameters = new SharedGateParameters { X = x.Address, Gate = gate, Opened = opened, XStride = x.Stride, Hidden = hidden };
         _sharedGate.Launch(_library.Launch(x.Tokens, RowsThreads), stream, in parameters);
     }
+
+    private static SortParameters SortOf(nint ids, int pairs, RoutingBuffers order, int blockRows) =>
+        new() { Ids = ids, Target = order.Target(blockRows), Pairs = pairs };
 
     private CudaLaunchConfig CombineLaunch(in CombineParameters parameters)
     {

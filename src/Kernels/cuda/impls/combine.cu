@@ -35,7 +35,7 @@ struct SharedCombineParameters
 
 namespace
 {
-constexpr int kColumns = 8, kAtOnce = 4;  // choices whose loads are under way together
+constexpr int kColumns = 8;
 
 /// 8 values.
 template <typename T>
@@ -74,7 +74,8 @@ struct Values<u16>
     }
 };
 
-template <typename T>
+/// kAtOnce: choices whose loads are under way together.
+template <typename T, int kAtOnce>
 __device__ __forceinline__ void combine(const CombineParameters& p, i64 token, int column, float (&sum)[kColumns])
 {
     for (int k0 = 0; k0 < p.top_k; k0 += kAtOnce)
@@ -133,7 +134,7 @@ __device__ __forceinline__ void add_shared(const SharedCombineParameters& q, i64
     }
 }
 
-template <bool kShared>
+template <bool kShared, int kAtOnce>
 __device__ __forceinline__ void combine_token(const CombineParameters& p, const SharedCombineParameters* q = nullptr)
 {
     allow_next_launch();
@@ -148,11 +149,11 @@ __device__ __forceinline__ void combine_token(const CombineParameters& p, const 
     float sum[kColumns] = {};
     if (p.partial_is_bf16)
     {
-        combine<u16>(p, token, column, sum);
+        combine<u16, kAtOnce>(p, token, column, sum);
     }
     else
     {
-        combine<float>(p, token, column, sum);
+        combine<float, 4>(p, token, column, sum);
     }
 
     if constexpr (kShared)
@@ -199,10 +200,21 @@ __device__ __forceinline__ void combine_token(const CombineParameters& p, const 
 // How many blocks a multiprocessor shall have room for keeps the compiler from spilling to make room for more.
 extern "C" __global__ void __launch_bounds__(128, 7) moe_combine(const __grid_constant__ CombineParameters p)
 {
-    combine_token<false>(p);
+    combine_token<false, 4>(p);
+}
+
+/// For more than 4 choices.
+extern "C" __global__ void __launch_bounds__(128, 6) moe_combine_many(const __grid_constant__ CombineParameters p)
+{
+    combine_token<false, 8>(p);
 }
 
 extern "C" __global__ void __launch_bounds__(128, 7) moe_combine_shared(const __grid_constant__ SharedCombineParameters q)
 {
-    combine_token<true>(q.routed, &q);
+    combine_token<true, 4>(q.routed, &q);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 6) moe_combine_shared_many(const __grid_constant__ SharedCombineParameters q)
+{
+    combine_token<true, 8>(q.routed, &q);
 }

@@ -1,0 +1,112 @@
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Kernels.Tests;
+
+/// <summary>Shared experts in one launch, on a model of a thread block, against float64.</summary>
+public sealed unsafe class SharedExpertTests
+{
+    private const int Hidden = 72;
+    private const int Intermediate = 88;
+    private const int Stride = Hidden + 8;
+    private const float Untouched = -77;
+
+    private const string Exports =
+        """
+        #include "shared_expert.cu"
+        extern "C" void run(const u16* x, const u16* up, const u16* down, const float* up_factor, const float* down_factor, const float* gate, u16* act, float* out,
+                            float* opened, int* counters, int tokens, int row_warps)
+        {
+            SharedExpertParameters p = {x, up, down, up_factor, down_factor, gate, act, out, opened, counters, STRIDE, tokens, HIDDEN, INTERMEDIATE, row_warps, 0, {1.702f, 7, 1}};
+            gridDim = {2, 1};
+            for (int b = 0; b < gridDim.x; b++)
+            {
+                run_block(256, [=] {
+                    blockIdx = {b, 0};
+                    moe_shared_expert<TILES, TYPE>(p);
+                });
+            }
+        }
+        """;
+
+    [Theory]
+    [InlineData(1, 3, 1, "Activation", true, true)]
+    [InlineData(1, 8, 4, "Activation", false, false)]
+    [InlineData(2, 21, 2, "Activation", true, false)]
+    [InlineData(2, 40, 1, "ReluSquared", true, true)]
+    public void Every_token_has_both_products_and_the_gate(int columnTiles, int tokens, int rowWarps, string activation, bool hasGate, bool hasFactors)
+    {
+        bool isGated = activation == "Activation";
+        int rows = isGated ? 2 * Intermediate : Intermediate;
+        var random = new Random(tokens);
+        ushort[] x = Values(tokens * Stride, 1);
+        ushort[] up = Values(rows * Hidden, 0.3);
+        ushort[] down = Values(Hidden * Intermediate, 0.3);
+        float[] gate = [.. Enumerable.Range(0, Hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
+        float[] upFactor = Factors(rows);
+        float[] downFactor = Factors(Hidden);
+        ushort[] act = new ushort[tokens * Intermediate];
+        float[] output = [.. Enumerable.Repeat(Untouched, (tokens * Hidden) + 1)];
+        float[] opened = [.. Enumerable.Repeat(Untouched, tokens + 1)];
+        int[] counters = new int[2 + 8];
+        string text = Exports.Replace("STRIDE", $"{Stride}", StringComparison.Ordinal).Replace("HIDDEN", $"{Hidden}", StringComparison.Ordinal)
+            .Replace("INTERMEDIATE", $"{Intermediate}", StringComparison.Ordinal).Replace("TILES", $"{columnTiles}", StringComparison.Ordinal)
+            .Replace("TYPE", activation, StringComparison.Ordinal);
+        using (HostLibrary library = HostLibrary.CompileBlock("shared_expert.cu", text))
+        {
+            var run = (delegate* unmanaged<ushort*, ushort*, ushort*, float*, float*, float*, ushort*, float*, float*, int*, int, int, void>)library.Export("run");
+            fixed (ushort* input = x, u = up, d = down, a = act)
+            {
+                fixed (float* uf = upFactor, df = downFactor, g = gate, y = output, o = opened)
+                {
+                    fixed (int* c = counters)
+                    {
+                        run(input, u, d, hasFactors ? uf : null, hasFactors ? df : null, hasGate ? g : null, a, y, o, c, tokens, rowWarps);
+                    }
+                }
+            }
+        }
+
+        Assert.All(counters, word => Assert.Equal(0, word));
+        Assert.Equal(Untouched, output[^1]);
+        Assert.Equal(Untouched, opened[^1]);
+        for (int token = 0; token < tokens; token++)
+        {
+            double[] row = Row(x, token, Stride, Hidden);
+            double[] own = Row(act, token, Intermediate, Intermediate);
+            for (int i = 0; i < Intermediate; i++)
+            {
+                double expected = isGated
+                    ? ReferenceSwiGlu.Of(Up(2 * i), Up((2 * i) + 1))
+                    : Math.Pow(Math.Max(0, Up(i)), 2);
+                Assert.Equal(expected, own[i], (Math.Abs(expected) / 256) + 1e-4);
+            }
+
+            for (int column = 0; column < Hidden; column++)
+            {
+                Assert.Equal(Dot(down, column, own) * downFactor[column], output[(token * Hidden) + column], 1e-4);
+            }
+
+            double Up(int neuronRow) => Dot(up, neuronRow, row) * upFactor[neuronRow];
+
+            Assert.Equal(hasGate ? 1 / (1 + Math.Exp(-row.Zip(gate, (v, g) => v * g).Sum())) : Untouched, opened[token], 1e-5);
+        }
+
+        float[] Factors(int count) => [.. Enumerable.Range(0, count).Select(_ => hasFactors ? 0.5f + (float)random.NextDouble() : 1)];
+
+        ushort[] Values(int count, double size) => [.. Enumerable.Range(0, count).Select(_ => BFloat16.FromDouble(size * (random.NextDouble() - 0.5)))];
+    }
+
+    private static double[] Row(ushort[] values, int row, int stride, int columns) =>
+        [.. values.AsSpan(row * stride, columns).ToArray().Select(bits => (double)BFloat16.ToSingle(bits))];
+
+    private static double Dot(ushort[] weights, int row, double[] values)
+    {
+        double sum = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            sum += BFloat16.ToSingle(weights[(row * values.Length) + i]) * values[i];
+        }
+
+        return sum;
+    }
+}
