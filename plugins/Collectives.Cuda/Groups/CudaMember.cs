@@ -124,6 +124,12 @@ internal abstract class CudaMember : IMoeCommunicator
             Abort(exception.Message);
             throw CudaFault.Explain(exception);
         }
+        catch (MoeException)
+        {
+            // Why the group ended says more than what became of this call.
+            _life.ThrowIfEnded();
+            throw;
+        }
         finally
         {
             Volatile.Write(ref _isBusy, 0);

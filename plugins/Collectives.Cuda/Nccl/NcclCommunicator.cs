@@ -16,6 +16,7 @@ internal sealed unsafe class NcclCommunicator
     private readonly CudaContext _context;
     private readonly int _rank;
     private nint _handle;
+    private bool _isAborted;
 
     private NcclCommunicator(CudaContext context, int rank)
     {
@@ -84,19 +85,21 @@ internal sealed unsafe class NcclCommunicator
     {
         lock (_gate)
         {
-            if (_handle == 0)
+            if (_handle == 0 || Volatile.Read(ref _isAborted))
             {
                 throw new MoeException(MoeReason.PeerFailed, $"The communicator of rank {_rank} was aborted.");
             }
 
-            Finish(call(state, _handle), name, () => false);
+            Finish(call(state, _handle), name, () => Volatile.Read(ref _isAborted));
         }
     }
 
     /// <summary>Lets go what waits in kernels, and frees the communicator.</summary>
     public void Abort()
     {
-        // A call that is being made returns soon; one that does not is stuck behind a kernel that only this ends.
+        // A call that waits for NCCL's own threads sees the flag, and the handle is not freed under it; one that does not return is stuck behind a
+        // kernel that only this ends.
+        Volatile.Write(ref _isAborted, true);
         bool isAlone = Monitor.TryEnter(_gate, WaitForCall);
         try
         {
@@ -149,7 +152,7 @@ internal sealed unsafe class NcclCommunicator
         {
             if (isOver())
             {
-                throw new MoeException(MoeReason.TimedOut, $"NCCL's {call} of rank {_rank} has not ended in time: the other ranks did not come, or cannot be reached.");
+                throw new MoeException(MoeReason.TimedOut, $"NCCL's {call} of rank {_rank} has not ended: the other ranks did not come in time, cannot be reached, or the group was aborted.");
             }
 
             Thread.Sleep(0);
