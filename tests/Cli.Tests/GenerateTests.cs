@@ -45,7 +45,11 @@ public sealed class GenerateTests
     [InlineData("only one of them is expected", "--prompt-ids", "1", "--prompt", "x")]
     [InlineData("'x'; a number is expected", "--prompt-ids", "1", "--temperature", "x")]
     [InlineData("its tokens have no text", "--prompt", "Hello?")]
-    [InlineData("more than the context of 2", "--prompt-ids", "1,2,3", "--context", "2")]
+    [InlineData("more than the context of 2 (--context)", "--prompt-ids", "1,2,3", "--context", "2")]
+    [InlineData("GB are available. A smaller context, or expert layers on a GPU, need less. --context sets the context", "--prompt-ids", "1", "--context", "2000000000")]
+    [InlineData("--top-p is 7; more than 0 and at most 1 is expected.", "--prompt-ids", "1", "--top-p", "7")]
+    [InlineData("--temperature is -1; 0 or more is expected.", "--prompt-ids", "1", "--temperature", "-1")]
+    [InlineData("--min-p is 1; 0 or more and less than 1 is expected.", "--prompt-ids", "1", "--min-p", "1")]
     public async Task What_is_wrong_is_said(string expected, params string[] arguments)
     {
         Cli result = await Cli.Run(["generate", "--model", Tiny, .. arguments]);

@@ -45,12 +45,12 @@ internal static class MoeCommandLine
     {
         CommandException known => (known.ExitCode, known.Message),
         MoeSelectionException known => (ExitCode.Failed, known.Report.Sentence),
-        MoeException known => (IsInput(known.Reason) ? ExitCode.BadInput : ExitCode.Failed, known.Message),
+        MoeException known => (IsInput(known.Reason) ? ExitCode.BadInput : ExitCode.Failed, ModelOptions.InOwnWords(known.Message)),
         OperationCanceledException => (ExitCode.Interrupted, "interrupted."),
         IOException or UnauthorizedAccessException => (ExitCode.BadInput, exception.Message),
 
         // A fault of this program: no user can do anything with its stack, and a program that reads the output not either.
-        _ => (ExitCode.Failed, $"the program failed, which is a fault of its own: {exception.GetType().Name}: {exception.Message}"),
+        _ => (ExitCode.Failed, $"the program failed, which is a fault of its own: {ExceptionText.NameAndMessage(exception)}"),
     };
 
     /// <summary>Writes what the library fills up with spaces, without them.</summary>

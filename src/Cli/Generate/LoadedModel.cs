@@ -28,8 +28,8 @@ internal sealed class LoadedModel : IAsyncDisposable
     /// <param name="console">Where it is said that the sample is no model to ask.</param>
     /// <param name="progress">Told how far loading is, and cleared.</param>
     /// <param name="cancellationToken">Ends it early.</param>
-    /// <exception cref="CommandException">No backend runs a layer, or one failed.</exception>
-    /// <exception cref="MoeException">The model is none, or does not fit into memory.</exception>
+    /// <exception cref="CommandException">No backend runs a layer, one failed, or the model does not fit into memory.</exception>
+    /// <exception cref="MoeException">The model is none.</exception>
     public static LoadedModel Open(ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken)
     {
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
@@ -64,6 +64,15 @@ internal sealed class LoadedModel : IAsyncDisposable
             if (exception is MoeSelectionException selection)
             {
                 throw HostFactory.Refused(selection.Report);
+            }
+
+            if (exception is MoeException { Reason: MoeReason.OutOfMemory } and not MoePluginException)
+            {
+                // What the command line asks for is more than there is: nothing has run yet that could have failed.
+                throw new CommandException(
+                    ExitCode.BadInput,
+                    $"{exception.Message} {ModelOptions.Context.Name} sets the context, {CommandOptions.Backend.Name} and {CommandOptions.Device.Name} where layers run.",
+                    exception);
             }
 
             throw;

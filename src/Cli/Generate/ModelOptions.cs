@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Moe.Plugins.GptOss;
 
 namespace Moe.Plugins.Cli;
 
@@ -15,11 +16,14 @@ internal static class ModelOptions
 
     public static Option<int?> Threads { get; } = CommandOptions.WholeNumber("--threads", 1, "Threads for all but the expert layers. Default: one a processor.");
 
-    public static Option<double?> Temperature { get; } = Number("--temperature", "Logits are divided by it; 0 takes the likeliest token each time. Default: 1, with --prompt-ids 0.");
+    public static Option<double?> Temperature { get; } = Number(
+        "--temperature", "Logits are divided by it; 0 takes the likeliest token each time. Default: 1, with --prompt-ids 0.", "0 or more", value => value >= 0);
 
-    public static Option<double?> TopP { get; } = Number("--top-p", "Draw from the likeliest tokens whose probabilities reach this sum. Default: 1.");
+    public static Option<double?> TopP { get; } = Number(
+        "--top-p", "Draw from the likeliest tokens whose probabilities reach this sum. Default: 1.", "more than 0 and at most 1", value => value is > 0 and <= 1);
 
-    public static Option<double?> MinP { get; } = Number("--min-p", "Draw from tokens at least this likely against the likeliest. Default: 0.");
+    public static Option<double?> MinP { get; } = Number(
+        "--min-p", "Draw from tokens at least this likely against the likeliest. Default: 0.", "0 or more and less than 1", value => value is >= 0 and < 1);
 
     public static Option<int?> Seed { get; } = CommandOptions.WholeNumber("--seed", 0, "The same seed draws the same tokens. Default: another one each time.");
 
@@ -41,6 +45,10 @@ internal static class ModelOptions
     /// <summary>The element type that an option names.</summary>
     public static MoeElementType TypeOf(string? name) => name == "bf16" ? MoeElementType.BFloat16 : MoeElementType.Float32;
 
+    /// <summary>A message of the library's in the words of the command line.</summary>
+    public static string InOwnWords(string message) =>
+        message.Replace($"{nameof(GptOssOptions)}.{nameof(GptOssOptions.MaxContext)}", Context.Name, StringComparison.Ordinal);
+
     private static Option<string?> Choice(string name, string description, params string[] values)
     {
         var option = new Option<string?>(name) { Description = $"{description}: {string.Join(", ", values)}.", HelpName = "NAME" };
@@ -54,20 +62,26 @@ internal static class ModelOptions
         return option;
     }
 
-    private static Option<double?> Number(string name, string description) => new(name)
+    private static Option<double?> Number(string name, string description, string expected, Func<double, bool> isValid) => new(name)
     {
         Description = description,
         HelpName = "X",
         CustomParser = result =>
         {
             string text = result.Tokens[0].Value;
-            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value))
+            if (!double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) || !double.IsFinite(value))
             {
-                return value;
+                result.AddError($"{name} is '{PlainText.Of(text)}'; a number is expected.");
+                return null;
             }
 
-            result.AddError($"{name} is '{PlainText.Of(text)}'; a number is expected.");
-            return null;
+            if (!isValid(value))
+            {
+                result.AddError($"{name} is {PlainText.Of(text)}; {expected} is expected.");
+                return null;
+            }
+
+            return value;
         },
     };
 }

@@ -37,7 +37,7 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
         Exception?[] errors = next.Run(member => GroupUnderTest.Reduce(member, 2));
         if (errors.FirstOrDefault(error => error is not null) is { } error)
         {
-            run.Fail("a new group that works", error.Message);
+            run.Fail("a new group that works", ExceptionText.NameAndMessage(error));
         }
     }
 
@@ -106,7 +106,7 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
         });
         foreach (Exception error in errors.OfType<Exception>())
         {
-            run.Fail("wrong calls refused, and the right one done", error.Message);
+            run.Fail("wrong calls refused, and the right one done", ExceptionText.NameAndMessage(error));
         }
     }
 
@@ -131,7 +131,7 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
         {
             if (error is not MoeException)
             {
-                run.Fail($"a {nameof(MoeException)} for every rank that waited", error is null ? "a rank that returned as if nothing had happened" : $"{error.GetType().Name}: {error.Message}");
+                run.Fail($"a {nameof(MoeException)} for every rank that waited", error is null ? "a rank that returned as if nothing had happened" : ExceptionText.NameAndMessage(error));
             }
         }
 

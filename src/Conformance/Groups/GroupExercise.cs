@@ -39,7 +39,7 @@ internal static class GroupExercise
             }
             catch (Exception exception)
             {
-                member.Abort(exception.Message);
+                member.Abort(ExceptionText.NameAndMessage(exception));
                 ready.RemoveParticipant();
                 done.RemoveParticipant();
                 throw;
@@ -52,7 +52,7 @@ internal static class GroupExercise
         });
         if (errors.FirstOrDefault(error => error is not null) is { } error)
         {
-            throw new InvalidOperationException($"A rank threw: {error.Message}", error);
+            throw new InvalidOperationException($"A rank threw {ExceptionText.NameAndMessage(error)}", error);
         }
 
         return results;

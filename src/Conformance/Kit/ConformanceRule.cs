@@ -32,7 +32,7 @@ public abstract class ConformanceRule
         }
         catch (Exception exception)
         {
-            run.Fail("no exception", $"{exception.GetType().Name}: {exception.Message}");
+            run.Fail("no exception", ExceptionText.NameAndMessage(exception));
         }
 
         bool isListed = subject.ExpectedFailures.Contains(Id, StringComparer.OrdinalIgnoreCase);

@@ -36,7 +36,7 @@ internal sealed class ProbeAnswersRule() : ConformanceRule(
         }
         catch (Exception exception)
         {
-            run.Fail(asked, $"{exception.GetType().Name}: {exception.Message}");
+            run.Fail(asked, ExceptionText.NameAndMessage(exception));
             return;
         }
 

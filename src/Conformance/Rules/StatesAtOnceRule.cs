@@ -56,7 +56,7 @@ internal sealed class StatesAtOnceRule() : ConformanceRule(
         }
         catch (Exception exception)
         {
-            found = $"{exception.GetType().Name}: {exception.Message}";
+            found = ExceptionText.NameAndMessage(exception);
             together.RemoveParticipant();
         }
         finally

@@ -38,7 +38,7 @@ internal sealed class UnknownIsRefusedRule() : ConformanceRule(
         }
         catch (Exception exception)
         {
-            run.Fail(expected, $"{exception.GetType().Name}: {exception.Message}");
+            run.Fail(expected, ExceptionText.NameAndMessage(exception));
         }
     }
 }

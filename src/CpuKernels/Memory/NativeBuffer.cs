@@ -16,7 +16,7 @@ internal sealed unsafe class NativeBuffer : IDisposable
         }
         catch (OutOfMemoryException exception)
         {
-            throw new MoeException(MoeReason.OutOfMemory, $"The machine has not the {byteCount:N0} bytes of memory that were asked for.", exception);
+            throw new MoeException(MoeReason.OutOfMemory, $"Out of memory: {byteCount:N0} bytes requested.", exception);
         }
     }
 

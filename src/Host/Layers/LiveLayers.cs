@@ -84,7 +84,7 @@ internal sealed class LiveLayers(DeviceLosses losses, ILogger logger)
             catch (Exception exception)
             {
                 // One layer's backend that fails at freeing must not keep the others from it.
-                HostLog.LayerNotDisposed(logger, Fault.Readable(exception));
+                HostLog.LayerNotDisposed(logger, Fault.Read(exception).Shown);
             }
         }
     }

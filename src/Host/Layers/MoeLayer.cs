@@ -191,16 +191,16 @@ public sealed class MoeLayer : IMoeLayer
             MoeTelemetry.ForwardFailed(_owner?.Id);
 
             // Whatever it is: the host's own checks of arguments come before, and a backend that complains may be half done.
-            string sentence = Fault.Explain(exception).Sentence;
-            state.Fail(sentence);
-            Abandon(state.Communicator, sentence);
+            Fault fault = Fault.Read(exception);
+            state.Fail(fault.Sentence);
+            Abandon(state.Communicator, fault.Sentence);
             if (isExchange)
             {
                 // The group's word, which names the rank: this layer's backend did nothing wrong.
                 throw;
             }
 
-            throw Explain(exception, "running a forward, whose output is not to be used");
+            throw Explain(exception, fault, "running a forward, whose output is not to be used");
         }
         finally
         {
@@ -221,7 +221,7 @@ public sealed class MoeLayer : IMoeLayer
         }
         catch (Exception exception)
         {
-            throw Explain(exception, "waiting for forwards, whose outputs are not to be used");
+            throw Explain(exception, Fault.Read(exception), "waiting for forwards, whose outputs are not to be used");
         }
 
         ThrowIfGroupEnded();
@@ -345,15 +345,16 @@ public sealed class MoeLayer : IMoeLayer
             {
                 if (state.Communicator?.Failure is { } failure)
                 {
-                    throw new MoeException(failure.Reason, $"The group has ended, and outputs of its forwards are not to be used: {failure.Message}", failure);
+                    Fault fault = Fault.Read(failure);
+                    throw new MoeException(fault.Reason, $"The group has ended, and outputs of its forwards are not to be used: {fault.Sentence}", fault.Shown);
                 }
             }
         }
     }
 
-    private Exception Explain(Exception exception, string doing)
+    private Exception Explain(Exception exception, Fault fault, string doing)
     {
-        Exception explained = _owner?.Wrap(exception, doing) ?? exception;
+        Exception explained = _owner?.Wrap(fault, doing) ?? exception;
         if (explained is MoeException failure)
         {
             Note(failure);

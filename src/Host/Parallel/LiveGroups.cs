@@ -88,7 +88,7 @@ internal sealed class LiveGroups
         catch (Exception exception)
         {
             // The others wait for this rank.
-            request.Rendezvous?.Abort(MoeReason.PeerFailed, $"Rank {request.Rendezvous.Rank} cannot make the group: {Fault.Explain(exception).Sentence}");
+            request.Rendezvous?.Abort(MoeReason.PeerFailed, $"Rank {request.Rendezvous.Rank} cannot make the group: {Fault.Read(exception).Sentence}");
             throw;
         }
     }
@@ -127,8 +127,8 @@ internal sealed class LiveGroups
         }
         catch (Exception exception)
         {
-            (MoeReason reason, string sentence) = Fault.Explain(exception);
-            return MoeProbeResult.Unsupported(reason, sentence);
+            Fault fault = Fault.Read(exception);
+            return MoeProbeResult.Unsupported(fault.Reason, fault.Sentence);
         }
     }
 

@@ -13,7 +13,7 @@ internal sealed class PluginLog(ILogger logger) : IMoePluginLog
         if (logger.IsEnabled(hostLevel))
         {
             string text = PlainText.OfMessage(message);
-            HostLog.PluginSays(logger, hostLevel, text, exception is null ? null : Fault.Readable(exception));
+            HostLog.PluginSays(logger, hostLevel, text, exception is null ? null : Fault.Read(exception).Shown);
         }
     }
 

@@ -19,11 +19,11 @@ internal sealed record PluginOwner(string Id, string Version)
     }
 
     /// <summary>The exception to throw instead.</summary>
-    public MoePluginException Wrap(Exception exception, string doing)
-    {
-        (MoeReason reason, string sentence) = Fault.Explain(exception);
-        return new MoePluginException(this, reason, $"Plugin {Id} {Version} failed while {doing}: {sentence}", Fault.Readable(exception));
-    }
+    public MoePluginException Wrap(Exception exception, string doing) => Wrap(Fault.Read(exception), doing);
+
+    /// <summary>The exception to throw instead of one that was read.</summary>
+    public MoePluginException Wrap(Fault fault, string doing) =>
+        new(this, fault.Reason, $"Plugin {Id} {Version} failed while {doing}: {fault.Sentence}", fault.Shown);
 
     // A plugin's own time-outs are cancellations too, and are its faults.
     private static bool IsAsked(Exception exception, CancellationToken cancellationToken) =>

@@ -82,8 +82,8 @@ internal class PluginRecord
 
     public void End(MoePluginStepKind kind, MoeStepOutcome outcome, Exception exception, TimeSpan duration)
     {
-        (MoeReason reason, string sentence) = Fault.Explain(exception);
-        End(new MoePluginStep(kind, outcome, reason, sentence, duration));
+        Fault fault = Fault.Read(exception);
+        End(new MoePluginStep(kind, outcome, fault.Reason, fault.Sentence, duration));
     }
 
     /// <summary>Ends it after what its code did to the process that it was tried in.</summary>

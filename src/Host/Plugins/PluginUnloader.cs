@@ -84,7 +84,7 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
         }
         catch (Exception exception)
         {
-            HostLog.DisposeFailed(logger, plugin.Id, Fault.Readable(exception));
+            HostLog.DisposeFailed(logger, plugin.Id, Fault.Read(exception).Shown);
         }
 
         WeakReference? code = plugin.Code;

@@ -46,13 +46,13 @@ internal static class BackendProbe
     /// <summary>The candidate after its code failed. What a plugin itself names as a reason is a refusal, anything else a fault.</summary>
     public static MoeCandidate Failed(MoeCandidate candidate, Exception exception)
     {
-        (MoeReason reason, string sentence) = Fault.Explain(exception);
-        bool isRefusal = exception is MoeException and not MoePluginException && reason is not (MoeReason.ContractBroken or MoeReason.Threw);
+        Fault fault = Fault.Read(exception);
+        bool isRefusal = exception is MoeException and not MoePluginException && fault.Reason is not (MoeReason.ContractBroken or MoeReason.Threw);
         return candidate with
         {
             State = isRefusal ? MoeCandidateState.Rejected : MoeCandidateState.Failed,
-            Reason = reason,
-            Message = sentence,
+            Reason = fault.Reason,
+            Message = fault.Sentence,
         };
     }
 

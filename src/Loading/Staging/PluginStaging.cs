@@ -61,8 +61,8 @@ internal sealed class PluginStaging
         {
             throw new MoeException(
                 exception.Reason,
-                $"Copies in {_root} are not safe from other users: {exception.Message} "
-                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder that is.",
+                $"Copies in {_root} {(exception.Reason == MoeReason.Trust ? "are not safe from other users" : "cannot be made")}: {exception.Message} "
+                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder {(exception.Reason == MoeReason.Trust ? "that is" : "of this user's")}.",
                 exception);
         }
     }

@@ -17,6 +17,16 @@ internal sealed class Mode(string text)
         {
             case "unreadable":
                 throw new UnreadableException();
+            case "once":
+                throw new OnceException();
+            case "once-inner":
+                throw new InvalidOperationException("around it", new AggregateException(new OnceException(), new ManyTextsException()));
+            case "once-value":
+                throw new ArgumentOutOfRangeException("index", new OnceValue(), "a value of the plugin's own");
+            case "many-texts":
+                throw new ManyTextsException();
+            case "endless":
+                throw new EndlessException();
             case "silent":
                 throw new SilentException();
             case "textless":

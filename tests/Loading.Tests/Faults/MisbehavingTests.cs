@@ -9,7 +9,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
     private static readonly string[] Ways =
     [
         "unreadable", "silent", "textless", "inner", "cancel", "task", "aggregate", "argument", "reference", "disposed", "reason", "throw", "cursor", "long",
-        "traceless", "deep", "deeper",
+        "traceless", "deep", "deeper", "once", "once-inner", "once-value", "many-texts",
     ];
 
     private readonly WorkingFolder _folder = new();
@@ -46,6 +46,9 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("create:log")]
     [InlineData("create:files")]
     [InlineData("create:hang")]
+    [InlineData("create:endless")]
+    [InlineData("forward:endless")]
+    [InlineData("dispose:endless")]
     [InlineData("probe:null")]
     [InlineData("probe:nulltexts")]
     [InlineData("probe:nullrefusal")]
@@ -96,6 +99,35 @@ public sealed class MisbehavingTests : IAsyncDisposable
 
             // A console that it took away says nothing; the exit code does.
             Assert.True(mode == "console" || output.Contains("served 200 of 200", StringComparison.Ordinal), $"{mode}: {PlainText.OfMessage(output)}");
+        }
+    }
+
+    /// <summary>The plugin's exception is asked what it is once, and whatever holds it afterwards has the text.</summary>
+    [Theory]
+    [InlineData("once", "OnceException: said once")]
+    [InlineData("once-value", "shown once")]
+    [InlineData("many-texts", "ManyTextsException: telling 1")]
+    [InlineData("once-inner", "around it")]
+    [InlineData("unreadable", "UnreadableException: its message cannot be read")]
+    [InlineData("endless", "EndlessException: its message does not come")]
+    public async Task An_exception_is_asked_once_and_its_text_is_kept(string way, string said)
+    {
+        await using MoeHost host = MoeHost.Create(Options($"forward:{way}"), _log);
+        using MoeLayer layer = WorkingFolder.CreateLayer(host);
+        using MoeForwardState state = layer.CreateState();
+
+        MoePluginException thrown = Assert.Throws<MoePluginException>(() => Forward(layer, state));
+
+        string whole = thrown.ToString();
+        Assert.Contains(said, thrown.Message, StringComparison.Ordinal);
+        Assert.Contains(said, whole, StringComparison.Ordinal);
+        Assert.Contains("MisbehavingMethod", whole, StringComparison.Ordinal);
+        Assert.True(way != "once-inner" || (whole.Contains("OnceException: said once", StringComparison.Ordinal) && whole.Contains("telling 1", StringComparison.Ordinal)), whole);
+        Assert.Equal(whole, thrown.ToString());
+        Assert.Contains(said, Assert.Throws<InvalidOperationException>(() => Forward(layer, state)).Message, StringComparison.Ordinal);
+        for (Exception? held = thrown; held is not null; held = held.InnerException)
+        {
+            Assert.NotEqual("Fixtures", held.GetType().Namespace);
         }
     }
 

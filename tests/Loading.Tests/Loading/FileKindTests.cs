@@ -52,6 +52,36 @@ public sealed class FileKindTests : IDisposable
         Assert.Equal(MoeCandidateState.Activated, _pinned.Load().State);
     }
 
+    /// <summary>What stands where a folder is to be made is named, with what to do about it.</summary>
+    [Theory]
+    [InlineData(".verdicts", "pipe", "is a pipe, and a folder is expected. Remove it, and the folder is made.")]
+    [InlineData(".verdicts", "file", "is a file, and a folder is expected. Remove it, and the folder is made.")]
+    [InlineData(".verdicts", "link", "is a link that leads nowhere, and a folder is expected. Remove it, and the folder is made.")]
+    [InlineData("Good", "pipe", "is a pipe, and a folder is expected. Remove it, and the folder is made.")]
+    public void Anything_where_a_folder_is_made(string name, string what, string expected)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), Needs);
+        string path = Path.Combine(Directory.CreateDirectory(_pinned.Drop.Staging).FullName, name);
+        switch (what)
+        {
+            case "pipe":
+                MakePipe(path);
+                break;
+            case "file":
+                File.WriteAllText(path, "");
+                break;
+            default:
+                File.CreateSymbolicLink(path, path + ".nowhere");
+                break;
+        }
+
+        MoeOptions options = _pinned.Options;
+        options.Trial = MoeTrialMode.Child;
+        MoePluginInfo plugin = _pinned.Load(options);
+        Assert.Equal((MoeCandidateState.Rejected, MoeReason.NotFound), (plugin.State, plugin.Reason));
+        Assert.Contains($"{path} {expected}", plugin.Message, StringComparison.Ordinal);
+    }
+
     public void Dispose() => _pinned.Dispose();
 
     private void Meet(string file, MoeOptions options)
