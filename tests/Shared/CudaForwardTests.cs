@@ -87,6 +87,17 @@ public abstract class CudaForwardTests
 
     [Theory]
     [MemberData("Choices")]
+    public void NaN_is_handed_on(string kernels)
+    {
+        Host.RequireDevice();
+        using var weights = new RandomLayer(Small, seed: 9);
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, 65, kernels);
+        LayerChecks.HandsNanOn(layer, 3);
+        LayerChecks.HandsNanOn(layer, 65);
+    }
+
+    [Theory]
+    [MemberData("Choices")]
     public void One_expert_may_get_every_token(string kernels)
     {
         Host.RequireDevice();

@@ -16,6 +16,23 @@ internal static class LayerChecks
         Assert.True(given.HasBitsOf(own));
     }
 
+    /// <summary>NaN of the first token is NaN in all of its results, and in no other token's.</summary>
+    public static unsafe void HandsNanOn(MoeLayer layer, int tokens)
+    {
+        int hidden = layer.Config.Shape.HiddenSize;
+        using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: 10);
+        using MoeForwardState state = layer.CreateState();
+        using DeviceRun own = DeviceRun.Run(layer, state, input.View);
+        ((ushort*)input.View.Address)[3] = 0x7FC0;
+
+        // The router's weights would be NaN as well.
+        using DeviceRun given = DeviceRun.Run(layer, state, input.View, routing: own);
+        var results = new ReadOnlySpan<ushort>((void*)given.Output.View.Address, tokens * hidden);
+        var before = new ReadOnlySpan<ushort>((void*)own.Output.View.Address, tokens * hidden);
+        Assert.All(results[..hidden].ToArray(), bits => Assert.True((bits & 0x7FFF) > 0x7F80, $"{bits:x4} is not NaN"));
+        Assert.True(results[hidden..].SequenceEqual(before[hidden..]));
+    }
+
     /// <summary>Twenty runs of one token, of some and of many give the same bits, and no tokens do nothing.</summary>
     public static void RepeatsBitForBit(MoeLayer layer)
     {

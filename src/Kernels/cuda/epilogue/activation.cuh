@@ -2,7 +2,7 @@
 #pragma once
 #include "ptx/types.cuh"
 
-/// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit).
+/// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit). Hands NaN on.
 struct Activation
 {
     static constexpr int kNeuronRows = 2;  // rows of the first product that a neuron has: gate and up
@@ -12,10 +12,17 @@ struct Activation
 
     __device__ __forceinline__ float operator()(float gate, float up) const
     {
-        gate = fminf(gate, limit);
-        up = fminf(fmaxf(up, -limit), limit);
-        return (up + up_bias) * gate * __fdividef(1.0f, 1.0f + __expf(-alpha * gate));
+        gate = at_most(gate, limit);
+        return (bounded(up) + up_bias) * gate * sigmoid(alpha * gate);
     }
+
+protected:
+    // Of a number and NaN fminf would return the number.
+    static __device__ __forceinline__ float at_most(float v, float most) { return v > most ? most : v; }
+
+    __device__ __forceinline__ float bounded(float v) const { return at_most(v < -limit ? -limit : v, limit); }
+
+    static __device__ __forceinline__ float sigmoid(float v) { return __fdividef(1.0f, 1.0f + __expf(-v)); }
 };
 
 /// Every activation with a gate. By kind: 0 the one above; 1 the same, but min(gate · sigmoid(alpha · gate), limit); 2 GELU by tanh for
@@ -27,21 +34,16 @@ struct GatedActivation : Activation
     {
         if (kind == 4)
         {
-            const float bounded = limit == __uint_as_float(0x7f800000u) ? up : limit * tanhf(__fdividef(up, limit));
-            return alpha * tanhf(__fdividef(gate, alpha)) * sigmoid(gate) * bounded;
+            const float soft = limit == __uint_as_float(0x7f800000u) ? up : limit * tanhf(__fdividef(up, limit));
+            return alpha * tanhf(__fdividef(gate, alpha)) * sigmoid(gate) * soft;
         }
 
-        up = up > limit ? limit : up;
-        up = up < -limit ? -limit : up;
-        gate = (kind & 1) == 0 && gate > limit ? limit : gate;
+        gate = (kind & 1) == 0 ? at_most(gate, limit) : gate;
         // ½ (1 + tanh z) = sigmoid(2 z)
         const float z = kind < 2 ? alpha * gate : 1.5957691216f * (gate + 0.044715f * gate * gate * gate);
         const float value = gate * sigmoid(z);
-        return (up + up_bias) * ((kind & 1) != 0 && value > limit ? limit : value);
+        return (bounded(up) + up_bias) * ((kind & 1) != 0 ? at_most(value, limit) : value);
     }
-
-private:
-    static __device__ __forceinline__ float sigmoid(float v) { return __fdividef(1.0f, 1.0f + __expf(-v)); }
 };
 
 /// relu(up)², without a gate. Hands NaN on.
