@@ -39,6 +39,16 @@ public sealed class MoeBufferTests
     }
 
     [Fact]
+    public void Memory_that_returns_no_address_is_named()
+    {
+        var memory = new Mock<IMoeMemory>();
+        memory.Setup(m => m.Device).Returns(MoeDevice.Cuda(1));
+        MoeException refused = Assert.Throws<MoeException>(() => new MoeBuffer(memory.Object, MoeElementType.Float32, 2, 3));
+        Assert.Equal((MoeReason.ContractBroken, "IMoeMemory.Allocate returned no address for 24 bytes on cuda:1."), (refused.Reason, refused.Message));
+        memory.Verify(m => m.Free(It.IsAny<nint>()), Times.Never);
+    }
+
+    [Fact]
     public void Wrong_lengths_and_types_are_refused()
     {
         using MoeBuffer buffer = MoeBuffer.OnHost(MoeElementType.UInt8, 1, 4);

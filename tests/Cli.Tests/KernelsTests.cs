@@ -38,4 +38,25 @@ public sealed class KernelsTests
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("'hopper' is no architecture", result.Error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void What_all_kernels_lack_is_said_once_and_a_file_stands_for_its_kernels()
+    {
+        using var output = new StringWriter();
+        using (var console = new CommandConsole(output, output, 80))
+        {
+            CompiledKernel.WriteText(console.Out,
+            [
+                Failed("router.cu"), Failed("decode.cu gate_up<64, 8, 128, 10, 4, Activation> gate_up<64, 8, 128, 10, 4, GatedActivation> down<64, 8, 128, 10, 4>"),
+            ]);
+        }
+
+        string text = output.ToString();
+        Assert.Contains("failed: router.cu, decode.cu", text, StringComparison.Ordinal);
+        Assert.Equal(2, text.Split("builtins are missing").Length);
+        Assert.All(text.Split('\n'), line => Assert.InRange(line.Length, 0, 80));
+
+        static CompiledKernel Failed(string kernel) => new(
+            "Fake", new MoeKernelReport { Kernel = kernel, Architecture = "sm_90a", Error = $"{kernel.Split(' ')[0]} for sm_90a: builtins are missing" });
+    }
 }

@@ -20,7 +20,7 @@ public unsafe class MoeBuffer : IDisposable
     /// <param name="rows">Rows of a plane.</param>
     /// <param name="columns">Elements of a row.</param>
     /// <param name="planes">Planes, 1 for a matrix.</param>
-    /// <exception cref="MoeException">There is not that much memory.</exception>
+    /// <exception cref="MoeException">There is not that much memory, or the backend's memory returned no address.</exception>
     public MoeBuffer(IMoeMemory memory, MoeElementType elementType, int rows, int columns, int planes = 1)
     {
         ArgumentNullException.ThrowIfNull(memory);
@@ -32,6 +32,11 @@ public unsafe class MoeBuffer : IDisposable
 
         // An empty tensor has an address too, so that a view of it is not taken for none.
         _address = memory.Allocate(Math.Max(ByteCount, 1));
+        if (_address == 0)
+        {
+            throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeMemory)}.{nameof(IMoeMemory.Allocate)} returned no address for {Math.Max(ByteCount, 1)} bytes on {memory.Device}.");
+        }
+
         View = new MoeTensorView(_address, memory.Device, elementType, rows, columns, planes: planes);
     }
 

@@ -49,8 +49,8 @@ internal static class MoeCommandLine
         OperationCanceledException => (ExitCode.Interrupted, "interrupted."),
         IOException or UnauthorizedAccessException => (ExitCode.BadInput, exception.Message),
 
-        // A fault of this program: no user can do anything with its stack, and a program that reads the output not either.
-        _ => (ExitCode.Failed, $"the program failed, which is a fault of its own: {ExceptionText.NameAndMessage(exception)}"),
+        // A fault of this program, or of a plugin's memory, which commands use as it is: neither a user nor a program can do anything with its stack.
+        _ => (ExitCode.Failed, $"unexpected fault of this program or of a plugin: {ExceptionText.NameAndMessage(exception)}"),
     };
 
     /// <summary>Writes what the library fills up with spaces, without them.</summary>

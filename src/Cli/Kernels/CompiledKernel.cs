@@ -24,20 +24,24 @@ internal sealed record CompiledKernel(string Backend, MoeKernelReport Report)
                         PlainConsole.Show(report.Kernel), Number(report.Registers), Number(report.SpillBytes), Number(report.SharedBytes),
                         report.Seconds == 0 ? "kept" : report.Seconds.ToString("0.0", CultureInfo.InvariantCulture),
                     ]
-                    : [PlainConsole.Show(report.Kernel), "[red]failed[/]", "", "", ""]);
+                    : [PlainConsole.Show(SourceOf(report)), "[red]failed[/]", "", "", ""]);
             }
 
             table.WriteTo(console);
         }
 
-        // What the compiler lacks, it lacks for every kernel.
-        foreach (var same in kernels.Where(kernel => kernel.Report.Error is not null).GroupBy(kernel => kernel.Report.Error))
+        // What the compiler lacks, it lacks for every kernel: the same message but for the name of the file.
+        foreach (var same in kernels.Select(kernel => kernel.Report).Where(report => report.Error is not null)
+                     .GroupBy(report => report.Error!.Replace(SourceOf(report), "", StringComparison.Ordinal)))
         {
-            console.Say($"[red]failed:[/] {string.Join(", ", same.Select(kernel => kernel.Report.Kernel).Distinct())}");
-            console.Write(new Text(PlainText.OfMessage(same.Key)));
+            console.Say($"[red]failed:[/] {string.Join(", ", same.Select(SourceOf).Distinct())}");
+            console.Write(new Text(PlainText.OfMessage(same.First().Error)));
             console.WriteLine();
         }
     }
+
+    // A file that was not compiled stands for all that it was to give, whose names come after its own.
+    private static string SourceOf(MoeKernelReport report) => report.Kernel.Split(' ')[0];
 
     public void WriteJson(Utf8JsonWriter writer)
     {

@@ -23,7 +23,7 @@ internal sealed class RankRun : IDisposable
         MoeLayer layer, IMoeCommunicator? member, MoeTensorView tokens, MoeTensorView tokenIds, MoeBuffer output, MoeBuffer ids, MoeBuffer weights)
     {
         _layer = layer;
-        _memory = layer.Method.Memory;
+        _memory = layer.Memory;
         _stream = _memory.CreateStream();
         try
         {

@@ -255,9 +255,12 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             InputType = request.Options.InputType,
             OutputType = request.Options.OutputType,
         };
-        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed), cancellationToken);
+        IMoeQuantMethod method = PluginOwner.Call(plugin.Owner, "making a method", () => backend.CreateQuantMethod(probed)
+            ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeBackend)}.{nameof(IMoeBackend.CreateQuantMethod)} returned null."), cancellationToken);
         try
         {
+            // Layers of a device fail together, and callers put their tensors where the layer's memory is.
+            PluginOwner.Call(plugin.Owner, "telling its memory", () => RequireDevice(method, selected.Device!.Value), cancellationToken);
             return MoeLayer.Create(plugin.Owner, method, request.Shape, weights, request.Options, progress, cancellationToken);
         }
         catch
@@ -267,6 +270,10 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             throw;
         }
     }
+
+    private static MoeDevice RequireDevice(IMoeQuantMethod method, MoeDevice selected) => method.Memory?.Device is { } device && device != selected
+        ? throw new MoeException(MoeReason.ContractBroken, $"Its probe said that it runs on {selected}, and its memory is on {device}.")
+        : selected;
 
     private MoeRanks MakeRanks()
     {

@@ -136,7 +136,8 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("weights:cancel")]
     [InlineData("weights:throw")]
     [InlineData("weights:unreadable")]
-    public async Task What_fails_at_making_a_layer_falls_back_and_the_cause_is_kept(string mode)
+    [InlineData("probe:device", MoeReason.ContractBroken)]
+    public async Task What_fails_at_making_a_layer_falls_back_and_the_cause_is_kept(string mode, MoeReason reason = MoeReason.Threw)
     {
         await using MoeHost host = MoeHost.Create(Options(mode), _log);
         using MoeLayer layer = WorkingFolder.CreateLayer(host);
@@ -145,7 +146,7 @@ public sealed class MisbehavingTests : IAsyncDisposable
         MoeSelectionReport report = Assert.Single(host.Selections);
         Assert.Equal(("Working", true), (report.Selected!.Id, report.IsFallback));
         MoeCandidate failed = report.Candidates.Single(c => c.Id == "Misbehaving");
-        Assert.Equal((MoeCandidateState.Failed, MoeReason.Threw), (failed.State, failed.Reason));
+        Assert.Equal((MoeCandidateState.Failed, reason), (failed.State, failed.Reason));
         Assert.DoesNotContain("Dispose", failed.Message, StringComparison.Ordinal);
     }
 

@@ -90,7 +90,7 @@ internal sealed class BenchLayer : IDisposable
 
     public double ErrorLimit => _layers[0].Method.Numerics.RelativeError;
 
-    private IMoeMemory Memory => _layers[0].Method.Memory;
+    private IMoeMemory Memory => _layers[0].Memory;
 
     /// <summary>Forwards of one recording.</summary>
     public int Forwards(int tokens)
