@@ -28,17 +28,17 @@ public sealed unsafe class Mxfp4FusedTests
         extern "C" void run(char* up, const float* up_factor, const float* up_bias, char* down, const float* down_factor, const float* down_bias, char* x, int tokens,
                             int top_k, u16* act, u16* out, const int* offsets, const int* sorted, int hidden, int intermediate, int experts, int parts)
         {
-            const int pairs = offsets[experts];
+            const int pairs = offsets[experts], box = BOX;
             std::vector<int> counters(2 + experts);
             NAMEParameters q = {product(up, up_factor, up_bias, 2 * intermediate, hidden, experts), product(down, down_factor, down_bias, hidden, intermediate, experts)};
             for (Mxfp4GroupedParameters* p : {&q.first, &q.second})
             {
-                p->expert_offsets = offsets, p->sorted_pairs = sorted, p->counters = {counters.data()}, p->top_k = top_k;
+                p->expert_offsets = offsets, p->sorted_pairs = sorted, p->counters = {counters.data()}, p->top_k = top_k, p->columns = box;
             }
 
-            q.first.narrow = {x, {hidden, tokens}, {hidden * 2}, {64, 8}, 2, 2, 1};
+            q.first.narrow = {x, {hidden, tokens}, {hidden * 2}, {64, box}, 2, 2, 1};
             q.first.out = act, q.first.out_stride = intermediate;
-            q.second.narrow = {(char*)act, {intermediate, pairs}, {intermediate * 2}, {64, 8}, 2, 2, 1};
+            q.second.narrow = {(char*)act, {intermediate, pairs}, {intermediate * 2}, {64, box}, 2, 2, 1};
             q.second.out = out, q.second.out_stride = hidden, q.second.parts = parts, q.second.part_stride = (i64)pairs * hidden;
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
@@ -52,20 +52,22 @@ public sealed unsafe class Mxfp4FusedTests
         """;
 
     [Theory]
-    [InlineData("fused", "Mxfp4Fused", 1)]
-    [InlineData("fused", "Mxfp4Fused", 2)]
-    [InlineData("stream", "Mxfp4Stream", 1)]
-    [InlineData("stream", "Mxfp4Stream", 2)]
-    public void Every_pair_has_both_products(string kernel, string type, int parts)
+    [InlineData("fused", "Mxfp4Fused", 1, false)]
+    [InlineData("fused", "Mxfp4Fused", 2, false)]
+    [InlineData("fused", "Mxfp4Fused", 2, true)]
+    [InlineData("stream", "Mxfp4Stream", 1, false)]
+    [InlineData("stream", "Mxfp4Stream", 2, false)]
+    [InlineData("stream", "Mxfp4Stream", 2, true)]
+    public void Every_pair_has_both_products(string kernel, string type, int parts, bool isTwice)
     {
         string file = $"mxfp4_{kernel}.cu";
         KernelUnit unit = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Single(unit => unit.File == file);
         string arguments = unit.Instances[0][(unit.Instances[0].IndexOf('<', StringComparison.Ordinal) + 1)..^1];
         string text = Exports.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("NAME", type, StringComparison.Ordinal)
-            .Replace("ENTRY", $"moe_mxfp4_{kernel}", StringComparison.Ordinal);
+            .Replace("BOX", kernel == "stream" ? "tokens" : "8", StringComparison.Ordinal).Replace("ENTRY", $"moe_mxfp4_{kernel}", StringComparison.Ordinal);
 
-        // Expert 2 gets nobody, 0 every token.
-        int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
+        // Expert 2 gets nobody, 0 every token; or twice, so that it has more pairs than a tile has columns.
+        int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => isTwice || pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
         int[] sorted = [.. Enumerable.Range(0, ids.Length).OrderBy(pair => ids[pair])];
         int[] offsets = [.. Enumerable.Range(0, Experts + 1).Select(expert => ids.Count(id => id < expert))];
         PackedMatrix up = PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 119);

@@ -65,7 +65,19 @@ internal sealed class Mxfp4GroupedKernels
         second.PartStride = (long)pairs * _shape.HiddenSize;
         if (_product2 is null)
         {
-            first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(_gather.InPlace(rows, _shape, workspace.Routing.Rows, stream), _shape.HiddenSize);
+            ExpertRows inPlace = _gather.InPlace(rows, _shape, workspace.Routing.Rows, stream);
+            if (_variant.Kind == Mxfp4Kind.Stream)
+            {
+                int box = rows.Tokens;
+                first.Columns = second.Columns = box;
+                first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(inPlace, _shape.HiddenSize, box);
+                second.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(new ExpertRows(workspace.Act, _shape.IntermediateSize, pairs), _shape.IntermediateSize, box);
+            }
+            else
+            {
+                first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(inPlace, _shape.HiddenSize);
+            }
+
             var both = new FusedParameters { First = first, Second = second };
             _product1.Launch(launch, stream, in both);
         }
@@ -135,6 +147,7 @@ internal sealed class Mxfp4GroupedKernels
         public int Experts;
         public ActivationConstants Activation;
         public int TopK;
+        public int Columns;
     }
 
     /// <summary>As in <c>mxfp4_fused.cuh</c>.</summary>

@@ -108,11 +108,11 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
 
     private static Mxfp4GroupedTile OfStream(Mxfp4Variant variant, string activation)
     {
-        const int StreamOutBytes = 2048, SumBuffers = 2, ListBytes = (FewExperts + 1) * 2 * sizeof(int);
+        const int StreamOutBytes = 2048, ListBytes = (FewExperts + 1) * 2 * sizeof(int);
         int steps = StepsOf(variant);
         int sumBytes = variant.Tokens * variant.Rows * sizeof(float);
-        int fixedBytes = (StreamGroups * (StreamOutBytes + (SumBuffers * sumBytes) + (variant.Tokens * sizeof(int))))
-            + ListBytes + (SumBuffers * BarrierBytes) + NumberBytes + AlignmentBytes;
+        int fixedBytes = (StreamGroups * (StreamOutBytes + ((StreamGroups - 1) * sumBytes) + (variant.Tokens * sizeof(int)) + BarrierBytes))
+            + ListBytes + NumberBytes + AlignmentBytes;
         int stage = steps * ((variant.Tokens * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (variant.Rows / Mxfp4Layout.GroupRows * Mxfp4Layout.GroupBytes));
         int room = MultiprocessorSharedBytes - SystemSharedBytes - (StreamGroups * RoundingBytes) - fixedBytes;
         int stages = room / StreamGroups / (stage + BarrierBytes);

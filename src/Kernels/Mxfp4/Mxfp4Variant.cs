@@ -61,7 +61,7 @@ public enum Mxfp4Kind
     /// <summary>The same, both products in one launch, for up to 8 tokens and the common activation (<c>mxfp4_fused.cuh</c>; 9.0 only). Else the plan chooses.</summary>
     Fused,
 
-    /// <summary>The same as one stream of weights: all of a multiprocessor's warpgroups share a tile (<c>mxfp4_stream.cuh</c>; 9.0 only).</summary>
+    /// <summary>The same as one stream of weights: all of a multiprocessor's warps share a tile (<c>mxfp4_stream.cuh</c>; 9.0 only).</summary>
     Stream,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>

@@ -21,11 +21,13 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
     using Base = Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kHostSharedBytes, TRounding>;
     using Ring = StageRing<kStages>;
     static constexpr int kColumns = 8, kStageBytes = Base::kWeightBytes + kSteps * kColumns * kGroupDepth * 2;
+    // An expert has more pairs than a tile has columns only if tokens name it twice.
+    using Schedule = TileScheduler<kRows, 512, kColumns>;
 
     /// What all threads know of the list.
     struct List
     {
-        typename Base::Schedule first, second;
+        Schedule first, second;
         int firsts;  // tiles of the first product
 
         /// Whether there is such a tile.
@@ -220,7 +222,7 @@ struct Mxfp4Fused : Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGrou
         wait_for_previous_launch();
         allow_next_launch();
         const int ticket = threadIdx.x == Base::kGroups * 128 ? q.first.counters.draw_ticket() : 0;  // the answer comes while the table is made
-        prepare_tile_scheduler<kTokens, Base::kThreads, 512>(q.first.expert_offsets, q.first.experts, offsets);
+        prepare_tile_scheduler<kColumns, Base::kThreads, 512>(q.first.expert_offsets, q.first.experts, offsets);
         List list = {{offsets, ceil_div(q.first.rows, kRows), 1, 0}, {offsets, ceil_div(q.second.rows, kRows), q.second.parts, 0}, 0};
         list.firsts = list.first.tiles(q.first.experts);
         if (threadIdx.x >= Base::kGroups * 128)

@@ -38,20 +38,31 @@ struct Mxfp4GroupedParameters
     int depth;                   // inner dimension, a multiple of 32
     int experts;                 // at most kMostExperts
     Activation activation;
-    int top_k;                   // mxfp4_fused.cuh
+    int top_k;                   // mxfp4_fused.cuh, mxfp4_stream.cuh
+    int columns;                 // mxfp4_stream.cuh: tokens, which a box of `narrow` has as many rows as; 1 to 8
 };
 
-/// A step's 64 rows as the matrix instruction takes them.
-__device__ __forceinline__ void widen_step(u32 (&a)[4][4], u32 group)
+/// A lane's share of a step's 64 rows, as weights are stored.
+struct PackedStep
+{
+    uint4 codes;
+    u32 scales;
+};
+
+__device__ __forceinline__ PackedStep load_step(u32 group)
 {
     const int lane = threadIdx.x % 32;
-    const uint4 codes = load_shared(group + lane * 16);
-    const u32 scales = load_shared_word(group + kGroupCodeBytes + lane / 4 * 4);
-    const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+    return {load_shared(group + lane * 16), load_shared_word(group + kGroupCodeBytes + lane / 4 * 4)};
+}
+
+/// As matrix instructions take them.
+__device__ __forceinline__ void widen_step(u32 (&a)[4][4], const PackedStep& from)
+{
+    const u32 words[4] = {from.codes.x, from.codes.y, from.codes.z, from.codes.w};
 #pragma unroll
     for (int half = 0; half < 2; half++)
     {
-        const u32 low = scale_factor(scales, half), high = scale_factor(scales, half + 2);
+        const u32 low = scale_factor(from.scales, half), high = scale_factor(from.scales, half + 2);
         widen_codes(a[2 * half], a[2 * half + 1], words[2 * half], words[2 * half + 1], low, high);
     }
 }
@@ -270,7 +281,7 @@ struct Mxfp4Grouped
                 probe.mark(0);
             }
 
-            widen_step(a, groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes);
+            widen_step(a, load_step(groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes));
         };
         auto multiply = [&](const u32(&a)[4][4], int step) {
             multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes + step * kStepBytes));

@@ -8,30 +8,33 @@
 // whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once.
 //
 // Each warpgroup has a ring of stages of its own and a thread that fills it. Which stages of a tile it multiplies is the same whatever came before, so
-// results are the same bit for bit. The sums of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on.
+// results are the same bit for bit. The sums of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It
+// does so when it has begun with the next tile: else each tile's end would wait for that of the tile before, for who stores that one is late.
 //
-// No rows are brought into order before: 8 tokens are one box, whose columns every tile multiplies. The epilogue of the first product stores the columns
-// of its expert's pairs; the second product reads them in the pairs' order.
+// No rows are brought into order before: the tokens are one box, whose columns every tile multiplies. The epilogue of the first product stores the columns
+// of its expert's pairs; the second product reads them in the pairs' order. A box has as many rows as there are tokens, for what is read beyond them comes
+// from L2 like everything else; what lies in the other columns is anything, and is not stored. An expert has at most as many pairs, unless a token names it
+// twice: then it is in the list several times.
 #pragma once
 #include "impls/mxfp4_grouped.cuh"
 
 struct Mxfp4StreamParameters
 {
-    Mxfp4GroupedParameters first;   // narrow: BF16 {depth, tokens}, the tokens themselves, box {64, 8}
-    Mxfp4GroupedParameters second;
+    Mxfp4GroupedParameters first;   // narrow: BF16 {depth, tokens}, the tokens themselves, box {64, columns}
+    Mxfp4GroupedParameters second;  // narrow: the first's results, with the same box
 };
 
-/// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, and each has one tile of tokens.
+/// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them.
 struct StreamList
 {
-    const int2* active;  // {expert, its first sorted pair · 16 + its pairs}, in shared memory
+    const int2* active;  // {expert + boxes of it · 65536, its first sorted pair · 16 + its pairs}, in shared memory
     int count;           // of them
     int first_stripes, second_stripes, parts;
 
     static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
 
     /// One warp makes the table; the number of its entries stands behind its last place.
-    static __device__ __forceinline__ void prepare(int2* active, const int* expert_offsets, int experts)
+    static __device__ __forceinline__ void prepare(int2* active, const int* expert_offsets, int experts, int columns)
     {
         constexpr int kAtOnce = 4;
         const int lane = threadIdx.x % 32;
@@ -51,14 +54,24 @@ struct StreamList
 #pragma unroll
             for (int i = 0; i < kAtOnce; i++)
             {
-                const bool is_active = end[i] > begin[i];
-                const u32 others = __ballot_sync(~0u, is_active);
-                if (is_active)
+                const int boxes = ceil_div(end[i] - begin[i], columns);
+#pragma unroll 1
+                for (int box = 0;; box++)
                 {
-                    active[count + __popc(others & ((1u << lane) - 1))] = make_int2(base + 32 * i + lane, begin[i] * 16 + end[i] - begin[i]);
-                }
+                    const u32 others = __ballot_sync(~0u, box < boxes);
+                    if (others == 0)
+                    {
+                        break;
+                    }
 
-                count += __popc(others);
+                    const int first = begin[i] + box * columns;
+                    if (box < boxes)
+                    {
+                        active[count + __popc(others & ((1u << lane) - 1))] = make_int2(base + 32 * i + lane + (boxes << 16), first * 16 + min(end[i] - first, columns));
+                    }
+
+                    count += __popc(others);
+                }
             }
         }
 
@@ -68,8 +81,11 @@ struct StreamList
         }
     }
 
+    /// Tiles of the first product that an expert has: it is the expert of the tile that was found last.
+    int firsts_of_expert;
+
     /// Whether there is such a tile.
-    __device__ __forceinline__ bool find(Tile& t, int number, bool& is_first) const
+    __device__ __forceinline__ bool find(Tile& t, int number, bool& is_first)
     {
         const int firsts = count * first_stripes, units = second_stripes * parts;
         is_first = number < firsts;
@@ -81,7 +97,8 @@ struct StreamList
         }
 
         const int2 own = active[place];
-        t.expert = own.x;
+        t.expert = own.x & 0xffff;
+        firsts_of_expert = (own.x >> 16) * first_stripes;
         t.first = own.y / 16;
         t.count = own.y % 16;
         const int stripe = is_first ? unit : unit / parts;
@@ -95,28 +112,29 @@ struct StreamList
 template <int kGroups, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
 struct Mxfp4Stream
 {
-    static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40, kBuffers = 2;
+    static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
     static constexpr int kStepBytes = kColumns * kGroupDepth * 2, kTokenBytes = kSteps * kStepBytes;
     static constexpr int kWeightBytes = kSteps * kBandGroups * kGroupBytes;
     static constexpr int kSlots = kGroups * kStages;
-    static constexpr int kOutBytes = 2048, kSumBytes = kColumns * kBandRows * 4;  // a warpgroup's results, and its sums of one tile
+    static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
     static constexpr int kWeightBase = kSlots * kTokenBytes, kOutBase = kWeightBase + kSlots * kWeightBytes;
-    static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kBuffers * kGroups * kSumBytes;
+    static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
+    static constexpr int kStagesBeforeStore = 4;  // of the next tile: by then the others have mostly done with this one
     static constexpr int kPairsBase = kListBase + StreamList::kBytes;
     static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kSlots * 8;
-    static constexpr int kNumbersBase = kSumBarrierBase + 2 * kBuffers * 8;
+    static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
     static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
     static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
     static_assert(kGroups == 4, "a loading thread for each warpgroup");
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
-    static_assert(kSteps == 2 && kStages + kBuffers + 2 < kNumberSlots, "the first loader, which draws, is never further ahead of the readers");
+    static_assert(kSteps == 2 && kStages + kGroups + 2 < kNumberSlots, "the first loader, which draws, is never further ahead of the readers");
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
     using Ring = StageRing<kStages>;
 
-    /// A warpgroup's share of a tile: the stages first, first + kGroups …
+    /// A warpgroup's share of a tile: the stages first, first + kGroups … Whose share has a stage more than others' changes from tile to tile.
     struct Share
     {
         int first, count;
@@ -125,7 +143,8 @@ struct Mxfp4Stream
         {
             const int all = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
             const int begin = all * tile.part / parts, end = all * (tile.part + 1) / parts;
-            return {begin + group, max(0, (end - begin - group + kGroups - 1) / kGroups)};
+            const int place = (group + tile.row0 / kBandRows + tile.part) % kGroups;
+            return {begin + place, max(0, (end - begin - place + kGroups - 1) / kGroups)};
         }
     };
 
@@ -144,7 +163,7 @@ struct Mxfp4Stream
             mbarrier_wait(full + kSlots * 8, at.phase);
             probe.add(0);
             probe.mark(0);
-            mbarrier_arrive_expect(full, kWeightBytes + kTokenBytes);
+            mbarrier_arrive_expect(full, kWeightBytes + kSteps * p.columns * kGroupDepth * 2);
             tma_load_4d(shared + kWeightBase + slot * kWeightBytes, &p.weight, full, 0, (own.first + i * kGroups) * kSteps * kBandGroups, band, tile.expert, policy);
         };
         int early = 0;
@@ -187,7 +206,7 @@ struct Mxfp4Stream
     }
 
     /// One thread for each warpgroup; the first draws the tiles.
-    static __device__ __forceinline__ Probe load_tiles(const Mxfp4StreamParameters& q, const StreamList& list, TileNumbers numbers, u32 shared, int group, int ticket)
+    static __device__ __forceinline__ Probe load_tiles(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, u32 shared, int group, int ticket)
     {
         const ProductCounters& counters = q.first.counters;
         Ring ring = {0, 1};
@@ -223,7 +242,7 @@ struct Mxfp4Stream
                         complete = tile.expert;
                         probe.mark(1);
                         probe.from();
-                        counters.wait_stored(complete, list.first_stripes);
+                        counters.wait_stored(complete, list.firsts_of_expert);
                         probe.add(1);
                     }
                 }, draw);
@@ -241,71 +260,110 @@ struct Mxfp4Stream
         return probe;
     }
 
+    /// Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however
+    /// few columns there are.
     static __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 shared, int group, int stages, Probe& probe)
     {
+        const int lane = threadIdx.x % 32;
         const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
-        const int slot0 = group * kStages;
-        u32 even[4][4], odd[4][4];
+        // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
+        const u32 row = lane % 8 * 128 + (lane / 8 ^ lane % 8) * 16;
+        float odd[4] = {};
 #pragma unroll 1
         for (int i = 0; i < stages; i++)
         {
-            const int slot = slot0 + ring.stage;
-            const u32 full = shared + kBarrierBase + slot * 8, weights = shared + kWeightBase + slot * kWeightBytes + own;
-            const u32 tokens = shared + slot * kTokenBytes;
+            const int slot = group * kStages + ring.stage;
+            const u32 full = shared + kBarrierBase + slot * 8, weights = shared + kWeightBase + slot * kWeightBytes + own, tokens = shared + slot * kTokenBytes;
             probe.from();
             mbarrier_wait(full, ring.phase);
             probe.add(0);
             probe.mark(0);
-            widen_step(even, weights);
-            multiply_step<kColumns>(d, even, wgmma_descriptor(tokens));
-            widen_step(odd, weights + kBandGroups * kGroupBytes);
-            multiply_step<kColumns>(d, odd, wgmma_descriptor(tokens + kStepBytes));
+            PackedStep packed[kSteps];
+            u32 columns[kSteps][2][4];
+#pragma unroll
+            for (int step = 0; step < kSteps; step++)
+            {
+                packed[step] = load_step(weights + step * kBandGroups * kGroupBytes);
+                load_matrix_x4(columns[step][0], tokens + step * kStepBytes + row);
+                load_matrix_x4(columns[step][1], tokens + step * kStepBytes + (row ^ 64));
+            }
+
+#pragma unroll
+            for (int step = 0; step < kSteps; step++)
+            {
+                u32 a[4][4];
+                widen_step(a, packed[step]);
+#pragma unroll
+                for (int k = 0; k < 4; k++)
+                {
+                    const u32* b = columns[step][k / 2] + k % 2 * 2;
+                    mma_bf16(k % 2 == 0 ? d : odd, a[k][0], a[k][1], a[k][2], a[k][3], b[0], b[1]);
+                }
+            }
+
             ring.advance();
-            wgmma_wait<0>();
-            if (threadIdx.x % 32 == 0)
+            __syncwarp();
+            if (lane == 0)
             {
                 mbarrier_arrive(full + kSlots * 8);
             }
         }
+
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            d[i] += odd[i];
+        }
     }
 
-    /// The warpgroups' sums of a tile, added in the warpgroups' order by the one that stores it.
-    static __device__ __forceinline__ void add_up(float (&d)[kColumns / 2], char* shared, u32 barriers, int index, int group, bool stores)
+    /// A tile that this warpgroup has still to store.
+    struct Pending
     {
-        const int buffer = index % kBuffers;
-        const u32 full = barriers + buffer * 8, empty = full + kBuffers * 8, phase = index / kBuffers & 1;
-        float4* const sums = (float4*)(shared + kSumBase + buffer * kGroups * kSumBytes) + threadIdx.x % 128;
-        const bool is_lane0 = threadIdx.x % 32 == 0;
-        // Who stores waits too: a phase of `full` tells nothing of the phase two before, which others may still owe.
-        mbarrier_wait(empty, phase ^ 1);
-        if (!stores)
+        Tile rows;
+        int use;  // of the warpgroup's buffer of sums
+        bool is_first;
+        float d[kColumns / 2];
+        float2 bias;
+    };
+
+    static __device__ __forceinline__ float4* sums_for(char* shared, int storing, int group)
+    {
+        return (float4*)(shared + kSumBase + storing * kSumBytes) + ((group - storing - 1) & (kGroups - 1)) * (kColumns * kBandRows / 4) + threadIdx.x % 128;
+    }
+
+    /// Hands this warpgroup's sums to the one that stores the tile.
+    static __device__ __forceinline__ void hand_over(const float (&d)[kColumns / 2], char* shared, u32 barriers, int storing, int group, int use)
+    {
+        const u32 full = barriers + storing * 8;
+        mbarrier_wait(full + kGroups * 8, (use & 1) ^ 1);
+        *sums_for(shared, storing, group) = make_float4(d[0], d[1], d[2], d[3]);
+        __syncwarp();
+        if (threadIdx.x % 32 == 0)
         {
-            sums[group * (kSumBytes / 16)] = make_float4(d[0], d[1], d[2], d[3]);
-            __syncwarp();
-            if (is_lane0)
-            {
-                mbarrier_arrive(full);
-            }
-
-            return;
+            mbarrier_arrive(full);
         }
+    }
 
-        mbarrier_wait(full, phase);
+    /// Adds the warpgroups' sums of a tile, in the warpgroups' order.
+    static __device__ __forceinline__ void add_up(float (&d)[kColumns / 2], char* shared, u32 barriers, int group, int use)
+    {
+        const u32 full = barriers + group * 8;
+        mbarrier_wait(full, use & 1);
         float sum[4] = {};
 #pragma unroll
         for (int g = 0; g < kGroups; g++)
         {
-            const float4 other = sums[g * (kSumBytes / 16)];
-            sum[0] += g == group ? d[0] : other.x;
-            sum[1] += g == group ? d[1] : other.y;
-            sum[2] += g == group ? d[2] : other.z;
-            sum[3] += g == group ? d[3] : other.w;
+            const float4 other = g == group ? make_float4(d[0], d[1], d[2], d[3]) : *sums_for(shared, group, g);
+            sum[0] += other.x;
+            sum[1] += other.y;
+            sum[2] += other.z;
+            sum[3] += other.w;
         }
 
         __syncwarp();
-        if (is_lane0)
+        if (threadIdx.x % 32 == 0)
         {
-            mbarrier_arrive(empty);
+            mbarrier_arrive(full + kGroups * 8);
         }
 
 #pragma unroll
@@ -315,65 +373,115 @@ struct Mxfp4Stream
         }
     }
 
-    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4StreamParameters& q, const StreamList& list, TileNumbers numbers, char* shared)
+    static __device__ __forceinline__ void store(const Mxfp4StreamParameters& q, Pending& tile, char* shared, int group, int* pairs, Probe& probe)
     {
-        const u32 base = shared_address(shared);
+        probe.from();
+        add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.use);
+        probe.add(1);
+        probe.from();
+        char* staged = shared + kOutBase + group * kOutBytes;
+        if (tile.is_first)
+        {
+            const Mxfp4GroupedParameters& p = q.first;
+            store_act<kColumns, kOutBytes, true>(p.activation, tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows / 2, p.out, p.out_stride,
+                                                 TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, p.top_k);
+            if (threadIdx.x % 128 == 0)
+            {
+                p.counters.add_stored(tile.rows.expert);
+            }
+        }
+        else
+        {
+            const Mxfp4GroupedParameters& p = q.second;
+            store_pairs<kColumns, kOutBytes>(tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows, pairs, p.out + tile.rows.part * p.part_stride,
+                                             p.out_stride);
+        }
+
+        probe.add(2);
+    }
+
+    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, char* shared)
+    {
+        const u32 base = shared_address(shared), sum_barriers = base + kSumBarrierBase;
         const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
         int* pairs = (int*)(shared + kPairsBase) + group * kColumns;
-        char* staged = shared + kOutBase + group * kOutBytes;
         Ring ring = {0, 0};
         Tile tile;
-        bool is_first;
-        Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, sums meeting, ways out
+        bool is_first, is_pending = false;
+        Pending pending = {};
+        Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
-        for (int index = 0; list.find(tile, numbers.take(), is_first); index++)
+        for (int index = 0;; index++)
         {
-            const bool stores = index % kGroups == group;
+            const bool is_there = list.find(tile, numbers.take(), is_first);
+            const int storing = index % kGroups, use = index / kGroups;
             const Mxfp4GroupedParameters& p = is_first ? q.first : q.second;
+            int left = 0;
             float d[kColumns / 2] = {};
             float2 bias = make_float2(0, 0);
-            // All of the tile's rows are the warpgroup's that stores them, whichever it is.
-            Tile rows = tile;
-            rows.row0 -= group * kBandRows;
-            if (stores)
+            if (is_there)
             {
-                bias = is_first ? act_bias(rows, group, q.first.bias, q.first.rows / 2) : pair_bias(rows, group, q.second.bias, q.second.rows);
-                fetch_pairs(rows, p.sorted_pairs, pairs);
+                // What the compiler knows to be the same in all lanes makes the ring's addresses so.
+                left = __reduce_max_sync(~0u, Share::of(p, tile, is_first ? 1 : p.parts, group).count);
+                if (storing == group)
+                {
+                    // All of the tile's rows are this warpgroup's, whichever it is.
+                    Tile rows = tile;
+                    rows.row0 -= group * kBandRows;
+                    bias = is_first ? act_bias(rows, group, q.first.bias, q.first.rows / 2) : pair_bias(rows, group, q.second.bias, q.second.rows);
+                    fetch_pairs(rows, p.sorted_pairs, pairs);
+                }
+
+                if (!is_first)
+                {
+                    probe.mark(1);
+                }
             }
 
-            // What the compiler knows to be the same in all lanes makes the ring's addresses so.
-            const int stages = __reduce_max_sync(~0u, Share::of(p, tile, is_first ? 1 : p.parts, group).count);
-            if (!is_first)
+            // What a tile of the second product waits for may be the tile that is pending.
+            int now = !is_pending ? left : pending.is_first && !is_first ? 0 : min(left, kStagesBeforeStore);
+#pragma unroll 1
+            while (true)
             {
-                probe.mark(1);
+                accumulate(d, ring, base, group, now, probe);
+                left -= now;
+                now = left;
+                if (is_pending)
+                {
+                    store(q, pending, shared, group, pairs, probe);
+                    is_pending = false;
+                }
+
+                if (left == 0)
+                {
+                    break;
+                }
             }
 
-            accumulate(d, ring, base, group, stages, probe);
+            if (!is_there)
+            {
+                break;
+            }
+
             probe.tile();
-            probe.from();
-            add_up(d, shared, base + kSumBarrierBase, index, group, stores);
-            probe.add(1);
-            if (!stores)
+            if (storing != group)
             {
+                hand_over(d, shared, sum_barriers, storing, group, use);
                 continue;
             }
 
-            probe.from();
-            if (is_first)
+            pending.rows = tile;
+            pending.rows.row0 -= group * kBandRows;
+            pending.use = use;
+            pending.is_first = is_first;
+            pending.bias = bias;
+#pragma unroll
+            for (int i = 0; i < kColumns / 2; i++)
             {
-                store_act<kColumns, kOutBytes, true>(p.activation, rows, d, staged, group, bias, p.factor, p.rows / 2, p.out, p.out_stride,
-                                                     TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, p.top_k);
-                if (threadIdx.x % 128 == 0)
-                {
-                    q.first.counters.add_stored(tile.expert);
-                }
-            }
-            else
-            {
-                store_pairs<kColumns, kOutBytes>(rows, d, staged, group, bias, p.factor, p.rows, pairs, p.out + tile.part * p.part_stride, p.out_stride);
+                pending.d[i] = d[i];
             }
 
-            probe.add(2);
+            is_pending = true;
         }
 
         return probe;
@@ -398,10 +506,10 @@ struct Mxfp4Stream
                 mbarrier_init(barriers + (kSlots + i) * 8, 4);
             }
 
-            for (int i = 0; i < kBuffers; i++)
+            for (int i = 0; i < kGroups; i++)
             {
                 mbarrier_init(sums + i * 8, (kGroups - 1) * 4);
-                mbarrier_init(sums + (kBuffers + i) * 8, 4);
+                mbarrier_init(sums + (kGroups + i) * 8, 4);
             }
 
             numbers.init(kGroups * 4);
@@ -413,11 +521,11 @@ struct Mxfp4Stream
         const int ticket = threadIdx.x == kGroups * 128 ? q.first.counters.draw_ticket() : 0;  // the answer comes while the table is made
         if (threadIdx.x < 32)
         {
-            StreamList::prepare(active, q.first.expert_offsets, q.first.experts);
+            StreamList::prepare(active, q.first.expert_offsets, q.first.experts, q.first.columns);
         }
 
         __syncthreads();
-        const StreamList list = {active, active[StreamList::kMostExperts].x, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows), q.second.parts};
+        const StreamList list = {active, active[StreamList::kMostExperts].x, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows), q.second.parts, 0};
         if (threadIdx.x >= kGroups * 128)
         {
             registers_lower<kLoaderRegisters>();
