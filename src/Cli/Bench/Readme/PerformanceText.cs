@@ -48,7 +48,7 @@ internal static class PerformanceText
             $"`moe bench`, version {result.Version}{driver}, {result.Routing} routing. Ceilings of the same run: copy {result.CopyGbps:0} GB/s, read {result.ReadGbps:0} GB/s{rate}.{throttle}"));
         text.AppendLine(Invariant(
             $"Time: median of the whole layer, router to combine, ± half the distance of the 10th and the 90th percentile; every row was checked against float64 in the same run. Floor: the larger of the distinct experts' bytes ÷ {result.FloorBandwidth} bandwidth and of operations ÷ matrix rate."));
-        foreach (PeerFigures peer in peers)
+        foreach (PeerFigures peer in peers.Where(peer => result.Rows.Any(row => peer.Points(row.Shape, row.Weights).Any())))
         {
             text.AppendLine(Invariant($"Peers, {peer.Device}, {peer.Date}: {peer.Measured} Their best time ÷ the floor of their own run stands beside ours."));
         }

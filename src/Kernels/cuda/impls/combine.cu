@@ -214,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(128, 7) moe_combine_shared(const __
     combine_token<true, 4>(q.routed, &q);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 6) moe_combine_shared_many(const __grid_constant__ SharedCombineParameters q)
+extern "C" __global__ void __launch_bounds__(128, 5) moe_combine_shared_many(const __grid_constant__ SharedCombineParameters q)
 {
     combine_token<true, 8>(q.routed, &q);
 }
