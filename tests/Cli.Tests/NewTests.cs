@@ -15,6 +15,10 @@ public sealed class NewTests
     [InlineData("cpu", "is taken")]
     [InlineData("Mxfp4.Marlin", "is taken")]
     [InlineData("auto", "is taken")]
+    [InlineData("Moe.Plugins", "is taken")]
+    [InlineData("moe.plugins.Abstractions", "is taken")]
+    [InlineData("Con", "begins with 'Con', which is a device on Windows")]
+    [InlineData("lpt1.Fp4", "begins with 'lpt1', which is a device on Windows")]
     [InlineData("Contoso.ThisNameIsLongerThanWhatPathsThatRepeatItSeveralTimesCanHold1", "has 69 characters")]
     public async Task A_name_that_no_backend_can_have_is_refused(string name, string reason)
     {

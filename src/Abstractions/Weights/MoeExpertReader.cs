@@ -9,7 +9,7 @@ namespace Moe.Plugins;
 /// <remarks>All members may be called from several threads at once. Reads go to memory of the caller's, dense.</remarks>
 public sealed unsafe class MoeExpertReader
 {
-    /// <summary>Inputs that share a scale in MXFP4 (OCP Microscaling Formats v1.0, §5.1).</summary>
+    /// <summary>Inputs that share a scale in MXFP4, as in every MX format (OCP Microscaling Formats v1.0, §5.1).</summary>
     public const int Mxfp4Block = 32;
 
     /// <summary>Inputs that share a scale in NVFP4.</summary>

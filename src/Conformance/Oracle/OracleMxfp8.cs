@@ -3,7 +3,7 @@ namespace Moe.Plugins.Conformance;
 /// <summary>Rounds rows to MXFP8 values, in float64: <see cref="OracleActivations.Mxfp8"/> has the rule.</summary>
 internal static class OracleMxfp8
 {
-    private const int BlockSize = 32;
+    private const int BlockSize = MoeExpertReader.Mxfp4Block;
 
     /// <summary>Largest E4M3 value, and exponent of the last mantissa bit of its subnormals (OCP Microscaling Formats v1.0, §5.3.1).</summary>
     private const double Largest = 448;

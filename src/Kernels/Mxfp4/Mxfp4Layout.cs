@@ -4,7 +4,7 @@ namespace Moe.Plugins.Kernels;
 public static class Mxfp4Layout
 {
     /// <summary>Values that share a scale, in MXFP4 as in MXFP8 (OCP Microscaling Formats v1.0, §5.2).</summary>
-    public const int BlockSize = 32;
+    public const int BlockSize = MoeExpertReader.Mxfp4Block;
 
     /// <summary>Rows of a group.</summary>
     public const int GroupRows = 16;

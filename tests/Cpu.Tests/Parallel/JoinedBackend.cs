@@ -1,4 +1,6 @@
-namespace Moe.Plugins.Tests;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Cpu.Tests;
 
 /// <summary>
 /// Groups of processes as one: each rank has a rendezvous and a group of its own, which know each other by the network alone, and all are in
