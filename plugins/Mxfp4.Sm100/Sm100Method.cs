@@ -8,9 +8,9 @@ namespace Moe.Plugins.Sm100;
 /// </summary>
 /// <remarks>
 /// Every kind of experts computes the same numbers: activations rounded to MXFP8 before each product (<see cref="Mxfp8Quantizer"/> has the
-/// rule), MXFP4 weights as they are, float32 sums.
+/// rule), MXFP4 weights as they are, float32 sums. <see cref="Fp8Experts"/> says what those lose beyond that.
 /// </remarks>
-internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp4Variant? forced) : CudaMethod(library)
+internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp4Variant? forced, bool fp8) : CudaMethod(library)
 {
     private const int Alignment = 256;
 
@@ -23,7 +23,8 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp
         // Of the rounding itself: two times up to 2^-4 of a value, which the sums of a large layer average and those of a small one may not.
         // In float64, 3.2e-2 to 5.4e-2 on the golden files, 8.9e-2 with one block of 32 neurons and five tokens.
         RelativeError = 0.125,
-        Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums",
+        Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums"
+            + (fp8 ? "; on FP8 tensor cores a scale for each 128, and sums of 128 inputs of about 14 bits" : ""),
         IsDeterministic = true,
     };
 
@@ -34,5 +35,7 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp
     protected override CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape) =>
         native && NativeExperts.RunsOn(library.Context.Device.Architecture) && NativeExperts.Runs(shape)
             ? new NativeExperts(library, shape)
+            : fp8 && Fp8Experts.Runs(library.Context.Device.Architecture, shape)
+            ? new Fp8Experts(library, shape)
             : new WidenedExperts(library, shape, forced);
 }

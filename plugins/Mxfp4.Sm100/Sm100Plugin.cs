@@ -11,7 +11,8 @@ namespace Moe.Plugins.Sm100;
 /// <remarks>
 /// Setting <c>Native</c>, false by default: whether compute capability 10.0 and 10.3 run the kernels on their block-scaled matrix
 /// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, …) of the others for every number
-/// of tokens; without it the fastest is chosen.
+/// of tokens; without it the fastest is chosen. Setting <c>Fp8</c>, Off by default: whether
+/// products run on the FP8 tensor cores of compute capability 9.0 (On), which have not been seen right on hardware.
 /// </remarks>
 public sealed class Sm100Plugin : IMoePlugin
 {
@@ -26,6 +27,7 @@ public sealed class Sm100Plugin : IMoePlugin
     {
         private const string NativeSetting = "Native";
         private const string KernelsSetting = "Kernels";
+        private const string Fp8Setting = "Fp8";
 
         /// <summary>With instructions made for the format, but nobody has seen them run.</summary>
         private const int NativeScore = 300;
@@ -34,6 +36,7 @@ public sealed class Sm100Plugin : IMoePlugin
         private const int WidenedScore = 150;
 
         private readonly bool _native = ReadNative(context.Settings.GetValueOrDefault(NativeSetting));
+        private readonly bool _fp8 = ReadFp8(context.Settings.GetValueOrDefault(Fp8Setting));
         private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
 
         protected override string? Refuse(MoeLayerShape shape) => Mxfp4Experts.Refuse(shape);
@@ -44,7 +47,9 @@ public sealed class Sm100Plugin : IMoePlugin
             const string never = $"have never run on hardware, and {NativeSetting} = true asks for them";
             if (!NativeExperts.RunsOn(architecture))
             {
-                return (WidenedScore, $"{widened}kernels {TunedFor(architecture)}");
+                return _fp8 && Fp8Experts.Runs(architecture, shape)
+                    ? (WidenedScore, $"MXFP8 times MXFP4 on FP8 tensor cores; these kernels have not been seen right on hardware, and {Fp8Setting} = On asks for them")
+                    : (WidenedScore, $"{widened}kernels {TunedFor(architecture)}");
             }
 
             return _native
@@ -52,15 +57,23 @@ public sealed class Sm100Plugin : IMoePlugin
                 : (WidenedScore, $"{widened}the kernels for this device's own instruction {never}");
         }
 
-        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Sm100Method(library, _native, _forced);
+        protected override CudaMethod CreateMethod(Func<KernelLibrary> library, MoeLayerShape shape) => new Sm100Method(library, _native, _forced, _fp8);
 
         protected override IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
         [
             Mxfp8Quantizer.Unit,
             .. WidenedExperts.Units(architecture),
+            .. Fp8Experts.Units(architecture),
             .. Mxfp4Experts.Units(architecture, Mxfp4Activations.BFloat16),
             .. NativeExperts.RunsOn(architecture) ? NativeExperts.Units : [],
         ];
+
+        private static bool ReadFp8(string? value) => value?.ToUpperInvariant() switch
+        {
+            null or "" or "OFF" => false,
+            "ON" => true,
+            _ => throw new MoeException(MoeReason.Configuration, $"{Fp8Setting} is '{value}'; Off or On is expected."),
+        };
 
         private static bool ReadNative(string? value)
         {

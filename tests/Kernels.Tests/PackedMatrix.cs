@@ -66,7 +66,8 @@ internal sealed unsafe class PackedMatrix
     /// <param name="depth">Inputs.</param>
     /// <param name="isGateUp">Whether gates and ups are interleaved rows.</param>
     /// <param name="lowestScale">The scales are this byte to 7 above it.</param>
-    public static PackedMatrix Random(int experts, int rows, int depth, bool isGateUp, int lowestScale)
+    /// <param name="wideRow">Every so many rows have scales that are up to 30 below that as well, and blocks of zeros; 0 for none.</param>
+    public static PackedMatrix Random(int experts, int rows, int depth, bool isGateUp, int lowestScale, int wideRow = 0)
     {
         var matrix = new PackedMatrix(experts, rows, depth, isGateUp);
         var random = new Random(rows + depth);
@@ -74,6 +75,14 @@ internal sealed unsafe class PackedMatrix
         for (int i = 0; i < matrix.Scales.Length; i++)
         {
             matrix.Scales[i] = (byte)(lowestScale + random.Next(8));
+            if (wideRow > 0 && i / (depth / Block) % wideRow == 0)
+            {
+                matrix.Scales[i] -= (byte)(random.Next(2) * 30);
+                if (random.Next(4) == 0)
+                {
+                    matrix.Codes.AsSpan(i * Block / 2, Block / 2).Fill(0x80);
+                }
+            }
         }
 
         using HostLibrary library = HostLibrary.CompileBlock("mxfp4_load.cu", Exports);

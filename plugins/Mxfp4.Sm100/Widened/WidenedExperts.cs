@@ -18,32 +18,11 @@ internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape,
     /// <summary>The sources beside those that every kind of experts has.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => Mxfp4Experts.Units(architecture, Mxfp4Activations.Mxfp8);
 
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Workspace(_library.Context, config);
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_library.Context, config, hasFp8: false);
 
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
-        var own = (Workspace)workspace;
-        _quantizer.Enqueue(rows, _shape.HiddenSize, own.Codes, own.Scales, own.Columns, stream);
-        return base.Run(new ExpertRows(own.Codes, own.Columns, rows.Tokens, own.Scales), weights, workspace, stream);
-    }
-
-    private sealed class Workspace : Mxfp4Workspace
-    {
-        public Workspace(CudaContext context, MoeLayerConfig config)
-            : base(context, config)
-        {
-            Columns = config.HiddenSize;
-            Codes = Allocate((long)config.MaxTokens * Columns);
-            Scales = Allocate(Mxfp8Layout.ScaleBytes(config.MaxTokens, Columns, Mxfp8ScaleOrder.Linear));
-        }
-
-        /// <summary>Codes of a row: the padded hidden size.</summary>
-        public int Columns { get; }
-
-        /// <summary>[tokens, padded hidden] E4M3.</summary>
-        public nint Codes { get; }
-
-        /// <summary>[tokens, padded hidden / 32] E8M0.</summary>
-        public nint Scales { get; }
+        ExpertRows quantized = ((WidenedWorkspace)workspace).Quantize(_quantizer, rows, _shape.HiddenSize, stream);
+        return base.Run(quantized, weights, workspace, stream);
     }
 }

@@ -15,4 +15,13 @@ public sealed record MoeCeilings
 
     /// <summary>What computed that product: a library's name and version, or the backend's own kernel, named as such.</summary>
     public required string MatrixSource { get; init; }
+
+    /// <summary>
+    /// Rate of a large product of FP8 matrices, in 10¹² operations a second; NaN where the device has none, or the backend multiplies none. It bounds
+    /// forwards of which <see cref="IMoeWeights.MultipliesFp8"/> says so.
+    /// </summary>
+    public double Fp8Teraflops { get; init; } = double.NaN;
+
+    /// <summary>What computed that one; null where nothing did.</summary>
+    public string? Fp8Source { get; init; }
 }

@@ -14,6 +14,16 @@ public interface IMoeWeights : IDisposable
     /// </summary>
     double RoundingError => 0;
 
+    /// <summary>
+    /// Whether the experts' products multiply FP8 numbers in forwards of so many tokens: it says which of a device's rates bounds them
+    /// (<see cref="MoeCeilings.Fp8Teraflops"/>).
+    /// </summary>
+    /// <param name="tokens">Tokens of the forward.</param>
+    bool MultipliesFp8(int tokens) => false;
+
+    /// <summary>What else a user should know of how these weights are kept, in a sentence; null for nothing.</summary>
+    string? Remark => null;
+
     /// <summary>Allocates what a forward of up to <see cref="MoeLayerConfig.MaxTokens"/> tokens needs.</summary>
     /// <exception cref="MoeException">The device is out of memory.</exception>
     IMoeWorkspace CreateWorkspace();

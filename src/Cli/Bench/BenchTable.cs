@@ -13,6 +13,11 @@ internal static class BenchTable
         string throttle = result.Throttle is null ? "" : $"; held back by: {result.Throttle}";
         console.Say($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{throttle}");
         console.Say($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.MatrixTflops)} ({result.MatrixSource})");
+        if (result.Rows.Any(row => row.Fp8))
+        {
+            console.Say($"FP8: {Rate(result.Fp8Tflops)} ({result.Fp8Source}), which rows are floored by whose products multiply FP8 numbers");
+        }
+
         console.Say($"floor = the larger of: bytes of the distinct experts ÷ {result.FloorBandwidth} bandwidth; operations ÷ that rate");
         foreach (IGrouping<(string Shape, string Weights), BenchRow> rows in result.Rows.GroupBy(row => (row.Shape, row.Weights)))
         {

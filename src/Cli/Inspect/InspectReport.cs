@@ -103,6 +103,11 @@ internal sealed class InspectReport
         }
 
         table.WriteTo(console);
+        foreach (PaddingCost cost in group.Costs.Where(cost => cost.Remark is not null))
+        {
+            console.Say($"  {cost.Backend}: {cost.Remark}");
+        }
+
         foreach (var same in group.Costs.Where(cost => (cost.Refusal ?? cost.LoadError) is not null).GroupBy(cost => cost.Refusal ?? cost.LoadError))
         {
             console.Say($"  {string.Join(", ", same.Select(cost => cost.Backend))}: {same.Key}");

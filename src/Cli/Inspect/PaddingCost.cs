@@ -20,6 +20,9 @@ internal sealed record PaddingCost
     /// <summary>Bytes of the weights as the backend keeps them, measured by loading them; null where it cannot run here, or could not load them.</summary>
     public long? StoredBytes { get; private init; }
 
+    /// <summary>What else there is to know of how the backend keeps the weights; null for nothing.</summary>
+    public string? Remark { get; private init; }
+
     /// <summary>Why the weights could not be loaded; null where they were, or where the backend cannot run here.</summary>
     public string? LoadError { get; private init; }
 
@@ -58,7 +61,7 @@ internal sealed record PaddingCost
         try
         {
             using MoeLayer loaded = host.CreateLayer(request, layer.Source, progress, cancellationToken);
-            return this with { StoredBytes = loaded.WeightByteCount };
+            return this with { StoredBytes = loaded.WeightByteCount, Remark = loaded.WeightRemark };
         }
         catch (MoeSelectionException exception)
         {
@@ -81,6 +84,7 @@ internal sealed record PaddingCost
         writer.WriteNumberOrNull("padding_bytes", isKnown ? PaddedBytes - ModelBytes : (long?)null);
         writer.WriteNumberOrNull("padding_percent", isKnown ? Math.Round(100 * Overhead, 3) : (double?)null);
         writer.WriteNumberOrNull("bytes_stored", StoredBytes);
+        writer.WriteString("remark", Remark);
         writer.WriteString("message", Refusal ?? LoadError);
         writer.WriteEndObject();
     }

@@ -13,6 +13,7 @@ internal static class NativeLibraries
     internal const string Nvrtc = "cuda-nvrtc";
     internal const string Nvml = "cuda-nvml";
     internal const string Cublas = "cuda-cublas";
+    internal const string CublasLt = "cuda-cublaslt";
 
     private static readonly Lock Gate = new();
     private static readonly Dictionary<string, (nint Handle, string Path)> Loaded = [];
@@ -30,6 +31,10 @@ internal static class NativeLibraries
     private static string[] CublasNames => OperatingSystem.IsWindows()
         ? ["cublas64_13.dll", "cublas64_12.dll"]
         : ["libcublas.so.13", "libcublas.so.12"];
+
+    private static string[] CublasLtNames => OperatingSystem.IsWindows()
+        ? ["cublasLt64_13.dll", "cublasLt64_12.dll"]
+        : ["libcublasLt.so.13", "libcublasLt.so.12"];
 
     /// <summary>Makes this assembly's imports come through <see cref="TryLoad"/>.</summary>
     internal static void Register()
@@ -91,7 +96,8 @@ internal static class NativeLibraries
         Driver => DriverNames,
         Nvrtc => [.. NvrtcNames.Where(nvrtc => nvrtc.Major <= newest).Select(static nvrtc => nvrtc.Name)],
         Nvml => NvmlNames,
-        _ => CublasNames,
+        Cublas => CublasNames,
+        _ => CublasLtNames,
     };
 
     private static string HelpWith(string library, int newest) => library switch
@@ -124,7 +130,7 @@ internal static class NativeLibraries
 
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
     {
-        if (name is not (Driver or Nvrtc or Nvml or Cublas))
+        if (name is not (Driver or Nvrtc or Nvml or Cublas or CublasLt))
         {
             return 0;
         }

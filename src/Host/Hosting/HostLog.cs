@@ -35,6 +35,9 @@ internal static partial class HostLog
     [LoggerMessage(EventId = 10, Message = "{Message}")]
     public static partial void PluginSays(ILogger logger, LogLevel level, string message, Exception? exception);
 
+    [LoggerMessage(21, LogLevel.Information, "MoE backend {Id}: {Remark}")]
+    public static partial void WeightsRemarked(ILogger logger, string id, string remark);
+
     [LoggerMessage(11, LogLevel.Information, "{Sentence}")]
     public static partial void Reloaded(ILogger logger, string sentence);
 

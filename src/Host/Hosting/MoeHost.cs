@@ -100,6 +100,11 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
                 _layers.Add(layer, plugin, report);
                 MoeTelemetry.Selected(report);
                 LogSelection(report);
+                if (layer.WeightRemark is { } remark)
+                {
+                    HostLog.WeightsRemarked(_logger, selected.Id, remark);
+                }
+
                 return layer;
             }
             catch (MoePluginException exception)

@@ -23,6 +23,13 @@ public interface IMoeLayer : IDisposable
     /// <summary>‖stored − kept‖ ÷ ‖stored‖ over the experts' weights; 0 where the backend keeps the checkpoint's values exactly.</summary>
     double WeightRoundingError { get; }
 
+    /// <summary>What else a user should know of how the weights are kept, in a sentence; null for nothing.</summary>
+    string? WeightRemark { get; }
+
+    /// <summary>Whether the experts' products multiply FP8 numbers in forwards of so many tokens.</summary>
+    /// <exception cref="ObjectDisposedException">The layer was disposed.</exception>
+    bool MultipliesFp8(int tokens);
+
     /// <summary>
     /// Why the layer can run no more; null while it can. A forward that fails leaves the layer usable with another state, unless the device's
     /// context is lost: then every layer on the device has failed, and a new process is the cure.

@@ -31,6 +31,7 @@ public sealed class MoeLayer : IMoeLayer
         _whole = whole;
         WeightByteCount = weights.ByteCount;
         WeightRoundingError = weights.RoundingError;
+        WeightRemark = weights.Remark;
         _parts = new Parts(method, memory, weights);
     }
 
@@ -52,6 +53,9 @@ public sealed class MoeLayer : IMoeLayer
 
     /// <inheritdoc/>
     public double WeightRoundingError { get; }
+
+    /// <inheritdoc/>
+    public string? WeightRemark { get; }
 
     /// <inheritdoc/>
     public MoeException? Failure => Volatile.Read(ref _failure);
@@ -84,6 +88,9 @@ public sealed class MoeLayer : IMoeLayer
         IProgress<double>? progress = null,
         CancellationToken cancellationToken = default) =>
         Create(owner: null, method, shape, weights, options, progress, cancellationToken);
+
+    /// <inheritdoc/>
+    public bool MultipliesFp8(int tokens) => Live.Weights.MultipliesFp8(tokens);
 
     /// <inheritdoc cref="IMoeLayer.CreateState()"/>
     public MoeForwardState CreateState() => Config.Options.DispatchTokens

@@ -20,6 +20,9 @@ public abstract class CudaExperts
     /// <summary>Rows of a row block that the sort is to make for so many tokens; 0 where the products need none.</summary>
     public abstract int BlockRows(int tokens);
 
+    /// <summary>Whether the products multiply FP8 numbers for so many tokens; else BF16.</summary>
+    public virtual bool MultipliesFp8(int tokens) => false;
+
     /// <summary>Enqueues both products of a batch whose pairs are sorted by expert.</summary>
     /// <param name="rows">The activations.</param>
     /// <param name="weights">What <see cref="LoadWeights"/> returned.</param>

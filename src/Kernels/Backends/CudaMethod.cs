@@ -105,6 +105,10 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
 
         public double RoundingError => weights.RoundingError;
 
+        public string? Remark => weights.Experts.Remark;
+
+        public bool MultipliesFp8(int tokens) => layer.Experts.MultipliesFp8(tokens);
+
         public IMoeWorkspace CreateWorkspace() => Guard(layer.Library, _ => new Workspace(layer, weights, new LayerWorkspace(layer, networks, config)));
 
         public void Dispose() => weights.Dispose();

@@ -12,6 +12,9 @@ public abstract class CudaWeights(CudaContext context) : DeviceArena(context)
     /// <summary>‖stored − kept‖ ÷ ‖stored‖ over the experts' weights; 0 where nothing was rounded.</summary>
     public double RoundingError { get; protected set; }
 
+    /// <summary>What else a user should know of how they are kept, in a sentence; null for nothing.</summary>
+    public string? Remark { get; protected set; }
+
     /// <summary>Fills weights just made, and waits until the source is no longer read; disposes them where that fails.</summary>
     protected static T Load<T>(T weights, Action<T> fill)
         where T : CudaWeights

@@ -70,12 +70,16 @@ public sealed class CudaInstruments : IMoeInstruments
         double read = BufferBytes / Median(stream => Read(source, target, stream)) / 1e3;
         cancellationToken.ThrowIfCancellationRequested();
         (double matrix, string matrixSource) = MatrixRate(source, target);
+        cancellationToken.ThrowIfCancellationRequested();
+        (double fp8, string? fp8Source) = Context.Device.Architecture.HasWgmma ? Fp8Rate(source, target) : (double.NaN, null);
         return new MoeCeilings
         {
             CopyGigabytesPerSecond = copy,
             ReadGigabytesPerSecond = read,
             MatrixTeraflops = matrix,
             MatrixSource = matrixSource,
+            Fp8Teraflops = fp8,
+            Fp8Source = fp8Source,
         };
     }
 
@@ -105,7 +109,7 @@ public sealed class CudaInstruments : IMoeInstruments
         using CudaBlas? blas = CudaBlas.TryCreate();
         if (blas is null)
         {
-            return (OwnMatrixRate(source, target), "own kernel, as cuBLAS was not found: BF16 products of operands on chip");
+            return (OwnRate("moe_multiply", 1, source, target), "own kernel, as cuBLAS was not found: BF16 products of operands on chip");
         }
 
         const long matrixBytes = (long)MatrixSize * MatrixSize * sizeof(ushort);
@@ -114,13 +118,31 @@ public sealed class CudaInstruments : IMoeInstruments
         return (2.0 * MatrixSize * MatrixSize * MatrixSize / microseconds / 1e6, $"cuBLAS {blas.Version}, BF16, {MatrixSize} cubed");
     }
 
-    private double OwnMatrixRate(nint source, nint sink)
+    private (double Teraflops, string Source) Fp8Rate(nint source, nint target)
+    {
+        using CudaBlasLt? blas = CudaBlasLt.TryCreate(MatrixSize);
+        const long matrixBytes = (long)MatrixSize * MatrixSize;
+        nint second = checked((nint)(source + matrixBytes));
+        if (blas is null || !blas.TryMultiplyE4M3(source, second, target, 0))
+        {
+            return (OwnRate("moe_multiply_e4m3", 2, source, target), "own kernel, as cuBLASLt was not found or has none: E4M3 products of operands on chip");
+        }
+
+        double microseconds = Median(stream => _ = blas.TryMultiplyE4M3(source, second, target, stream));
+        return (2.0 * MatrixSize * MatrixSize * MatrixSize / microseconds / 1e6, $"cuBLASLt {CudaBlasLt.Version}, E4M3, {MatrixSize} cubed");
+    }
+
+    /// <param name="entry">The kernel.</param>
+    /// <param name="times">How many times as many operations as <c>moe_multiply</c> it does.</param>
+    /// <param name="source">Operands.</param>
+    /// <param name="sink">Where nothing is written.</param>
+    private double OwnRate(string entry, int times, nint source, nint sink)
     {
         int blocks = Context.Device.MultiprocessorCount * 2;
         var parameters = new MultiplyParameters { Source = source, Sink = sink, Rounds = MultiplyRounds };
-        CudaFunction multiply = _library.Get(Unit, "moe_multiply");
+        CudaFunction multiply = _library.Get(Unit, entry);
         double microseconds = Median(stream => multiply.Launch(new CudaLaunchConfig(blocks, MultiplyThreads), stream, in parameters));
-        return RoundOperations * MultiplyRounds * blocks / microseconds / 1e6;
+        return times * RoundOperations * MultiplyRounds * blocks / microseconds / 1e6;
     }
 
     /// <summary>Median of the microseconds that some work takes, after a warm-up.</summary>

@@ -8,6 +8,7 @@ namespace Moe.Plugins.Kernels;
 /// </summary>
 public sealed class Mxfp4Matrix : DeviceArena
 {
+    private readonly int _experts;
     private readonly nint _factors;
     private readonly Dictionary<Mxfp4Variant, CudaTensorMap> _tileMaps = [];
 
@@ -21,6 +22,7 @@ public sealed class Mxfp4Matrix : DeviceArena
         : base(context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        _experts = experts;
         Rows = rows;
         Depth = depth;
         IsGateUp = isGateUp;
@@ -30,7 +32,7 @@ public sealed class Mxfp4Matrix : DeviceArena
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
-                _tileMaps[variant] = MakeMap(experts, Mxfp4GroupedTile.StepsOf(variant), variant.Rows);
+                _tileMaps[variant] = StageMap(Mxfp4GroupedTile.StepsOf(variant), variant.Rows);
             }
         }
     }
@@ -61,12 +63,15 @@ public sealed class Mxfp4Matrix : DeviceArena
     /// <summary>One expert's factors, where all are kept while loading.</summary>
     public nint ExpertFactors(int expert) => checked((nint)(_factors + ((long)expert * Rows * sizeof(float))));
 
-    /// <summary>How TMA finds one stage's groups of a tile.</summary>
+    /// <summary>The same for a variant's tile.</summary>
     internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
 
     internal void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
 
-    private CudaTensorMap MakeMap(int experts, int boxSteps, int boxRows)
+    /// <summary>How TMA finds one stage's groups of a tile.</summary>
+    /// <param name="steps">Steps of 64 inputs.</param>
+    /// <param name="rows">Weight rows, a multiple of 64.</param>
+    public CudaTensorMap StageMap(int steps, int rows)
     {
         ulong groups = (ulong)Mxfp4Layout.Steps(Depth) * Mxfp4Layout.BandGroups;
         ulong band = groups * Mxfp4Layout.GroupBytes;
@@ -74,9 +79,9 @@ public sealed class Mxfp4Matrix : DeviceArena
         return CudaTensorMap.Tiled(
             CudaTensorMapDataType.UInt32,
             Groups,
-            [Mxfp4Layout.GroupBytes / sizeof(uint), groups, bands, (ulong)experts],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), groups, bands, (ulong)_experts],
             [Mxfp4Layout.GroupBytes, band, bands * band],
-            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)(boxSteps * Mxfp4Layout.BandGroups), (uint)(boxRows / Mxfp4Layout.BandRows), 1],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)(steps * Mxfp4Layout.BandGroups), (uint)(rows / Mxfp4Layout.BandRows), 1],
             CudaTensorMapSwizzle.None,
             CudaTensorMapL2Promotion.Bytes256);
     }

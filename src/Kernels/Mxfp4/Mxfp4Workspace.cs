@@ -27,10 +27,13 @@ public class Mxfp4Workspace : CudaWorkspace
     public override nint PartialResults { get; }
 
     /// <summary>[sorted pairs, intermediate] BF16.</summary>
-    internal nint Act { get; }
+    public nint Act { get; }
 
-    /// <summary>[sorted pairs, hidden] BF16. Not the partial results' memory, which the second product writes while the first still reads this.</summary>
-    internal nint GatheredRows { get; }
+    /// <summary>
+    /// [sorted pairs, hidden] BF16, or 0 where no kernel reads such. Not the partial results' memory, which the second product writes while the first still
+    /// reads this.
+    /// </summary>
+    public nint GatheredRows { get; }
 
     internal RowMaps Gathered { get; }
 

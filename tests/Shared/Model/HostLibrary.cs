@@ -44,13 +44,18 @@ internal sealed partial class HostLibrary : IDisposable
     }
 
     /// <summary>The same with a source of what a thread block does together, whose threads are the host's then.</summary>
-    public static HostLibrary CompileBlock(string file, string exports)
+    public static HostLibrary CompileBlock(string file, string exports, params IEnumerable<string> others)
     {
         DirectoryInfo folder = MakeFolder();
-        KernelSource source = Source(file);
-        foreach (KernelHeader header in source.Headers)
+        foreach (string one in others.Append(file))
         {
-            Write(folder, header.Name, WithoutDynamicShared(header.Text));
+            KernelSource source = Source(one);
+            foreach (KernelHeader header in source.Headers)
+            {
+                Write(folder, header.Name, WithoutDynamicShared(header.Text));
+            }
+
+            Write(folder, one, WithoutDynamicShared(source.Text));
         }
 
         foreach (string header in InstructionHeaders)
@@ -63,7 +68,6 @@ internal sealed partial class HostLibrary : IDisposable
             Write(folder, header, Source(header).Text);
         }
 
-        Write(folder, file, WithoutDynamicShared(source.Text));
         return Build(folder, exports);
     }
 

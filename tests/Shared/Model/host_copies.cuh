@@ -130,6 +130,15 @@ inline void tma_load_5d(u32 shared, const TensorMap* map, u32 barrier, int c0, i
     tma_load(shared, map, barrier, {c0, c1, c2, c3, c4});
 }
 
+inline void bulk_load(u32 shared, const void* global, u32 bytes, u32 barrier)
+{
+    block->copies.push_back([=] {
+        std::memcpy(shared_memory + shared, global, bytes);
+        arrivals[barrier / 8].bytes -= bytes;
+        settle(arrivals[barrier / 8]);
+    });
+}
+
 inline void copy_async(u32 shared, const void* global, int bytes)
 {
     std::memset(shared_memory + shared, 0, 16);
@@ -163,5 +172,6 @@ inline void copy_async_commit() {}
 template <int>
 inline void copy_async_wait() {}
 
+inline float2 load_shared_floats(u32 address) { return *(const float2*)(shared_memory + address); }
 inline uint4 load_shared(u32 address) { return *(const uint4*)(shared_memory + address); }
 inline u32 load_shared_word(u32 address) { return *(const u32*)(shared_memory + address); }

@@ -107,6 +107,46 @@ inline void wgmma_bf16(float* d, const u32 (&rows)[4], u64 columns)
     warp.barrier.arrive_and_wait();
 }
 
+/// E4M3: four bits of exponent with bias 7, three of mantissa (OCP 8-bit Floating Point Specification, table 1).
+inline float from_e4m3(u32 code)
+{
+    const int exponent = code >> 3 & 15, mantissa = code & 7;
+    const float magnitude = (code & 0x7f) == 0x7f ? NAN : exponent == 0 ? std::ldexp((float)mantissa, -9) : std::ldexp(8.0f + mantissa, exponent - 10);
+    return code & 0x80 ? -magnitude : magnitude;
+}
+
+/// Row g (upper: g + 8) of the first operand: registers 0 and 1 have k = 4t to 4t + 3, the others those 16 further.
+template <int kColumns, bool kAdds>
+inline void wgmma_e4m3(float* d, const u32 (&rows)[4], u64 columns)
+{
+    Warp& warp = block->warps[threadIdx.x / 32];
+    const int lane = threadIdx.x % 32;
+    std::memcpy(warp.operands[lane], rows, sizeof(rows));
+    warp.barrier.arrive_and_wait();
+    float first[2][32];
+    for (int k = 0; k < 32; k++)
+    {
+        for (int upper = 0; upper < 2; upper++)
+        {
+            first[upper][k] = from_e4m3(warp.operands[lane / 4 * 4 + k % 16 / 4][k / 16 * 2 + upper] >> k % 4 * 8 & 0xff);
+        }
+    }
+
+    for (int i = 0; i < kColumns / 2; i++)
+    {
+        const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+        float sum = kAdds ? d[i] : 0;
+        for (int k = 0; k < 32; k++)
+        {
+            sum += first[i % 4 >= 2][k] * from_e4m3((u8)shared_memory[swizzled_128b((u32)columns * 16 + column * 128 + k)]);
+        }
+
+        d[i] = sum;
+    }
+
+    warp.barrier.arrive_and_wait();
+}
+
 template <int kColumns>
 inline void wgmma_bf16(float* d, u64 rows, u64 columns)
 {

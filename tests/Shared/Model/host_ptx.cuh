@@ -68,6 +68,8 @@ inline u32 __byte_perm(u32 low, u32 high, u32 selector)
     return result;
 }
 
+inline u32 permute_bytes(u32 low, u32 high, u32 selectors) { return __byte_perm(low, high, selectors); }
+
 // ---- a thread block
 
 inline dim threadIdx, blockIdx, blockDim;
@@ -150,7 +152,7 @@ inline void run_fiber()
     yield();
 }
 
-/// Runs a function on each thread of a block, whose named barriers are of 128 threads. Shared memory begins as bytes that are NaN in any format.
+/// Runs a function on each thread of a block. Shared memory begins as bytes that are NaN in any format.
 /// Where all wait for ever, says so and leaves them.
 template <typename TBody>
 void run_block(int threads, const TBody& body)
@@ -220,8 +222,9 @@ void run_block(int threads, const TBody& body)
     }
 }
 
-inline void named_barrier(int id, int)
+inline void named_barrier(int id, int threads)
 {
+    block->named[id].expected = threads;
     block->named[id].arrive_and_wait();
 }
 
@@ -251,6 +254,7 @@ inline int __shfl_sync(u32, int v, int lane) { return (int)of_lane((u32)v, lane)
 inline float __shfl_sync(u32, float v, int lane) { return __uint_as_float(of_lane(__float_as_uint(v), lane)); }
 inline u32 __shfl_xor_sync(u32, u32 v, int mask) { return of_lane(v, threadIdx.x % 32 ^ mask); }
 inline float __shfl_xor_sync(u32, float v, int mask) { return __uint_as_float(of_lane(__float_as_uint(v), threadIdx.x % 32 ^ mask)); }
+inline int __shfl_xor_sync(u32, int v, int mask) { return (int)of_lane((u32)v, threadIdx.x % 32 ^ mask); }
 inline u32 __shfl_up_sync(u32, u32 v, int by) { return of_lane(v, max(threadIdx.x % 32 - by, 0)); }
 
 inline u32 __reduce_max_sync(u32 mask, u32 v)

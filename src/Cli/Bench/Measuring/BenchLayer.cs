@@ -86,6 +86,9 @@ internal sealed class BenchLayer : IDisposable
 
     public long WeightBytes => _layers[0].WeightByteCount;
 
+    /// <summary>Whether forwards of so many tokens multiply FP8 numbers.</summary>
+    public bool MultipliesFp8(int tokens) => _layers[0].MultipliesFp8(tokens);
+
     public long WorkspaceBytes => _states[0].ByteCount;
 
     public double ErrorLimit => _layers[0].Method.Numerics.RelativeError;

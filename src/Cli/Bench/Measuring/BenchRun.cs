@@ -105,6 +105,8 @@ internal sealed class BenchRun
         ReadGbps = Math.Round(ceilings.ReadGigabytesPerSecond, 2),
         MatrixTflops = double.IsFinite(ceilings.MatrixTeraflops) ? Math.Round(ceilings.MatrixTeraflops, 4) : null,
         MatrixSource = ceilings.MatrixSource,
+        Fp8Tflops = double.IsFinite(ceilings.Fp8Teraflops) ? Math.Round(ceilings.Fp8Teraflops, 4) : null,
+        Fp8Source = ceilings.Fp8Source,
         FloorBandwidth = device.Kind == MoeDeviceKind.Cpu ? "read" : "copy",
         Routing = _settings.RoutingName,
         Seed = _settings.Seed,
@@ -150,7 +152,8 @@ internal sealed class BenchRun
         LayerBatch batch = layer.ReadResults(tokens);
         OutputCheck check = Check(source, layer, batch);
         double experts = DistinctExperts(batch.TopKIds, tokens);
-        double floor = _floor.Microseconds(target.Shape, tokens, experts);
+        bool isFp8 = layer.MultipliesFp8(tokens);
+        double floor = _floor.Microseconds(target.Shape, tokens, experts, isFp8);
         var row = new BenchRow
         {
             Backend = target.Backend,
@@ -158,6 +161,7 @@ internal sealed class BenchRun
             Weights = LayerShapeText.Name(target.Shape.WeightFormat).ToLowerInvariant(),
             Tokens = tokens,
             FloorMicroseconds = Math.Round(floor, 3),
+            Fp8 = isFp8,
             Kernels = recording.KernelCount / forwards,
             WeightBytes = layer.WeightBytes,
             WorkspaceBytes = layer.WorkspaceBytes,

@@ -26,6 +26,11 @@ internal sealed record BenchResult
 
     public required string MatrixSource { get; init; }
 
+    /// <summary>Rate of a large product of FP8 matrices, as <see cref="Fp8Source"/> says; null where nothing here computes one.</summary>
+    public double? Fp8Tflops { get; init; }
+
+    public string? Fp8Source { get; init; }
+
     /// <summary>Which bandwidth floors are of: <c>copy</c> on a GPU, <c>read</c> on a CPU.</summary>
     public required string FloorBandwidth { get; init; }
 

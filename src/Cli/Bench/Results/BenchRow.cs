@@ -22,6 +22,9 @@ internal sealed record BenchRow
     /// <summary>What the ceilings of the same run allow at best.</summary>
     public required double FloorMicroseconds { get; init; }
 
+    /// <summary>Whether the experts' products multiplied FP8 numbers, whose rate the floor is of then.</summary>
+    public bool Fp8 { get; init; }
+
     /// <summary>Time divided by floor.</summary>
     public double? RatioToFloor { get; init; }
 

@@ -104,9 +104,26 @@ __device__ __forceinline__ uint4 load_shared(u32 address)
     return v;
 }
 
+__device__ __forceinline__ float2 load_shared_floats(u32 address)
+{
+    float2 v;
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
+    return v;
+}
+
 __device__ __forceinline__ void store_shared(u32 shared, const uint4& v)
 {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+
+// ---- bytes
+
+/// Four of eight bytes: as __byte_perm, which masks selectors first. Their highest bits are 0 here.
+__device__ __forceinline__ u32 permute_bytes(u32 low, u32 high, u32 selectors)
+{
+    u32 v;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(v) : "r"(low), "r"(high), "r"(selectors));
+    return v;
 }
 
 // ---- asynchronous copies

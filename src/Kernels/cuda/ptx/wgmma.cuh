@@ -1,9 +1,9 @@
-// Matrix products of a warpgroup (PTX ISA 9.7.15): BF16, K contiguous; operands in shared memory have the 128-byte swizzle. sm_90a only.
+// Matrix products of a warpgroup (PTX ISA 9.7.15): BF16 and E4M3, K contiguous; operands in shared memory have the 128-byte swizzle. sm_90a only.
 #pragma once
 #include "ptx/ptx.cuh"
 
-/// Describes an operand whose rows are 128 bytes (64 values of k) and begin at `shared`, a multiple of 1024; groups of 8 rows follow each
-/// other. 16 values of k further is 2 more.
+/// Describes an operand whose rows are 128 bytes (64 values of k in BF16) and begin at `shared`, a multiple of 1024; groups of 8 rows follow each
+/// other. One instruction's values of k, 32 bytes, further is 2 more.
 __device__ __forceinline__ u64 wgmma_descriptor(u32 shared)
 {
     return (u64)((shared & 0x3ffff) >> 4) | (u64)1 << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
@@ -185,6 +185,31 @@ __device__ __forceinline__ void wgmma_bf16(float* d, const u32 (&rows)[4], u64 c
     else MOE_WGMMA_REGISTERS(256, 128, 129, 130, 131, 132)
 }
 
+#define MOE_WGMMA_E4M3(n, a0, a1, a2, a3, b, adds)                                                                        \
+    if constexpr (kColumns == n)                                                                                          \
+    {                                                                                                                     \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %" #adds ", 0;\n"                                                  \
+                     "wgmma.mma_async.sync.aligned.m64n" #n "k32.f32.e4m3.e4m3 {" MOE_TEXT_##n "}, {%" #a0 ", %" #a1 ", %" #a2 ", %" #a3 "}, %" #b \
+                     ", p, 1, 1;\n}" : MOE_SUMS_##n : "r"(rows[0]), "r"(rows[1]), "r"(rows[2]), "r"(rows[3]), "l"(columns), "n"(kAdds)); \
+    }
+
+/// d (64 × kColumns) = rows · columns of 32 values of k in E4M3, added to d with kAdds. Of a thread's registers 0 and 2 are of row 16w + g, 1 and 3 of row
+/// 16w + g + 8; 0 and 1 have k = 4t to 4t + 3, the others those 16 further. Sums keep about 14 bits (DeepSeek-V3 Technical Report, §3.3.2).
+template <int kColumns, bool kAdds>
+__device__ __forceinline__ void wgmma_e4m3(float* d, const u32 (&rows)[4], u64 columns)
+{
+    static_assert(kColumns == 256 || kColumns % 8 == 0 && kColumns >= 16 && kColumns <= 64, "add the cases that are needed");
+    MOE_WGMMA_E4M3(16, 8, 9, 10, 11, 12, 13)
+    else MOE_WGMMA_E4M3(24, 12, 13, 14, 15, 16, 17)
+    else MOE_WGMMA_E4M3(32, 16, 17, 18, 19, 20, 21)
+    else MOE_WGMMA_E4M3(40, 20, 21, 22, 23, 24, 25)
+    else MOE_WGMMA_E4M3(48, 24, 25, 26, 27, 28, 29)
+    else MOE_WGMMA_E4M3(56, 28, 29, 30, 31, 32, 33)
+    else MOE_WGMMA_E4M3(64, 32, 33, 34, 35, 36, 37)
+    else MOE_WGMMA_E4M3(256, 128, 129, 130, 131, 132, 133)
+}
+
 #undef MOE_D4
 #undef MOE_WGMMA
 #undef MOE_WGMMA_REGISTERS
+#undef MOE_WGMMA_E4M3

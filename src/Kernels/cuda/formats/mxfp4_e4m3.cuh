@@ -1,0 +1,72 @@
+// Widening of MXFP4 weights (mxfp4.cuh) to E4M3 in registers.
+//
+// A code times 2^k is an E4M3 number without a subnormal for k from -5 (0.5 becomes 2^-6) to 6 (6 becomes 384). So a row whose scales span
+// 2^11 is widened exactly, up to a factor of the whole row: the table of the eight magnitudes times the block's share of that factor is two registers, and
+// a byte permute looks four codes up at once. Signs are moved to where the bytes have them by a multiplication.
+//
+// A word's eight codes become two registers: bytes 0 to 3 of the first are inputs 2t + 25, 2t + 17, 2t + 8 and 2t of the block of 32, of the second 2t + 24,
+// 2t + 16, 2t + 9 and 2t + 1. Tokens lie in the same order (e4m3_place).
+#pragma once
+#include "formats/mxfp4.cuh"
+
+/// How far the scales of a row may be apart, as a power of two.
+constexpr u32 kE4m3Span = 11;
+
+/// Eight magnitudes of E2M1 times 2^6 in E4M3, and how both words change for each power of two: zero stays what it is.
+constexpr u32 kE4m3Low = 0x6c686000u, kE4m3High = 0x7c787470u, kE4m3LowStep = 0x08080800u, kE4m3HighStep = 0x08080808u;
+
+/// What a code's row is multiplied by beside the scale whose byte is the row's largest: 2^6 of the table, and 2^126 of the scale bytes.
+constexpr int kE4m3Exponent = 6 + 126;
+
+/// The table of a row's blocks: of a block with scale byte c its words are low + c * kE4m3LowStep and high + c * kE4m3HighStep.
+struct E4m3Table
+{
+    u32 low, high;
+
+    /// Of a row whose largest scale byte is `largest`.
+    static __device__ __forceinline__ E4m3Table of(u32 largest)
+    {
+        return {kE4m3Low - largest * kE4m3LowStep, kE4m3High - largest * kE4m3HighStep};
+    }
+
+    /// That of a block, whose byte is one of a word of scales.
+    __device__ __forceinline__ E4m3Table block(u32 scales, int index) const
+    {
+        const u32 scale = __byte_perm(scales, 0, 0x4440u | index);
+        return {low + scale * kE4m3LowStep, high + scale * kE4m3HighStep};
+    }
+};
+
+/// A power of two, 2^exponent, down to the smallest number there is.
+__device__ __forceinline__ float power_of_two(int exponent)
+{
+    return __uint_as_float(exponent >= -126 ? (u32)(exponent + 127) << 23 : exponent >= -149 ? 1u << (exponent + 149) : 0);
+}
+
+/// Where the scales of an expert's rows begin in each chunk's, `first` being its first row: a multiple of 4, so that those of a tile are an aligned stretch.
+__device__ __forceinline__ int scale_place(int first, int expert)
+{
+    return (first + 3 * expert + 3) / 4 * 4;
+}
+
+/// Signs at bits 1, 5, 11 and 15, moved to bits 7, 15, 23 and 31; what else the product has lies elsewhere.
+__device__ __forceinline__ u32 sign_bytes(u32 word)
+{
+    return (word & 0x8822u) * 0x11440u & 0x80808080u;
+}
+
+/// A word as two registers of the matrix instruction's first operand.
+__device__ __forceinline__ void widen_e4m3(u32& first, u32& second, u32 word, const E4m3Table& table)
+{
+    const u32 swapped = __byte_perm(word, 0, 0x1032);
+    const u32 selectors = (word << 6 & 0x77007700u) | (__funnelshift_l(word, word, 8) & 0x00760076u) | (swapped & 0x00010001u);
+    first = permute_bytes(table.low, table.high, selectors) | sign_bytes(word);
+    second = permute_bytes(table.low, table.high, selectors >> 16) | sign_bytes(swapped);
+}
+
+/// Where an input of a block of 32 lies among the tokens' bytes.
+__device__ __forceinline__ int e4m3_place(int input)
+{
+    const int pair = input / 8, upper = (input & 1) ^ pair / 2;
+    return upper * 16 + input % 8 / 2 * 4 + 3 - pair;
+}

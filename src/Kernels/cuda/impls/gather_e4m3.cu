@@ -1,0 +1,109 @@
+// Brings rows of MXFP8 into the order of the sorted pairs for mxfp4_fp8.cu: E4M3 with one scale for each 128 inputs, the largest of its four blocks',
+// blocks of 32 in the order of e4m3_place. A block of a smaller scale is rounded again: what becomes subnormal, below 2^-14 of the 128 inputs' largest, loses
+// bits, everything else stays what it is.
+#include "formats/mxfp4_e4m3.cuh"
+#include "formats/mxfp8.cuh"
+
+struct GatherE4m3Parameters
+{
+    const u8* codes;          // E4M3 [tokens, stride], 16-byte aligned
+    const u8* scales;         // E8M0 [tokens, stride / 32]
+    u8* out;                  // E4M3 [sorted pairs, columns]
+    float* out_scales;        // [chunks, scale_stride]: an expert's rows from scale_place on
+    const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
+    const int* expert_offsets;
+    i64 scale_stride;         // floats
+    int stride;               // codes, a multiple of 32
+    int columns;              // a multiple of 32, at most stride
+    int top_k;
+    int experts;
+};
+
+/// Four codes times 2^(scale − 127), rounded again.
+__device__ __forceinline__ u32 rescale_e4m3(u32 codes, u32 scales)
+{
+    const u32 first = widen_e4m3x2(__byte_perm(codes, 0, 0x1404), scales), second = widen_e4m3x2(__byte_perm(codes, 0, 0x3424), scales);
+    auto pack = [](u32 pair) { return pack_e4m3(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)); };
+    return pack(first) | pack(second) << 16;
+}
+
+/// 16 bytes in the order of e4m3_place, of the words of a block of 32: those of one of its halves.
+template <int kUpper>
+__device__ __forceinline__ uint4 place_e4m3(const u32 (&words)[8])
+{
+    u32 placed[4];
+#pragma unroll
+    for (int t = 0; t < 4; t++)
+    {
+        // Inputs 24 and 16 with the other half's odd or even byte, 8 and 0 with this one's, of the two of lane t.
+        constexpr u32 kOdd = 1 - kUpper, kEven = kUpper;
+        const u32 at = t % 2 * 2, high = at + kOdd, low = at + kEven;
+        const u32 late = __byte_perm(words[6 + t / 2], words[4 + t / 2], high | (high + 4) << 4);
+        const u32 early = __byte_perm(words[2 + t / 2], words[t / 2], low | (low + 4) << 4);
+        placed[t] = __byte_perm(late, early, 0x5410);
+    }
+
+    return make_uint4(placed[0], placed[1], placed[2], placed[3]);
+}
+
+/// A warp a row, a lane a block; blocks of 256 threads, any number of them.
+extern "C" __global__ void __launch_bounds__(256) moe_gather_e4m3(const __grid_constant__ GatherE4m3Parameters p)
+{
+    wait_for_previous_launch();
+    allow_next_launch();
+    const int lane = threadIdx.x % 32, blocks = p.columns / kMxBlock, whole = ceil_div(blocks, 4) * 4, rows = load_coherent(p.expert_offsets + p.experts);
+    for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < rows; place += gridDim.x * 8)
+    {
+        // The expert of a place is as many as begin no later and end before.
+        int expert = 0;
+        for (int base = 0; base < p.experts; base += 32)
+        {
+            const bool is_before = base + lane < p.experts && load_coherent(p.expert_offsets + base + lane + 1) <= place;
+            expert += __popc(__ballot_sync(~0u, is_before));
+        }
+
+        const int first = load_coherent(p.expert_offsets + expert);
+        float* out_scales = p.out_scales + scale_place(first, expert) + place - first;
+        const i64 token = load_coherent(p.sorted_pairs + place) / p.top_k;
+        const uint4* from = (const uint4*)(p.codes + token * p.stride);
+        const u8* scales = p.scales + token * (p.stride / kMxBlock);
+        uint4* to = (uint4*)(p.out + (i64)place * p.columns);
+        for (int base = 0; base < whole; base += 32)
+        {
+            // All lanes, for those of a chunk tell each other their scales.
+            const int block = base + lane;
+            const bool is_there = block < blocks;
+            const u32 scale = is_there ? scales[block] : 0;
+            uint4 codes[2] = {};
+            if (is_there)
+            {
+                codes[0] = from[block * 2];
+                codes[1] = from[block * 2 + 1];
+            }
+
+            u32 largest = max(scale, __shfl_xor_sync(~0u, scale, 1));
+            largest = max(largest, __shfl_xor_sync(~0u, largest, 2));
+            u32 words[8] = {codes[0].x, codes[0].y, codes[0].z, codes[0].w, codes[1].x, codes[1].y, codes[1].z, codes[1].w};
+            if (scale != largest)
+            {
+                // Beyond 2^-20 all become 0. Scale byte 0 stands for 0.
+                const u32 by = scale == 0 ? 0 : 127 - (u32)min((int)(largest - scale), 20), both = by | by << 16;
+#pragma unroll
+                for (int i = 0; i < 8; i++)
+                {
+                    words[i] = rescale_e4m3(words[i], both);
+                }
+            }
+
+            if (is_there)
+            {
+                to[block * 2] = place_e4m3<0>(words);
+                to[block * 2 + 1] = place_e4m3<1>(words);
+                if (lane % 4 == 0)
+                {
+                    out_scales[block / 4 * p.scale_stride] = __uint_as_float(largest << 23);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,478 @@
+// Both products of an MXFP4 mixture-of-experts layer on FP8 tensor cores, for many tokens per expert, on sm_90a.
+//
+// As in mxfp4_grouped.cuh weights are the rows of the warpgroup's matrix instruction and tokens its columns. Codes become E4M3 in registers
+// (mxfp4_e4m3.cuh); tokens are E4M3 with one scale for each 128 inputs. A stage holds 128 inputs: warpgroups with a band of 64 rows or two each multiply them,
+// a band and at most 64 tokens at a time. What comes of 128 inputs is added to float32 sums, times the token's scale, since the instruction's own
+// sums keep about 14 bits. While one warpgroup widens or adds, others multiply.
+//
+// A band that has a row whose scales span more than E4M3 holds is multiplied 32 inputs at a time, whose factors are applied as they are added: slower, and
+// exact for any scales.
+#include "epilogue/store_e4m3.cuh"
+#include "formats/mxfp4_e4m3.cuh"
+#include "ptx/mbarrier.cuh"
+#include "ptx/tma.cuh"
+#include "ptx/wgmma.cuh"
+#include "scheduler/probe.cuh"
+#include "scheduler/stage_ring.cuh"
+#include "scheduler/tile_scheduler.cuh"
+
+struct Mxfp4Fp8Parameters
+{
+    TensorMap weight;           // as in mxfp4_grouped.cuh, box {136, 8, 4, 1}
+    TensorMap wide;             // E4M3 {depth, pairs}: rows in sorted order, blocks of 32 in the order of e4m3_place, box {128, 64}, 128-byte swizzle
+    TensorMap narrow;           // the same, box {128, 8}
+    const float* bias;          // [experts, rows], or null
+    const float* scales;        // [chunks, scale_stride]: of each 128 inputs, an expert's rows from scale_place on
+    const float* factor;        // [experts, rows]: what a row's sum is multiplied by
+    const u8* largest;          // [experts, rows]: the row's largest scale byte
+    const u8* is_split;         // [experts, bands]: 1 where a row's scales span more than 2^kE4m3Span
+    void* out;                  // first: E4M3 [sorted pairs, out_stride], as `wide`; second: BF16 [pairs, out_stride], without router weight
+    float* out_scales;          // first only: as `scales`
+    const int* expert_offsets;  // [experts + 1]
+    const int* sorted_pairs;    // second only: [pairs], a pair is token · top_k + k
+    ProductCounters counters;   // 0 before
+    i64 out_stride;             // elements, a multiple of 16
+    i64 scale_stride;           // floats, a multiple of 4
+    int rows;                   // first: 2 · intermediate; second: hidden; a multiple of 16
+    int depth;                  // inner dimension, a multiple of 32
+    int experts;                // at most kMostExperts
+    Activation activation;
+};
+
+/// A product with one tile, as the host's Mxfp4Fp8Tile works it out.
+template <int kTokens, int kGroups, int kStages, int kGroupRegisters, int kLoaderRegisters, int kHostSharedBytes>
+struct Mxfp4Fp8
+{
+    static constexpr int kRows = 256, kMostExperts = 512;
+    static constexpr int kBands = 4 / kGroups, kLoaders = 4, kThreads = 128 * (kGroups + 1);
+    static constexpr int kChunk = 128, kSteps = kChunk / kGroupDepth, kMostPart = 64;  // tokens multiplied at a time
+    static constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;
+    static constexpr int kTokenBytes = kTokens * kChunk, kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes, kScaleBytes = kTokens * 4;
+    static constexpr int kOutBytes = 4096;
+    using Store = StoreE4m3<kGroups, kBands>;
+    static constexpr int kWeightBase = kStages * kTokenBytes, kScaleBase = kWeightBase + kStages * kWeightBytes;
+    static constexpr int kOutBase = kScaleBase + kStages * kScaleBytes, kLargestBase = kOutBase + kGroups * kOutBytes;
+    static constexpr int kOffsetsBase = kLargestBase + Store::kLargestBytes, kPairsBase = kOffsetsBase + schedule_bytes(kMostExperts);
+    static constexpr int kBarrierBase = kPairsBase + kGroups * kTokens * 4, kNumbersBase = kBarrierBase + 2 * kStages * 8;
+    static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
+    static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+    static_assert(Store::kStagedBytes <= kOutBytes && kStages >= kLoaders && kStages + kLoaders < kNumberSlots, "room");
+    static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1), "registers that there are");
+
+    using Ring = StageRing<kStages>;
+    using Schedule = TileScheduler<kRows, kMostExperts>;
+
+    /// Where the scales of a tile's tokens begin in a chunk's.
+    static __device__ __forceinline__ int tile_scales(const Schedule& schedule, const Tile& tile)
+    {
+        const int first = schedule.offsets[tile.expert];
+        return scale_place(first, tile.expert) + tile.first - first;
+    }
+
+    /// One thread of each loading warp, as in mxfp4_grouped.cuh.
+    template <bool kFirst>
+    static __device__ __forceinline__ Probe load_tiles(const Mxfp4Fp8Parameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
+    {
+        const int stages = ceil_div(p.depth, kChunk);
+        Ring start = {0, 1};
+        int before = 0;
+        bool is_first_tile = true;
+        TileBefore<kFirst> last;
+        Tile tile;
+        Probe probe;  // marks: first weights asked for, first rows there; sums: waits for empty stages, for rows, for the tile before to be stored
+        probe.begin();
+        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        {
+            int narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
+            const int wide = tile.count / kWideBox + (narrow > kMostNarrow);
+            narrow = narrow > kMostNarrow ? 0 : narrow;
+            const int scale_bytes = ceil_div(tile.count, 4) * 16;
+            const float* scales = p.scales + tile_scales(schedule, tile);
+            const int bytes = kWeightBytes + scale_bytes + (wide * kWideBox + narrow * kNarrowBox) * kChunk;
+            const int first = (loader - before) & (kLoaders - 1);
+            Ring ring = start;
+            ring.skip(first);
+            auto load_weights = [&](const Ring& at, int stage) {
+                const u32 full = shared + kBarrierBase + at.stage * 8;
+                probe.from();
+                mbarrier_wait(full + kStages * 8, at.phase);
+                probe.add(0);
+                probe.mark(0);
+                mbarrier_arrive_expect(full, bytes);
+                tma_load_4d(shared + kWeightBase + at.stage * kWeightBytes, &p.weight, full, 0, stage * kSteps * kBandGroups, tile.row0 / kBandRows,
+                            tile.expert);
+            };
+            int early = 0, drawn = 0;
+            if (is_first_tile)
+            {
+                early = min(stages, kStages);
+                Ring ahead = ring;
+#pragma unroll 1
+                for (int stage = first; stage < early; stage += kLoaders)
+                {
+                    load_weights(ahead, stage);
+                    ahead.advance(kLoaders);
+                }
+
+                if (kFirst)
+                {
+                    wait_for_previous_launch();
+                }
+
+                allow_next_launch();
+                is_first_tile = false;
+            }
+
+            probe.from();
+            last.wait_for_rows(p.counters, schedule, tile, 2 * p.depth);
+            probe.add(1);
+            probe.mark(1);
+            probe.tile();
+            if (loader == 0)
+            {
+                drawn = p.counters.draw<kFirst>();
+            }
+
+#pragma unroll 1
+            for (int stage = first; stage < stages; stage += kLoaders)
+            {
+                if (stage >= early)
+                {
+                    load_weights(ring, stage);
+                }
+
+                const u32 full = shared + kBarrierBase + ring.stage * 8;
+                u32 tokens = shared + ring.stage * kTokenBytes;
+                bulk_load(shared + kScaleBase + ring.stage * kScaleBytes, scales + stage * p.scale_stride, scale_bytes, full);
+#pragma unroll 1
+                for (int box = 0; box < wide; box++)
+                {
+                    tma_load_2d(tokens, &p.wide, full, stage * kChunk, tile.first + box * kWideBox);
+                    tokens += kWideBox * kChunk;
+                }
+
+#pragma unroll 1
+                for (int box = 0; box < narrow; box++)
+                {
+                    tma_load_2d(tokens, &p.narrow, full, stage * kChunk, tile.first + wide * kWideBox + box * kNarrowBox);
+                    tokens += kNarrowBox * kChunk;
+                }
+
+                ring.advance(kLoaders);
+            }
+
+            start.skip(stages);
+            before += stages;
+            if (loader == 0)
+            {
+                numbers.hand_out(drawn);
+            }
+
+            if (loader == kLoaders - 1)
+            {
+                probe.from();
+                last.announce(p.counters, numbers, tile.expert);
+                probe.add(2);
+            }
+        }
+
+        if (loader == kLoaders - 1)
+        {
+            last.announce(p.counters, numbers, -1);
+        }
+
+        wait_for_previous_launch();
+        allow_next_launch();
+        return probe;
+    }
+
+    /// What a thread knows of its rows of a band, g and g + 8 of its warp's group.
+    struct Rows
+    {
+        u32 largest[2];
+        E4m3Table tables[2];
+        bool is_split;
+
+        template <bool kFirst>
+        static __device__ __forceinline__ Rows of(const Mxfp4Fp8Parameters& p, const Tile& tile, int band)
+        {
+            const int thread = threadIdx.x % 128, g = thread % 32 / 4, row0 = tile.row0 + band * kBandRows, group = row0 + thread / 32 * kGroupRows;
+            Rows rows;
+            // Told to the compiler as the same for all lanes: what is computed behind its branch stays in uniform registers.
+            const u32 splits = row0 < p.rows ? p.is_split[tile.expert * ceil_div(p.rows, kBandRows) + row0 / kBandRows] : 0;
+            rows.is_split = __reduce_max_sync(~0u, splits) != 0;
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+            {
+                const int row = group + (kFirst ? 2 * g + i : g + 8 * i);
+                rows.largest[i] = row < p.rows ? p.largest[(i64)tile.expert * p.rows + row] : 0;
+                rows.tables[i] = E4m3Table::of(rows.largest[i]);
+            }
+
+            return rows;
+        }
+    };
+
+    /// 128 inputs of a band's rows as the matrix instruction takes them: a warp's groups of both steps begin at `group`.
+    static __device__ __forceinline__ void widen(u32 (&a)[4][4], u32 group, const Rows& rows)
+    {
+#pragma unroll
+        for (int step = 0; step < kSteps; step++)
+        {
+            const u32 from = group + step * kBandGroups * kGroupBytes, lane = threadIdx.x % 32;
+            const uint4 codes = load_shared(from + lane * 16);
+            const u32 scales = load_shared_word(from + kGroupCodeBytes + lane / 4 * 4);
+            widen_e4m3(a[2 * step][0], a[2 * step][2], codes.x, rows.tables[0].block(scales, 0));
+            widen_e4m3(a[2 * step][1], a[2 * step][3], codes.y, rows.tables[1].block(scales, 2));
+            widen_e4m3(a[2 * step + 1][0], a[2 * step + 1][2], codes.z, rows.tables[0].block(scales, 1));
+            widen_e4m3(a[2 * step + 1][1], a[2 * step + 1][3], codes.w, rows.tables[1].block(scales, 3));
+        }
+    }
+
+    /// sums += part · each token's scale · each row's factor.
+    template <int kPart, bool kScalesRows>
+    static __device__ __forceinline__ void add_part(float* sums, const float (&part)[kPart / 2], u32 scales, float low = 1, float high = 1)
+    {
+#pragma unroll
+        for (int i = 0; i < kPart / 2; i += 4)
+        {
+            const float2 scale = load_shared_floats(scales + (i / 4 * 8 + threadIdx.x % 4 * 2) * 4);
+            const float rows[2] = {low, high};
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+            {
+                const float one = j % 2 == 0 ? scale.x : scale.y;
+                sums[i + j] += kScalesRows ? part[i + j] * rows[j / 2] * one : part[i + j] * one;
+            }
+        }
+    }
+
+    /// A band whose rows' scales span too much: each 32 inputs by themselves, with the table of the row's largest scale.
+    template <int kColumns, int kPart>
+    static __device__ __forceinline__ void multiply_split(float* sums, u32 group, const Rows& rows, u64 tokens, u32 scales)
+    {
+        constexpr E4m3Table kTable = {kE4m3Low, kE4m3High};
+#pragma unroll 1
+        for (int k = 0; k < 4; k++)
+        {
+            const u32 from = group + k / 2 * kBandGroups * kGroupBytes, lane = threadIdx.x % 32;
+            const u32 bytes = load_shared_word(from + kGroupCodeBytes + lane / 4 * 4);
+            u32 a[4];
+            float factors[2];
+#pragma unroll
+            for (int row = 0; row < 2; row++)
+            {
+                widen_e4m3(a[row], a[row + 2], load_shared_word(from + lane * 16 + k % 2 * 8 + row * 4), kTable);
+                factors[row] = power_of_two(min((int)(bytes >> (row * 16 + k % 2 * 8) & 255) - (int)rows.largest[row], 0));
+            }
+
+#pragma unroll
+            for (int column = 0; column < kColumns; column += kPart)
+            {
+                float part[kPart / 2];
+                wgmma_fence();
+                wgmma_e4m3<kPart, false>(part, a, tokens + column * (kChunk >> 4) + 2 * k);
+                wgmma_commit();
+                wgmma_wait<0>();
+                add_part<kPart, true>(sums + column / 2, part, scales + column * 4, factors[0], factors[1]);
+            }
+        }
+    }
+
+    template <bool kFirst, int kColumns>
+    static __device__ __forceinline__ void compute_tile(const Mxfp4Fp8Parameters& p, const Schedule& schedule, const Tile& tile, float (&d)[kBands][kTokens / 2], Ring& ring,
+                                                        char* shared, int group, u32& turn, Probe& probe)
+    {
+        constexpr int kPart = kColumns <= kMostPart ? kColumns : kColumns / 2;
+        const u32 base = shared_address(shared);
+        const int stages = ceil_div(p.depth, kChunk);
+        int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
+        if (!kFirst)
+        {
+            fetch_pairs(tile, p.sorted_pairs, pairs);
+        }
+
+        Rows rows[kBands];
+#pragma unroll
+        for (int band = 0; band < kBands; band++)
+        {
+            rows[band] = Rows::template of<kFirst>(p, tile, group * kBands + band);
+        }
+
+#pragma unroll 1
+        for (int stage = 0; stage < stages; stage++)
+        {
+            const u32 full = base + kBarrierBase + ring.stage * 8, scales = base + kScaleBase + ring.stage * kScaleBytes;
+            const u64 tokens = wgmma_descriptor(base + ring.stage * kTokenBytes);
+            probe.from();
+            mbarrier_wait(full, ring.phase);
+            probe.add(0);
+            probe.mark(0);
+#pragma unroll
+            for (int band = 0; band < kBands; band++)
+            {
+                const u32 codes = base + kWeightBase + ring.stage * kWeightBytes
+                                  + ((group * kBands + band) * kSteps * kBandGroups + threadIdx.x % 128 / 32) * kGroupBytes;
+                if (rows[band].is_split)
+                {
+                    multiply_split<kColumns, kPart>(d[band], codes, rows[band], tokens, scales);
+                    continue;
+                }
+
+                u32 a[4][4];
+                widen(a, codes, rows[band]);
+#pragma unroll
+                for (int column = 0; column < kColumns; column += kPart)
+                {
+                    float part[kPart / 2];
+                    const u64 columns = tokens + column * (kChunk >> 4);
+                    wgmma_fence();
+                    wgmma_e4m3<kPart, false>(part, a[0], columns);
+                    wgmma_e4m3<kPart, true>(part, a[1], columns + 2);
+                    wgmma_e4m3<kPart, true>(part, a[2], columns + 4);
+                    wgmma_e4m3<kPart, true>(part, a[3], columns + 6);
+                    wgmma_commit();
+                    probe.from();
+                    wgmma_wait<0>();
+                    probe.add(2);
+                    add_part<kPart, false>(d[band] + column / 2, part, scales + column * 4);
+                }
+            }
+
+            // Scales are read last, by each lane for itself.
+            __syncwarp();
+            if (threadIdx.x % 32 == 0)
+            {
+                mbarrier_arrive(full + kStages * 8);
+            }
+
+            ring.advance();
+        }
+
+        probe.from();
+        char* staged = shared + kOutBase + group * kOutBytes;
+        if constexpr (kFirst)
+        {
+            Store::template store<kColumns>(p.activation, tile, d, staged, (uint4*)(shared + kLargestBase), turn, group, p.bias, p.factor, p.rows / 2,
+                                            (u8*)p.out, p.out_stride, p.out_scales + tile.row0 / kRows * p.scale_stride + tile_scales(schedule, tile));
+        }
+        else
+        {
+#pragma unroll
+            for (int band = 0; band < kBands; band++)
+            {
+                const int own = group * kBands + band;
+                store_pairs<kColumns, kOutBytes>(tile, d[band], staged, own, pair_bias(tile, own, p.bias, p.rows), p.factor, p.rows, pairs, (u16*)p.out,
+                                                 p.out_stride);
+            }
+        }
+
+        probe.add(1);
+    }
+
+    template <bool kFirst>
+    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4Fp8Parameters& p, Schedule schedule, TileNumbers numbers, char* shared)
+    {
+        const int group = threadIdx.x / 128;
+        Ring ring = {0, 0};
+        Tile tile;
+        u32 turn = 0;
+        Probe probe;  // mark: first stage full; sums: waits for full stages, ways out, waits for matrix instructions
+        probe.begin();
+        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        {
+            float d[kBands][kTokens / 2];
+#pragma unroll
+            for (int i = 0; i < kBands * kTokens / 2; i++)
+            {
+                d[i / (kTokens / 2)][i % (kTokens / 2)] = 0;
+            }
+
+            switch (ceil_div(tile.count, 16))
+            {
+#define MOE_COLUMNS(n)                                                                   \
+        case n:                                                                          \
+            if constexpr (n * 16 <= kTokens)                                             \
+            {                                                                            \
+                compute_tile<kFirst, n * 16>(p, schedule, tile, d, ring, shared, group, turn, probe); \
+            }                                                                            \
+            break;
+                MOE_COLUMNS(1)
+                MOE_COLUMNS(2)
+                MOE_COLUMNS(3)
+                MOE_COLUMNS(4)
+                MOE_COLUMNS(5)
+                MOE_COLUMNS(6)
+                MOE_COLUMNS(7)
+                MOE_COLUMNS(8)
+#undef MOE_COLUMNS
+            }
+
+            if (kFirst)
+            {
+                numbers.arrive_stored();
+            }
+
+            probe.tile();
+        }
+
+        return probe;
+    }
+
+    template <bool kFirst>
+    static __device__ __forceinline__ void run(const Mxfp4Fp8Parameters& p)
+    {
+        extern __shared__ char unaligned[];
+        char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+        const u32 base = shared_address(shared), barriers = base + kBarrierBase;
+        int* offsets = (int*)(shared + kOffsetsBase);
+        const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
+        if (threadIdx.x == 0)
+        {
+            tma_prefetch_map(&p.weight);
+            tma_prefetch_map(&p.wide);
+            tma_prefetch_map(&p.narrow);
+            for (int i = 0; i < kStages; i++)
+            {
+                mbarrier_init(barriers + i * 8, 1);
+                mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
+            }
+
+            numbers.init(kGroups * 4);
+            mbarrier_fence_init();
+        }
+
+        prepare_tile_scheduler<kTokens, kThreads, kMostExperts>(p.expert_offsets, p.experts, offsets);
+        const Schedule schedule = {offsets, ceil_div(p.rows, kRows), 1, 0};
+        if (threadIdx.x >= kGroups * 128)
+        {
+            registers_lower<kLoaderRegisters>();
+            if (threadIdx.x % 32 == 0)
+            {
+                const int loader = threadIdx.x / 32 % 4;
+                load_tiles<kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
+            }
+        }
+        else
+        {
+            registers_raise<kGroupRegisters>();
+            const Probe probe = compute_tiles<kFirst>(p, schedule, numbers, shared);
+            if (threadIdx.x % 128 == 0)
+            {
+                probe.leave(kFirst ? 1 : 2, threadIdx.x / 128);
+            }
+        }
+    }
+};
+
+template <int kTokens, int kGroups, int kStages, int kGroupRegisters, int kLoaderRegisters, int kSharedBytes>
+__global__ void __launch_bounds__(128 * (kGroups + 1), 1) moe_mxfp4_fp8_product1(const __grid_constant__ Mxfp4Fp8Parameters p)
+{
+    Mxfp4Fp8<kTokens, kGroups, kStages, kGroupRegisters, kLoaderRegisters, kSharedBytes>::template run<true>(p);
+}
+
+template <int kTokens, int kGroups, int kStages, int kGroupRegisters, int kLoaderRegisters, int kSharedBytes>
+__global__ void __launch_bounds__(128 * (kGroups + 1), 1) moe_mxfp4_fp8_product2(const __grid_constant__ Mxfp4Fp8Parameters p)
+{
+    Mxfp4Fp8<kTokens, kGroups, kStages, kGroupRegisters, kLoaderRegisters, kSharedBytes>::template run<false>(p);
+}
