@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Moe.Plugins.Checkpoints;
@@ -8,7 +9,8 @@ namespace Moe.Plugins.Cli;
 /// <summary>Writes a model's folder: shards, their index and <c>config.json</c>. The index comes last, so that half a model is none.</summary>
 internal static class ModelFolderWriter
 {
-    private const long ShardBytes = 5_000_000_000;
+    /// <summary>Shards are written at once: a large model has some for every processor.</summary>
+    private const long ShardBytes = 1_000_000_000;
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
@@ -20,23 +22,36 @@ internal static class ModelFolderWriter
         var places = new SortedDictionary<string, string>(StringComparer.Ordinal);
         double total = tensors.Sum(tensor => tensor.ByteCount);
         long written = 0;
+
+        // As published, the number after "of" is the last shard's own.
+        string[] files = shards.Count == 1
+            ? ["model.safetensors"]
+            : [.. Enumerable.Range(0, shards.Count).Select(shard => $"model-{shard:00000}-of-{shards.Count - 1:00000}.safetensors")];
+        try
+        {
+            Parallel.For(0, shards.Count, new System.Threading.Tasks.ParallelOptions { CancellationToken = cancellationToken }, shard =>
+            {
+                var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
+                foreach (ModelTensor tensor in shards[shard])
+                {
+                    writer.AddStreamed(tensor.Name, tensor.Type, tensor.Shape, stream =>
+                    {
+                        tensor.Write(stream, cancellationToken);
+                        progress?.Report(Interlocked.Add(ref written, tensor.ByteCount) / total);
+                    });
+                }
+
+                writer.Save(Path.Combine(folder, files[shard]));
+            });
+        }
+        catch (AggregateException exception)
+        {
+            ExceptionDispatchInfo.Throw(exception.InnerExceptions[0]);
+        }
+
         for (int shard = 0; shard < shards.Count; shard++)
         {
-            // As published, the number after "of" is the last shard's own.
-            string file = shards.Count == 1 ? "model.safetensors" : $"model-{shard:00000}-of-{shards.Count - 1:00000}.safetensors";
-            var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
-            foreach (ModelTensor tensor in shards[shard])
-            {
-                places.Add(tensor.Name, file);
-                writer.AddStreamed(tensor.Name, tensor.Type, tensor.Shape, stream =>
-                {
-                    tensor.Write(stream, cancellationToken);
-                    written += tensor.ByteCount;
-                    progress?.Report(written / total);
-                });
-            }
-
-            writer.Save(Path.Combine(folder, file));
+            shards[shard].ForEach(tensor => places.Add(tensor.Name, files[shard]));
         }
 
         if (shards.Count > 1)
