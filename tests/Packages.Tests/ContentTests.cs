@@ -10,7 +10,7 @@ public sealed class ContentTests(PackedPackages packages)
     private static readonly string[] Libraries =
     [
         "Moe.Plugins.Abstractions", "Moe.Plugins.Checkpoints", "Moe.Plugins.Conformance", "Moe.Plugins.Conformance.Xunit", "Moe.Plugins.Cuda",
-        "Moe.Plugins.GptOss", "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
+        "Moe.Plugins.GptOss", "Moe.Plugins.GptOss.Cuda", "Moe.Plugins.Host", "Moe.Plugins.Kernels", "Moe.Plugins.Loading",
     ];
 
     private static readonly string[] Backends = ["Bf16", "Collectives.Cuda", "Cpu", "Mxfp4.Marlin", "Mxfp4.Sm100"];
@@ -52,6 +52,7 @@ public sealed class ContentTests(PackedPackages packages)
     [Theory]
     [InlineData("Moe.Plugins.Loading", "Moe.Plugins.Host")]
     [InlineData("Moe.Plugins.GptOss", "Moe.Plugins.CpuKernels")]
+    [InlineData("Moe.Plugins.GptOss.Cuda", "Moe.Plugins.GptOss")]
     public void What_uses_anothers_internals_asks_for_its_own_version_of_it(string id, string other)
     {
         XElement metadata = Metadata(packages.PackageFile(id));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Moe.Plugins.Cuda;
 using Moe.Plugins.GptOss;
 
 namespace Moe.Plugins.Cli;
@@ -11,13 +12,17 @@ internal sealed class LoadedModel : IAsyncDisposable
 
     private readonly MoeHost _host;
 
-    private LoadedModel(MoeHost host, GptOssModel model)
+    private LoadedModel(MoeHost host, GptOssModel model, MoeElementType cacheType)
     {
+        CacheType = cacheType;
         _host = host;
         Model = model;
     }
 
     public GptOssModel Model { get; }
+
+    /// <summary>What keys and values are kept in.</summary>
+    public MoeElementType CacheType { get; }
 
     /// <summary>The host that chose the backends.</summary>
     public MoeHost Host => _host;
@@ -39,44 +44,56 @@ internal sealed class LoadedModel : IAsyncDisposable
         }
 
         int made = GptOssConfig.Read(Path.Combine(folder, "config.json")).MaxPositions;
-        var options = new GptOssOptions
-        {
-            Model = folder,
-            MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made),
-            Threads = result.GetValue(ModelOptions.Threads) ?? 0,
-            ActivationType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Activations)),
-            CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
-            Backend = result.GetValue(CommandOptions.Backend),
-            Device = result.GetValue(CommandOptions.Device),
-            TensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1,
-        };
+        GptOssOptions options = Options(result, folder);
+        options.MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made);
         MoeHost host = HostFactory.Create(result, console);
         try
         {
             progress.Begin("loading");
             var model = GptOssModel.Load(host, options, progress, cancellationToken);
             progress.Clear();
-            return new LoadedModel(host, model);
+            return new LoadedModel(host, model, options.CacheType);
         }
         catch (Exception exception)
         {
             host.Dispose();
-            if (exception is MoeSelectionException selection)
+            throw exception switch
             {
-                throw HostFactory.Refused(selection.Report);
-            }
+                MoeSelectionException selection => HostFactory.Refused(selection.Report),
+                MoeException { Reason: MoeReason.NoDevice or MoeReason.DeviceUnsupported } => new CommandException(ExitCode.NoBackend, exception.Message, exception),
 
-            if (exception is MoeException { Reason: MoeReason.OutOfMemory } and not MoePluginException)
-            {
                 // What the command line asks for is more than there is: nothing has run yet that could have failed.
-                throw new CommandException(
+                MoeException { Reason: MoeReason.OutOfMemory } and not MoePluginException => new CommandException(
                     ExitCode.BadInput,
                     $"{exception.Message} {ModelOptions.Context.Name} sets the context, {CommandOptions.Backend.Name} and {CommandOptions.Device.Name} where layers run.",
-                    exception);
-            }
-
-            throw;
+                    exception),
+                _ => exception,
+            };
         }
+    }
+
+    /// <summary>A GPU that is named has the whole model; only what is said of layers apart places them elsewhere.</summary>
+    private static GptOssOptions Options(ParseResult result, string folder)
+    {
+        var options = new GptOssOptions
+        {
+            Model = folder,
+            Threads = result.GetValue(ModelOptions.Threads) ?? 0,
+            Backend = result.GetValue(CommandOptions.Backend),
+            TensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1,
+        };
+        if (result.GetValue(CommandOptions.Device) is { Kind: MoeDeviceKind.Cuda } device)
+        {
+            options.UseCuda(device.Ordinal, new KernelCompilerOptions { PrebuiltFolder = HostFactory.Options().KernelCache });
+        }
+        else
+        {
+            options.Device = result.GetValue(CommandOptions.Device);
+        }
+
+        options.ActivationType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Activations)) ?? options.ActivationType;
+        options.CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)) ?? options.CacheType;
+        return options;
     }
 
     /// <summary>The tokens that a command line gives.</summary>

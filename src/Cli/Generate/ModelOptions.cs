@@ -42,8 +42,13 @@ internal static class ModelOptions
     /// <summary>Those of every command that lets it speak.</summary>
     public static IEnumerable<Option> Speaking => [MaxTokens, Temperature, TopP, MinP, Seed, System, Effort];
 
-    /// <summary>The element type that an option names.</summary>
-    public static MoeElementType TypeOf(string? name) => name == "bf16" ? MoeElementType.BFloat16 : MoeElementType.Float32;
+    /// <summary>The element type that an option names; null where it names none.</summary>
+    public static MoeElementType? TypeOf(string? name) => name switch
+    {
+        null => null,
+        "bf16" => MoeElementType.BFloat16,
+        _ => MoeElementType.Float32,
+    };
 
     /// <summary>A message of the library's in the words of the command line.</summary>
     public static string InOwnWords(string message) =>

@@ -1,17 +1,21 @@
 using System.CommandLine;
+using Moe.Plugins.GptOss;
 
 namespace Moe.Plugins.Cli;
 
-/// <summary>`moe kernels`: compiles what backends compile at run time, ahead of it, and says what came of each kernel.</summary>
+/// <summary>`moe kernels`: compiles what backends and GPT-OSS compile at run time, ahead of it, and says what came of each kernel.</summary>
 internal static class KernelsCommand
 {
     private const string Description =
-        "Compile the backends' kernels ahead of their first start, keep them for later starts, and list their registers and spills. "
+        "Compile the kernels of backends and of GPT-OSS ahead of their first start, keep them for later starts, and list their registers and spills. "
         + "It needs the compiler (NVRTC), but no device: use it to build containers.";
+
+    /// <summary>What the kernels around a GPT-OSS model's expert layers go by here.</summary>
+    private const string Model = "GptOss";
 
     private static readonly Option<string[]> Backends = new("--backend")
     {
-        Description = "Id of a backend; may be given several times. Default: all that have kernels.",
+        Description = $"Id of a backend, or {Model}; may be given several times. Default: all that have kernels.",
         HelpName = "NAME",
     };
 
@@ -61,21 +65,23 @@ internal static class KernelsCommand
 
     private static IEnumerable<(string Id, IMoeKernelCatalog Catalog)> Catalogs(MoeHost host, string[] names)
     {
-        foreach (string id in names.Length > 0 ? names : host.Plugins.Select(plugin => plugin.Id))
+        foreach (string id in names.Length > 0 ? names : host.Plugins.Select(plugin => plugin.Id).Append(Model))
         {
-            if (host.FindBackend(id) is IMoeKernelCatalog catalog)
+            if (Find(host, id) is { } catalog)
             {
                 yield return (id, catalog);
             }
             else if (names.Length > 0)
             {
-                string[] found = [.. host.Plugins.Select(plugin => plugin.Id)];
+                string[] found = [.. host.Plugins.Select(plugin => plugin.Id), Model];
                 throw new CommandException(
                     ExitCode.NoBackend,
                     $"--backend is '{PlainText.Of(id)}', which is not a backend with kernels to compile.{DidYouMean.Ask(id, found.Where(other => other != id))} Found: {string.Join(", ", found)}.");
             }
         }
     }
+
+    private static IMoeKernelCatalog? Find(MoeHost host, string id) => id == Model ? new GptOssKernelCatalog() : host.FindBackend(id) as IMoeKernelCatalog;
 
     private static IReadOnlyList<string> Targets(string id, IMoeKernelCatalog catalog, string[] asked)
     {

@@ -1,13 +1,14 @@
 namespace Moe.Plugins.Cuda;
 
-/// <summary>cuBLAS, where it is installed: one BF16 matrix product, to measure what a device can do.</summary>
+/// <summary>cuBLAS, where it is installed: products of BF16 matrices.</summary>
 public sealed unsafe class CudaBlas : IDisposable
 {
     private const int NoTranspose = 0;
     private const int Transpose = 1;
 
-    /// <summary><c>CUDA_R_16BF</c>, <c>CUBLAS_COMPUTE_32F</c> and <c>CUBLAS_GEMM_DEFAULT</c> of <c>library_types.h</c> and <c>cublas_api.h</c>.</summary>
+    /// <summary><c>CUDA_R_16BF</c>, <c>CUDA_R_32F</c>, <c>CUBLAS_COMPUTE_32F</c> and <c>CUBLAS_GEMM_DEFAULT</c> of <c>library_types.h</c> and <c>cublas_api.h</c>.</summary>
     private const int BFloat16 = 14;
+    private const int Float32 = 0;
     private const int ComputeFloat32 = 68;
     private const int DefaultAlgorithm = -1;
 
@@ -45,6 +46,25 @@ public sealed unsafe class CudaBlas : IDisposable
         Check(CublasApi.cublasGemmEx(
             _handle, Transpose, NoTranspose, size, size, size, &one, a, BFloat16, size, b, BFloat16, size, &zero, c, BFloat16, size, ComputeFloat32,
             DefaultAlgorithm));
+    }
+
+    /// <summary>Enqueues c = rows · weightᵀ, or c += rows · weightᵀ, of BF16 matrices with a float32 result; all rows are dense.</summary>
+    /// <param name="count">Rows.</param>
+    /// <param name="outputs">Rows of the weight.</param>
+    /// <param name="inputs">Columns of rows and weight.</param>
+    /// <param name="rows">Device address of BF16 [count, inputs].</param>
+    /// <param name="weight">Device address of BF16 [outputs, inputs].</param>
+    /// <param name="c">Device address of float32 [count, outputs].</param>
+    /// <param name="adds">Whether it is added to what c has.</param>
+    /// <param name="stream">The stream.</param>
+    public void Multiply(int count, int outputs, int inputs, nint rows, nint weight, nint c, bool adds, nint stream)
+    {
+        // cuBLAS counts columns first: cᵀ [outputs, count] = weight · rowsᵀ.
+        float one = 1f, kept = adds ? 1f : 0f;
+        Check(CublasApi.cublasSetStream_v2(_handle, stream));
+        Check(CublasApi.cublasGemmEx(
+            _handle, Transpose, NoTranspose, outputs, count, inputs, &one, weight, BFloat16, inputs, rows, BFloat16, inputs, &kept, c, Float32, outputs,
+            ComputeFloat32, DefaultAlgorithm));
     }
 
     /// <inheritdoc/>

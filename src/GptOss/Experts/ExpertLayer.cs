@@ -1,20 +1,25 @@
 namespace Moe.Plugins.GptOss;
 
-/// <summary>A layer of experts on whichever backend the host chose, whole or a part on each rank, fed from and read into host memory.</summary>
+/// <summary>
+/// A layer of experts on whichever backend the host chose, whole or a part on each rank: behind a stream's work where it is whole on the device that the
+/// rest of the model is on, else fed from and read into host memory.
+/// </summary>
 internal sealed class ExpertLayer : IDisposable
 {
     private readonly IMoeHost _host;
     private readonly MoeLayerRequest[] _requests;
     private readonly ExpertTensors _tensors;
     private readonly ExpertRanks _ranks;
+    private readonly MoeDevice _home;
     private readonly Action<int> _forward;
     private List<Part> _parts;
     private MoeTensorView _input;
     private MoeTensorView _output;
 
     /// <exception cref="MoeException">No backend can run the layer, or it failed at making it.</exception>
-    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ExpertRanks ranks, CancellationToken cancellationToken)
+    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ExpertRanks ranks, MoeDevice home, CancellationToken cancellationToken)
     {
+        _home = home;
         _host = host;
         _tensors = tensors;
         _ranks = ranks;
@@ -60,6 +65,15 @@ internal sealed class ExpertLayer : IDisposable
         _ranks.Run(_forward);
     }
 
+    /// <summary>Whether it is whole on the device that the rest of the model is on.</summary>
+    public bool IsAtHome => _parts.Count == 1 && _parts[0].Layer.Device == _home;
+
+    /// <summary>Puts the layer behind what a stream holds, where it is at home.</summary>
+    /// <param name="input">[tokens, hidden] of the request's input type, on the device.</param>
+    /// <param name="output">[tokens, hidden] of the request's output type, on the device.</param>
+    /// <param name="stream">The device's stream.</param>
+    public void Enqueue(MoeTensorView input, MoeTensorView output, nint stream) => _parts[0].Enqueue(input, output, stream);
+
     public void Dispose() => _parts.ForEach(part => part.Dispose());
 
     private List<Part> Make(CancellationToken cancellationToken)
@@ -72,7 +86,7 @@ internal sealed class ExpertLayer : IDisposable
                 MoeLayerRequest request = _requests[rank];
                 IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress: null, cancellationToken);
                 parts.Add(new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank));
-                parts[rank].Prepare(_ranks.Member(rank));
+                parts[rank].Prepare(_ranks.Member(rank), isAtHome: _requests.Length == 1 && layer.Device == _home);
             }
 
             return parts;
@@ -96,10 +110,15 @@ internal sealed class ExpertLayer : IDisposable
 
         public MoeSelectionReport Selection => selection;
 
-        public void Prepare(IMoeCommunicator? member)
+        public void Prepare(IMoeCommunicator? member, bool isAtHome)
         {
             _state = member is null ? layer.CreateState() : layer.CreateState(member);
             MoeLayerConfig config = layer.Config;
+            if (isAtHome)
+            {
+                return;
+            }
+
             if (layer.Device.Kind != MoeDeviceKind.Cpu)
             {
                 _input = Own(new MoeBuffer(layer.Memory, config.Options.InputType, config.MaxTokens, config.Shape.HiddenSize));
@@ -132,6 +151,9 @@ internal sealed class ExpertLayer : IDisposable
 
             layer.Synchronize();
         }
+
+        public void Enqueue(MoeTensorView input, MoeTensorView output, nint stream) =>
+            layer.Forward(_state!, new MoeLayerCall { Input = input, Output = output, Stream = stream });
 
         public void Dispose()
         {

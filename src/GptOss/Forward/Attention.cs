@@ -10,7 +10,7 @@ namespace Moe.Plugins.GptOss;
 /// and the head's sink s, a logit without a value (openai/gpt-oss, <c>gpt_oss/torch/model.py</c>, <c>sdpa</c>). The heads are taken four at a time, so
 /// that keys and values are read once for four. Pages are taken one after another with a running maximum.
 /// </summary>
-internal readonly unsafe struct Attention(GptOssSequence sequence, int layer, int keyValueHead, int heads, int headSize)
+internal readonly unsafe struct Attention(CachePages pages, int layer, int keyValueHead, int heads, int headSize)
 {
     private readonly int _width = CacheRow.Width(headSize);
 
@@ -21,7 +21,7 @@ internal readonly unsafe struct Attention(GptOssSequence sequence, int layer, in
     /// <param name="state">The heads' sums so far; goes on from them.</param>
     public void Run(float* queries, int first, int last, AttentionState state)
     {
-        if (sequence.CacheType == MoeElementType.Float32)
+        if (pages.Type == MoeElementType.Float32)
         {
             Run<CacheRow.Single>(queries, first, last, state);
         }
@@ -38,7 +38,7 @@ internal readonly unsafe struct Attention(GptOssSequence sequence, int layer, in
         float* shrink = stackalloc float[4];
         for (int page = first / CachePage.Positions; page <= last / CachePage.Positions; page++)
         {
-            CachePage cache = sequence.Page(layer, page);
+            CachePage cache = pages.Page(layer, page);
             int start = Math.Max(first - (page * CachePage.Positions), 0);
             int end = Math.Min(last - (page * CachePage.Positions) + 1, CachePage.Positions);
             for (int head = 0; head < heads;)

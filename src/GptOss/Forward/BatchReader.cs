@@ -5,14 +5,8 @@ internal static class BatchReader
 {
     /// <exception cref="ArgumentException">The batch is none.</exception>
     /// <exception cref="MoeException">A text would be longer than the context, or there is no memory for it.</exception>
-    public static List<BatchToken> Read(GptOssModel model, IReadOnlyList<GptOssInput> inputs, int logitCount)
+    public static List<BatchToken> Read(GptOssModel model, IReadOnlyList<GptOssInput> inputs)
     {
-        long expected = inputs.Sum(input => (long)input.LogitRows) * model.Config.VocabularySize;
-        if (logitCount != expected)
-        {
-            throw new ArgumentException($"There is room for {logitCount} logits; {expected} are expected, the vocabulary for each row.");
-        }
-
         var seen = new HashSet<GptOssSequence>();
         var tokens = new List<BatchToken>();
         int row = 0;

@@ -52,9 +52,6 @@ internal sealed unsafe class ForwardBuffers : IDisposable
     /// <summary>[tokens][hidden], what attention adds to the stream.</summary>
     public float* AttentionOutput => _attention.Pointer<float>();
 
-    public long ByteCount =>
-        _stream.ByteCount + _projected.ByteCount + _attention.ByteCount + _states.ByteCount + Hidden.ByteCount + Heads.ByteCount + ExpertInput.ByteCount + ExpertOutput.ByteCount;
-
     /// <summary>A token's residual stream.</summary>
     public Span<float> Stream(int token) => new(_stream.Pointer<float>() + ((long)token * _config.HiddenSize), _config.HiddenSize);
 

@@ -48,8 +48,6 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
     /// <summary>Shown the stream of each token: of the embedding, then after each layer, the last one after the final norm where logits are asked for.</summary>
     public Action<int, int, ReadOnlySpan<float>>? Observer { get; set; }
 
-    public long ByteCount => _buffers.ByteCount;
-
     /// <summary>Floats of a row of logits: the vocabulary, rounded up to whole panels.</summary>
     public int LogitWidth => _weights.Head.Width;
 
@@ -184,6 +182,8 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         return false;
     }
 
+    private static CachePages PagesOf(BatchToken token) => (CachePages)token.Sequence.Cache;
+
     private void Share(ForwardPhase phase, int units) => _team.Run(this, (int)phase, units);
 
     private void Show(int layer)
@@ -234,12 +234,13 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
             _rotary.Rotate(token, _buffers.ProjectedPart(token, head * size, size), scale);
         }
 
-        CachePage page = place.Sequence.Page(_layer, place.Position / CachePage.Positions);
+        CachePages pages = PagesOf(place);
+        CachePage page = pages.Page(_layer, place.Position / CachePage.Positions);
         int position = place.Position % CachePage.Positions;
         Span<float> key = _buffers.ProjectedPart(token, _keyOffset + (keyValueHead * size), size);
         _rotary.Rotate(token, key);
-        CacheRow.WriteKey(page.Keys(keyValueHead), position, key, place.Sequence.CacheType);
-        CacheRow.WriteValue(page.Values(keyValueHead), position, _buffers.ProjectedPart(token, _valueOffset + (keyValueHead * size), size), place.Sequence.CacheType);
+        CacheRow.WriteKey(page.Keys(keyValueHead), position, key, pages.Type);
+        CacheRow.WriteValue(page.Values(keyValueHead), position, _buffers.ProjectedPart(token, _valueOffset + (keyValueHead * size), size), pages.Type);
     }
 
     private void Attend(LayerWeights layer, int token, int keyValueHead, int part)
@@ -258,7 +259,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         {
             fixed (float* queries = _buffers.ProjectedPart(token, keyValueHead * group * _config.HeadSize, group * _config.HeadSize))
             {
-                new Attention(place.Sequence, _layer, keyValueHead, group, _config.HeadSize).Run(queries, first, last, state);
+                new Attention(PagesOf(place), _layer, keyValueHead, group, _config.HeadSize).Run(queries, first, last, state);
             }
         }
 

@@ -31,6 +31,17 @@ internal sealed class RotaryPositions
         }
     }
 
+    /// <summary>Copies a token's turns: cosine and sine of each pair of elements.</summary>
+    public void CopyTurns(int token, Span<float> turns)
+    {
+        int half = _frequencies.Length;
+        for (int i = 0; i < half; i++)
+        {
+            turns[2 * i] = _cosines[(token * half) + i];
+            turns[(2 * i) + 1] = _sines[(token * half) + i];
+        }
+    }
+
     /// <summary>Rotates one head: element i with element i + half.</summary>
     public void Rotate(int token, Span<float> head, float scale = 1)
     {

@@ -26,8 +26,6 @@ internal sealed unsafe class RowBlocks : IDisposable
 
     public int Count => (Rows + _blockRows - 1) / _blockRows;
 
-    public long ByteCount => _buffer.ByteCount;
-
     public int FirstRow(int block) => block * _blockRows;
 
     public int RowsOf(int block) => Math.Min(_blockRows, Rows - FirstRow(block));

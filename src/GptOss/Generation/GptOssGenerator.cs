@@ -29,7 +29,6 @@ public static class GptOssGenerator
         GptOssModel model, GptOssSequence sequence, IReadOnlyList<int> prompt, GptOssGeneration options, CancellationToken cancellationToken)
     {
         var sampler = new Sampler(options.Sampling);
-        float[] logits = new float[model.Config.VocabularySize];
         int[] next = [.. prompt];
         for (int count = 0; count < options.MaxTokens; count++)
         {
@@ -39,13 +38,7 @@ public static class GptOssGenerator
                 yield break;
             }
 
-            model.Forward(sequence, next, logits, cancellationToken);
-            foreach (int id in options.Banned)
-            {
-                logits[id] = float.NegativeInfinity;
-            }
-
-            int token = sampler.Next(logits);
+            int token = Choose(model, sequence, next, sampler, options, cancellationToken);
             yield return token;
             if (options.Stops.Contains(token))
             {
@@ -54,5 +47,13 @@ public static class GptOssGenerator
 
             next = [token];
         }
+    }
+
+    private static int Choose(
+        GptOssModel model, GptOssSequence sequence, int[] next, Sampler sampler, GptOssGeneration options, CancellationToken cancellationToken)
+    {
+        int token = 0;
+        model.Choose([new GptOssInput { Sequence = sequence, Tokens = next }], new Span<int>(ref token), [sampler], options.Banned, cancellationToken);
+        return token;
     }
 }

@@ -16,6 +16,25 @@ internal sealed class Sampler
         _state = (ulong)(options.Seed ?? Random.Shared.NextInt64());
     }
 
+    /// <summary>The likeliest one each time.</summary>
+    public static Sampler Greedy { get; } = new(GptOssSampling.Greedy);
+
+    /// <summary>How they are chosen.</summary>
+    public GptOssSampling Options => _options;
+
+    /// <summary>Chooses one.</summary>
+    /// <param name="logits">[vocabulary].</param>
+    /// <param name="banned">Tokens that must not come; their logits become −∞.</param>
+    public int Next(Span<float> logits, IReadOnlyCollection<int> banned)
+    {
+        foreach (int id in banned)
+        {
+            logits[id] = float.NegativeInfinity;
+        }
+
+        return Next(logits);
+    }
+
     /// <summary>Chooses one.</summary>
     /// <param name="logits">[vocabulary]; −∞ for what must not come.</param>
     public int Next(ReadOnlySpan<float> logits)
@@ -23,11 +42,19 @@ internal sealed class Sampler
         int best = TensorPrimitives.IndexOfMax(logits);
         if (float.IsNaN(logits[best]))
         {
-            throw new MoeException(MoeReason.DeviceFailed, "The model's logits are not numbers: a backend computed wrongly, or the weights are damaged.");
+            throw NotNumbers();
         }
 
         return _options.Temperature == 0 ? best : Draw(logits, logits[best]);
     }
+
+    /// <summary>
+    /// Tokens are in the draw from this share of the likeliest one's probability on: what is less likely than one in 10¹³ of it is drawn by nobody in a lifetime.
+    /// </summary>
+    public double LeastWeight => Math.Max(_options.MinP, 1e-13);
+
+    public static MoeException NotNumbers() =>
+        new(MoeReason.DeviceFailed, "The model's logits are not numbers: a backend computed wrongly, or the weights are damaged.");
 
     private int Draw(ReadOnlySpan<float> logits, float highest)
     {
@@ -65,11 +92,18 @@ internal sealed class Sampler
             _draw = new (double, int)[logits.Length];
         }
 
-        // What is less likely than one in 10¹³ of the likeliest is drawn by nobody in a lifetime.
-        double least = Math.Max(_options.MinP, 1e-13);
+        double least = LeastWeight;
+
+        // Most tokens of a large vocabulary are far below, and need no exponential to be left out.
+        float lowest = MathF.BitDecrement((float)(highest + (Math.Log(least) * _options.Temperature)));
         int count = 0;
         for (int id = 0; id < logits.Length; id++)
         {
+            if (logits[id] < lowest)
+            {
+                continue;
+            }
+
             double weight = Math.Exp((logits[id] - (double)highest) / _options.Temperature);
             if (weight >= least)
             {
@@ -96,7 +130,7 @@ internal sealed class Sampler
     }
 
     /// <summary>0 to 1 from SplitMix64 (Steele, Lea, Flood 2014): the same on every version of the runtime.</summary>
-    private double NextUnit()
+    public double NextUnit()
     {
         ulong z = _state += 0x9E3779B97F4A7C15;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;

@@ -1,10 +1,10 @@
 using Moe.Plugins.Checkpoints;
-using Moe.Plugins.Cpu;
 
 namespace Moe.Plugins.GptOss;
 
 /// <summary>
-/// A GPT-OSS model: attention, norms, embedding and head on the processor, the expert layers on the backends that a host chooses for them.
+/// A GPT-OSS model: the expert layers on the backends that a host chooses for them; attention, norms, embedding and head on the processor, or on
+/// the device that the options name.
 /// </summary>
 /// <remarks>
 /// Thread-safe: forwards take turns. Dispose it before the host, after its sequences. The checkpoint stays open: a layer whose plugin is
@@ -13,27 +13,21 @@ namespace Moe.Plugins.GptOss;
 public sealed class GptOssModel : IDisposable
 {
     private readonly Checkpoint _checkpoint;
-    private readonly ModelWeights _weights;
     private readonly ExpertLayer[] _experts;
-    private readonly ModelForward _forward;
     private readonly ExpertRanks _ranks;
-    private readonly CpuTeam _team;
     private readonly GptOssOptions _options;
     private readonly Lock _lock = new();
-    private NativeBuffer? _logits;
     private bool _isDisposed;
 
     private GptOssModel(
-        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, ModelWeights weights, ExpertLayer[] experts, ExpertRanks ranks, CpuTeam team)
+        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, IModelEngine engine, ExpertLayer[] experts, ExpertRanks ranks)
     {
         _ranks = ranks;
         _checkpoint = checkpoint;
         _options = options;
-        _weights = weights;
         _experts = experts;
-        _team = team;
+        Engine = engine;
         Config = config;
-        _forward = new ModelForward(config, weights, experts, options, team);
     }
 
     /// <summary>The model's sizes.</summary>
@@ -51,16 +45,19 @@ public sealed class GptOssModel : IDisposable
     /// <summary>The most tokens that are computed at once.</summary>
     public int ChunkTokens => _options.ChunkTokens;
 
-    /// <summary>Threads that compute all but the expert layers.</summary>
-    public int ThreadCount => _team.ThreadCount;
+    /// <summary>Where all but the expert layers is computed.</summary>
+    public MoeDevice Device => Engine.Device;
+
+    /// <summary>Threads of the processor that compute all but the expert layers; 0 where a device does.</summary>
+    public int ThreadCount => Engine.ThreadCount;
 
     /// <summary>For each layer which backend runs its experts, and why.</summary>
     public IReadOnlyList<MoeSelectionReport> ExpertSelections => [.. _experts.Select(layer => layer.Selection)];
 
-    /// <summary>Bytes of all weights as they lie in memory and on devices, without the embedding, which stays in the file.</summary>
-    public long WeightByteCount => _weights.ByteCount + _experts.Sum(layer => layer.ByteCount);
+    /// <summary>Bytes of all weights as they lie in memory and on devices. The processor leaves the embedding in the file.</summary>
+    public long WeightByteCount => Engine.WeightByteCount + _experts.Sum(layer => layer.ByteCount);
 
-    internal ModelForward Forwards => _forward;
+    internal IModelEngine Engine { get; }
 
     /// <summary>Loads a model.</summary>
     /// <param name="host">Chooses and makes the expert layers.</param>
@@ -84,18 +81,9 @@ public sealed class GptOssModel : IDisposable
             var checkpoint = Checkpoint.Open(options.Model);
             made.Push(checkpoint);
             var tensors = new ModelTensors(checkpoint, config);
-            MoeLayerRequest[] requests = [.. tensors.Layers.Select(layer => Request(layer.Experts, options))];
-            if (options.ChecksMemory)
-            {
-                MemoryCheck.Run(host, config, options, requests, checkpoint);
-            }
-
-            var team = new CpuTeam(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);
-            made.Push(team);
-            var weights = new ModelWeights(tensors, config, team.ThreadCount);
-            made.Push(weights);
-            var steps = new LoadProgress(progress, weights.ByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
-            weights.Load(team.ThreadCount, steps.Add, cancellationToken);
+            MoeLayerRequest[] requests = [.. tensors.Layers.Select(layer => options.Platform.Place(host, Request(layer.Experts, options)))];
+            options.Platform.Check(host, config, options, requests, checkpoint);
+            var steps = new LoadProgress(progress, tensors.OwnByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
             var ranks = ExpertRanks.Create(host, requests[0], options);
             made.Push(ranks);
             var experts = new ExpertLayer[config.LayerCount];
@@ -103,12 +91,13 @@ public sealed class GptOssModel : IDisposable
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ExpertTensors source = tensors.Layers[layer].Experts;
-                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, cancellationToken);
+                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, options.Platform.Device, cancellationToken);
                 made.Push(experts[layer]);
                 steps.Add(ExpertBytes.Of(source.Shape));
             }
 
-            return new GptOssModel(checkpoint, config, options, weights, experts, ranks, team);
+            IModelEngine engine = options.Platform.Load(tensors, config, experts, options, steps, cancellationToken);
+            return new GptOssModel(checkpoint, config, options, engine, experts, ranks);
         }
         catch
         {
@@ -126,7 +115,7 @@ public sealed class GptOssModel : IDisposable
     public GptOssSequence CreateSequence()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        return new GptOssSequence(this, Config, _options);
+        return new GptOssSequence(this, Engine.CreateCache());
     }
 
     /// <summary>Reads a sequence's next tokens, in chunks, and says what may follow.</summary>
@@ -147,16 +136,63 @@ public sealed class GptOssModel : IDisposable
     public void ForwardBatch(IReadOnlyList<GptOssInput> inputs, Span<float> logits, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(inputs);
+        long expected = inputs.Sum(input => (long)input.LogitRows) * Config.VocabularySize;
+        if (logits.Length != expected)
+        {
+            throw new ArgumentException($"There is room for {logits.Length} logits; {expected} are expected, the vocabulary for each row.");
+        }
+
+        Run(inputs, new ForwardResults { Logits = logits, Banned = [] }, cancellationToken);
+    }
+
+    /// <summary>
+    /// Reads the next tokens of several sequences together, in chunks, and says which token is likeliest after each row; of equal ones the lowest id.
+    /// A device finds it by itself, and nothing else comes from it.
+    /// </summary>
+    /// <param name="inputs">A sequence stands in it once.</param>
+    /// <param name="likeliest">[rows], those of the first input first.</param>
+    /// <param name="banned">Tokens that are never chosen; null for none.</param>
+    /// <param name="cancellationToken">Ends it between two layers; the sequences are what they were before.</param>
+    /// <exception cref="ArgumentException">A token is none of the vocabulary, a sequence is another model's or stands there twice, or there is room for another number of rows.</exception>
+    /// <exception cref="MoeException">As with <see cref="ForwardBatch"/>, or the logits are not numbers.</exception>
+    public void ChooseLikeliest(
+        IReadOnlyList<GptOssInput> inputs, Span<int> likeliest, IReadOnlyCollection<int>? banned = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        Choose(inputs, likeliest, samplers: [], banned ?? [], cancellationToken);
+    }
+
+    /// <summary>Reads the next tokens of several sequences together, and chooses the one after each row.</summary>
+    internal void Choose(
+        IReadOnlyList<GptOssInput> inputs, Span<int> next, ReadOnlySpan<Sampler> samplers, IReadOnlyCollection<int> banned, CancellationToken cancellationToken)
+    {
+        int expected = inputs.Sum(input => input.LogitRows);
+        if (next.Length != expected)
+        {
+            throw new ArgumentException($"There is room for {next.Length} tokens; {expected} are expected, one for each row.");
+        }
+
+        Run(inputs, new ForwardResults { Next = next, Samplers = samplers, Banned = banned }, cancellationToken);
+    }
+
+    private void Run(IReadOnlyList<GptOssInput> inputs, ForwardResults results, CancellationToken cancellationToken)
+    {
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
-            List<BatchToken> tokens = BatchReader.Read(this, inputs, logits.Length);
+            List<BatchToken> tokens = BatchReader.Read(this, inputs);
             int[] lengths = [.. inputs.Select(input => input.Sequence.Length)];
             try
             {
                 for (int first = 0; first < tokens.Count; first += _options.ChunkTokens)
                 {
-                    RunChunk(tokens.GetRange(first, Math.Min(_options.ChunkTokens, tokens.Count - first)), logits, cancellationToken);
+                    List<BatchToken> chunk = tokens.GetRange(first, Math.Min(_options.ChunkTokens, tokens.Count - first));
+                    foreach (BatchToken token in chunk)
+                    {
+                        token.Sequence.Length = Math.Max(token.Sequence.Length, token.Position + 1);
+                    }
+
+                    Engine.Run(chunk, results, cancellationToken);
                 }
             }
             catch
@@ -182,7 +218,13 @@ public sealed class GptOssModel : IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
-            return _experts.Count(layer => layer.Refresh(cancellationToken));
+            int made = _experts.Count(layer => layer.Refresh(cancellationToken));
+            if (made > 0)
+            {
+                Engine.ForgetExperts();
+            }
+
+            return made;
         }
     }
 
@@ -197,8 +239,7 @@ public sealed class GptOssModel : IDisposable
             }
 
             _isDisposed = true;
-            _logits?.Dispose();
-            foreach (IDisposable part in (IDisposable[])[_forward, .. _experts, _ranks, _weights, _team, _checkpoint])
+            foreach (IDisposable part in (IDisposable[])[Engine, .. _experts, _ranks, _checkpoint])
             {
                 part.Dispose();
             }
@@ -218,28 +259,4 @@ public sealed class GptOssModel : IDisposable
             OutputType = options.ActivationType,
         },
     };
-
-    private unsafe void RunChunk(List<BatchToken> tokens, Span<float> logits, CancellationToken cancellationToken)
-    {
-        foreach (BatchToken token in tokens)
-        {
-            token.Sequence.Length = Math.Max(token.Sequence.Length, token.Position + 1);
-        }
-
-        BatchToken[] asking = [.. tokens.Where(token => token.LogitRow >= 0)];
-        long bytes = (long)Math.Max(asking.Length, 1) * _forward.LogitWidth * sizeof(float);
-        if (_logits is null || _logits.ByteCount < bytes)
-        {
-            _logits?.Dispose();
-            _logits = new NativeBuffer(bytes);
-        }
-
-        float* rows = _logits.Pointer<float>();
-        _forward.Run(tokens, rows, cancellationToken);
-        for (int i = 0; i < asking.Length; i++)
-        {
-            new ReadOnlySpan<float>(rows + ((long)i * _forward.LogitWidth), Config.VocabularySize)
-                .CopyTo(logits[(asking[i].LogitRow * Config.VocabularySize)..]);
-        }
-    }
 }

@@ -9,7 +9,7 @@ public sealed class GptOssOptions
     /// <summary>The most positions of one text, prompt and answer together. The cache grows as far, not at once.</summary>
     public int MaxContext { get; set; } = 8192;
 
-    /// <summary>Float32, or BF16: what the expert layers take and give. All else is float32.</summary>
+    /// <summary>Float32, or BF16: what the expert layers take and give. On the processor all else is float32.</summary>
     public MoeElementType ActivationType { get; set; } = MoeElementType.Float32;
 
     /// <summary>Float32, or BF16 for half the memory: what keys and values are kept in.</summary>
@@ -35,6 +35,9 @@ public sealed class GptOssOptions
 
     /// <summary>Whether loading refuses a model that does not fit into the machine's memory.</summary>
     public bool ChecksMemory { get; set; } = true;
+
+    /// <summary>What all but the expert layers is computed on.</summary>
+    internal IModelPlatform Platform { get; set; } = CpuPlatform.Instance;
 
     /// <exception cref="MoeException">A value is out of range.</exception>
     internal void Validate()

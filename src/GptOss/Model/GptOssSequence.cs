@@ -4,33 +4,26 @@ namespace Moe.Plugins.GptOss;
 /// <remarks>Grows as tokens come, up to the model's limit. One forward at a time; dispose it when the text is no longer needed.</remarks>
 public sealed class GptOssSequence : IDisposable
 {
-    private readonly List<CachePage>[] _layers;
-    private readonly int _heads;
-    private readonly int _rowBytes;
     private bool _isDisposed;
 
-    internal GptOssSequence(GptOssModel model, GptOssConfig config, GptOssOptions options)
+    internal GptOssSequence(GptOssModel model, IKeyValueCache cache)
     {
         Model = model;
-        MaxLength = options.MaxContext;
-        CacheType = options.CacheType;
-        _heads = config.KeyValueHeadCount;
-        _rowBytes = CacheRow.Width(config.HeadSize) * options.CacheType.ByteSize();
-        _layers = [.. config.IsSliding.Select(_ => new List<CachePage>())];
+        Cache = cache;
     }
 
     /// <summary>Tokens that it holds, and so the position of the next one.</summary>
     public int Length { get; internal set; }
 
     /// <summary>The most tokens that it can hold.</summary>
-    public int MaxLength { get; }
+    public int MaxLength => Model.MaxContext;
 
     /// <summary>Bytes that its keys and values take now.</summary>
-    public long ByteCount => _layers.Sum(pages => pages.Count) * CachePage.ByteCountOf(_heads, _rowBytes);
+    public long ByteCount => Cache.ByteCount;
 
     internal GptOssModel Model { get; }
 
-    internal MoeElementType CacheType { get; }
+    internal IKeyValueCache Cache { get; }
 
     /// <summary>Forgets the tokens from <paramref name="length"/> on. The memory is kept for those to come.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It is negative or more than <see cref="Length"/>.</exception>
@@ -45,11 +38,7 @@ public sealed class GptOssSequence : IDisposable
     public void Dispose()
     {
         _isDisposed = true;
-        foreach (List<CachePage> pages in _layers)
-        {
-            pages.ForEach(page => page.Dispose());
-            pages.Clear();
-        }
+        Cache.Dispose();
     }
 
     /// <summary>Makes room for so many tokens in all.</summary>
@@ -64,14 +53,6 @@ public sealed class GptOssSequence : IDisposable
                 $"The text has {length} tokens, {length - MaxLength} more than the context of {MaxLength} ({nameof(GptOssOptions)}.{nameof(GptOssOptions.MaxContext)}).");
         }
 
-        foreach (List<CachePage> pages in _layers)
-        {
-            while (pages.Count * CachePage.Positions < length)
-            {
-                pages.Add(new CachePage(_heads, _rowBytes));
-            }
-        }
+        Cache.Reserve(length);
     }
-
-    internal CachePage Page(int layer, int page) => _layers[layer][page];
 }

@@ -33,6 +33,9 @@ internal sealed class ModelTensors
 
     public IReadOnlyList<LayerTensors> Layers { get; }
 
+    /// <summary>Bytes of all but embedding and experts.</summary>
+    public long OwnByteCount => Head.ByteCount + Layers.Sum(layer => layer.QueryKeyValue.Append(layer.Output).Sum(linear => linear.Weight.ByteCount));
+
     private LayerTensors ReadLayer(int layer)
     {
         int queries = _config.HeadCount * _config.HeadSize;

@@ -16,16 +16,16 @@ public sealed unsafe class AttentionTests
     [InlineData(MoeElementType.BFloat16, 8, 97, 224, 1e-2)]
     public void Any_heads_and_positions_give_what_the_formula_says(MoeElementType cache, int heads, int first, int last, double tolerance)
     {
-        using GptOssModel model = Models.Load(options => options.CacheType = cache);
-        int size = model.Config.HeadSize;
-        using GptOssSequence sequence = model.CreateSequence();
-        sequence.Reserve(Positions);
+        var config = GptOssConfig.Read(Path.Combine(Golden.Folder, "config.json"));
+        int size = config.HeadSize;
+        using var pages = new CachePages(config, cache);
+        pages.Reserve(Positions);
         var random = new Random(1);
         float[][] keys = [.. Enumerable.Range(0, Positions).Select(_ => Row(random, size))];
         float[][] values = [.. Enumerable.Range(0, Positions).Select(_ => Row(random, size))];
         for (int position = 0; position < Positions; position++)
         {
-            CachePage page = sequence.Page(Layer, position / CachePage.Positions);
+            CachePage page = pages.Page(Layer, position / CachePage.Positions);
             CacheRow.WriteKey(page.Keys(KeyValueHead), position % CachePage.Positions, keys[position], cache);
             CacheRow.WriteValue(page.Values(KeyValueHead), position % CachePage.Positions, values[position], cache);
         }
@@ -38,7 +38,7 @@ public sealed unsafe class AttentionTests
         int middle = (first + last) / 2;
         fixed (float* q = queries, w = whole, l = later)
         {
-            var attention = new Attention(sequence, Layer, KeyValueHead, heads, size);
+            var attention = new Attention(pages, Layer, KeyValueHead, heads, size);
             var state = new AttentionState(w, heads, width);
             state.Begin(sinks);
             attention.Run(q, first, middle, state);

@@ -35,7 +35,7 @@ public sealed class GoldenTests
             found[layer] = new float[Golden.Text.Length * hidden];
         }
 
-        model.Forwards.Observer = (layer, token, row) => row.CopyTo(found[layer].AsSpan(token * hidden));
+        ((CpuEngine)model.Engine).Forwards.Observer = (layer, token, row) => row.CopyTo(found[layer].AsSpan(token * hidden));
         Models.AllLogits(model, Golden.Text);
         for (int layer = 0; layer < found.Length; layer++)
         {

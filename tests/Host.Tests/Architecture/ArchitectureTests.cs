@@ -24,7 +24,8 @@ public sealed class ArchitectureTests
         ["Kernels"] = ["Abstractions", "Cuda"],
         ["CpuKernels"] = ["Abstractions"],
         ["GptOss"] = ["Abstractions", "Checkpoints", "CpuKernels", "Host"],
-        ["Cli"] = ["Abstractions", "Loading", "Checkpoints", "Conformance", "GptOss"],
+        ["GptOss.Cuda"] = ["GptOss", "Kernels"],
+        ["Cli"] = ["Abstractions", "Loading", "Checkpoints", "Conformance", "GptOss", "GptOss.Cuda"],
     };
 
     [Fact]

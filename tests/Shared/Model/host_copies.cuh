@@ -167,10 +167,31 @@ inline void tma_load_4d(u32 shared, const TensorMap* map, u32 barrier, int c0, i
     tma_load_4d(shared, map, barrier, c0, c1, c2, c3);
 }
 
-inline void copy_async_commit() {}
+/// With a policy: done when this thread waits for its group, and not before.
+inline void copy_async(u32 shared, const void* global, int bytes, u64)
+{
+    block->fibers[threadIdx.x].open.push_back([=] { copy_async(shared, global, bytes); });
+}
 
-template <int>
-inline void copy_async_wait() {}
+inline void copy_async_commit()
+{
+    Fiber& fiber = block->fibers[threadIdx.x];
+    fiber.groups.push_back(std::move(fiber.open));
+    fiber.open.clear();
+}
+
+template <int kPending>
+inline void copy_async_wait()
+{
+    std::deque<std::vector<std::function<void()>>>& groups = block->fibers[threadIdx.x].groups;
+    for (; groups.size() > kPending; groups.pop_front())
+    {
+        for (const auto& copy : groups.front())
+        {
+            copy();
+        }
+    }
+}
 
 inline float2 load_shared_floats(u32 address) { return *(const float2*)(shared_memory + address); }
 inline uint4 load_shared(u32 address) { return *(const uint4*)(shared_memory + address); }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <random>
@@ -41,6 +42,7 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline u32 __float_as_uint(float v) { u32 bits; std::memcpy(&bits, &v, 4); return bits; }
+inline float __int_as_float(int bits) { float v; std::memcpy(&v, &bits, 4); return v; }
 inline float __uint_as_float(u32 bits) { float v; std::memcpy(&v, &bits, 4); return v; }
 inline float __expf(float v) { return std::exp(v); }
 inline float __fdividef(float a, float b) { return a / b; }
@@ -104,6 +106,8 @@ struct Fiber
     std::unique_ptr<char[]> stack;
     bool is_done = false;
     std::vector<std::function<void()>> copies;  // asked for by this thread, until it waits for them
+    std::vector<std::function<void()>> open;  // of a group that is not committed
+    std::deque<std::vector<std::function<void()>>> groups;  // under way
     int waits_for = -1;  // a barrier's address in shared memory; −1: others of its warp, group or block
 };
 
@@ -256,6 +260,8 @@ inline u32 __shfl_xor_sync(u32, u32 v, int mask) { return of_lane(v, threadIdx.x
 inline float __shfl_xor_sync(u32, float v, int mask) { return __uint_as_float(of_lane(__float_as_uint(v), threadIdx.x % 32 ^ mask)); }
 inline int __shfl_xor_sync(u32, int v, int mask) { return (int)of_lane((u32)v, threadIdx.x % 32 ^ mask); }
 inline u32 __shfl_up_sync(u32, u32 v, int by) { return of_lane(v, max(threadIdx.x % 32 - by, 0)); }
+inline int __shfl_up_sync(u32 mask, int v, int by) { return (int)__shfl_up_sync(mask, (u32)v, by); }
+inline float __shfl_up_sync(u32 mask, float v, int by) { return __uint_as_float(__shfl_up_sync(mask, __float_as_uint(v), by)); }
 
 inline u32 __reduce_max_sync(u32 mask, u32 v)
 {
@@ -289,6 +295,7 @@ inline u32 __reduce_add_sync(u32 mask, u32 v)
 
 inline u32 __ballot_sync(u32 mask, bool v) { return __reduce_add_sync(mask, (u32)v << threadIdx.x % 32); }
 inline int __popc(u32 v) { return __builtin_popcount(v); }
+inline int __clz(int v) { return v == 0 ? 32 : __builtin_clz(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 
 inline u32 __match_any_sync(u32 mask, int v)
@@ -305,10 +312,11 @@ inline u32 __match_any_sync(u32 mask, int v)
 inline void wait_for_previous_launch() {}
 inline void allow_next_launch() {}
 inline int load_coherent(const int* p) { return *p; }
+inline float load_coherent(const float* p) { return *p; }
 inline uint4 load_readonly(const void* p) { uint4 v; std::memcpy(&v, p, 16); return v; }
+inline void prefetch_l2(const void*) {}
 inline u32 load_relaxed_if(bool exists, const u32* p) { return exists ? *(const volatile u32*)p : 0; }
 inline void store_relaxed(u32* p, u32 v) { *p = v; }
-inline float load_coherent(const float* p) { return *p; }
 inline uint4 load_if(bool exists, const void* p) { return exists ? load_readonly(p) : uint4{}; }
 inline uint4 load_once_if(bool exists, const void* p) { return load_if(exists, p); }
 

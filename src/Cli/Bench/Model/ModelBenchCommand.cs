@@ -57,7 +57,6 @@ internal static class ModelBenchCommand
         int seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed;
         var run = new ModelBenchRun(loaded, seed, result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds, cancellationToken)
         {
-            CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)),
             OutputPath = output,
         };
         ModelBenchResult measured = Unfinished.Run(

@@ -25,67 +25,74 @@ internal sealed class ModelBenchRun
         GptOssModel model = loaded.Model;
         MoeCandidate[] backends = [.. model.ExpertSelections.Select(selection => selection.Selected!)];
 
-        // Attention is computed on the processor: a floor of one device's rates says something where the experts are too.
-        if (backends.All(backend => backend.Device is null or { Kind: MoeDeviceKind.Cpu })
+        // A floor of one device's rates says something where the experts are on the device that all else is computed on.
+        if (backends.All(backend => (backend.Device ?? MoeDevice.Cpu) == model.Device)
             && loaded.Host.FindBackend(backends[0].Id) is IMoeInstrumentedBackend instrumented)
         {
-            _instruments = instrumented.CreateInstruments(MoeDevice.Cpu);
+            _instruments = instrumented.CreateInstruments(model.Device);
         }
 
         Result = new ModelBenchResult
         {
             Date = RunStamp.Now(),
             Version = RunStamp.Version,
-            Device = _instruments?.ReadCondition().Name ?? "the processor and the experts' devices",
+            Device = _instruments?.ReadCondition().Name ?? $"{model.Device} and the experts' devices",
             Model = $"{model.Name}: {HumanText.Count(model.Config.LayerCount, "layer")}, {HumanText.Bytes(model.WeightByteCount)} of weights",
             Experts = string.Join(", ", backends.GroupBy(backend => backend.Id).Select(group => $"{group.Key} ({HumanText.Count(group.Count(), "layer")})")),
-            Types = $"{HumanText.Count(model.ThreadCount, "thread")}, chunks of {model.ChunkTokens}",
+            Types = $"{(model.ThreadCount > 0 ? HumanText.Count(model.ThreadCount, "thread") : model.Device)}, chunks of {model.ChunkTokens}",
         };
         _ceilings = _instruments?.MeasureCeilings(cancellationToken);
     }
-
-    public required MoeElementType CacheType { get; init; }
 
     /// <summary>Where the result is written, anew after each row; null for nowhere.</summary>
     public required string? OutputPath { get; init; }
 
     public ModelBenchResult Result { get; }
 
-    /// <summary>Reads a prompt of so many tokens, again and again.</summary>
+    /// <summary>Reads a prompt of so many tokens, and finds the likeliest one after it, again and again.</summary>
     public void MeasurePrefill(int tokens)
     {
         using GptOssSequence sequence = _loaded.Model.CreateSequence();
         int[] prompt = Tokens(tokens);
-        float[] logits = new float[_loaded.Model.Config.VocabularySize];
         Measure(ModelBenchRow.Prefill, batch: 1, context: 0, tokens, () =>
         {
             sequence.Truncate(0);
-            _loaded.Model.Forward(sequence, prompt, logits, _cancellationToken);
+            Choose([sequence], prompt);
         });
     }
 
-    /// <summary>Gives each of some sequences one more token, again and again, at the same place.</summary>
+    /// <summary>Gives each of some sequences one more token, and finds the likeliest one after it, again and again, at the same place.</summary>
     public void MeasureDecode(int batch, int context)
     {
         GptOssSequence[] sequences = [.. Enumerable.Range(0, batch).Select(_ => _loaded.Model.CreateSequence())];
         try
         {
-            float[] logits = new float[batch * _loaded.Model.Config.VocabularySize];
             foreach (GptOssSequence sequence in sequences)
             {
-                _loaded.Model.Forward(sequence, Tokens(context), logits.AsSpan(0, _loaded.Model.Config.VocabularySize), _cancellationToken);
+                Choose([sequence], Tokens(context));
             }
 
             Measure(ModelBenchRow.Decode, batch, context, 1, () =>
             {
                 Array.ForEach(sequences, sequence => sequence.Truncate(context));
-                _loaded.Model.ForwardBatch([.. sequences.Select(sequence => new GptOssInput { Sequence = sequence, Tokens = Tokens(1) })], logits, _cancellationToken);
+                Choose(sequences, Tokens(batch));
             });
         }
         finally
         {
             Array.ForEach(sequences, sequence => sequence.Dispose());
         }
+    }
+
+    /// <summary>Shares tokens out among sequences.</summary>
+    private void Choose(GptOssSequence[] sequences, int[] tokens)
+    {
+        int each = tokens.Length / sequences.Length;
+        _loaded.Model.ChooseLikeliest(
+            [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = tokens.AsMemory(i * each, each) })],
+            new int[sequences.Length],
+            banned: null,
+            _cancellationToken);
     }
 
     private int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => _random.Next(_loaded.Model.Config.VocabularySize))];
@@ -108,7 +115,7 @@ internal sealed class ModelBenchRun
         _ceilings = _instruments?.MeasureCeilings(_cancellationToken);
         times.Sort();
         GptOssModel model = _loaded.Model;
-        var cost = new ModelCost(model.Config, model.ExpertSelections[0].Request.Shape, CacheType);
+        var cost = new ModelCost(model.Config, model.ExpertSelections[0].Request.Shape, _loaded.CacheType);
         Result.Rows.Add(new ModelBenchRow
         {
             Phase = phase,

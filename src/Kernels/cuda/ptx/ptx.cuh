@@ -36,6 +36,12 @@ __device__ __forceinline__ uint4 load_if(bool exists, const void* p)
     return v;
 }
 
+/// Brings a line of 128 bytes into L2.
+__device__ __forceinline__ void prefetch_l2(const void* p)
+{
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
 /// Past L1, for what another block of the same launch has written.
 __device__ __forceinline__ float load_coherent(const float* p)
 {

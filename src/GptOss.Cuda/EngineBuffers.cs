@@ -1,0 +1,151 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.GptOss.Cuda;
+
+/// <summary>What forwards of up to so many tokens need, made once; recorded graphs hold its addresses.</summary>
+internal sealed unsafe class EngineBuffers : DeviceArena
+{
+    /// <summary>Whether logits are wanted, before the draws.</summary>
+    private const int FlagBytes = 16;
+
+    /// <summary>What comes before the tokens of a batch.</summary>
+    private static readonly int HeaderBytes = FlagBytes + (ModelKernels.MostTexts * sizeof(DeviceDraw));
+
+    private readonly CudaHostMemory _hostBatch;
+    private readonly CudaHostMemory _hostGroups;
+    private readonly CudaHostMemory _hostRows;
+    private readonly CudaHostMemory _chosen;
+    private readonly nint _batch;
+
+    public EngineBuffers(CudaContext context, GptOssConfig config, ModelKernels kernels, int maxTokens, bool hasBlas)
+        : base(context)
+    {
+        long width = config.HiddenSize, heads = (long)config.HeadCount * config.HeadSize;
+        long projected = heads + (2L * config.KeyValueHeadCount * config.HeadSize);
+        int partials = Enumerable.Range(1, ModelKernels.MostTexts).Max(tokens => tokens * kernels.Splits(tokens));
+        _batch = Allocate(HeaderBytes + ((long)maxTokens * sizeof(DeviceToken)));
+        Groups = Allocate((long)maxTokens * sizeof(TokenGroup));
+        Rows = Allocate((long)maxTokens * sizeof(int));
+        Stream = Allocate(maxTokens * width * sizeof(float));
+        OtherStream = Allocate(ModelKernels.NormedTokens * width * sizeof(float));
+        Normed = Allocate(maxTokens * width * sizeof(ushort));
+        ExpertOutput = Allocate(maxTokens * width * sizeof(ushort));
+        Queries = Allocate(maxTokens * heads * sizeof(ushort));
+        Attended = Allocate(maxTokens * heads * sizeof(ushort));
+        Projected = hasBlas ? Allocate(maxTokens * projected * sizeof(float)) : 0;
+        Partials = Allocate((long)partials * ModelKernels.PartialFloats(config) * sizeof(float));
+        Arrived = Upload<int>(new int[ModelKernels.MostTexts * config.KeyValueHeadCount]);
+        HeadRows = Allocate(ModelKernels.MostTexts * width * sizeof(ushort));
+        Candidates = Allocate((long)ModelKernels.MostTexts * kernels.HeadBlocks * sizeof(long));
+        Logits = Allocate((long)ModelKernels.MostTexts * config.VocabularySize * sizeof(float));
+        BannedWords = (config.VocabularySize + 31) / 32;
+        Banned = Upload<uint>(new uint[BannedWords]);
+        _hostBatch = context.AllocateHost(HeaderBytes + ((long)maxTokens * sizeof(DeviceToken)));
+        _hostGroups = context.AllocateHost((long)maxTokens * sizeof(TokenGroup));
+        _hostRows = context.AllocateHost((long)maxTokens * sizeof(int));
+        _chosen = context.AllocateHost(ModelKernels.MostTexts * sizeof(int));
+        HostLogits = context.AllocateHost((long)config.VocabularySize * sizeof(float));
+    }
+
+    /// <summary>Not 0 where logits are wanted.</summary>
+    public nint WantsLogits => _batch;
+
+    /// <summary>[rows], how each one's token is chosen.</summary>
+    public nint Draws => _batch + FlagBytes;
+
+    /// <summary>The batch's tokens.</summary>
+    public nint Tokens => _batch + HeaderBytes;
+
+    /// <summary>Neighbours that a warp of attention has.</summary>
+    public nint Groups { get; }
+
+    /// <summary>Rows that ask for logits.</summary>
+    public nint Rows { get; }
+
+    /// <summary>The residual stream: float32 [tokens, hidden].</summary>
+    public nint Stream { get; }
+
+    /// <summary>The same of a few tokens: products that norm by themselves read the one and write the other.</summary>
+    public nint OtherStream { get; }
+
+    /// <summary>BF16 [tokens, hidden], what attention and experts read.</summary>
+    public nint Normed { get; }
+
+    /// <summary>BF16 [tokens, hidden].</summary>
+    public nint ExpertOutput { get; }
+
+    /// <summary>BF16 [tokens, query heads, head size].</summary>
+    public nint Queries { get; }
+
+    /// <summary>BF16 [tokens, query heads, head size].</summary>
+    public nint Attended { get; }
+
+    /// <summary>Float32 [tokens, queries, keys and values]; 0 without cuBLAS.</summary>
+    public nint Projected { get; }
+
+    /// <summary>What splits of attention sum.</summary>
+    public nint Partials { get; }
+
+    /// <summary>Splits that are done.</summary>
+    public nint Arrived { get; }
+
+    /// <summary>BF16 [rows, hidden], what the head reads.</summary>
+    public nint HeadRows { get; }
+
+    /// <summary>[rows, blocks of the head's kernel].</summary>
+    public nint Candidates { get; }
+
+    /// <summary>Float32 [rows, vocabulary].</summary>
+    public nint Logits { get; }
+
+    /// <summary>A bit for each token of the vocabulary.</summary>
+    public nint Banned { get; }
+
+    public int BannedWords { get; }
+
+    /// <summary>A row of logits on the host.</summary>
+    public CudaHostMemory HostLogits { get; }
+
+    /// <summary>The likeliest tokens, which the device writes into the host's memory.</summary>
+    public nint ChosenAddress => _chosen.Handle;
+
+    public ReadOnlySpan<int> Chosen => new((void*)_chosen.Handle, ModelKernels.MostTexts);
+
+    public Span<TokenGroup> HostGroups => new((void*)_hostGroups.Handle, (int)(_hostGroups.ByteCount / sizeof(TokenGroup)));
+
+    public Span<int> HostRows => new((void*)_hostRows.Handle, (int)(_hostRows.ByteCount / sizeof(int)));
+
+    /// <summary>Writes the batch into the host's memory, which <see cref="CopyBatch"/> copies from.</summary>
+    public void SetBatch(IReadOnlyList<BatchToken> tokens)
+    {
+        var target = (DeviceToken*)(_hostBatch.Handle + HeaderBytes);
+        for (int i = 0; i < tokens.Count; i++)
+        {
+            target[i] = new DeviceToken(((DeviceCache)tokens[i].Sequence.Cache).Table, tokens[i].Id, tokens[i].Position);
+        }
+    }
+
+    /// <summary>Writes what is wanted of some rows into the host's memory, which <see cref="CopyBatch"/> copies from.</summary>
+    public void SetDraws(bool wantsLogits, ReadOnlySpan<DeviceDraw> draws)
+    {
+        *(int*)_hostBatch.Handle = wantsLogits ? 1 : 0;
+        draws.CopyTo(new Span<DeviceDraw>((void*)(_hostBatch.Handle + FlagBytes), ModelKernels.MostTexts));
+    }
+
+    /// <summary>Copies what is wanted, and so many tokens.</summary>
+    public void CopyBatch(int tokens, nint stream) =>
+        CudaMemory.Copy(_batch, _hostBatch.Handle, HeaderBytes + ((long)tokens * sizeof(DeviceToken)), stream);
+
+    public void CopyGroups(int groups, nint stream) => CudaMemory.Copy(Groups, _hostGroups.Handle, (long)groups * sizeof(TokenGroup), stream);
+
+    public void CopyRows(int rows, nint stream) => CudaMemory.Copy(Rows, _hostRows.Handle, (long)rows * sizeof(int), stream);
+
+    protected override void DisposeOwn()
+    {
+        foreach (CudaHostMemory? memory in (CudaHostMemory?[])[_hostBatch, _hostGroups, _hostRows, _chosen, HostLogits])
+        {
+            memory?.Dispose();
+        }
+    }
+}

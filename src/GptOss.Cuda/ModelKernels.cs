@@ -1,0 +1,336 @@
+using System.Runtime.InteropServices;
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.GptOss.Cuda;
+
+/// <summary>The kernels of all but the expert layers, and how they are launched. Launches only enqueue; the context must be current.</summary>
+internal sealed class ModelKernels
+{
+    /// <summary>Tokens that a product reads its weights once for.</summary>
+    public const int ProductTokens = 32;
+
+    /// <summary>Tokens whose rows <see cref="NormQueryKeyValue"/> and <see cref="NormHead"/> norm, <c>kNormedTokens</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    public const int NormedTokens = 2;
+
+    /// <summary>Texts of a step.</summary>
+    public const int MostTexts = 64;
+
+    /// <summary>Attention of one token of each text is split at most so often.</summary>
+    public const int MostSplits = 32;
+
+    private const int ProductThreads = 256;
+    private const int UnitOutputs = 16;
+    private const int KeepThreads = 256;
+    private const int ChooseThreads = 1024;
+    private const int NormThreads = 512;
+    private const int PrefillWarps = 4;
+    private const int DecodeThreads = 256;
+
+    /// <summary>Elements behind each row in shared memory, <c>kRowGap</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    private const int RowGap = 32;
+
+    /// <summary>Bytes of a step of a warp, <c>kStepBytes</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    private const int StepBytes = 1024;
+
+    /// <summary>More than what products that stage rows have of static shared memory.</summary>
+    private const int StaticBytes = 7 << 10;
+
+    /// <summary>Rows of the tensor cores' operand.</summary>
+    private const int RowsOfTile = 16;
+
+    /// <summary>Tiles of 8 tokens that products are compiled for.</summary>
+    private static readonly int[] Tiles = [1, 2, 4];
+
+    private readonly KernelLibrary _library;
+    private readonly GptOssConfig _config;
+    private readonly int _multiprocessors;
+    private readonly ProductKernel[] _queryKeyValue;
+    private readonly ProductKernel[] _addProduct;
+    private readonly ProductKernel[] _head;
+    private readonly ProductKernel _normQueryKeyValue;
+    private readonly ProductKernel _normHead;
+    private readonly CudaFunction _keep;
+    private readonly CudaFunction _choose;
+    private readonly CudaFunction _addNorm;
+    private readonly CudaFunction _attentionDecode;
+    private readonly CudaFunction _attentionPrefill;
+
+    /// <exception cref="MoeException">A kernel does not compile, or there is no compiler.</exception>
+    public ModelKernels(KernelLibrary library, GptOssConfig config)
+    {
+        _library = library;
+        _config = config;
+        _multiprocessors = library.Context.Device.MultiprocessorCount;
+        _queryKeyValue = [.. Tiles.Select(tiles => GetProduct(QueryKeyValueEntry(tiles), tiles))];
+        _addProduct = [.. Tiles.Select(tiles => GetProduct(AddProductEntry(tiles), tiles))];
+        _head = [.. Tiles.Select(tiles => GetProduct(HeadEntry(tiles), tiles))];
+        _normQueryKeyValue = GetProduct("moe_norm_query_key_value");
+        _normHead = GetProduct("moe_norm_head");
+        _keep = Get(Projections, "moe_keep_query_key_value");
+        _choose = Get(Selection, "moe_choose");
+        _addNorm = Get(Norm, "moe_add_norm");
+        KernelUnit attention = AttentionOf(config.HeadSize);
+        _attentionDecode = Get(attention, attention.Instances[0]);
+        _attentionPrefill = Get(attention, attention.Instances[1]);
+        HeadBlocks = _multiprocessors * _head.Append(_normHead).Max(kernel => kernel.BlocksPerMultiprocessor(tokens: 1, config.HiddenSize));
+    }
+
+    /// <summary>All sources.</summary>
+    public static IEnumerable<KernelUnit> Units => [Projections, Selection, Norm, AttentionOf(32), AttentionOf(64)];
+
+    /// <summary>Candidates of a token that <see cref="Head"/> leaves at most.</summary>
+    public int HeadBlocks { get; }
+
+    private static KernelUnit Projections { get; } = new(
+        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(HeadEntry)]);
+
+    private static KernelUnit Selection { get; } = new("gpt_oss_choose.cu");
+
+    private static KernelUnit Norm { get; } = new("gpt_oss_norm.cu");
+
+    /// <summary>How often attention of so many texts is split at most: until each multiprocessor has two blocks.</summary>
+    public int Splits(int tokens) =>
+        Math.Clamp(2 * _multiprocessors / (tokens * _config.KeyValueHeadCount), 1, MostSplits);
+
+    /// <summary>Floats that <see cref="AttendStep"/> keeps for a token in one split.</summary>
+    public static int PartialFloats(GptOssConfig config) => config.KeyValueHeadCount * RowsOfTile * (config.HeadSize + 2);
+
+    /// <summary>Tokens of one text that one warp of <see cref="AttendPrompt"/> has.</summary>
+    public static int GroupTokens(GptOssConfig config) => RowsOfTile / config.GroupSize;
+
+    /// <summary>Adds to the stream and norms the sum.</summary>
+    public void AddNorm(in NormParameters parameters, int rows, nint stream) =>
+        _addNorm.Launch(_library.Launch(rows, NormThreads), stream, in parameters);
+
+    /// <summary>Queries, and keys and values in the cache, of at most <see cref="ProductTokens"/> tokens.</summary>
+    public void QueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
+        Launch(_queryKeyValue, parameters.Product, stream, in parameters);
+
+    /// <summary>The same of at most <see cref="NormedTokens"/> tokens whose rows it adds up and norms.</summary>
+    public void NormQueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
+        Launch(_normQueryKeyValue, parameters.Product, stream, in parameters);
+
+    /// <summary>The same of a product that was computed elsewhere, of any number of tokens.</summary>
+    public void KeepQueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
+        _keep.Launch(_library.Launch(parameters.Product.Tokens, KeepThreads), stream, in parameters);
+
+    /// <summary>Adds a product and its bias to the stream of at most <see cref="ProductTokens"/> tokens.</summary>
+    public void AddProduct(in AddProductParameters parameters, nint stream) =>
+        Launch(_addProduct, parameters.Product, stream, in parameters);
+
+    /// <summary>Logits, and candidates for the likeliest token, of at most <see cref="ProductTokens"/> tokens.</summary>
+    /// <returns>Candidates of each token.</returns>
+    public int Head(in HeadParameters parameters, nint stream) => Launch(_head, parameters.Product, stream, in parameters);
+
+    /// <summary>The same of at most <see cref="NormedTokens"/> tokens whose rows it adds up and norms.</summary>
+    /// <returns>Candidates of each token.</returns>
+    public int NormHead(in HeadParameters parameters, nint stream) => Launch(_normHead, parameters.Product, stream, in parameters);
+
+    /// <summary>Finds the likeliest of the candidates, or draws a token.</summary>
+    public void Choose(in ChooseParameters parameters, int tokens, nint stream) =>
+        _choose.Launch(_library.Launch(tokens, ChooseThreads), stream, in parameters);
+
+    /// <summary>Attention of one token of each text.</summary>
+    public void AttendStep(in AttentionParameters parameters, int tokens, nint stream) =>
+        _attentionDecode.Launch(
+            _library.Launch(new CudaDim3(Splits(tokens), _config.KeyValueHeadCount, tokens), DecodeThreads), stream, in parameters);
+
+    /// <summary>Attention of groups of neighbours.</summary>
+    public void AttendPrompt(in AttentionParameters parameters, nint stream) =>
+        _attentionPrefill.Launch(
+            _library.Launch(new CudaDim3((parameters.GroupCount + PrefillWarps - 1) / PrefillWarps, _config.KeyValueHeadCount), 32 * PrefillWarps),
+            stream,
+            in parameters);
+
+    private static string QueryKeyValueEntry(int tiles) => $"moe_query_key_value<{tiles}>";
+
+    private static string AddProductEntry(int tiles) => $"moe_add_product<{tiles}>";
+
+    private static string HeadEntry(int tiles) => $"moe_head<{tiles}>";
+
+    private static KernelUnit AttentionOf(int headSize) =>
+        new("gpt_oss_attention.cu", $"moe_attention_decode<{headSize}>", $"moe_attention_prefill<{headSize}>");
+
+    /// <summary>Whether products can norm the rows of so many tokens by themselves.</summary>
+    public bool CanNorm(int tokens) => tokens <= NormedTokens && Fits(1, tokens, _config.HiddenSize);
+
+    private bool Fits(int tiles, int tokens, int inputs) =>
+        ProductKernel.SharedBytes(tiles, tokens, inputs) <= _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes;
+
+    /// <summary>The products of expert layers split the L1 cache in a way of their own; what splits it in another way cannot run beside them.</summary>
+    private CudaFunction Get(KernelUnit unit, string entry) => _library.Get(unit, entry, besideProducts: true);
+
+    /// <summary>Few tokens' products run beside those of expert layers; those of more want the L1 cache for their rows.</summary>
+    private ProductKernel GetProduct(string entry, int tiles = 1)
+    {
+        int most = ProductKernel.SharedBytes(tiles, tokens: 8, Math.Max(_config.HiddenSize, _config.HeadCount * _config.HeadSize));
+        return new ProductKernel(
+            _library.Get(Projections, entry, Math.Min(most, _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes), besideProducts: tiles == 1), tiles);
+    }
+
+    /// <summary>Launches the kernel for so many tokens.</summary>
+    /// <returns>The blocks.</returns>
+    private int Launch<TParameters>(ProductKernel[] kernels, in ProductParameters product, nint stream, in TParameters parameters)
+        where TParameters : unmanaged
+    {
+        (int tokens, int inputs) = (product.Tokens, product.Inputs);
+        return Launch(kernels[Array.FindIndex(Tiles, tiles => tokens <= 8 * tiles && Fits(tiles, tokens, inputs))], product, stream, in parameters);
+    }
+
+    /// <summary>Launches as many blocks as the device has place for, or units where those are fewer.</summary>
+    /// <returns>The blocks.</returns>
+    private int Launch<TParameters>(ProductKernel kernel, in ProductParameters product, nint stream, in TParameters parameters)
+        where TParameters : unmanaged
+    {
+        int places = _multiprocessors * kernel.BlocksPerMultiprocessor(product.Tokens, product.Inputs);
+        int blocks = Math.Min((product.Outputs + UnitOutputs - 1) / UnitOutputs, places);
+        kernel.Function.Launch(
+            _library.Launch(blocks, ProductThreads, ProductKernel.SharedBytes(kernel.Tiles, product.Tokens, product.Inputs)), stream, in parameters);
+        return blocks;
+    }
+
+    /// <param name="function">The kernel.</param>
+    /// <param name="tiles">Tiles of 8 tokens that it is for.</param>
+    private sealed class ProductKernel(CudaFunction function, int tiles)
+    {
+        private readonly Dictionary<int, int> _blocks = [];
+
+        public CudaFunction Function => function;
+
+        public int Tiles => tiles;
+
+        /// <summary>Steps that each warp has under way, and the rows of up to 8 tokens, as in <c>gpt_oss_product.cuh</c>.</summary>
+        public static int SharedBytes(int tiles, int tokens, int inputs) =>
+            (ProductThreads / 32 * (tiles == 1 ? 10 : 8) * StepBytes) + (tiles == 1 ? tokens * (inputs + RowGap) * sizeof(ushort) : 0);
+
+        /// <summary>Blocks that a multiprocessor has place for.</summary>
+        public int BlocksPerMultiprocessor(int tokens, int inputs)
+        {
+            int bytes = SharedBytes(tiles, tokens, inputs);
+            if (!_blocks.TryGetValue(bytes, out int blocks))
+            {
+                _blocks[bytes] = blocks = function.GetMaxBlocksPerMultiprocessor(ProductThreads, bytes);
+            }
+
+            return blocks;
+        }
+    }
+
+    /// <summary>As <c>Product</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ProductParameters
+    {
+        public nint Weight;
+        public nint Rows;
+        public int Outputs;
+        public int Inputs;
+        public int Tokens;
+        public int Half;
+    }
+
+    /// <summary>As <c>NormedRows</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NormedParameters
+    {
+        public nint Stream;
+        public nint Added;
+        public nint Weight;
+        public nint Sum;
+        public nint Begins;
+        public float Epsilon;
+        private readonly int _reserved;
+    }
+
+    /// <summary>As <c>CacheLayer</c> in <c>gpt_oss_batch.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct CacheParameters
+    {
+        public long First;
+        public int Heads;
+        public int HeadSize;
+    }
+
+    /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct QueryKeyValueParameters
+    {
+        public ProductParameters Product;
+        public NormedParameters Normed;
+        public nint Projected;
+        public nint Bias;
+        public nint Tokens;
+        public nint Rotary;
+        public nint Queries;
+        public CacheParameters Cache;
+        public int Heads;
+        private readonly int _reserved;
+    }
+
+    /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct AddProductParameters
+    {
+        public ProductParameters Product;
+        public nint Bias;
+        public nint Stream;
+    }
+
+    /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct HeadParameters
+    {
+        public ProductParameters Product;
+        public NormedParameters Normed;
+        public nint Logits;
+        public nint WantsLogits;
+        public nint Banned;
+        public nint Candidates;
+    }
+
+    /// <summary>As in <c>gpt_oss_choose.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ChooseParameters
+    {
+        public nint Candidates;
+        public nint Logits;
+        public nint Banned;
+        public nint Draws;
+        public nint Chosen;
+        public int Count;
+        public int Vocabulary;
+    }
+
+    /// <summary>As in <c>gpt_oss_norm.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NormParameters
+    {
+        public nint Stream;
+        public nint Added;
+        public nint Bias;
+        public nint Weight;
+        public nint Normed;
+        public nint Begins;
+        public nint Rows;
+        public int Width;
+        public float Epsilon;
+    }
+
+    /// <summary>As in <c>gpt_oss_attention.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct AttentionParameters
+    {
+        public nint Queries;
+        public nint Tokens;
+        public nint Sinks;
+        public nint Out;
+        public nint Partial;
+        public nint Arrived;
+        public nint Groups;
+        public CacheParameters Cache;
+        public int Heads;
+        public int Window;
+        public int GroupCount;
+        public float Scale;
+    }
+}
