@@ -51,8 +51,8 @@ public sealed unsafe class Mxfp4Fp8Tests
             Mxfp4Fp8Parameters p = {};
             p.counters = {counters.words.data()};
             p.weight = {groups, {136, in_band, bands, experts}, {kGroupBytes, in_band * kGroupBytes, bands * in_band * kGroupBytes}, {136, 8, 4, 1}, 4, 4, 0};
-            p.wide = {rows, {depth, pairs}, {depth}, {128, Product::kWideBox}, 2, 1, 1};
-            p.narrow = {rows, {depth, pairs}, {depth}, {128, Product::kNarrowBox}, 2, 1, 1};
+            p.wide = {rows, {depth, pairs}, {depth}, {128, TokenBoxes::kWide}, 2, 1, 1};
+            p.narrow = {rows, {depth, pairs}, {depth}, {128, TokenBoxes::kNarrow}, 2, 1, 1};
             p.scales = scales;
             p.bias = bias, p.factor = factor, p.largest = largest, p.is_split = is_split, p.out = out, p.out_scales = out_scales;
             p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns, p.scale_stride = scale_stride;

@@ -23,8 +23,8 @@ public sealed unsafe class Mxfp4ProductTests
             HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? NEURON_ROWS * depth : weight_rows, kRows), is_second, unfinished);
             p.counters = {counters.words.data()};
             p.weight = {groups, {136, groups_of_band, bands, experts}, {kGroupBytes, groups_of_band * kGroupBytes, bands * groups_of_band * kGroupBytes}, {136, 4 * kSteps, kRows / 64, 1}, 4, 4, 0};
-            p.wide = {rows, {depth, pairs}, {row}, {64, Product::kWideBox}, 2, 2, 1};
-            p.narrow = {rows, {depth, pairs}, {row}, {64, Product::kNarrowBox}, 2, 2, 1};
+            p.wide = {rows, {depth, pairs}, {row}, {64, TokenBoxes::kWide}, 2, 2, 1};
+            p.narrow = {rows, {depth, pairs}, {row}, {64, TokenBoxes::kNarrow}, 2, 2, 1};
             p.bias = bias, p.factor = factor, p.out = out, p.expert_offsets = offsets, p.sorted_pairs = sorted, p.out_stride = columns;
             p.parts = parts, p.part_stride = (i64)pairs * columns;
             p.rows = weight_rows, p.depth = depth, p.experts = experts, p.activation = {1.702f, 7, 1};

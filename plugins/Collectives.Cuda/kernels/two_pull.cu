@@ -8,7 +8,7 @@ template <int B>
 constexpr int kCollected = B >= 4 ? 4 : B;
 
 /// One block of kThreads for a row of each rank a turn, blocks as in moe_push; R turns at once. The grid is the same on all ranks, and there are no
-/// fewer rows than ranks. Block b reads sums of the others' blocks b alone, so that only blocks of equal number must meet.
+/// fewer rows than ranks. Block b reads only the sums of the others' blocks b, so only blocks of equal number must meet.
 template <typename T, int V, int kThreads, int B, int R>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_two_pull(const __grid_constant__ GroupParameters p)
 {

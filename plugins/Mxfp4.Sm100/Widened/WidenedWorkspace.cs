@@ -9,7 +9,7 @@ internal sealed class WidenedWorkspace : Mxfp4Workspace
     /// <summary>Allocates.</summary>
     /// <param name="context">The context.</param>
     /// <param name="config">The layer's config.</param>
-    /// <param name="hasFp8">Whether the FP8 products run too: what is theirs alone are scales.</param>
+    /// <param name="hasFp8">Whether the FP8 products run too: only the scales are theirs.</param>
     public WidenedWorkspace(CudaContext context, MoeLayerConfig config, bool hasFp8)
         : base(context, config)
     {

@@ -48,7 +48,7 @@ public sealed unsafe class CudaBlasLt : IDisposable
         return null;
     }
 
-    /// <summary>Enqueues c = a · bᵀ of E4M3 matrices; c is BF16. Sums are those of the matrix instruction alone, which is fastest.</summary>
+    /// <summary>Enqueues c = a · bᵀ of E4M3 matrices; c is BF16. Only the matrix instruction sums, which is fastest.</summary>
     /// <param name="a">Device address of a.</param>
     /// <param name="b">Device address of b.</param>
     /// <param name="c">Device address of c.</param>

@@ -3,7 +3,7 @@ using Moe.Plugins.Tests;
 namespace Moe.Plugins.Cpu.Tests;
 
 /// <summary>
-/// Groups of processes as one: each rank has a rendezvous and a group of its own, which know each other by the network alone, and all are in
+/// Groups of processes as one: each rank has a rendezvous and a group of its own, which know each other only by the network, and all are in
 /// this process, so that whoever checks groups of threads can check them.
 /// </summary>
 internal sealed class JoinedBackend(IMoeParallelBackend inner) : IMoeBackend, IMoeParallelBackend

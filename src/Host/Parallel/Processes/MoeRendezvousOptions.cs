@@ -3,7 +3,7 @@ namespace Moe.Plugins;
 /// <summary>Where the processes of a group meet, and which of them this one is.</summary>
 public sealed record MoeRendezvousOptions
 {
-    /// <summary>The machine of rank 0, a name or an address. <c>localhost</c> is reached from that machine alone.</summary>
+    /// <summary>The machine of rank 0, a name or an address. <c>localhost</c> is reached only from that machine.</summary>
     public required string Address { get; init; }
 
     /// <summary>The TCP port that rank 0 listens on until all have come. Whoever reaches it can take part: it is for a network that is trusted.</summary>

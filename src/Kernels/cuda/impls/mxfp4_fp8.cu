@@ -9,12 +9,8 @@
 // exact for any scales.
 #include "epilogue/store_e4m3.cuh"
 #include "formats/mxfp4_e4m3.cuh"
-#include "ptx/mbarrier.cuh"
-#include "ptx/tma.cuh"
 #include "ptx/wgmma.cuh"
-#include "scheduler/probe.cuh"
-#include "scheduler/stage_ring.cuh"
-#include "scheduler/tile_scheduler.cuh"
+#include "scheduler/tile_loader.cuh"
 
 struct Mxfp4Fp8Parameters
 {
@@ -43,10 +39,9 @@ struct Mxfp4Fp8Parameters
 template <int kTokens, int kGroups, int kStages, int kGroupRegisters, int kLoaderRegisters, int kHostSharedBytes>
 struct Mxfp4Fp8
 {
-    static constexpr int kRows = 256, kMostExperts = 512;
+    static constexpr int kRows = 256, kMostExperts = 512, kNeuronRows = 2;
     static constexpr int kBands = 4 / kGroups, kLoaders = 4, kThreads = 128 * (kGroups + 1);
     static constexpr int kChunk = 128, kSteps = kChunk / kGroupDepth, kMostPart = 64;  // tokens multiplied at a time
-    static constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;
     static constexpr int kTokenBytes = kTokens * kChunk, kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes, kScaleBytes = kTokens * 4;
     static constexpr int kOutBytes = 4096;
     using Store = StoreE4m3<kGroups, kBands>;
@@ -69,122 +64,34 @@ struct Mxfp4Fp8
         return scale_place(first, tile.expert) + tile.first - first;
     }
 
-    /// One thread of each loading warp, as in mxfp4_grouped.cuh.
+    /// What load_tiles copies.
     template <bool kFirst>
-    static __device__ __forceinline__ Probe load_tiles(const Mxfp4Fp8Parameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
+    struct Copies
     {
-        const int stages = ceil_div(p.depth, kChunk);
-        Ring start = {0, 1};
-        int before = 0;
-        bool is_first_tile = true;
-        TileBefore<kFirst> last;
-        Tile tile;
-        Probe probe;  // marks: first weights asked for, first rows there; sums: waits for empty stages, for rows, for the tile before to be stored
-        probe.begin();
-        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        TokenBoxes boxes;
+        const float* scales;
+        int scale_bytes, stages, bytes;
+
+        __device__ __forceinline__ void begin(const Mxfp4Fp8Parameters& p, const Schedule& schedule, const Tile& tile)
         {
-            int narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
-            const int wide = tile.count / kWideBox + (narrow > kMostNarrow);
-            narrow = narrow > kMostNarrow ? 0 : narrow;
-            const int scale_bytes = ceil_div(tile.count, 4) * 16;
-            const float* scales = p.scales + tile_scales(schedule, tile);
-            const int bytes = kWeightBytes + scale_bytes + (wide * kWideBox + narrow * kNarrowBox) * kChunk;
-            const int first = (loader - before) & (kLoaders - 1);
-            Ring ring = start;
-            ring.skip(first);
-            auto load_weights = [&](const Ring& at, int stage) {
-                const u32 full = shared + kBarrierBase + at.stage * 8;
-                probe.from();
-                mbarrier_wait(full + kStages * 8, at.phase);
-                probe.add(0);
-                probe.mark(0);
-                mbarrier_arrive_expect(full, bytes);
-                tma_load_4d(shared + kWeightBase + at.stage * kWeightBytes, &p.weight, full, 0, stage * kSteps * kBandGroups, tile.row0 / kBandRows,
-                            tile.expert);
-            };
-            int early = 0, drawn = 0;
-            if (is_first_tile)
-            {
-                early = min(stages, kStages);
-                Ring ahead = ring;
-#pragma unroll 1
-                for (int stage = first; stage < early; stage += kLoaders)
-                {
-                    load_weights(ahead, stage);
-                    ahead.advance(kLoaders);
-                }
-
-                if (kFirst)
-                {
-                    wait_for_previous_launch();
-                }
-
-                allow_next_launch();
-                is_first_tile = false;
-            }
-
-            probe.from();
-            last.wait_for_rows(p.counters, schedule, tile, 2 * p.depth);
-            probe.add(1);
-            probe.mark(1);
-            probe.tile();
-            if (loader == 0)
-            {
-                drawn = p.counters.draw<kFirst>();
-            }
-
-#pragma unroll 1
-            for (int stage = first; stage < stages; stage += kLoaders)
-            {
-                if (stage >= early)
-                {
-                    load_weights(ring, stage);
-                }
-
-                const u32 full = shared + kBarrierBase + ring.stage * 8;
-                u32 tokens = shared + ring.stage * kTokenBytes;
-                bulk_load(shared + kScaleBase + ring.stage * kScaleBytes, scales + stage * p.scale_stride, scale_bytes, full);
-#pragma unroll 1
-                for (int box = 0; box < wide; box++)
-                {
-                    tma_load_2d(tokens, &p.wide, full, stage * kChunk, tile.first + box * kWideBox);
-                    tokens += kWideBox * kChunk;
-                }
-
-#pragma unroll 1
-                for (int box = 0; box < narrow; box++)
-                {
-                    tma_load_2d(tokens, &p.narrow, full, stage * kChunk, tile.first + wide * kWideBox + box * kNarrowBox);
-                    tokens += kNarrowBox * kChunk;
-                }
-
-                ring.advance(kLoaders);
-            }
-
-            start.skip(stages);
-            before += stages;
-            if (loader == 0)
-            {
-                numbers.hand_out(drawn);
-            }
-
-            if (loader == kLoaders - 1)
-            {
-                probe.from();
-                last.announce(p.counters, numbers, tile.expert);
-                probe.add(2);
-            }
+            stages = ceil_div(p.depth, kChunk);
+            boxes = TokenBoxes::of<kTokens>(tile.count);
+            scale_bytes = ceil_div(tile.count, 4) * 16;
+            scales = p.scales + tile_scales(schedule, tile);
+            bytes = kWeightBytes + scale_bytes + boxes.tokens() * kChunk;
         }
 
-        if (loader == kLoaders - 1)
+        __device__ __forceinline__ void weights(const Mxfp4Fp8Parameters& p, const Tile& tile, u32 shared, u32 full, int place, int stage) const
         {
-            last.announce(p.counters, numbers, -1);
+            tma_load_4d(shared + kWeightBase + place * kWeightBytes, &p.weight, full, 0, stage * kSteps * kBandGroups, tile.row0 / kBandRows, tile.expert);
         }
 
-        wait_for_previous_launch();
-        allow_next_launch();
-        return probe;
-    }
+        __device__ __forceinline__ void tokens(const Mxfp4Fp8Parameters& p, const Tile& tile, u32 shared, u32 full, int place, int stage) const
+        {
+            bulk_load(shared + kScaleBase + place * kScaleBytes, scales + stage * p.scale_stride, scale_bytes, full);
+            boxes.load(p, shared + place * kTokenBytes, full, stage * kChunk, tile.first, kChunk);
+        }
+    };
 
     /// What a thread knows of its rows of a band, g and g + 8 of its warp's group.
     struct Rows
@@ -450,7 +357,7 @@ struct Mxfp4Fp8
             if (threadIdx.x % 32 == 0)
             {
                 const int loader = threadIdx.x / 32 % 4;
-                load_tiles<kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
+                load_tiles<Mxfp4Fp8, kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
             }
         }
         else

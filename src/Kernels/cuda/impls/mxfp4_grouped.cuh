@@ -13,12 +13,8 @@
 #pragma once
 #include "epilogue/store_tile.cuh"
 #include "formats/mxfp4.cuh"
-#include "ptx/mbarrier.cuh"
-#include "ptx/tma.cuh"
 #include "ptx/wgmma.cuh"
-#include "scheduler/probe.cuh"
-#include "scheduler/stage_ring.cuh"
-#include "scheduler/tile_scheduler.cuh"
+#include "scheduler/tile_loader.cuh"
 
 struct Mxfp4GroupedParameters
 {
@@ -87,10 +83,10 @@ template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGro
           typename TActivation = Activation, int kMostExperts = 512>
 struct Mxfp4Grouped
 {
+    static constexpr int kNeuronRows = TActivation::kNeuronRows;
     static constexpr int kGroups = kRows / 64, kLoaders = 4, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
     static constexpr int kStepBytes = kTokens * kGroupDepth * 2, kTokenBytes = kSteps * kStepBytes;
     static constexpr int kWeightBytes = kSteps * (kRows / kGroupRows) * kGroupBytes;
-    static constexpr int kWideBox = 64, kNarrowBox = 8, kMostNarrow = 4;  // tokens that one copy brings; beyond so many narrow ones a wide one is used
     static constexpr int kOutBytes = 4096;                                // a warpgroup's results in the epilogue
     static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
     static constexpr int kOffsetsBase = kOutBase + kGroups * kOutBytes, kPairsBase = kOffsetsBase + schedule_bytes(kMostExperts);
@@ -100,7 +96,7 @@ struct Mxfp4Grouped
     static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert((kSharedBytes + kRoundingBytes + 1024) * kBlocks <= 233472, "a multiprocessor has room for the blocks");
-    static_assert(kTokens % kWideBox <= kMostNarrow * kNarrowBox && kTokens % 16 == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
+    static_assert(kTokens % TokenBoxes::kWide <= TokenBoxes::kMostNarrow * TokenBoxes::kNarrow && kTokens % 16 == 0 && kTokens <= 256 && kRows % 64 == 0, "whole copies and matrix instructions");
     static_assert(kSteps <= 2 && kStages >= kLoaders && kStages + kLoaders < kNumberSlots, "a loader is never further ahead of the readers than all stages");
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kBlocks / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
@@ -128,142 +124,47 @@ struct Mxfp4Grouped
         }
     };
 
-    /// One thread of each loading warp: the stages whose number, counted through all tiles, leaves `loader` when divided by kLoaders. The first draws the
-    /// tiles.
+    /// What load_tiles copies.
     template <bool kFirst>
-    static __device__ __forceinline__ Probe load_tiles(const Mxfp4GroupedParameters& p, Schedule schedule, TileNumbers numbers, u32 shared, int loader)
+    struct Copies
     {
-        [[maybe_unused]] const u64 policy = policy_evict_first();
-        Ring start = {0, 1};
-        int before = 0;
-        bool is_first_tile = true;
-        TileBefore<kFirst> last;
-        Tile tile;
-        Probe probe;  // marks: first weights asked for, first rows there; sums: waits for empty stages, for rows, for the tile before to be stored
-        probe.begin();
-        for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
+        [[maybe_unused]] u64 policy = policy_evict_first();
+        TokenBoxes boxes;
+        int first, stages, bytes;
+
+        __device__ __forceinline__ void begin(const Mxfp4GroupedParameters& p, const Schedule&, const Tile& tile)
         {
             const Stages own = Stages::template of<kFirst>(p, tile);
-            const int stages = own.count;
-            // A last copy of few tokens is narrow: what is fetched beyond the tile's tokens comes from L2 too.
-            int narrow = ceil_div(tile.count, kNarrowBox), wide = 0;
-            if constexpr (kTokens >= kWideBox)
-            {
-                narrow = ceil_div(tile.count % kWideBox, kNarrowBox);
-                wide = tile.count / kWideBox + (narrow > kMostNarrow);
-                narrow = narrow > kMostNarrow ? 0 : narrow;
-            }
-
-            const int bytes = kWeightBytes + kSteps * (wide * kWideBox + narrow * kNarrowBox) * kGroupDepth * 2;
-            const int first = (loader - before) & (kLoaders - 1);
-            Ring ring = start;
-            ring.skip(first);
-            auto load_weights = [&](const Ring& at, int stage) {
-                const u32 full = shared + kBarrierBase + at.stage * 8;
-                probe.from();
-                mbarrier_wait(full + kStages * 8, at.phase);
-                probe.add(0);
-                probe.mark(0);
-                mbarrier_arrive_expect(full, bytes);
-                const u32 to = shared + kWeightBase + at.stage * kWeightBytes;
-                const int groups = (own.first + stage) * kSteps * kBandGroups, band = tile.row0 / kBandRows;
-                if constexpr (kReadOnce)
-                {
-                    tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert, policy);
-                }
-                else
-                {
-                    tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert);
-                }
-            };
-            int early = 0, drawn = 0;
-            if (is_first_tile)
-            {
-                early = min(stages, kStages);
-                Ring ahead = ring;
-#pragma unroll 1
-                for (int stage = first; stage < early; stage += kLoaders)
-                {
-                    load_weights(ahead, stage);
-                    ahead.advance(kLoaders);
-                }
-
-                if (kFirst)
-                {
-                    wait_for_previous_launch();
-                }
-
-                allow_next_launch();
-                is_first_tile = false;
-            }
-
-            probe.from();
-            last.wait_for_rows(p.counters, schedule, tile, TActivation::kNeuronRows * p.depth);
-            probe.add(1);
-            probe.mark(1);
-            probe.tile();
-            if (loader == 0)
-            {
-                drawn = p.counters.draw<kFirst>();  // the answer comes while this tile is loaded
-            }
-
-#pragma unroll 1
-            for (int stage = first; stage < stages; stage += kLoaders)
-            {
-                if (stage >= early)
-                {
-                    load_weights(ring, stage);
-                }
-
-                const u32 full = shared + kBarrierBase + ring.stage * 8;
-#pragma unroll
-                for (int step = 0; step < kSteps; step++)
-                {
-                    const int depth = ((own.first + stage) * kSteps + step) * kGroupDepth;
-                    u32 tokens = shared + ring.stage * kTokenBytes + step * kStepBytes;
-#pragma unroll 1
-                    for (int box = 0; box < wide; box++)
-                    {
-                        tma_load_2d(tokens, &p.wide, full, depth, tile.first + box * kWideBox);
-                        tokens += kWideBox * kGroupDepth * 2;
-                    }
-
-#pragma unroll 1
-                    for (int box = 0; box < narrow; box++)
-                    {
-                        tma_load_2d(tokens, &p.narrow, full, depth, tile.first + wide * kWideBox + box * kNarrowBox);
-                        tokens += kNarrowBox * kGroupDepth * 2;
-                    }
-                }
-
-                ring.advance(kLoaders);
-            }
-
-            start.skip(stages);
-            before += stages;
-            if (loader == 0)
-            {
-                numbers.hand_out(drawn);
-            }
-
-            if (loader == kLoaders - 1)
-            {
-                probe.from();
-                last.announce(p.counters, numbers, tile.expert);
-                probe.add(2);
-            }
+            first = own.first;
+            stages = own.count;
+            boxes = TokenBoxes::of<kTokens>(tile.count);
+            bytes = kWeightBytes + kSteps * boxes.tokens() * kGroupDepth * 2;
         }
 
-        if (loader == kLoaders - 1)
+        __device__ __forceinline__ void weights(const Mxfp4GroupedParameters& p, const Tile& tile, u32 shared, u32 full, int place, int stage) const
         {
-            last.announce(p.counters, numbers, -1);
+            const u32 to = shared + kWeightBase + place * kWeightBytes;
+            const int groups = (first + stage) * kSteps * kBandGroups, band = tile.row0 / kBandRows;
+            if constexpr (kReadOnce)
+            {
+                tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert, policy);
+            }
+            else
+            {
+                tma_load_4d(to, &p.weight, full, 0, groups, band, tile.expert);
+            }
         }
 
-        // The second product too: whoever waits for it shall have waited for the first.
-        wait_for_previous_launch();
-        allow_next_launch();
-        return probe;
-    }
+        __device__ __forceinline__ void tokens(const Mxfp4GroupedParameters& p, const Tile& tile, u32 shared, u32 full, int place, int stage) const
+        {
+#pragma unroll
+            for (int step = 0; step < kSteps; step++)
+            {
+                const int depth = ((first + stage) * kSteps + step) * kGroupDepth;
+                boxes.load(p, shared + place * kTokenBytes + step * kStepBytes, full, depth, tile.first, kGroupDepth * 2);
+            }
+        }
+    };
 
     template <int kColumns>
     static __device__ __forceinline__ void accumulate(float* d, Ring& ring, u32 shared, int stages, Probe& probe)
@@ -448,7 +349,7 @@ struct Mxfp4Grouped
             if (threadIdx.x % 32 == 0)
             {
                 const int loader = threadIdx.x / 32 % 4;
-                load_tiles<kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
+                load_tiles<Mxfp4Grouped, kFirst>(p, schedule, numbers, base, loader).leave(kFirst ? 1 : 2, kGroups + loader);
             }
         }
         else

@@ -6,6 +6,7 @@
 template <int kStages>
 struct StageRing
 {
+    static constexpr int kLength = kStages;
     int stage;
     u32 phase;
 
