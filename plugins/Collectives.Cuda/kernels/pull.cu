@@ -62,31 +62,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
 
             float sum[V][Piece<T>::kValues];
             uint4 rounded[V];
-#pragma unroll
-            for (int k = 0; k < V; k++)
-            {
-                const int offset = plan.offset(k);
-#pragma unroll
-                for (int i = 0; i < Piece<T>::kValues; i++)
-                {
-                    sum[k][i] = 0;
-                }
-
-#pragma unroll
-                for (int i = 0; i < B; i++)
-                {
-                    if (i < p.ranks)
-                    {
-                        Piece<T>::add_to(sum[k], got[r][k][i]);
-                    }
-                }
-
-                for (int i = B; B == kMostAtOnce && i < p.ranks && offset < p.row_bytes; i++)
-                {
-                    Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
-                }
-            }
-
+            sum_parts<T, V, B>(p, plan, row, got[r], sum);
             round_row<T, V>(p, sum, residual[r], rounded);
             finish_row<T, V>(p, plan, row, rounded, turn++, false);
         }

@@ -261,6 +261,36 @@ __device__ __forceinline__ bool finish_row(const GroupParameters& p, const RowPl
     return false;
 }
 
+/// A row's sum over the ranks, in their order: of the pieces in `got`, and of ranks beyond those that it has room for, read here.
+template <typename T, int V, int B>
+__device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&got)[V][B], float (&sum)[V][Piece<T>::kValues])
+{
+#pragma unroll
+    for (int k = 0; k < V; k++)
+    {
+        const int offset = plan.offset(k);
+#pragma unroll
+        for (int i = 0; i < Piece<T>::kValues; i++)
+        {
+            sum[k][i] = 0;
+        }
+
+#pragma unroll
+        for (int i = 0; i < B; i++)
+        {
+            if (i < p.ranks)
+            {
+                Piece<T>::add_to(sum[k], got[k][i]);
+            }
+        }
+
+        for (int i = B; B == kMostAtOnce && i < p.ranks && offset < p.row_bytes; i++)
+        {
+            Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
+        }
+    }
+}
+
 /// Adds the residual to a row's sum, and rounds.
 template <typename T, int V>
 __device__ __forceinline__ void round_row(const GroupParameters& p, float (&sum)[V][Piece<T>::kValues], const uint4 (&residual)[V], uint4 (&rounded)[V])
