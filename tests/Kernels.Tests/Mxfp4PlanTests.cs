@@ -7,10 +7,12 @@ public sealed class Mxfp4PlanTests
     private static readonly CudaArchitecture Hopper = new(9, 0);
 
     [Theory]
-    [InlineData(1, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
+    [InlineData(1, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
+    [InlineData(1, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
     [InlineData(1, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]
     [InlineData(2, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
-    [InlineData(2, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
+    [InlineData(2, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
+    [InlineData(3, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
     [InlineData(8, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
     [InlineData(9, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
     [InlineData(8, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]

@@ -15,6 +15,11 @@ public sealed class Mxfp4Plan
     /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> and <c>mxfp4_stream.cuh</c> take: columns of the matrix instruction.</summary>
     private const int FusedTokens = 8;
 
+    /// <summary>Up to so many tokens <c>mxfp4_stream.cuh</c> is faster, with few experts and with many; and from such an intermediate size on, where a tile is long.</summary>
+    private const int StreamTokens = 2;
+    private const int StreamTokensOfMany = 1;
+    private const int StreamIntermediate = 2048;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
@@ -61,6 +66,7 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
+            : RunsStream(tokens) ? Mxfp4Variant.Stream8x64
             : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert, HasFewTiles(tokens))
             : ForFewExperts(pairsPerExpert);
@@ -69,8 +75,7 @@ public sealed class Mxfp4Plan
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
-        Mxfp4Kind.Stream => _runsGrouped && _isCommon && variant == _forced,
-        Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        Mxfp4Kind.Stream or Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
 
@@ -81,6 +86,10 @@ public sealed class Mxfp4Plan
     private bool RunsFused(int tokens) =>
         Activations == Mxfp4Activations.BFloat16 && tokens > 1
         && tokens <= (_shape.LocalExpertCount < ManyExperts || HasFewTiles(tokens) ? FusedTokens : FusedTokens / 2);
+
+    private bool RunsStream(int tokens) =>
+        Activations == Mxfp4Activations.BFloat16 && _shape.IntermediateSize >= StreamIntermediate
+        && tokens <= (_shape.LocalExpertCount < ManyExperts ? StreamTokens : StreamTokensOfMany);
 
     private bool HasFewTiles(int tokens)
     {
