@@ -43,6 +43,19 @@ public sealed class GroupLiarTests
     [MemberData(nameof(Rules))]
     public void An_honest_group_keeps_a_rule(string ruleId) => Assert.Equal(ConformanceOutcome.Passed, Check(GroupLie.None, ruleId).Outcome);
 
+    [Theory]
+    [InlineData(GroupLie.AddsARankTwice, 4, ConformanceOutcome.Failed)]
+    [InlineData(GroupLie.None, 4, ConformanceOutcome.Passed)]
+    [InlineData(GroupLie.AddsARankTwice, 1, ConformanceOutcome.NotSupported)]
+    public void A_backend_that_has_no_large_groups_is_held_to_the_rules_with_the_others(GroupLie lie, int mostRanks, ConformanceOutcome outcome)
+    {
+        ConformanceResult result = ConformanceSuite.Run(
+            new ConformanceSubject { Backend = new LyingGroupBackend(lie, mostRanks) }, ["group-sums"], cancellationToken: TestContext.Current.CancellationToken)[0];
+
+        Assert.Equal(outcome, result.Outcome);
+        Assert.Equal(outcome == ConformanceOutcome.NotSupported ? "more than 1 ranks do not go" : "", result.Reason);
+    }
+
     private static ConformanceResult Check(GroupLie lie, string ruleId) => ConformanceSuite.Run(
         new ConformanceSubject { Backend = new LyingGroupBackend(lie) }, [ruleId], cancellationToken: TestContext.Current.CancellationToken)[0];
 }

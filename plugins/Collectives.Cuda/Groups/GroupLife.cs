@@ -7,19 +7,22 @@ namespace Moe.Plugins.Collectives;
 internal sealed class GroupLife
 {
     private static readonly TimeSpan LongestWatch = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan MostWaitForOthers = TimeSpan.FromSeconds(3);
 
     private readonly Func<(MoeReason Reason, string Message)?> _look;
     private readonly Action _release;
     private readonly CallLedger<MoeGroupCall>? _threads;
     private readonly ProcessLedger? _processes;
     private readonly ITimer _watchdog;
+    private readonly TaskCompletionSource _areOthersTold = new();
     private MoeException? _failure;
+    private int _isReleased;
     private int _isDisposed;
     private bool _isOnTrial = true;
 
     /// <param name="request">The group.</param>
     /// <param name="look">Looks whether something has failed on a device.</param>
-    /// <param name="release">Lets go whatever waits on devices: the group has ended. It returns at once.</param>
+    /// <param name="release">Lets go whatever waits on devices: the group has ended, and who is left knows it. Called once; it returns at once.</param>
     public GroupLife(MoeGroupRequest request, Func<(MoeReason Reason, string Message)?> look, Action release)
     {
         Request = request;
@@ -76,9 +79,19 @@ internal sealed class GroupLife
     /// <summary>Ends the group; the first failure counts.</summary>
     public void End(MoeReason reason, string message)
     {
-        if (Fail(new MoeException(reason, message)) && !Volatile.Read(ref _isOnTrial))
+        if (!Note(new MoeException(reason, message)))
         {
-            Request.Rendezvous?.Abort(reason, message);
+            return;
+        }
+
+        if (Request.Rendezvous is { } rendezvous && !Volatile.Read(ref _isOnTrial))
+        {
+            // What waits is let go once the others know: Hear.
+            rendezvous.Abort(reason, message);
+        }
+        else
+        {
+            Release();
         }
     }
 
@@ -86,6 +99,7 @@ internal sealed class GroupLife
     /// <returns>Whether it was not over yet.</returns>
     public bool Dispose()
     {
+        bool hasFailed = Failure is not null && !Volatile.Read(ref _isOnTrial);
         if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
         {
             return false;
@@ -94,14 +108,25 @@ internal sealed class GroupLife
         _watchdog.Dispose();
         if (Request.Rendezvous is { } rendezvous)
         {
+            if (hasFailed)
+            {
+                _areOthersTold.Task.Wait(MostWaitForOthers);
+            }
+
             rendezvous.Ended -= Hear;
         }
 
-        Fail(new MoeException(MoeReason.PeerFailed, "It was disposed."));
+        Note(new MoeException(MoeReason.PeerFailed, "It was disposed."));
+        Release();
         return true;
     }
 
-    private void Hear(MoeException failure) => Fail(failure);
+    private void Hear(MoeException failure)
+    {
+        Note(failure);
+        Release();
+        _areOthersTold.TrySetResult();
+    }
 
     private void Watch()
     {
@@ -112,22 +137,38 @@ internal sealed class GroupLife
 
     private void Look()
     {
-        if (!IsDisposed && Volatile.Read(ref _failure) is null && _look() is (MoeReason reason, string message))
+        if (IsDisposed || Volatile.Read(ref _failure) is not null)
+        {
+            return;
+        }
+
+        if (Request.Rendezvous?.Failure is { } heard)
+        {
+            Note(heard);
+        }
+        else if (_look() is (MoeReason reason, string message))
         {
             End(reason, message);
         }
     }
 
-    private bool Fail(MoeException failure)
+    private bool Note(MoeException failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is not null)
         {
             return false;
         }
 
-        _release();
         _threads?.Close();
         _processes?.Close();
         return true;
+    }
+
+    private void Release()
+    {
+        if (Interlocked.Exchange(ref _isReleased, 1) == 0)
+        {
+            _release();
+        }
     }
 }

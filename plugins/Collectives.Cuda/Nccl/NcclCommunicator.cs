@@ -101,21 +101,17 @@ internal sealed unsafe class NcclCommunicator
         // kernel that only this ends.
         Volatile.Write(ref _isAborted, true);
         bool isAlone = Monitor.TryEnter(_gate, WaitForCall);
-        try
+        nint handle = Interlocked.Exchange(ref _handle, 0);
+        if (isAlone)
         {
-            nint handle = Interlocked.Exchange(ref _handle, 0);
-            if (handle != 0)
-            {
-                using CudaContextScope scope = _context.MakeCurrent();
-                _ = NcclApi.ncclCommAbort(handle);
-            }
+            Monitor.Exit(_gate);
         }
-        finally
+
+        // Whoever comes now finds no handle, and need not wait for this: NCCL waits here until the other ranks' connections are closed too.
+        if (handle != 0)
         {
-            if (isAlone)
-            {
-                Monitor.Exit(_gate);
-            }
+            using CudaContextScope scope = _context.MakeCurrent();
+            _ = NcclApi.ncclCommAbort(handle);
         }
     }
 

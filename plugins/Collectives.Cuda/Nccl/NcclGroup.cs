@@ -53,6 +53,13 @@ internal sealed class NcclGroup : IMoeGroup
 
     public void Dispose()
     {
+        if (_isMade && _life.Failure is null && OnThreads(_members.Count, WaitForWork, i => _members[i].Context.Synchronize()) is not null)
+        {
+            // A kernel that NCCL lets go in the middle leaves numbers that are none with the ranks that still come: they are to know before.
+            string who = _members.Count == 1 ? $"Rank {_members[0].Rank}" : "The process of all ranks";
+            _life.End(MoeReason.PeerFailed, $"{who} disposed the group, and what it had begun was not done.");
+        }
+
         bool isWell = _isMade && _life.Failure is null;
         Volatile.Write(ref _leavesWell, isWell);
         if (!_life.Dispose())
@@ -60,9 +67,9 @@ internal sealed class NcclGroup : IMoeGroup
             return;
         }
 
-        // A group that has done its work is taken apart by all ranks together. One that has failed was aborted; so is one whose kernels still wait.
+        // A group that has done its work is taken apart by all ranks together. One that has failed was aborted.
         _areReleased.Wait(MostWaitAtEnd);
-        if (isWell && OnThreads(_members.Count, WaitForWork, i => _members[i].Context.Synchronize()) is null)
+        if (isWell)
         {
             OnThreads(_members.Count, MostWaitAtEnd, i => _members[i].Communicator.Leave(_life.Request.Timeout));
         }

@@ -23,7 +23,11 @@ public interface IMoeRendezvous : IDisposable
     /// </summary>
     MoeException? Failure { get; }
 
-    /// <summary>Raised once, when it ends.</summary>
+    /// <summary>
+    /// Raised once when it has ended, as soon as all processes that are left have <see cref="Failure"/>, or after 2 seconds. Whoever lets go
+    /// what waits for other ranks does it here and not before: what is let go in the middle may leave numbers that are none with those
+    /// ranks, and they would believe in them.
+    /// </summary>
     event Action<MoeException>? Ended;
 
     /// <summary>Raised for each message of another process: its rank and the bytes. Of one sender they come in the order of their sending.</summary>

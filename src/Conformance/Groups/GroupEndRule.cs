@@ -22,10 +22,11 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
 
     internal override void Check(RuleRun run)
     {
-        using (GroupUnderTest? group = GroupUnderTest.Create(run, GroupSize.Small, Timeout))
+        using (GroupUnderTest? group = GroupUnderTest.Create(run, GroupSize.Small, Timeout, out string refusal))
         {
             if (group is null)
             {
+                run.NotSupported(refusal);
                 return;
             }
 
@@ -33,7 +34,7 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
         }
 
         // Whatever became of that one.
-        using GroupUnderTest next = GroupUnderTest.Create(run, GroupSize.Small, Timeout)!;
+        using GroupUnderTest next = GroupUnderTest.Create(run, GroupSize.Small, Timeout, out _)!;
         Exception?[] errors = next.Run(member => GroupUnderTest.Reduce(member, 2));
         if (errors.FirstOrDefault(error => error is not null) is { } error)
         {

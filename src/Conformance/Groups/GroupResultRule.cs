@@ -26,13 +26,19 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
 
     internal override void Check(RuleRun run)
     {
+        string? firstRefusal = null;
+        bool hasAny = false;
         foreach (GroupSize size in GroupSize.All)
         {
-            using GroupUnderTest? group = GroupUnderTest.Create(run, size, Timeout);
+            using GroupUnderTest? group = GroupUnderTest.Create(run, size, Timeout, out string refusal);
             if (group is null)
             {
-                return;
+                // A backend need not have groups of every size.
+                firstRefusal ??= refusal;
+                continue;
             }
+
+            hasAny = true;
 
             IReadOnlyList<GroupCall> calls = GroupCall.Sequence(size.Ranks);
             GroupResult[][] results = GroupExercise.Run(group, size, calls, run.Subject.Seed);
@@ -45,6 +51,11 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
             }
 
             Array.ForEach(results, call => Array.ForEach(call, result => result.Dispose()));
+        }
+
+        if (!hasAny)
+        {
+            run.NotSupported(firstRefusal!);
         }
     }
 

@@ -10,20 +10,22 @@ internal sealed class GroupUnderTest : IDisposable
 
     public IMoeGroup Group { get; }
 
-    /// <summary>Makes a group; null, with the rule not supported, where the backend has none.</summary>
+    /// <summary>Makes a group; null where the backend has none of that size.</summary>
     /// <param name="run">The rule's.</param>
     /// <param name="size">How large.</param>
     /// <param name="timeout">The group's time limit.</param>
-    public static GroupUnderTest? Create(RuleRun run, GroupSize size, TimeSpan timeout)
+    /// <param name="refusal">Why there is none.</param>
+    public static GroupUnderTest? Create(RuleRun run, GroupSize size, TimeSpan timeout, out string refusal)
     {
         run.CancellationToken.ThrowIfCancellationRequested();
+        refusal = "";
         if (run.Subject.Backend is not IMoeParallelBackend backend)
         {
-            run.NotSupported($"the backend is no {nameof(IMoeParallelBackend)}");
+            refusal = $"the backend is no {nameof(IMoeParallelBackend)}";
             return null;
         }
 
-        string refusal = "";
+        bool isOfDevices = false;
         foreach (MoeDevice[] devices in Placements(run.Subject.Device, size.Ranks))
         {
             MoeGroupRequest request = new()
@@ -41,10 +43,14 @@ internal sealed class GroupUnderTest : IDisposable
                 return new GroupUnderTest(backend.CreateGroup(request));
             }
 
-            refusal = answer.Message;
+            // What it says of devices that are there says more than that others are not.
+            if (refusal.Length == 0 || (!isOfDevices && answer.Reason != MoeReason.NoDevice))
+            {
+                refusal = answer.Message;
+                isOfDevices = answer.Reason != MoeReason.NoDevice;
+            }
         }
 
-        run.NotSupported(refusal);
         return null;
     }
 

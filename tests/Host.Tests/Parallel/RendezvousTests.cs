@@ -141,6 +141,53 @@ public sealed class RendezvousTests
     }
 
     [Fact]
+    public void The_event_comes_when_all_know()
+    {
+        bool hasHeard = false;
+        int early = 0;
+        EndWhileRank2HearsNothing(
+            new FakeTimeProvider(),
+            hears => Volatile.Write(ref hasHeard, hears),
+            _ => Interlocked.Add(ref early, Volatile.Read(ref hasHeard) ? 0 : 1),
+            mayHear =>
+            {
+                // All the others know by now, and would raise it if they waited for nobody.
+                Thread.Sleep(50);
+                mayHear.Set();
+            });
+
+        Assert.Equal(0, early);
+    }
+
+    [Fact]
+    public void Who_does_not_hear_of_the_end_is_not_waited_for_forever()
+    {
+        var clock = new FakeTimeProvider();
+        using var have = new CountdownEvent(2);
+        EndWhileRank2HearsNothing(
+            clock,
+            _ => { },
+            rank =>
+            {
+                if (rank != 2)
+                {
+                    have.Signal();
+                }
+            },
+            mayHear =>
+            {
+                Assert.True(SpinWait.SpinUntil(
+                    () =>
+                    {
+                        clock.Advance(TimeSpan.FromSeconds(1));
+                        return have.IsSet;
+                    },
+                    Long));
+                mayHear.Set();
+            });
+    }
+
+    [Fact]
     public void Other_numbers_of_ranks_are_found_out()
     {
         MoeRendezvousOptions options = Options(2);
@@ -237,6 +284,46 @@ public sealed class RendezvousTests
             words,
             Assert.Throws<MoeException>(() => MoeRendezvous.Join(new MoeRendezvousOptions { Address = address, Port = port, Rank = rank, Count = count })).Message,
             StringComparison.Ordinal);
+
+    // Rank 1 ends it while the thread of rank 2 that would hear of it is kept, until rank 0 lets it go.
+    private static void EndWhileRank2HearsNothing(FakeTimeProvider clock, Action<bool> hears, Action<int> ended, Action<ManualResetEventSlim> letHear)
+    {
+        using var mayHear = new ManualResetEventSlim();
+        using var isKept = new ManualResetEventSlim();
+        using var haveEnded = new CountdownEvent(3);
+        Exception?[] errors = Run(3, Options(3) with { Clock = clock }, (rendezvous, rank) =>
+        {
+            rendezvous.Received += (_, _) =>
+            {
+                if (rank == 2)
+                {
+                    isKept.Set();
+                    mayHear.Wait();
+                    hears(true);
+                }
+            };
+            rendezvous.Ended += _ =>
+            {
+                ended(rank);
+                haveEnded.Signal();
+            };
+            rendezvous.Exchange("start", default, Long);
+            if (rank == 1)
+            {
+                rendezvous.Send(new byte[1]);
+                isKept.Wait();
+                rendezvous.Abort(MoeReason.PeerFailed, "Rank 1 has no memory left.");
+            }
+            else if (rank == 0)
+            {
+                SpinWait.SpinUntil(() => rendezvous.Failure is not null);
+                letHear(mayHear);
+            }
+
+            Assert.True(haveEnded.Wait(Long));
+        });
+        Assert.All(errors, Assert.Null);
+    }
 
     private static MoeRendezvousOptions Options(int count) => new() { Address = "localhost", Port = FreePort.Find(), Rank = 0, Count = count, Timeout = Long };
 

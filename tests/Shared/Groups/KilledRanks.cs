@@ -22,7 +22,7 @@ internal static class KilledRanks
         var random = new Random(seed);
         int port = FreePort.Find();
         string folder = Directory.CreateTempSubdirectory("moe-ranks").FullName;
-        Process[] processes = [.. Enumerable.Range(0, ranks).Select(rank => Start(rank, firstRound: 0))];
+        Process?[] processes = [.. Enumerable.Range(0, ranks).Select(rank => Start(rank, firstRound: 0))];
         try
         {
             for (int round = 0; round < kills; round++)
@@ -32,9 +32,10 @@ internal static class KilledRanks
                 Thread.Sleep(random.Next(100));
                 int victim = random.Next(ranks);
                 long start = Stopwatch.GetTimestamp();
-                processes[victim].Kill();
-                processes[victim].WaitForExit();
-                processes[victim].Dispose();
+                processes[victim]!.Kill();
+                processes[victim]!.WaitForExit();
+                processes[victim]!.Dispose();
+                processes[victim] = null;
                 foreach (int rank in Enumerable.Range(0, ranks).Where(rank => rank != victim))
                 {
                     string file = Path.Combine(folder, $"{round}.{rank}.failed");
@@ -49,15 +50,15 @@ internal static class KilledRanks
 
             WaitFor(() => Enumerable.Range(0, ranks).All(rank => File.Exists(Path.Combine(folder, $"{kills}.{rank}.works"))), "all ranks at work at the end");
             File.WriteAllText(Path.Combine(folder, "stop"), "");
-            foreach (Process process in processes)
+            foreach (Process? process in processes)
             {
-                Assert.True(process.WaitForExit(Patience), "a rank does not end");
+                Assert.True(process!.WaitForExit(Patience), "a rank does not end");
                 Assert.Equal(0, process.ExitCode);
             }
         }
         finally
         {
-            foreach (Process process in processes)
+            foreach (Process process in processes.OfType<Process>())
             {
                 try
                 {
@@ -65,7 +66,7 @@ internal static class KilledRanks
                 }
                 catch (InvalidOperationException)
                 {
-                    // It has ended, or was disposed.
+                    // It has ended.
                 }
 
                 process.Dispose();
@@ -84,6 +85,8 @@ internal static class KilledRanks
             long start = Stopwatch.GetTimestamp();
             while (!condition())
             {
+                int ended = Array.FindIndex(processes, process => process is { HasExited: true });
+                Assert.True(ended < 0, $"waited for {what}, and rank {ended} has ended: {(ended < 0 ? "" : processes[ended]!.StandardOutput.ReadToEnd())}");
                 Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"waited for {what}");
                 Thread.Sleep(5);
             }

@@ -21,6 +21,12 @@ internal enum FrameKind : byte
     /// <summary>To all, through the hub: it is over, and why.</summary>
     End,
 
+    /// <summary>A process to the hub: it knows that it is over.</summary>
+    Heard,
+
+    /// <summary>The hub to all: everybody who is left knows that it is over.</summary>
+    AllKnow,
+
     /// <summary>A process to the hub: it is done.</summary>
     Leave,
 

@@ -14,6 +14,10 @@ public sealed class MoeRendezvous : IMoeRendezvous
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(30);
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>How long those who have heard of the end wait for those who have not; and where rank 0, who would tell, is no more.</summary>
+    private static readonly TimeSpan MostWaitForOthers = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan WaitWithoutHub = TimeSpan.FromMilliseconds(250);
+
     private readonly object _gate = new();
     private readonly MoeRendezvousOptions _options;
     private readonly FrameConnection _connection;
@@ -22,6 +26,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
     private bool _isWelcome;
     private bool _isExchanging;
     private bool _hasLeft;
+    private bool _doAllKnow;
     private bool _areAllGone;
     private bool _isClosed;
 
@@ -243,6 +248,9 @@ public sealed class MoeRendezvous : IMoeRendezvous
             case FrameKind.Welcome:
                 Note(ref _isWelcome);
                 break;
+            case FrameKind.AllKnow:
+                Note(ref _doAllKnow);
+                break;
             case FrameKind.AllGone:
                 Note(ref _areAllGone);
                 break;
@@ -259,6 +267,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
                 break;
             case FrameKind.End:
                 Fail(FrameText.ToEnd(frame.Payload));
+                _connection.Send(FrameKind.Heard);
                 break;
             default:
                 throw new MoeException(MoeReason.ContractBroken, $"A frame of kind {frame.Kind} is for the hub.");
@@ -304,7 +313,22 @@ public sealed class MoeRendezvous : IMoeRendezvous
             Monitor.PulseAll(_gate);
         }
 
-        Ended?.Invoke(failure);
+        new Thread(() => RaiseEnded(failure)) { IsBackground = true, Name = "Moe.Rendezvous ends" }.Start();
         return true;
+    }
+
+    private void RaiseEnded(MoeException failure)
+    {
+        lock (_gate)
+        {
+            long start = _options.Clock.GetTimestamp();
+            while (!_doAllKnow && _options.Clock.GetElapsedTime(start) < (_isClosed ? WaitWithoutHub : MostWaitForOthers))
+            {
+                Monitor.Wait(_gate, Pause);
+            }
+        }
+
+        // A plugin's fault, on a thread that nobody else is on.
+        Fault.Ignore(() => Ended?.Invoke(failure));
     }
 }

@@ -14,7 +14,7 @@ internal sealed class RendezvousHub
     private const int MostHelloBytes = 4096;
 
     /// <summary>What a greeting begins with; another protocol has another number.</summary>
-    public const string Magic = "moe-rendezvous-1";
+    public const string Magic = "moe-rendezvous-2";
 
     private readonly Lock _gate = new();
     private readonly MoeRendezvousOptions _options;
@@ -119,6 +119,10 @@ internal sealed class RendezvousHub
                 case FrameKind.End:
                     MoeException end = FrameText.ToEnd(frame.Payload);
                     End(end.Reason, end.Message);
+                    break;
+                case FrameKind.Heard:
+                    guest.HasHeard = true;
+                    SayWhetherAllKnow();
                     break;
                 case FrameKind.Leave:
                     guest.HasLeft = true;
@@ -241,6 +245,7 @@ internal sealed class RendezvousHub
                 End(MoeReason.PeerFailed, $"The process of rank {guest.Rank} has ended, or cannot be reached any more.");
             }
 
+            SayWhetherAllKnow();
             SayWhetherAllAreGone();
         }
     }
@@ -279,6 +284,14 @@ internal sealed class RendezvousHub
             Array.Clear(_parts);
             Tell(FrameKind.End, _end);
             StopListening();
+        }
+    }
+
+    private void SayWhetherAllKnow()
+    {
+        if (_end is not null && Array.TrueForAll(_guests, guest => guest is null or { HasHeard: true } or { IsGone: true }))
+        {
+            Tell(FrameKind.AllKnow, default);
         }
     }
 
@@ -325,6 +338,8 @@ internal sealed class RendezvousHub
 
         /// <summary>−1 before it has said so.</summary>
         public int Rank { get; set; } = -1;
+
+        public bool HasHeard { get; set; }
 
         public bool HasLeft { get; set; }
 
