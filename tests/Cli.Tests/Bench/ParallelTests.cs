@@ -53,6 +53,19 @@ public sealed class ParallelTests : IDisposable
     }
 
     [Fact]
+    public async Task Exchanges_are_checked_and_timed_where_tokens_can_be_shared_out()
+    {
+        Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--only", "exchanges", "--width", "96", "--tokens", "1,4,10", "--seconds", "0.05", "--json");
+
+        Assert.True(result.ExitCode == ExitCode.Ok, result.Error);
+        JsonElement measured = JsonDocument.Parse(result.Output).RootElement;
+        JsonElement[] rows = [.. measured.GetProperty("exchanges").EnumerateArray()];
+        Assert.Equal([4, 10], rows.Select(row => row.GetProperty("tokens").GetInt32()));
+        Assert.All(rows, row => Assert.True(row.GetProperty("right").GetBoolean() && row.GetProperty("gather_microseconds").GetDouble() > 0 && row.GetProperty("scatter_microseconds").GetDouble() > 0));
+        Assert.Equal("2 ranks cannot bring one token in equal shares.", measured.GetProperty("notes").EnumerateArray().Single().GetString());
+    }
+
+    [Fact]
     public void A_picture_that_cannot_be_drawn_is_a_warning()
     {
         using var output = new StringWriter();

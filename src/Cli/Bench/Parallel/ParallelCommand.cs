@@ -7,7 +7,7 @@ internal static class ParallelCommand
 {
     private const string Description =
         "Measure a group of ranks: the reduction that adds the residual and norms, and whole layers over the ranks up to the norm behind them, padded, skipping "
-        + "padding, and with both in one kernel. In graphs, for one number of tokens after another; every row's results are held against float64, and all "
+        + "padding, and with both in one kernel; on request the exchange of tokens that each rank brings. In graphs, for one number of tokens after another; every row's results are held against float64, and all "
         + "ranks' against each other.";
 
     public static Command Create(CommandConsole console)
@@ -59,7 +59,7 @@ internal static class ParallelCommand
             PlanTable.Save(settings.TunePath, result);
         }
 
-        bool isRight = result.Reductions.TrueForAll(row => row.Right) && result.Layers.TrueForAll(row => row.Right);
+        bool isRight = result.Reductions.TrueForAll(row => row.Right) && result.Layers.TrueForAll(row => row.Right) && result.Exchanges.TrueForAll(row => row.Right);
         return Task.FromResult(!isRight ? ExitCode.Wrong : result.HasFailed ? ExitCode.Failed : ExitCode.Ok);
     }
 

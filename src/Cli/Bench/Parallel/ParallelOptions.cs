@@ -8,6 +8,7 @@ internal static class ParallelOptions
     public const string DefaultBackend = "Mxfp4.Marlin";
     public const string Reductions = "reductions";
     public const string Layers = "layers";
+    public const string Exchanges = "exchanges";
 
     public static Option<int?> Ranks { get; } = CommandOptions.WholeNumber(
         "--ranks", 2, "Ranks of the group. Default: 2, or one for each of --devices.");
@@ -35,20 +36,20 @@ internal static class ParallelOptions
     public static Option<string?> Plot { get; } = CommandOptions.Text(
         "--plot", "FILE.png", "Draw the layers: the share of a layer's time that is saved, over tokens.");
 
-    /// <summary>What alone is measured; null for both.</summary>
+    /// <summary>What alone is measured; null for reductions and layers.</summary>
     public static Option<string?> Only { get; } = new("--only")
     {
-        Description = $"{Reductions} or {Layers}: what alone is measured. Default: both.",
+        Description = $"{Reductions}, {Layers} or {Exchanges}: what alone is measured. Default: reductions and layers.",
         HelpName = "WHAT",
         CustomParser = result =>
         {
             string text = result.Tokens[0].Value;
-            if (text is Reductions or Layers)
+            if (text is Reductions or Layers or Exchanges)
             {
                 return text;
             }
 
-            result.AddError(CommandOptions.NoneOf("--only", text, Reductions, Layers));
+            result.AddError(CommandOptions.NoneOf("--only", text, Reductions, Layers, Exchanges));
             return null;
         },
     };

@@ -27,6 +27,8 @@ internal sealed record ParallelResult
 
     public List<LayerRow> Layers { get; init; } = [];
 
+    public List<ExchangeRow> Exchanges { get; init; } = [];
+
     /// <summary>What could not be measured, and why.</summary>
     public List<string> Notes { get; init; } = [];
 

@@ -29,8 +29,9 @@ internal sealed class ParallelRun
     {
         bool hasReductions = _settings.Only is null or ParallelOptions.Reductions;
         bool hasLayers = _settings.Only is null or ParallelOptions.Layers;
+        bool hasExchanges = _settings.Only == ParallelOptions.Exchanges;
         int layers = hasLayers ? _settings.Bench.Shapes.Count * _settings.Bench.Backends.Count * Splits.Length : 0;
-        progress.Plan((hasReductions ? _settings.Plans.Count * _settings.Tokens.Count : 0) + (layers * (1 + _settings.LayerTokens.Count)));
+        progress.Plan((hasReductions || hasExchanges ? _settings.Plans.Count * _settings.Tokens.Count : 0) + (layers * (1 + _settings.LayerTokens.Count)));
         for (int i = 0; i < _settings.Plans.Count; i++)
         {
             string? plan = _settings.Plans[i];
@@ -42,6 +43,11 @@ internal sealed class ParallelRun
                 if (hasReductions)
                 {
                     MeasureReductions(host, id, backend, plan, progress);
+                }
+
+                if (hasExchanges)
+                {
+                    MeasureExchanges(host, id, backend, plan, progress);
                 }
 
                 // Plans are compared by their reductions; layers follow the first.
@@ -87,6 +93,29 @@ internal sealed class ParallelRun
             _cancellationToken.ThrowIfCancellationRequested();
             Result!.Reductions.Add(bench.Measure(id, plan, tokens, _cancellationToken));
             Save();
+            progress.Step();
+        }
+    }
+
+    private void MeasureExchanges(MoeHost host, string id, IMoeInstrumentedBackend backend, string? plan, ProgressLine progress)
+    {
+        int ranks = _settings.Devices.Count;
+        using IMoeGroup group = host.CreateGroup(Request(Math.Max(_settings.Tokens.Max() / ranks, 1) * ranks), id);
+        using var bench = new ExchangeBench(group, backend, _settings.Bench);
+        foreach (int tokens in _settings.Tokens)
+        {
+            progress.Begin($"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")} of {ranks} ranks");
+            _cancellationToken.ThrowIfCancellationRequested();
+            if (tokens % ranks == 0)
+            {
+                Result!.Exchanges.Add(bench.Measure(id, plan, tokens, _cancellationToken));
+                Save();
+            }
+            else
+            {
+                Result!.Notes.Add($"{ranks} ranks cannot bring {HumanText.Count(tokens, "token")} in equal shares.");
+            }
+
             progress.Step();
         }
     }

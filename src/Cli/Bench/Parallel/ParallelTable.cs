@@ -16,6 +16,11 @@ internal static class ParallelTable
             WriteReductions(console, result);
         }
 
+        if (result.Exchanges.Count > 0)
+        {
+            WriteExchanges(console, result);
+        }
+
         foreach (IGrouping<(string Backend, string Shape, string Split), LayerRow> rows in result.Layers.GroupBy(row => (row.Backend, row.Shape, row.Split)))
         {
             console.WriteLine();
@@ -53,6 +58,20 @@ internal static class ParallelTable
                 fastest?.Plan ?? fastest?.Group ?? "–",
                 HumanText.Error(rows.Max(row => row.RelativeError) ?? double.NaN),
             ]);
+        }
+
+        table.WriteTo(console);
+    }
+
+    private static void WriteExchanges(IAnsiConsole console, ParallelResult result)
+    {
+        console.Say($"microseconds until every rank has the tokens of all, and until each has the sums of its own, {result.Width} columns of BF16: the slowest rank's, median, in a graph of rounds");
+        console.WriteLine();
+        FittedTable table = new FittedTable().Always("tokens").Always("group").Always("gather µs").Always("scatter µs");
+        foreach (ExchangeRow row in result.Exchanges)
+        {
+            table.AddRow(
+                [Invariant($"{row.Tokens}"), row.Plan ?? row.Group, row.Right ? Number(row.GatherMicroseconds) : "[red]WRONG[/]", Number(row.ScatterMicroseconds)]);
         }
 
         table.WriteTo(console);

@@ -31,8 +31,7 @@ internal sealed class ReductionBench : IDisposable
     /// <param name="cancellationToken">Ends it early.</param>
     public ReductionRow Measure(string id, string? plan, int tokens, CancellationToken cancellationToken)
     {
-        bool isOnProcessor = _group.Members[0].Device.Kind == MoeDeviceKind.Cpu;
-        int rounds = isOnProcessor ? 1 : RoundsByTokens.First(entry => tokens <= entry.MostTokens).Rounds;
+        int rounds = Rounds(_group, tokens);
         RankThreads.Run(_group, rank => _ranks[rank].ReduceOnce(tokens));
         (bool isRight, double error) = Compare(tokens);
         var row = new ReductionRow
@@ -55,6 +54,10 @@ internal sealed class ReductionBench : IDisposable
             ? row with { Microseconds = Math.Round(times.Median, 3), Spread = Math.Round(times.Spread, 3), Replays = times.Count, Kernels = kernels }
             : row with { Right = false };
     }
+
+    /// <summary>Rounds of a replay of some tokens.</summary>
+    public static int Rounds(IMoeGroup group, int tokens) =>
+        group.Members[0].Device.Kind == MoeDeviceKind.Cpu ? 1 : RoundsByTokens.First(entry => tokens <= entry.MostTokens).Rounds;
 
     public void Dispose()
     {

@@ -22,9 +22,9 @@ internal sealed class ReductionRank : IDisposable
     {
         _member = member;
         int most = member.Request.MaxTokens;
-        _hostPartial = Host(most, Mix(seed, member.Rank + 1));
-        _hostResidual = Host(most, Mix(seed, 0));
-        _hostWeight = Host(1, Mix(seed, 1 << 20));
+        _hostPartial = Own(BenchNumbers.Create(most, member.Request.Width, seed, member.Rank + 1));
+        _hostResidual = Own(BenchNumbers.Create(most, member.Request.Width, seed, 0));
+        _hostWeight = Own(BenchNumbers.Create(1, member.Request.Width, seed, 1 << 20));
         _hostOutput = Own(MoeBuffer.OnHost(MoeElementType.BFloat16, most, member.Request.Width));
         _hostResidualOutput = Own(MoeBuffer.OnHost(MoeElementType.BFloat16, most, member.Request.Width));
         _residual = Device(most);
@@ -116,9 +116,7 @@ internal sealed class ReductionRank : IDisposable
 
     private static double Error((double Difference, double Reference) sums) => Math.Sqrt(sums.Difference / sums.Reference);
 
-    private static unsafe double At(MoeTensorView view, int row, int column) => MoeBFloat16.ToSingle(((ushort*)view.RowAddress(row))[column]);
-
-    private static uint Mix(int seed, int stream) => ((uint)seed * 0x9E3779B9u) ^ ((uint)stream * 0x85EBCA6Bu) ^ 0x27D4EB2Fu;
+    private static double At(MoeTensorView view, int row, int column) => BenchNumbers.At(view, row, column);
 
     private void Reduce(MoePartial partial, nint stream) => _member.ReduceAddNorm(new MoeReduceAddNormArguments
     {
@@ -133,20 +131,6 @@ internal sealed class ReductionRank : IDisposable
         Output = _output.View.FirstRows(partial.Rows),
         Stream = stream,
     });
-
-    // Numbers from −2 to 2, each of its own bits.
-    private unsafe MoeBuffer Host(int rows, uint state)
-    {
-        MoeBuffer buffer = Own(MoeBuffer.OnHost(MoeElementType.BFloat16, rows, _member.Request.Width));
-        var values = new Span<ushort>((void*)buffer.View.Address, checked(rows * _member.Request.Width));
-        for (int i = 0; i < values.Length; i++)
-        {
-            state = (state * 1664525u) + 1013904223u;
-            values[i] = MoeBFloat16.FromSingle(((int)(state >> 8) - (1 << 23)) / (float)(1 << 22));
-        }
-
-        return buffer;
-    }
 
     private DeviceBuffer Device(int rows) => Own(new DeviceBuffer(_member.Memory, MoeElementType.BFloat16, rows, _member.Request.Width));
 
