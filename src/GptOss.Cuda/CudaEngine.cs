@@ -4,85 +4,57 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.GptOss.Cuda;
 
 /// <summary>
-/// Computes on a CUDA device. A batch of one token of each text is a step, which is recorded as one graph for each number of texts and then replayed; all
-/// else, and every batch where an expert layer is elsewhere, is launched kernel by kernel.
+/// Computes on a CUDA device, or on several, each of which is a rank with a share of the model. A batch of one token of each text is a step, which is recorded
+/// as one graph for each number of texts and then replayed; all else, and every batch where an expert layer is elsewhere, is launched kernel by kernel.
 /// </summary>
 internal sealed class CudaEngine : IModelEngine
 {
-    private readonly KernelLibrary _library;
-    private readonly ModelKernels _kernels;
-    private readonly DeviceModel _model;
-    private readonly GptOssConfig _config;
+    private readonly IReadOnlyList<DeviceForward> _devices;
+    private readonly ModelRanks _ranks;
     private readonly IReadOnlyList<ExpertLayer> _experts;
-    private readonly CachePool _pool;
-    private readonly EngineBuffers _buffers;
-    private readonly CudaBlas? _blas;
-    private readonly CudaStream _stream;
-    private readonly CudaEvent _done;
-    private readonly ExpertDetour? _detour;
-    private readonly Stack<IDisposable> _made = new();
+    private readonly CudaHostMemory _logits;
+    private readonly int _vocabulary;
     private readonly int _maxContext;
-    private readonly float _scale;
 
-    /// <summary>By the number of texts: null after the first step, which is launched kernel by kernel and loads what recording must find loaded.</summary>
-    private readonly Dictionary<int, CudaExecutableGraph?> _graphs = [];
+    /// <summary>By the number of texts: false after the first step, which is launched kernel by kernel and loads what recording must find loaded.</summary>
+    private readonly Dictionary<int, bool> _steps = [];
 
     private IReadOnlyCollection<int> _banned = [];
 
-    /// <summary>Takes over the library and the model, once it is made.</summary>
-    public CudaEngine(
-        KernelLibrary library, ModelKernels kernels, DeviceModel model, GptOssConfig config, IReadOnlyList<ExpertLayer> experts, GptOssOptions options)
+    /// <summary>Takes over the devices, once it is made.</summary>
+    public CudaEngine(IReadOnlyList<DeviceForward> devices, ModelRanks ranks, GptOssConfig config, IReadOnlyList<ExpertLayer> experts, GptOssOptions options)
     {
-        _library = library;
-        _kernels = kernels;
-        _model = model;
-        _config = config;
+        _devices = devices;
+        _ranks = ranks;
         _experts = experts;
+        _vocabulary = config.VocabularySize;
         _maxContext = options.MaxContext;
-        _scale = (float)(Math.Log2(Math.E) / Math.Sqrt(config.HeadSize));
-        CudaContext context = library.Context;
-        using CudaContextScope scope = context.MakeCurrent();
-        Device = MoeDevice.Cuda(context.Device.Ordinal);
-        try
-        {
-            _blas = CudaBlas.TryCreate() is { } blas ? Own(blas) : null;
-            _pool = Own(new CachePool(context, config));
-            _buffers = Own(new EngineBuffers(context, config, kernels, options.ChunkTokens, _blas is not null));
-            _stream = Own(context.CreateStream());
-            _done = Own(context.CreateEvent(timing: false));
-            _detour = experts.All(layer => layer.IsAtHome) ? null : Own(new ExpertDetour(context, options.ChunkTokens, config.HiddenSize));
-        }
-        catch
-        {
-            DisposeOwn();
-            throw;
-        }
+        _logits = devices[0].Context.AllocateHost((long)_vocabulary * sizeof(float));
     }
 
-    public MoeDevice Device { get; }
+    public IReadOnlyList<MoeDevice> Devices => _ranks.Plan.Devices;
 
     public int ThreadCount => 0;
 
-    public long WeightByteCount => _model.ByteCount;
+    public long WeightByteCount => _devices.Sum(device => device.WeightByteCount);
 
     /// <summary>Whether steps are recorded; else they are launched kernel by kernel.</summary>
     public bool UsesGraphs { get; set; } = true;
 
     /// <summary>Steps that were recorded.</summary>
-    public int GraphCount => _graphs.Values.Count(graph => graph is not null);
+    public int GraphCount => _steps.Values.Count(isRecorded => isRecorded);
 
     /// <summary>Whether large products are cuBLAS's.</summary>
-    public bool HasBlas => _blas is not null;
+    public bool HasBlas => _devices[0].HasBlas;
 
-    public IKeyValueCache CreateCache() => new DeviceCache(_pool, _maxContext);
+    public IKeyValueCache CreateCache() => new RankedCache(_devices.Select(device => device.Pool), _maxContext);
 
     public void Run(IReadOnlyList<BatchToken> tokens, ForwardResults results, CancellationToken cancellationToken)
     {
-        using CudaContextScope scope = _library.Context.MakeCurrent();
+        using CudaContextScope scope = _devices[0].Context.MakeCurrent();
         try
         {
             Ban(results.Banned);
-            _buffers.SetBatch(tokens);
             if (IsStep(tokens))
             {
                 RunStep(tokens, results, cancellationToken);
@@ -101,40 +73,21 @@ internal sealed class CudaEngine : IModelEngine
 
     public void ForgetExperts()
     {
-        foreach (CudaExecutableGraph? graph in _graphs.Values)
+        foreach (DeviceForward device in _devices)
         {
-            graph?.Dispose();
+            device.ForgetSteps();
         }
 
-        _graphs.Clear();
+        _steps.Clear();
     }
 
     public void Dispose()
     {
-        using (_library.Context.MakeCurrent())
+        Settle();
+        _logits.Dispose();
+        foreach (DeviceForward device in _devices)
         {
-            Settle();
-            ForgetExperts();
-            DisposeOwn();
-            _model.Dispose();
-        }
-
-        _library.Dispose();
-        _library.Context.Dispose();
-    }
-
-    private T Own<T>(T part)
-        where T : IDisposable
-    {
-        _made.Push(part);
-        return part;
-    }
-
-    private void DisposeOwn()
-    {
-        while (_made.TryPop(out IDisposable? part))
-        {
-            part.Dispose();
+            device.Dispose();
         }
     }
 
@@ -161,63 +114,60 @@ internal sealed class CudaEngine : IModelEngine
     {
         int count = tokens.Count;
         SetDraws(tokens, 0, count, results);
+        foreach (DeviceForward device in _devices)
+        {
+            device.SetBatch(tokens);
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
         if (!UsesGraphs || !_experts.All(layer => layer.IsAtHome))
         {
-            EnqueueStep(count, cancellationToken);
+            OnDevices((device, ends) => device.EnqueueStep(count, ends), cancellationToken);
         }
-        else if (!_graphs.TryGetValue(count, out CudaExecutableGraph? graph))
+        else if (!_steps.TryGetValue(count, out bool isRecorded))
         {
-            EnqueueStep(count, cancellationToken);
-            _graphs[count] = null;
+            OnDevices((device, ends) => device.EnqueueStep(count, ends), cancellationToken);
+            _steps[count] = false;
         }
         else
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            _graphs[count] = graph ??= Record(count);
-            graph.Launch(_stream);
+            if (!isRecorded)
+            {
+                OnDevices((device, _) => device.RecordStep(count), cancellationToken);
+                _steps[count] = true;
+            }
+
+            foreach (DeviceForward device in _devices)
+            {
+                device.ReplayStep(count);
+            }
         }
 
         Wait();
         Deliver(tokens, 0, count, results);
     }
 
-    private CudaExecutableGraph Record(int count)
-    {
-        using CudaGraph graph = _stream.Capture(() => EnqueueStep(count, CancellationToken.None));
-        return graph.Instantiate();
-    }
-
-    private void EnqueueStep(int count, CancellationToken cancellationToken)
-    {
-        _buffers.CopyBatch(count, _stream);
-        EnqueueLayers(count, groups: 0, cancellationToken);
-        EnqueueHead(StreamAfter(_model.Layers.Count - 1, count), rows: 0, count);
-    }
-
     private void RunPrompt(IReadOnlyList<BatchToken> tokens, ForwardResults results, CancellationToken cancellationToken)
     {
-        int groups = SetGroups(tokens);
-        var asking = new List<BatchToken>();
-        for (int i = 0; i < tokens.Count; i++)
+        int[] rows = [.. Enumerable.Range(0, tokens.Count).Where(i => tokens[i].LogitRow >= 0)];
+        BatchToken[] asking = [.. rows.Select(row => tokens[row])];
+        foreach (DeviceForward device in _devices)
         {
-            if (tokens[i].LogitRow >= 0)
-            {
-                _buffers.HostRows[asking.Count] = i;
-                asking.Add(tokens[i]);
-            }
+            device.SetBatch(tokens);
         }
 
-        _buffers.CopyBatch(tokens.Count, _stream);
-        _buffers.CopyGroups(groups, _stream);
-        _buffers.CopyRows(asking.Count, _stream);
-        EnqueueLayers(tokens.Count, groups, cancellationToken);
-        for (int first = 0; first < asking.Count; first += ModelKernels.MostTexts)
+        cancellationToken.ThrowIfCancellationRequested();
+        OnDevices((device, ends) => device.EnqueuePrompt(tokens, ends), cancellationToken);
+        for (int first = 0; first < asking.Length; first += ModelKernels.MostTexts)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            int count = Math.Min(ModelKernels.MostTexts, asking.Count - first);
+            int count = Math.Min(ModelKernels.MostTexts, asking.Length - first);
             SetDraws(asking, first, count, results);
-            _buffers.CopyBatch(tokens: 0, _stream);
-            EnqueueHead(StreamAfter(_model.Layers.Count - 1, tokens.Count), _buffers.Rows + Offset<int>(first), count);
+            foreach (DeviceForward device in _devices)
+            {
+                device.EnqueueHeadOf(rows.AsSpan(first, count), tokens.Count);
+            }
+
             Wait();
             Deliver(asking, first, count, results);
         }
@@ -225,263 +175,74 @@ internal sealed class CudaEngine : IModelEngine
         Wait();
     }
 
-    /// <summary>Neighbours of one text, as many as a warp of attention has.</summary>
-    private int SetGroups(IReadOnlyList<BatchToken> tokens)
+    /// <summary>
+    /// Does something on each rank's thread. Ranks wait for each other on their devices, so all of them enqueue a whole forward, or the group ends: one
+    /// device alone may be told to end within it.
+    /// </summary>
+    private void OnDevices(Action<DeviceForward, CancellationToken> work, CancellationToken cancellationToken)
     {
-        int most = ModelKernels.GroupTokens(_config), groups = 0;
-        for (int first = 0, next; first < tokens.Count; first = next)
+        if (_devices.Count == 1)
         {
-            for (next = first + 1; next < tokens.Count && next - first < most && tokens[next].Sequence == tokens[first].Sequence;)
+            work(_devices[0], cancellationToken);
+            return;
+        }
+
+        _ranks.Run(rank =>
+        {
+            try
             {
-                next++;
+                using CudaContextScope scope = _devices[rank].Context.MakeCurrent();
+                work(_devices[rank], CancellationToken.None);
             }
-
-            _buffers.HostGroups[groups++] = new TokenGroup(first, next - first);
-        }
-
-        return groups;
-    }
-
-    /// <summary>From the embedding to the last layer's experts, whose result is not added yet.</summary>
-    /// <param name="count">Tokens.</param>
-    /// <param name="groups">Groups of neighbours; 0 for one token of each text.</param>
-    /// <param name="cancellationToken">Ends it between two layers.</param>
-    private void EnqueueLayers(int count, int groups, CancellationToken cancellationToken)
-    {
-        for (int i = 0; i < _model.Layers.Count; i++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            EnqueueAttentionBlock(i, count, groups);
-            EnqueueExperts(_experts[i], count);
-        }
-    }
-
-    /// <summary>What the layer before has, norm, attention, and the norm before the experts.</summary>
-    private void EnqueueAttentionBlock(int index, int count, int groups)
-    {
-        DeviceModelLayer layer = _model.Layers[index];
-        ModelKernels.CacheParameters cache = Cache(index);
-        bool isLarge = count > ModelKernels.MostTexts && _blas is not null;
-        nint added = index == 0 ? _model.Embedding : _buffers.ExpertOutput, begins = index == 0 ? _buffers.Tokens : 0;
-        if (NormsItself(count))
-        {
-            EnqueueNormedQueryKeyValue(index, layer, cache, count, added, begins);
-        }
-        else
-        {
-            EnqueueNorm(_buffers.Stream, count, layer.AttentionNorm, added, begins: begins);
-            EnqueueQueryKeyValue(layer.QueryKeyValue, cache, count, isLarge);
-        }
-
-        nint stream = StreamAfter(index, count);
-        EnqueueAttention(layer, cache, count, groups);
-        EnqueueOutput(layer.Output, stream, count, isLarge);
-        EnqueueNorm(stream, count, layer.ExpertNorm, bias: isLarge ? layer.Output.Bias : 0);
-    }
-
-    /// <summary>Whether products norm the rows that they read, which saves launches.</summary>
-    private bool NormsItself(int count) => _kernels.CanNorm(count);
-
-    /// <summary>Where the stream is once a layer's attention has read it.</summary>
-    private nint StreamAfter(int layer, int count) => NormsItself(count) && layer % 2 == 0 ? _buffers.OtherStream : _buffers.Stream;
-
-    private void EnqueueNormedQueryKeyValue(
-        int index, DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, nint added, nint begins)
-    {
-        ModelKernels.QueryKeyValueParameters parameters = QueryKeyValue(layer.QueryKeyValue, cache, first: 0, count);
-        parameters.Normed = Normed(StreamAfter(index - 1, count), added, layer.AttentionNorm, begins);
-        parameters.Normed.Sum = StreamAfter(index, count);
-        _kernels.NormQueryKeyValue(in parameters, _stream);
-    }
-
-    private ModelKernels.NormedParameters Normed(nint stream, nint added, nint weight, nint begins = 0) => new()
-    {
-        Stream = stream,
-        Added = added,
-        Weight = weight,
-        Begins = begins,
-        Epsilon = (float)_config.NormEpsilon,
-    };
-
-    private void EnqueueNorm(nint stream, int count, nint weight, nint added = 0, nint bias = 0, nint begins = 0) => _kernels.AddNorm(
-        new ModelKernels.NormParameters
-        {
-            Stream = stream,
-            Added = added,
-            Bias = bias,
-            Weight = weight,
-            Normed = _buffers.Normed,
-            Begins = begins,
-            Width = _config.HiddenSize,
-            Epsilon = (float)_config.NormEpsilon,
-        },
-        count,
-        _stream);
-
-    private void EnqueueQueryKeyValue(DeviceLinear linear, ModelKernels.CacheParameters cache, int count, bool isLarge)
-    {
-        if (isLarge)
-        {
-            _blas!.Multiply(count, linear.Outputs, linear.Inputs, _buffers.Normed, linear.Weight, _buffers.Projected, adds: false, _stream);
-            ModelKernels.QueryKeyValueParameters parameters = QueryKeyValue(linear, cache, first: 0, count);
-            parameters.Projected = _buffers.Projected;
-            _kernels.KeepQueryKeyValue(in parameters, _stream);
-            return;
-        }
-
-        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
-        {
-            _kernels.QueryKeyValue(QueryKeyValue(linear, cache, first, Math.Min(ModelKernels.ProductTokens, count - first)), _stream);
-        }
-    }
-
-    private ModelKernels.QueryKeyValueParameters QueryKeyValue(DeviceLinear linear, ModelKernels.CacheParameters cache, int first, int count) => new()
-    {
-        Product = Product(linear, _buffers.Normed, first, count, _config.HeadSize / 2),
-        Bias = linear.Bias,
-        Tokens = _buffers.Tokens + Offset<DeviceToken>(first),
-        Rotary = _model.Rotary,
-        Queries = _buffers.Queries + Offset<ushort>((long)first * _config.HeadCount * _config.HeadSize),
-        Cache = cache,
-        Heads = _config.HeadCount,
-    };
-
-    private void EnqueueAttention(DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, int groups)
-    {
-        var parameters = new ModelKernels.AttentionParameters
-        {
-            Queries = _buffers.Queries,
-            Tokens = _buffers.Tokens,
-            Sinks = layer.Sinks,
-            Out = _buffers.Attended,
-            Partial = _buffers.Partials,
-            Arrived = _buffers.Arrived,
-            Groups = _buffers.Groups,
-            Cache = cache,
-            Heads = _config.HeadCount,
-            Window = layer.IsSliding ? _config.SlidingWindow : 0,
-            GroupCount = groups,
-            Scale = _scale,
-        };
-        if (groups == 0)
-        {
-            _kernels.AttendStep(in parameters, count, _stream);
-        }
-        else
-        {
-            _kernels.AttendPrompt(in parameters, _stream);
-        }
-    }
-
-    /// <summary>Adds to the stream; what is large comes without its bias.</summary>
-    private void EnqueueOutput(DeviceLinear linear, nint stream, int count, bool isLarge)
-    {
-        if (isLarge)
-        {
-            _blas!.Multiply(count, linear.Outputs, linear.Inputs, _buffers.Attended, linear.Weight, stream, adds: true, _stream);
-            return;
-        }
-
-        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
-        {
-            _kernels.AddProduct(
-                new ModelKernels.AddProductParameters
-                {
-                    Product = Product(linear, _buffers.Attended, first, Math.Min(ModelKernels.ProductTokens, count - first)),
-                    Bias = linear.Bias,
-                    Stream = stream + Offset<float>((long)first * linear.Outputs),
-                },
-                _stream);
-        }
-    }
-
-    private void EnqueueExperts(ExpertLayer layer, int count)
-    {
-        if (layer.IsAtHome)
-        {
-            layer.Enqueue(View(_buffers.Normed, count), View(_buffers.ExpertOutput, count), _stream);
-        }
-        else
-        {
-            _detour!.Run(layer, _buffers.Normed, _buffers.ExpertOutput, count, _stream);
-        }
-    }
-
-    /// <summary>The last norm, the head, and the likeliest tokens.</summary>
-    /// <param name="stream">The stream after the last layer's attention.</param>
-    /// <param name="rows">Device address of the rows that ask; 0 for all from the first on.</param>
-    /// <param name="count">How many, at most <see cref="ModelKernels.MostTexts"/>.</param>
-    private void EnqueueHead(nint stream, nint rows, int count)
-    {
-        bool normsItself = rows == 0 && NormsItself(count);
-        if (!normsItself)
-        {
-            var norm = new ModelKernels.NormParameters
+            catch (Exception exception)
             {
-                Stream = stream,
-                Added = _buffers.ExpertOutput,
-                Weight = _model.FinalNorm,
-                Normed = _buffers.HeadRows,
-                Rows = rows,
-                Width = _config.HiddenSize,
-                Epsilon = (float)_config.NormEpsilon,
-            };
-            _kernels.AddNorm(in norm, count, _stream);
-        }
-
-        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
-        {
-            int tokens = Math.Min(ModelKernels.ProductTokens, count - first);
-            var head = new ModelKernels.HeadParameters
-            {
-                Product = Product(_model.Head, _buffers.HeadRows, first, tokens),
-                Normed = Normed(stream, _buffers.ExpertOutput, _model.FinalNorm),
-                Logits = _buffers.Logits + Offset<float>((long)first * _config.VocabularySize),
-                WantsLogits = _buffers.WantsLogits,
-                Banned = _buffers.Banned,
-                Candidates = _buffers.Candidates,
-            };
-            var choose = new ModelKernels.ChooseParameters
-            {
-                Candidates = _buffers.Candidates,
-                Logits = head.Logits,
-                Banned = _buffers.Banned,
-                Draws = _buffers.Draws + Offset<DeviceDraw>(first),
-                Chosen = _buffers.ChosenAddress + Offset<int>(first),
-                Vocabulary = _config.VocabularySize,
-                Count = normsItself ? _kernels.NormHead(in head, _stream) : _kernels.Head(in head, _stream),
-            };
-            _kernels.Choose(in choose, tokens, _stream);
-        }
+                _ranks.Member(rank)!.Abort(exception.Message);
+                throw;
+            }
+        });
     }
 
-    /// <summary>Hands out what the device found for some tokens that ask.</summary>
+    /// <summary>Hands out what the devices found for some tokens that ask.</summary>
     private unsafe void Deliver(IReadOnlyList<BatchToken> asking, int first, int count, ForwardResults results)
     {
-        int width = _config.VocabularySize;
         for (int i = 0; i < count; i++)
         {
             int row = asking[first + i].LogitRow;
             bool isHosts = !results.Next.IsEmpty && !IsDevices(results.SamplerOf(row));
-            var logits = new Span<float>((void*)_buffers.HostLogits.Handle, width);
+            var logits = new Span<float>((void*)_logits.Handle, _vocabulary);
             if (!results.Logits.IsEmpty || isHosts)
             {
-                CudaMemory.Copy(_buffers.HostLogits.Handle, _buffers.Logits + Offset<float>((long)i * width), Offset<float>(width), _stream);
+                foreach (DeviceForward device in _devices)
+                {
+                    device.CopyLogits(i, _logits.Handle);
+                }
+
                 Wait();
             }
 
             if (!results.Logits.IsEmpty)
             {
-                logits.CopyTo(results.Logits.Slice(row * width, width));
+                logits.CopyTo(results.Logits.Slice(row * _vocabulary, _vocabulary));
             }
 
             if (!results.Next.IsEmpty)
             {
-                results.Next[row] = isHosts ? results.SamplerOf(row).Next(logits, results.Banned)
-                    : _buffers.Chosen[i] >= 0 ? _buffers.Chosen[i]
-                    : throw Sampler.NotNumbers();
+                results.Next[row] = isHosts ? results.SamplerOf(row).Next(logits, results.Banned) : Chosen(i);
             }
         }
+    }
+
+    /// <summary>The likeliest of what the devices chose for a row; of equal ones the first, which has the lowest id.</summary>
+    private int Chosen(int row)
+    {
+        DeviceCandidate best = _devices[0].Chosen(row);
+        for (int rank = 1; rank < _devices.Count; rank++)
+        {
+            DeviceCandidate other = _devices[rank].Chosen(row);
+            best = other.Id < 0 || (best.Id >= 0 && other.Logit > best.Logit) ? other : best;
+        }
+
+        return best.Id >= 0 ? best.Id : throw Sampler.NotNumbers();
     }
 
     /// <summary>Says what is wanted of some tokens that ask.</summary>
@@ -504,11 +265,14 @@ internal sealed class CudaEngine : IModelEngine
             }
         }
 
-        _buffers.SetDraws(wantsLogits, draws);
+        foreach (DeviceForward device in _devices)
+        {
+            device.SetDraws(wantsLogits, draws);
+        }
     }
 
-    /// <summary>Whether the device chooses. A nucleus has to be sorted, which the host does.</summary>
-    private static bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || sampler.Options.TopP == 1;
+    /// <summary>Whether the devices choose. A nucleus has to be sorted, and of ranks none has all logits to draw from, so the host does that.</summary>
+    private bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || (sampler.Options.TopP == 1 && _devices.Count == 1);
 
     private void Ban(IReadOnlyCollection<int> banned)
     {
@@ -517,54 +281,45 @@ internal sealed class CudaEngine : IModelEngine
             return;
         }
 
-        uint[] words = new uint[_buffers.BannedWords];
+        uint[] words = new uint[(_vocabulary + 31) / 32];
         foreach (int id in banned)
         {
             words[id / 32] |= 1u << (id % 32);
         }
 
-        CudaMemory.Upload<uint>(_buffers.Banned, words);
+        foreach (DeviceForward device in _devices)
+        {
+            device.Ban(words);
+        }
+
         _banned = banned;
     }
 
+    /// <exception cref="MoeException">A rank did not come: the group has ended.</exception>
     private void Wait()
     {
-        _done.Record(_stream);
-        _done.Synchronize();
+        foreach (DeviceForward device in _devices)
+        {
+            device.Mark();
+        }
+
+        foreach (DeviceForward device in _devices)
+        {
+            device.Wait();
+        }
+
+        if (_ranks.Member(0)?.Failure is { } failure)
+        {
+            throw new MoeException(failure.Reason, $"The GPUs' group has ended: {failure.Message}", failure);
+        }
     }
 
     /// <summary>Nothing may be under way when a text's memory is given back, whatever has failed.</summary>
     private void Settle()
     {
-        try
+        foreach (DeviceForward device in _devices)
         {
-            _stream.Synchronize();
-        }
-        catch (CudaException)
-        {
-            // What failed is what is told.
+            device.Settle();
         }
     }
-
-    private static unsafe nint Offset<T>(long elements)
-        where T : unmanaged => (nint)(elements * sizeof(T));
-
-    private static ModelKernels.ProductParameters Product(DeviceLinear linear, nint rows, int first, int count, int half = 8) => new()
-    {
-        Weight = linear.Weight,
-        Rows = rows + Offset<ushort>((long)first * linear.Inputs),
-        Outputs = linear.Outputs,
-        Inputs = linear.Inputs,
-        Tokens = count,
-        Half = half,
-    };
-
-    private ModelKernels.CacheParameters Cache(int layer) => new()
-    {
-        First = 2L * layer * _config.KeyValueHeadCount * CachePool.PagePositions * _config.HeadSize,
-        Heads = _config.KeyValueHeadCount,
-        HeadSize = _config.HeadSize,
-    };
-
-    private MoeTensorView View(nint address, int count) => new(address, Device, MoeElementType.BFloat16, count, _config.HiddenSize);
 }

@@ -4,8 +4,8 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.GptOss.Cuda;
 
-/// <summary>A CUDA device.</summary>
-internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler) : IModelPlatform
+/// <summary>A CUDA device, or several that share a model.</summary>
+internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompilerOptions? compiler) : IModelPlatform
 {
     /// <summary>For kernels, cuBLAS and what the driver needs.</summary>
     private const long Reserve = 512L << 20;
@@ -18,31 +18,40 @@ internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler)
     private const int RowsOfTile = 16;
     private static readonly int[] HeadSizes = [32, 64];
 
-    public MoeDevice Device { get; } = MoeDevice.Cuda(ordinal);
+    public IReadOnlyList<MoeDevice> Devices => devices;
+
+    public bool IsCut => true;
 
     public MoeLayerRequest Place(IMoeHost host, MoeLayerRequest request) =>
-        request.Device is null && host.Explain(request).Selected?.Device is { Kind: MoeDeviceKind.Cuda } other && other != Device
-            ? request with { Device = Device }
+        request.Device is null && host.Explain(request).Selected?.Device is { Kind: MoeDeviceKind.Cuda } other && other != devices[0]
+            ? request with { Device = devices[0] }
             : request;
 
-    public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, MoeLayerRequest[] requests, Checkpoint checkpoint)
+    public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
-        Check(config, options);
-        using CudaContext context = Open();
-        if (!options.ChecksMemory)
+        Check(config, options, plan.Count);
+        long experts = requests.Where(request => host.Explain(request).Selected?.Device is { Kind: MoeDeviceKind.Cuda }).Sum(request => ExpertBytes.Of(request.Shape));
+        for (int rank = 0; rank < plan.Count; rank++)
         {
-            return;
-        }
+            MoeDevice device = plan.Devices[rank];
+            using CudaContext context = Open(device);
+            if (!options.ChecksMemory)
+            {
+                continue;
+            }
 
-        long experts = requests.Where(request => host.Explain(request).Selected?.Device == Device).Sum(request => ExpertBytes.Of(request.Shape));
-        long needed = DeviceModel.ByteCountOf(config) + (CachePool.PositionBytes(config) * options.MaxContext) + experts + Reserve;
-        long free = context.GetFreeMemory();
-        if (needed > free)
-        {
-            throw new MoeException(
-                MoeReason.OutOfMemory,
-                $"'{checkpoint.Path}' needs {needed / 1e9:0.0} GB of {Device}'s memory with a context of {options.MaxContext}, and {free / 1e9:0.0} GB are free. "
-                + "A smaller context, or expert layers on the processor, need less.");
+            // Ranks may share a device; each of the others has as much.
+            int ranks = plan.Devices.Count(other => other == device);
+            GptOssConfig share = new ModelShare(config, rank, plan.Count).Config;
+            long needed = (ranks * (DeviceModel.ByteCountOf(share) + (CachePool.PositionBytes(share) * options.MaxContext) + (experts / plan.Count))) + Reserve;
+            long free = context.GetFreeMemory();
+            if (needed > free)
+            {
+                throw new MoeException(
+                    MoeReason.OutOfMemory,
+                    $"'{checkpoint.Path}' needs {needed / 1e9:0.0} GB of {device}'s memory with a context of {options.MaxContext}, and {free / 1e9:0.0} GB are free. "
+                    + "A smaller context, or expert layers on the processor, need less.");
+            }
         }
     }
 
@@ -50,30 +59,60 @@ internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler)
         ModelTensors tensors,
         GptOssConfig config,
         IReadOnlyList<ExpertLayer> experts,
+        ModelRanks ranks,
         GptOssOptions options,
         LoadProgress progress,
         CancellationToken cancellationToken)
     {
-        CudaContext context = Open();
+        var made = new DeviceForward?[ranks.Count];
+        try
+        {
+            ranks.Run(rank =>
+            {
+                var share = new ModelShare(config, rank, ranks.Count);
+                made[rank] = Load(ranks.Plan.Devices[rank], tensors, share, experts, ranks.Member(rank), options, progress, cancellationToken);
+            });
+            return new CudaEngine(made!, ranks, config, experts, options);
+        }
+        catch (Exception exception)
+        {
+            Array.ForEach(made, device => device?.Dispose());
+            throw exception is CudaException cuda ? CudaFault.Explain(cuda) : exception;
+        }
+    }
+
+    private DeviceForward Load(
+        MoeDevice device,
+        ModelTensors tensors,
+        ModelShare share,
+        IReadOnlyList<ExpertLayer> experts,
+        IMoeCommunicator? member,
+        GptOssOptions options,
+        LoadProgress progress,
+        CancellationToken cancellationToken)
+    {
+        CudaContext context = Open(device);
         KernelLibrary? library = null;
         DeviceModel? model = null;
         try
         {
             library = new KernelLibrary(context, new KernelCompiler(compiler), typeof(CudaPlatform).Assembly);
-            var kernels = new ModelKernels(library, config);
-            model = new DeviceModel(context, tensors, config, options.MaxContext, progress, cancellationToken);
-            return new CudaEngine(library, kernels, model, config, experts, options);
+            var kernels = new ModelKernels(library, share.Config);
+            model = new DeviceModel(context, tensors, share, options.MaxContext, progress, cancellationToken);
+            return member is null
+                ? new WholeForward(library, kernels, model, share, experts, options.ChunkTokens)
+                : new PartForward(library, kernels, model, share, experts, member, options.ChunkTokens);
         }
-        catch (Exception exception)
+        catch
         {
             model?.Dispose();
             library?.Dispose();
             context.Dispose();
-            throw exception is CudaException cuda ? CudaFault.Explain(cuda) : exception;
+            throw;
         }
     }
 
-    internal static void Check(GptOssConfig config, GptOssOptions options)
+    internal static void Check(GptOssConfig config, GptOssOptions options, int ranks)
     {
         Require(options.ActivationType == MoeElementType.BFloat16, $"{nameof(options.ActivationType)} is {options.ActivationType}; BFloat16 is expected on a CUDA device");
         Require(options.CacheType == MoeElementType.BFloat16, $"{nameof(options.CacheType)} is {options.CacheType}; BFloat16 is expected on a CUDA device");
@@ -84,6 +123,8 @@ internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler)
         Require(
             RowsOfTile % config.GroupSize == 0,
             $"{config.GroupSize} query heads share a key-value head; 1, 2, 4, 8 or 16 are expected on a CUDA device");
+        string? refusal = ModelShare.Refuse(config, ranks);
+        Require(refusal is null, refusal ?? "");
     }
 
     private static void Require(bool condition, string message)
@@ -94,7 +135,7 @@ internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler)
         }
     }
 
-    private CudaContext Open()
+    private static CudaContext Open(MoeDevice place)
     {
         if (!CudaDriver.TryLoad(out string? reason))
         {
@@ -103,7 +144,7 @@ internal sealed class CudaPlatform(int ordinal, KernelCompilerOptions? compiler)
 
         try
         {
-            CudaDevice device = CudaDevice.Get(ordinal);
+            CudaDevice device = CudaDevice.Get(place.Ordinal);
             return device.Architecture.Number >= OldestArchitecture
                 ? CudaContext.RetainPrimary(device)
                 : throw new MoeException(MoeReason.DeviceUnsupported, $"{device.Name} is {device.Architecture}; sm_{OldestArchitecture} or newer is needed.");

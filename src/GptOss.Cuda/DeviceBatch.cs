@@ -16,6 +16,12 @@ internal readonly record struct DeviceToken(nint Pages, int Id, int Position);
 [StructLayout(LayoutKind.Sequential)]
 internal readonly record struct DeviceDraw(double Unit, float Temperature, float Least);
 
+/// <summary>A token that was chosen, as <c>gpt_oss_candidate.cuh</c> has it.</summary>
+/// <param name="Logit">Its logit.</param>
+/// <param name="Id">Its id; −1 where logits are no numbers.</param>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct DeviceCandidate(float Logit, int Id);
+
 /// <summary>Neighbours of one text that one warp of attention has.</summary>
 /// <param name="First">The first one's place in the batch.</param>
 /// <param name="Count">How many.</param>

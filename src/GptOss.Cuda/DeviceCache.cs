@@ -4,7 +4,7 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.GptOss.Cuda;
 
 /// <summary>A text's keys and values on a device: pages of a pool, and their addresses where kernels find them.</summary>
-internal sealed class DeviceCache : IKeyValueCache
+internal sealed class DeviceCache : IDisposable
 {
     private readonly CachePool _pool;
     private readonly CudaDeviceMemory _table;
@@ -26,8 +26,10 @@ internal sealed class DeviceCache : IKeyValueCache
     /// <summary>[pages] of addresses on the device.</summary>
     public nint Table => _table.Handle;
 
+    /// <inheritdoc cref="IKeyValueCache.ByteCount"/>
     public long ByteCount => _pages.Count * _pool.PageBytes;
 
+    /// <inheritdoc cref="IKeyValueCache.Reserve"/>
     public void Reserve(int positions)
     {
         int before = _pages.Count;

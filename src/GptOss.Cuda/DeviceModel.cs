@@ -3,7 +3,7 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.GptOss.Cuda;
 
-/// <summary>A model's weights on a device, all but its experts, and the table of rotations.</summary>
+/// <summary>A rank's share of a model's weights on its device, all but the experts, and the table of rotations.</summary>
 internal sealed class DeviceModel : DeviceArena
 {
     /// <summary>What is read and copied at once.</summary>
@@ -17,17 +17,17 @@ internal sealed class DeviceModel : DeviceArena
     /// <summary>Reads the weights, several pieces ahead of what is copied.</summary>
     /// <exception cref="MoeException">A file cannot be read, or the device has no memory left.</exception>
     public DeviceModel(
-        CudaContext context, ModelTensors tensors, GptOssConfig config, int positions, LoadProgress progress, CancellationToken cancellationToken)
+        CudaContext context, ModelTensors tensors, ModelShare share, int positions, LoadProgress progress, CancellationToken cancellationToken)
         : base(context)
     {
         using CudaContextScope scope = context.MakeCurrent();
         try
         {
-            Embedding = AddMatrix(tensors.Embedding);
+            Embedding = AddMatrix(share.OfVocabulary(tensors.Embedding));
             FinalNorm = Upload<float>(tensors.FinalNorm.ToSingles());
-            Head = AddLinear(new LinearTensors { Weight = tensors.Head });
-            Layers = [.. tensors.Layers.Select((layer, i) => AddLayer(layer, config.IsSliding[i]))];
-            Rotary = UploadRotary(config, positions);
+            Head = AddLinear(new LinearTensors { Weight = share.OfVocabulary(tensors.Head) });
+            Layers = [.. tensors.Layers.Select((layer, i) => AddLayer(share.Of(layer), share.Config.IsSliding[i]))];
+            Rotary = UploadRotary(share.Config, positions);
             ReadPieces(progress, cancellationToken);
         }
         catch

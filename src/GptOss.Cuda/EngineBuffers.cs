@@ -17,18 +17,19 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     private readonly CudaHostMemory _hostRows;
     private readonly CudaHostMemory _chosen;
     private readonly nint _batch;
+    private readonly nint _rows;
 
-    public EngineBuffers(CudaContext context, GptOssConfig config, ModelKernels kernels, int maxTokens, bool hasBlas)
+    public EngineBuffers(CudaContext context, GptOssConfig config, ModelKernels kernels, int maxTokens, bool hasBlas, bool isPart)
         : base(context)
     {
         long width = config.HiddenSize, heads = (long)config.HeadCount * config.HeadSize;
-        long projected = heads + (2L * config.KeyValueHeadCount * config.HeadSize);
+        long projected = Math.Max(heads + (2L * config.KeyValueHeadCount * config.HeadSize), isPart ? width : 0);
         int partials = Enumerable.Range(1, ModelKernels.MostTexts).Max(tokens => tokens * kernels.Splits(tokens));
         _batch = Allocate(HeaderBytes + ((long)maxTokens * sizeof(DeviceToken)));
         Groups = Allocate((long)maxTokens * sizeof(TokenGroup));
-        Rows = Allocate((long)maxTokens * sizeof(int));
-        Stream = Allocate(maxTokens * width * sizeof(float));
-        OtherStream = Allocate(ModelKernels.NormedTokens * width * sizeof(float));
+        _rows = Allocate(ModelKernels.MostTexts * sizeof(int));
+        Stream = Allocate(maxTokens * width * (isPart ? sizeof(ushort) : sizeof(float)));
+        OtherStream = Allocate(isPart ? 0 : ModelKernels.NormedTokens * width * sizeof(float));
         Normed = Allocate(maxTokens * width * sizeof(ushort));
         ExpertOutput = Allocate(maxTokens * width * sizeof(ushort));
         Queries = Allocate(maxTokens * heads * sizeof(ushort));
@@ -43,9 +44,8 @@ internal sealed unsafe class EngineBuffers : DeviceArena
         Banned = Upload<uint>(new uint[BannedWords]);
         _hostBatch = context.AllocateHost(HeaderBytes + ((long)maxTokens * sizeof(DeviceToken)));
         _hostGroups = context.AllocateHost((long)maxTokens * sizeof(TokenGroup));
-        _hostRows = context.AllocateHost((long)maxTokens * sizeof(int));
-        _chosen = context.AllocateHost(ModelKernels.MostTexts * sizeof(int));
-        HostLogits = context.AllocateHost((long)config.VocabularySize * sizeof(float));
+        _hostRows = context.AllocateHost(ModelKernels.MostTexts * sizeof(int));
+        _chosen = context.AllocateHost(ModelKernels.MostTexts * sizeof(DeviceCandidate));
     }
 
     /// <summary>Not 0 where logits are wanted.</summary>
@@ -60,19 +60,16 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     /// <summary>Neighbours that a warp of attention has.</summary>
     public nint Groups { get; }
 
-    /// <summary>Rows that ask for logits.</summary>
-    public nint Rows { get; }
-
-    /// <summary>The residual stream: float32 [tokens, hidden].</summary>
+    /// <summary>The residual stream: [tokens, hidden], float32; of a rank's part BF16, what the group reduces.</summary>
     public nint Stream { get; }
 
-    /// <summary>The same of a few tokens: products that norm by themselves read the one and write the other.</summary>
+    /// <summary>The same of a few tokens: products that norm by themselves read the one and write the other. Not of a rank's part.</summary>
     public nint OtherStream { get; }
 
     /// <summary>BF16 [tokens, hidden], what attention and experts read.</summary>
     public nint Normed { get; }
 
-    /// <summary>BF16 [tokens, hidden].</summary>
+    /// <summary>BF16 [tokens, hidden]; of a rank's part normed, what the next layer's attention reads.</summary>
     public nint ExpertOutput { get; }
 
     /// <summary>BF16 [tokens, query heads, head size].</summary>
@@ -81,7 +78,7 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     /// <summary>BF16 [tokens, query heads, head size].</summary>
     public nint Attended { get; }
 
-    /// <summary>Float32 [tokens, queries, keys and values]; 0 without cuBLAS.</summary>
+    /// <summary>Float32 [tokens, queries, keys and values], or a rank's part of attention's output; 0 without cuBLAS.</summary>
     public nint Projected { get; }
 
     /// <summary>What splits of attention sum.</summary>
@@ -104,25 +101,22 @@ internal sealed unsafe class EngineBuffers : DeviceArena
 
     public int BannedWords { get; }
 
-    /// <summary>A row of logits on the host.</summary>
-    public CudaHostMemory HostLogits { get; }
-
     /// <summary>The likeliest tokens, which the device writes into the host's memory.</summary>
     public nint ChosenAddress => _chosen.Handle;
 
-    public ReadOnlySpan<int> Chosen => new((void*)_chosen.Handle, ModelKernels.MostTexts);
+    public ReadOnlySpan<DeviceCandidate> Chosen => new((void*)_chosen.Handle, ModelKernels.MostTexts);
 
     public Span<TokenGroup> HostGroups => new((void*)_hostGroups.Handle, (int)(_hostGroups.ByteCount / sizeof(TokenGroup)));
 
-    public Span<int> HostRows => new((void*)_hostRows.Handle, (int)(_hostRows.ByteCount / sizeof(int)));
-
     /// <summary>Writes the batch into the host's memory, which <see cref="CopyBatch"/> copies from.</summary>
-    public void SetBatch(IReadOnlyList<BatchToken> tokens)
+    /// <param name="tokens">The tokens.</param>
+    /// <param name="rank">The rank whose keys and values they are to have.</param>
+    public void SetBatch(IReadOnlyList<BatchToken> tokens, int rank)
     {
         var target = (DeviceToken*)(_hostBatch.Handle + HeaderBytes);
         for (int i = 0; i < tokens.Count; i++)
         {
-            target[i] = new DeviceToken(((DeviceCache)tokens[i].Sequence.Cache).Table, tokens[i].Id, tokens[i].Position);
+            target[i] = new DeviceToken(((RankedCache)tokens[i].Sequence.Cache).Of(rank).Table, tokens[i].Id, tokens[i].Position);
         }
     }
 
@@ -139,11 +133,18 @@ internal sealed unsafe class EngineBuffers : DeviceArena
 
     public void CopyGroups(int groups, nint stream) => CudaMemory.Copy(Groups, _hostGroups.Handle, (long)groups * sizeof(TokenGroup), stream);
 
-    public void CopyRows(int rows, nint stream) => CudaMemory.Copy(Rows, _hostRows.Handle, (long)rows * sizeof(int), stream);
+    /// <summary>Says which rows ask, once what was enqueued before has run.</summary>
+    /// <returns>Their device address.</returns>
+    public nint SetRows(ReadOnlySpan<int> rows, nint stream)
+    {
+        rows.CopyTo(new Span<int>((void*)_hostRows.Handle, rows.Length));
+        CudaMemory.Copy(_rows, _hostRows.Handle, (long)rows.Length * sizeof(int), stream);
+        return _rows;
+    }
 
     protected override void DisposeOwn()
     {
-        foreach (CudaHostMemory? memory in (CudaHostMemory?[])[_hostBatch, _hostGroups, _hostRows, _chosen, HostLogits])
+        foreach (CudaHostMemory? memory in (CudaHostMemory?[])[_hostBatch, _hostGroups, _hostRows, _chosen])
         {
             memory?.Dispose();
         }

@@ -22,6 +22,7 @@ internal sealed class ModelKernels
     private const int ProductThreads = 256;
     private const int UnitOutputs = 16;
     private const int KeepThreads = 256;
+    private const int EmbeddingThreads = 256;
     private const int ChooseThreads = 1024;
     private const int NormThreads = 512;
     private const int PrefillWarps = 4;
@@ -47,10 +48,13 @@ internal sealed class ModelKernels
     private readonly int _multiprocessors;
     private readonly ProductKernel[] _queryKeyValue;
     private readonly ProductKernel[] _addProduct;
+    private readonly ProductKernel[] _partProduct;
     private readonly ProductKernel[] _head;
     private readonly ProductKernel _normQueryKeyValue;
     private readonly ProductKernel _normHead;
     private readonly CudaFunction _keep;
+    private readonly CudaFunction _keepPart;
+    private readonly CudaFunction _embedPart;
     private readonly CudaFunction _choose;
     private readonly CudaFunction _addNorm;
     private readonly CudaFunction _attentionDecode;
@@ -64,10 +68,13 @@ internal sealed class ModelKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _queryKeyValue = [.. Tiles.Select(tiles => GetProduct(QueryKeyValueEntry(tiles), tiles))];
         _addProduct = [.. Tiles.Select(tiles => GetProduct(AddProductEntry(tiles), tiles))];
+        _partProduct = [.. Tiles.Select(tiles => GetProduct(PartProductEntry(tiles), tiles))];
         _head = [.. Tiles.Select(tiles => GetProduct(HeadEntry(tiles), tiles))];
         _normQueryKeyValue = GetProduct("moe_norm_query_key_value");
         _normHead = GetProduct("moe_norm_head");
         _keep = Get(Projections, "moe_keep_query_key_value");
+        _keepPart = Get(Projections, "moe_keep_part");
+        _embedPart = Get(Embedding, "moe_embed_part");
         _choose = Get(Selection, "moe_choose");
         _addNorm = Get(Norm, "moe_add_norm");
         KernelUnit attention = AttentionOf(config.HeadSize);
@@ -77,13 +84,15 @@ internal sealed class ModelKernels
     }
 
     /// <summary>All sources.</summary>
-    public static IEnumerable<KernelUnit> Units => [Projections, Selection, Norm, AttentionOf(32), AttentionOf(64)];
+    public static IEnumerable<KernelUnit> Units => [Projections, Embedding, Selection, Norm, AttentionOf(32), AttentionOf(64)];
 
     /// <summary>Candidates of a token that <see cref="Head"/> leaves at most.</summary>
     public int HeadBlocks { get; }
 
     private static KernelUnit Projections { get; } = new(
-        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(HeadEntry)]);
+        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(PartProductEntry), .. Tiles.Select(HeadEntry)]);
+
+    private static KernelUnit Embedding { get; } = new("gpt_oss_embedding.cu");
 
     private static KernelUnit Selection { get; } = new("gpt_oss_choose.cu");
 
@@ -119,6 +128,17 @@ internal sealed class ModelKernels
     public void AddProduct(in AddProductParameters parameters, nint stream) =>
         Launch(_addProduct, parameters.Product, stream, in parameters);
 
+    /// <summary>A rank's part of a product and its bias, of at most <see cref="ProductTokens"/> tokens.</summary>
+    public void PartProduct(in PartParameters parameters, nint stream) => Launch(_partProduct, parameters.Product, stream, in parameters);
+
+    /// <summary>The same of a product that was computed elsewhere, of any number of tokens.</summary>
+    public void KeepPart(in PartParameters parameters, nint stream) =>
+        _keepPart.Launch(_library.Launch(parameters.Product.Tokens, KeepThreads), stream, in parameters);
+
+    /// <summary>A rank's part of the embedding.</summary>
+    public void EmbedPart(in EmbeddingParameters parameters, int tokens, nint stream) =>
+        _embedPart.Launch(_library.Launch(tokens, EmbeddingThreads), stream, in parameters);
+
     /// <summary>Logits, and candidates for the likeliest token, of at most <see cref="ProductTokens"/> tokens.</summary>
     /// <returns>Candidates of each token.</returns>
     public int Head(in HeadParameters parameters, nint stream) => Launch(_head, parameters.Product, stream, in parameters);
@@ -146,6 +166,8 @@ internal sealed class ModelKernels
     private static string QueryKeyValueEntry(int tiles) => $"moe_query_key_value<{tiles}>";
 
     private static string AddProductEntry(int tiles) => $"moe_add_product<{tiles}>";
+
+    private static string PartProductEntry(int tiles) => $"moe_part_product<{tiles}>";
 
     private static string HeadEntry(int tiles) => $"moe_head<{tiles}>";
 
@@ -274,6 +296,29 @@ internal sealed class ModelKernels
         public ProductParameters Product;
         public nint Bias;
         public nint Stream;
+    }
+
+    /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct PartParameters
+    {
+        public ProductParameters Product;
+        public nint Projected;
+        public nint Bias;
+        public nint Part;
+    }
+
+    /// <summary>As in <c>gpt_oss_embedding.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct EmbeddingParameters
+    {
+        public nint Embedding;
+        public nint Tokens;
+        public nint Part;
+        public int First;
+        public int Count;
+        public int Width;
+        private readonly int _reserved;
     }
 
     /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>

@@ -93,7 +93,7 @@ public sealed class SchemaTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static void Check(string name, string json)
+    internal static void Check(string name, string json)
     {
         JsonElement all = JsonDocument.Parse(System.IO.File.ReadAllText(File)).RootElement;
         var schema = JsonSchema.FromText($$"""{ "$ref": "#/$defs/{{name}}", "$defs": {{all.GetProperty("$defs").GetRawText()}} }""");

@@ -11,11 +11,13 @@ internal sealed class LoadedModel : IAsyncDisposable
     private const int DefaultContext = 8192;
 
     private readonly MoeHost _host;
+    private readonly IDisposable? _around;
 
-    private LoadedModel(MoeHost host, GptOssModel model, MoeElementType cacheType)
+    private LoadedModel(MoeHost host, IDisposable? around, GptOssModel model, MoeElementType cacheType)
     {
         CacheType = cacheType;
         _host = host;
+        _around = around;
         Model = model;
     }
 
@@ -33,9 +35,11 @@ internal sealed class LoadedModel : IAsyncDisposable
     /// <param name="console">Where it is said that the sample is no model to ask.</param>
     /// <param name="progress">Told how far loading is, and cleared.</param>
     /// <param name="cancellationToken">Ends it early.</param>
+    /// <param name="around">Puts a host around the one that chooses backends, whose layers run other ways; null for none.</param>
     /// <exception cref="CommandException">No backend runs a layer, one failed, or the model does not fit into memory.</exception>
     /// <exception cref="MoeException">The model is none.</exception>
-    public static LoadedModel Open(ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken)
+    public static LoadedModel Open(
+        ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken, Func<MoeHost, WayHost>? around = null)
     {
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
         if (folder == SampleFolder && !console.AsJson)
@@ -47,15 +51,17 @@ internal sealed class LoadedModel : IAsyncDisposable
         GptOssOptions options = Options(result, folder);
         options.MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made);
         MoeHost host = HostFactory.Create(result, console);
+        WayHost? ways = around?.Invoke(host);
         try
         {
             progress.Begin("loading");
-            var model = GptOssModel.Load(host, options, progress, cancellationToken);
+            var model = GptOssModel.Load((IMoeHost?)ways ?? host, options, progress, cancellationToken);
             progress.Clear();
-            return new LoadedModel(host, model, options.CacheType);
+            return new LoadedModel(host, ways, model, options.CacheType);
         }
         catch (Exception exception)
         {
+            ways?.Dispose();
             host.Dispose();
             throw exception switch
             {
@@ -72,23 +78,37 @@ internal sealed class LoadedModel : IAsyncDisposable
         }
     }
 
-    /// <summary>A GPU that is named has the whole model; only what is said of layers apart places them elsewhere.</summary>
+    /// <summary>GPUs that are named have the whole model; only what is said of layers apart places them elsewhere.</summary>
+    /// <exception cref="CommandException">There is not a device for each rank, or they are of two kinds.</exception>
     private static GptOssOptions Options(ParseResult result, string folder)
     {
+        MoeDevice? first = result.GetValue(CommandOptions.Device);
+        MoeDevice[] devices = result.GetValue(CommandOptions.Devices) is { Length: > 0 } named ? named : first is null ? [] : [first.Value];
+        int ranks = result.GetValue(CommandOptions.TensorParallel) ?? devices.Length;
+        if (devices.Length > 1 && devices.Length != ranks)
+        {
+            throw new CommandException(ExitCode.BadInput, $"--devices has {devices.Length}; one for each of the {ranks} ranks is expected.");
+        }
+
+        if (devices.DistinctBy(device => device.Kind).Count() > 1)
+        {
+            throw new CommandException(ExitCode.BadInput, $"--devices is {string.Join(',', devices)}; GPUs or processors alone are expected.");
+        }
+
         var options = new GptOssOptions
         {
             Model = folder,
             Threads = result.GetValue(ModelOptions.Threads) ?? 0,
             Backend = result.GetValue(CommandOptions.Backend),
-            TensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1,
+            TensorParallel = Math.Max(1, ranks),
         };
-        if (result.GetValue(CommandOptions.Device) is { Kind: MoeDeviceKind.Cuda } device)
+        if (devices is [{ Kind: MoeDeviceKind.Cuda }, ..])
         {
-            options.UseCuda(device.Ordinal, new KernelCompilerOptions { PrebuiltFolder = HostFactory.Options().KernelCache });
+            options.UseCuda(devices, new KernelCompilerOptions { PrebuiltFolder = HostFactory.Options().KernelCache });
         }
-        else
+        else if (devices.Length > 0)
         {
-            options.Device = result.GetValue(CommandOptions.Device);
+            options.Device = devices[0];
         }
 
         options.ActivationType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Activations)) ?? options.ActivationType;
@@ -109,6 +129,7 @@ internal sealed class LoadedModel : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Model.Dispose();
+        _around?.Dispose();
         await _host.DisposeAsync();
     }
 }

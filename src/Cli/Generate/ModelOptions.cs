@@ -37,7 +37,7 @@ internal static class ModelOptions
 
     /// <summary>Those of every command that loads a model.</summary>
     public static IEnumerable<Option> Loading =>
-        [Model, Context, Threads, Activations, Cache, CommandOptions.Backend, CommandOptions.Device, CommandOptions.TensorParallel, CommandOptions.Plugins];
+        [Model, Context, Threads, Activations, Cache, CommandOptions.Backend, CommandOptions.Device, CommandOptions.Devices, CommandOptions.TensorParallel, CommandOptions.Plugins];
 
     /// <summary>Those of every command that lets it speak.</summary>
     public static IEnumerable<Option> Speaking => [MaxTokens, Temperature, TopP, MinP, Seed, System, Effort];

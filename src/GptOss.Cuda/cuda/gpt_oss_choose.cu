@@ -17,7 +17,7 @@ struct ChooseParameters
     const float* logits;          // [tokens, vocabulary], where something is drawn
     const u32* banned;            // a bit a token
     const Draw* draws;            // [tokens]
-    int* chosen;                  // [tokens], in the host's memory
+    Candidate* chosen;            // [tokens], in the host's memory; of one that is drawn the logit is the likeliest one's
     int count;
     int vocabulary;
 };
@@ -140,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(32 * kChooseWarps, 1) moe_choose(co
     {
         if (threadIdx.x == 0)
         {
-            p.chosen[blockIdx.x] = best.id;
+            p.chosen[blockIdx.x] = best;
         }
 
         return;
@@ -182,6 +182,6 @@ extern "C" __global__ void __launch_bounds__(32 * kChooseWarps, 1) moe_choose(co
 
     if (lane == 0)
     {
-        p.chosen[blockIdx.x] = last;
+        p.chosen[blockIdx.x] = {best.logit, last};
     }
 }

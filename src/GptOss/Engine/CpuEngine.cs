@@ -11,7 +11,7 @@ internal sealed unsafe class CpuEngine(
     /// <summary>The forwards, to be watched.</summary>
     public ModelForward Forwards { get; } = new(config, weights, experts, options, team);
 
-    public MoeDevice Device => MoeDevice.Cpu;
+    public IReadOnlyList<MoeDevice> Devices { get; } = [MoeDevice.Cpu];
 
     public int ThreadCount => team.ThreadCount;
 

@@ -12,11 +12,13 @@ internal sealed class CpuPlatform : IModelPlatform
 
     public static CpuPlatform Instance { get; } = new();
 
-    public MoeDevice Device => MoeDevice.Cpu;
+    public IReadOnlyList<MoeDevice> Devices { get; } = [MoeDevice.Cpu];
+
+    public bool IsCut => false;
 
     public MoeLayerRequest Place(IMoeHost host, MoeLayerRequest request) => request;
 
-    public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, MoeLayerRequest[] requests, Checkpoint checkpoint)
+    public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
         if (options.ChecksMemory)
         {
@@ -28,6 +30,7 @@ internal sealed class CpuPlatform : IModelPlatform
         ModelTensors tensors,
         GptOssConfig config,
         IReadOnlyList<ExpertLayer> experts,
+        ModelRanks ranks,
         GptOssOptions options,
         LoadProgress progress,
         CancellationToken cancellationToken)

@@ -6,8 +6,8 @@ namespace Moe.Plugins.GptOss;
 /// </summary>
 internal interface IModelEngine : IDisposable
 {
-    /// <summary>Where it computes.</summary>
-    MoeDevice Device { get; }
+    /// <summary>Where it computes: a device for each rank that shares its work.</summary>
+    IReadOnlyList<MoeDevice> Devices { get; }
 
     /// <summary>Threads of the processor that it computes with.</summary>
     int ThreadCount { get; }

@@ -5,15 +5,18 @@ namespace Moe.Plugins.GptOss;
 /// <summary>Makes engines for a kind of device.</summary>
 internal interface IModelPlatform
 {
-    /// <summary>Where its engines compute.</summary>
-    MoeDevice Device { get; }
+    /// <summary>Where its engines compute: the devices that were named, or the first one.</summary>
+    IReadOnlyList<MoeDevice> Devices { get; }
+
+    /// <summary>Whether ranks share all of the model; else the expert layers alone.</summary>
+    bool IsCut { get; }
 
     /// <summary>A layer of experts where it is best placed for this platform, unless the request or the host's configuration says otherwise.</summary>
     MoeLayerRequest Place(IMoeHost host, MoeLayerRequest request);
 
     /// <summary>Says before anything is read whether a model can run here, and whether it will fit where <see cref="GptOssOptions.ChecksMemory"/> says so.</summary>
     /// <exception cref="MoeException">It will not; the message says what it needs and what there is.</exception>
-    void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, MoeLayerRequest[] requests, Checkpoint checkpoint);
+    void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint);
 
     /// <summary>Reads the weights.</summary>
     /// <exception cref="MoeException">They cannot be read, or there is no memory for them.</exception>
@@ -21,6 +24,7 @@ internal interface IModelPlatform
         ModelTensors tensors,
         GptOssConfig config,
         IReadOnlyList<ExpertLayer> experts,
+        ModelRanks ranks,
         GptOssOptions options,
         LoadProgress progress,
         CancellationToken cancellationToken);

@@ -1,7 +1,7 @@
 namespace Moe.Plugins.GptOss;
 
 /// <summary>
-/// A layer of experts on whichever backend the host chose, whole or a part on each rank: behind a stream's work where it is whole on the device that the
+/// A layer of experts on whichever backend the host chose, whole or a part on each rank: behind streams' work where its parts are on the devices that the
 /// rest of the model is on, else fed from and read into host memory.
 /// </summary>
 internal sealed class ExpertLayer : IDisposable
@@ -9,15 +9,15 @@ internal sealed class ExpertLayer : IDisposable
     private readonly IMoeHost _host;
     private readonly MoeLayerRequest[] _requests;
     private readonly ExpertTensors _tensors;
-    private readonly ExpertRanks _ranks;
-    private readonly MoeDevice _home;
+    private readonly ModelRanks _ranks;
+    private readonly IReadOnlyList<MoeDevice> _home;
     private readonly Action<int> _forward;
-    private List<Part> _parts;
+    private Part[] _parts;
     private MoeTensorView _input;
     private MoeTensorView _output;
 
     /// <exception cref="MoeException">No backend can run the layer, or it failed at making it.</exception>
-    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ExpertRanks ranks, MoeDevice home, CancellationToken cancellationToken)
+    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ModelRanks ranks, IReadOnlyList<MoeDevice> home, CancellationToken cancellationToken)
     {
         _home = home;
         _host = host;
@@ -25,8 +25,8 @@ internal sealed class ExpertLayer : IDisposable
         _ranks = ranks;
         _requests = ranks.Count == 1 ? [request] : [.. Enumerable.Range(0, ranks.Count).Select(rank => request with
         {
-            Device = ranks.Member(rank)!.Device,
-            Options = request.Options with { Part = MoePart.OfRank(rank, ranks.Count, 1) },
+            Device = ranks.Plan.Devices[rank],
+            Options = request.Options with { Part = ranks.Plan.PartOf(rank) },
         })];
         _forward = rank => _parts![rank].Forward(_input, _output);
         _parts = Make(cancellationToken);
@@ -44,14 +44,14 @@ internal sealed class ExpertLayer : IDisposable
     /// <exception cref="MoeException">The new one cannot be made; the old one goes on.</exception>
     public bool Refresh(CancellationToken cancellationToken)
     {
-        if (!_parts.Exists(part => part.Layer.IsOutdated || part.Layer.Failure is not null))
+        if (!Array.Exists(_parts, part => part.Layer.IsOutdated || part.Layer.Failure is not null))
         {
             return false;
         }
 
-        List<Part> old = _parts;
+        Part[] old = _parts;
         _parts = Make(cancellationToken);
-        old.ForEach(part => part.Dispose());
+        Array.ForEach(old, part => part.Dispose());
         return true;
     }
 
@@ -65,35 +65,38 @@ internal sealed class ExpertLayer : IDisposable
         _ranks.Run(_forward);
     }
 
-    /// <summary>Whether it is whole on the device that the rest of the model is on.</summary>
-    public bool IsAtHome => _parts.Count == 1 && _parts[0].Layer.Device == _home;
+    /// <summary>Whether it is on the devices that the rest of the model is on.</summary>
+    public bool IsAtHome { get; private set; }
 
-    /// <summary>Puts the layer behind what a stream holds, where it is at home.</summary>
-    /// <param name="input">[tokens, hidden] of the request's input type, on the device.</param>
-    /// <param name="output">[tokens, hidden] of the request's output type, on the device.</param>
+    /// <summary>Puts a rank's part of the layer behind what a stream holds, where it is at home. All ranks make the same calls.</summary>
+    /// <param name="rank">The rank.</param>
+    /// <param name="input">[tokens, hidden] of the request's input type, on the rank's device.</param>
+    /// <param name="output">[tokens, hidden] of the request's output type, on the rank's device.</param>
     /// <param name="stream">The device's stream.</param>
-    public void Enqueue(MoeTensorView input, MoeTensorView output, nint stream) => _parts[0].Enqueue(input, output, stream);
+    /// <param name="addNorm">What is added to the ranks' sum, and how it is normed; only with several ranks.</param>
+    public void Enqueue(int rank, MoeTensorView input, MoeTensorView output, nint stream, MoeAddNorm? addNorm = null) =>
+        _parts[rank].Enqueue(input, output, stream, addNorm);
 
-    public void Dispose() => _parts.ForEach(part => part.Dispose());
+    public void Dispose() => Array.ForEach(_parts, part => part.Dispose());
 
-    private List<Part> Make(CancellationToken cancellationToken)
+    private Part[] Make(CancellationToken cancellationToken)
     {
-        var parts = new List<Part>();
+        var parts = new Part?[_requests.Length];
         try
         {
-            for (int rank = 0; rank < _requests.Length; rank++)
+            _ranks.Run(rank =>
             {
                 MoeLayerRequest request = _requests[rank];
                 IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress: null, cancellationToken);
-                parts.Add(new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank));
-                parts[rank].Prepare(_ranks.Member(rank), isAtHome: _requests.Length == 1 && layer.Device == _home);
-            }
-
-            return parts;
+                parts[rank] = new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank);
+                parts[rank]!.Prepare(_ranks.Member(rank), isAtHome: _requests.Length == _home.Count && layer.Device == _home[rank]);
+            });
+            IsAtHome = parts.Select(part => part!.Layer.Device).SequenceEqual(_home);
+            return parts!;
         }
         catch
         {
-            parts.ForEach(part => part.Dispose());
+            Array.ForEach(parts, part => part?.Dispose());
             throw;
         }
     }
@@ -152,8 +155,8 @@ internal sealed class ExpertLayer : IDisposable
             layer.Synchronize();
         }
 
-        public void Enqueue(MoeTensorView input, MoeTensorView output, nint stream) =>
-            layer.Forward(_state!, new MoeLayerCall { Input = input, Output = output, Stream = stream });
+        public void Enqueue(MoeTensorView input, MoeTensorView output, nint stream, MoeAddNorm? addNorm) =>
+            layer.Forward(_state!, new MoeLayerCall { Input = input, Output = output, AddNorm = addNorm, Stream = stream });
 
         public void Dispose()
         {

@@ -14,13 +14,13 @@ public sealed class GptOssModel : IDisposable
 {
     private readonly Checkpoint _checkpoint;
     private readonly ExpertLayer[] _experts;
-    private readonly ExpertRanks _ranks;
+    private readonly ModelRanks _ranks;
     private readonly GptOssOptions _options;
     private readonly Lock _lock = new();
     private bool _isDisposed;
 
     private GptOssModel(
-        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, IModelEngine engine, ExpertLayer[] experts, ExpertRanks ranks)
+        Checkpoint checkpoint, GptOssConfig config, GptOssOptions options, IModelEngine engine, ExpertLayer[] experts, ModelRanks ranks)
     {
         _ranks = ranks;
         _checkpoint = checkpoint;
@@ -45,8 +45,8 @@ public sealed class GptOssModel : IDisposable
     /// <summary>The most tokens that are computed at once.</summary>
     public int ChunkTokens => _options.ChunkTokens;
 
-    /// <summary>Where all but the expert layers is computed.</summary>
-    public MoeDevice Device => Engine.Device;
+    /// <summary>Where all but the expert layers is computed: one device, or a GPU for each rank that shares it.</summary>
+    public IReadOnlyList<MoeDevice> Devices => Engine.Devices;
 
     /// <summary>Threads of the processor that compute all but the expert layers; 0 where a device does.</summary>
     public int ThreadCount => Engine.ThreadCount;
@@ -82,21 +82,23 @@ public sealed class GptOssModel : IDisposable
             made.Push(checkpoint);
             var tensors = new ModelTensors(checkpoint, config);
             MoeLayerRequest[] requests = [.. tensors.Layers.Select(layer => options.Platform.Place(host, Request(layer.Experts, options)))];
-            options.Platform.Check(host, config, options, requests, checkpoint);
+            var plan = RankPlan.Create(host, requests[0], options);
+            options.Platform.Check(host, config, options, plan, requests, checkpoint);
             var steps = new LoadProgress(progress, tensors.OwnByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
-            var ranks = ExpertRanks.Create(host, requests[0], options);
+            var ranks = ModelRanks.Create(host, plan, requests[0]);
             made.Push(ranks);
+            IReadOnlyList<MoeDevice> home = options.Platform.IsCut ? plan.Devices : options.Platform.Devices;
             var experts = new ExpertLayer[config.LayerCount];
             for (int layer = 0; layer < experts.Length; layer++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ExpertTensors source = tensors.Layers[layer].Experts;
-                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, options.Platform.Device, cancellationToken);
+                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, home, cancellationToken);
                 made.Push(experts[layer]);
                 steps.Add(ExpertBytes.Of(source.Shape));
             }
 
-            IModelEngine engine = options.Platform.Load(tensors, config, experts, options, steps, cancellationToken);
+            IModelEngine engine = options.Platform.Load(tensors, config, experts, ranks, options, steps, cancellationToken);
             return new GptOssModel(checkpoint, config, options, engine, experts, ranks);
         }
         catch

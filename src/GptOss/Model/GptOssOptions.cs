@@ -29,7 +29,8 @@ public sealed class GptOssOptions
 
     /// <summary>
     /// Ranks that share each expert layer, each with a range of its intermediate size: threads of the processor, or GPUs where a plugin makes groups of
-    /// them. Attention and all else is computed once.
+    /// them. On the processor attention and all else is computed once; GPUs share it too. With 1, the host's configuration says how many there are
+    /// (<see cref="MoeOptions.Parallel"/>).
     /// </summary>
     public int TensorParallel { get; set; } = 1;
 

@@ -1,6 +1,6 @@
 namespace Moe.Plugins.GptOss;
 
-/// <summary>Tells how far loading is, by bytes.</summary>
+/// <summary>Tells how far loading is, by bytes. Thread-safe.</summary>
 internal sealed class LoadProgress(IProgress<double>? progress, long ownBytes, long[] expertBytes)
 {
     private readonly double _total = ownBytes + expertBytes.Sum();
@@ -8,7 +8,7 @@ internal sealed class LoadProgress(IProgress<double>? progress, long ownBytes, l
 
     public void Add(long bytes)
     {
-        _loaded += bytes;
-        progress?.Report(Math.Min(1, _loaded / _total));
+        long loaded = Interlocked.Add(ref _loaded, bytes);
+        progress?.Report(Math.Min(1, loaded / _total));
     }
 }

@@ -20,7 +20,7 @@ public sealed class DrawModelTests
         double least = Math.Max(minP, 1e-13);
         DeviceDraw[] draws = Pinned.Make(units.Length, i => new DeviceDraw(units[i], (float)temperature, (float)least));
         long[] candidates = Pinned.Make<long>(units.Length);
-        int[] chosen = Pinned.Make<int>(units.Length);
+        DeviceCandidate[] found = Pinned.Make<DeviceCandidate>(units.Length);
 
         // The first and the last token, and the likeliest of the first row.
         foreach (int id in (int[])[0, vocabulary - 1, Array.IndexOf(logits, logits[..vocabulary].Max())])
@@ -43,13 +43,14 @@ public sealed class DrawModelTests
                 Logits = Pinned.Address(logits),
                 Banned = Pinned.Address(banned),
                 Draws = Pinned.Address(draws),
-                Chosen = Pinned.Address(chosen),
+                Chosen = Pinned.Address(found),
                 Count = 1,
                 Vocabulary = vocabulary,
             };
             kernel.Run(parameters, threads: 1024, units.Length);
         }
 
+        int[] chosen = [.. found.Select(candidate => candidate.Id)];
         for (int row = 0; row < units.Length; row++)
         {
             float highest = BitConverter.UInt32BitsToSingle((uint)candidates[row]);

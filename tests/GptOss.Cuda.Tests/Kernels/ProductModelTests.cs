@@ -40,6 +40,69 @@ public sealed class ProductModelTests
         Assert.All(stream[before.Length..], value => Assert.Equal(Untouched, value));
     }
 
+    /// <summary>Of one rank with the bias and another one without, computed here and elsewhere.</summary>
+    [Theory]
+    [InlineData("moe_part_product<1>", 8, 40, 328, true)]
+    [InlineData("moe_part_product<1>", 1, 104, 136, false)]
+    [InlineData("moe_part_product<2>", 11, 40, 328, false)]
+    [InlineData("moe_part_product<4>", 30, 72, 328, true)]
+    [InlineData("moe_keep_part", 3, 1096, 40, true)]
+    [InlineData("moe_keep_part", 2, 40, 328, false)]
+    public void A_part_of_a_sum_is_the_product_and_its_bias(string entry, int tokens, int outputs, int inputs, bool hasBias)
+    {
+        var random = new Random(outputs + tokens);
+        ushort[] weight = Pinned.Brain(outputs * inputs, random), rows = Pinned.Brain(tokens * inputs, random);
+        float[] bias = Pinned.Singles(outputs, random);
+        float[] projected = Pinned.Make(tokens * outputs, i => (float)Dot(weight, i % outputs, rows, i / outputs, inputs));
+        ushort[] part = Pinned.Make<ushort>((tokens + 1) * outputs);
+        using (var kernel = new BlockModel<ModelKernels.PartParameters>("gpt_oss_projections.cu", entry, "PartParameters"))
+        {
+            var parameters = new ModelKernels.PartParameters
+            {
+                Product = Product(weight, rows, outputs, inputs, tokens, half: 8),
+                Projected = Pinned.Address(projected),
+                Bias = hasBias ? Pinned.Address(bias) : 0,
+                Part = Pinned.Address(part),
+            };
+            kernel.Run(parameters, Threads, entry == "moe_keep_part" ? tokens : 2);
+        }
+
+        for (int i = 0; i < tokens * outputs; i++)
+        {
+            double expected = (hasBias ? bias[i % outputs] : 0) + Dot(weight, i % outputs, rows, i / outputs, inputs);
+            Assert.Equal(expected, BFloat16.ToSingle(part[i]), (Math.Abs(expected) / 200) + 2e-3);
+        }
+
+        Assert.All(part[(tokens * outputs)..], value => Assert.Equal(0, value));
+    }
+
+    [Fact]
+    public void A_part_of_the_embedding_has_the_ranks_rows_and_nothing_of_others()
+    {
+        const int First = 32, Count = 64, Width = 1096;
+        ushort[] embedding = Pinned.Brain(Count * Width, new Random(3));
+        int[] ids = [First - 1, First, First + Count - 1, First + Count, 0];
+        DeviceToken[] tokens = Pinned.Make(ids.Length, i => new DeviceToken(0, ids[i], Position: i));
+        ushort[] part = Pinned.Make<ushort>(ids.Length * Width, _ => 0x7FC0);
+        using (var kernel = new BlockModel<ModelKernels.EmbeddingParameters>("gpt_oss_embedding.cu", "moe_embed_part", "EmbeddingParameters"))
+        {
+            var parameters = new ModelKernels.EmbeddingParameters
+            {
+                Embedding = Pinned.Address(embedding),
+                Tokens = Pinned.Address(tokens),
+                Part = Pinned.Address(part),
+                First = First,
+                Count = Count,
+                Width = Width,
+            };
+            kernel.Run(parameters, Threads, tokens.Length);
+        }
+
+        ushort[] nothing = new ushort[Width];
+        ushort[][] expected = [nothing, embedding[..Width], embedding[((Count - 1) * Width)..], nothing, nothing];
+        Assert.Equal(expected, part.Chunk(Width));
+    }
+
     [Theory]
     [InlineData(32, 1, "moe_query_key_value<1>")]
     [InlineData(64, 3, "moe_query_key_value<1>")]
@@ -174,7 +237,7 @@ public sealed class ProductModelTests
         int[] wants = Pinned.Make(1, _ => wantsLogits ? 1 : 0);
         float[] found = Pinned.Make(tokens * Vocabulary, _ => Untouched);
         long[] candidates = Pinned.Make<long>(tokens * Blocks);
-        int[] chosen = Pinned.Make<int>(tokens);
+        DeviceCandidate[] best = Pinned.Make<DeviceCandidate>(tokens);
         using (var kernel = new BlockModel<ModelKernels.HeadParameters>("gpt_oss_projections.cu", $"moe_head<{tiles}>", "HeadParameters"))
         {
             var parameters = new ModelKernels.HeadParameters
@@ -195,17 +258,19 @@ public sealed class ProductModelTests
             {
                 Candidates = Pinned.Address(candidates),
                 Draws = Pinned.Address(draws),
-                Chosen = Pinned.Address(chosen),
+                Chosen = Pinned.Address(best),
                 Count = Blocks,
             };
             kernel.Run(parameters, threads: 1024, tokens);
         }
 
+        int[] chosen = [.. best.Select(candidate => candidate.Id)];
         for (int token = 0; token < tokens - 1; token++)
         {
-            double best = Enumerable.Range(0, Vocabulary).Where(id => !banned.Contains(id)).Max(id => logits[token][id]);
+            double highest = Enumerable.Range(0, Vocabulary).Where(id => !banned.Contains(id)).Max(id => logits[token][id]);
             Assert.DoesNotContain(chosen[token], banned);
-            Assert.Equal(best, logits[token][chosen[token]], 1e-4);
+            Assert.Equal(highest, logits[token][chosen[token]], 1e-4);
+            Assert.Equal(highest, best[token].Logit, 1e-3);
             for (int id = 0; id < Vocabulary; id++)
             {
                 Assert.Equal(wantsLogits ? logits[token][id] : Untouched, found[(token * Vocabulary) + id], 1e-3);

@@ -17,7 +17,7 @@ public sealed class GoldenTests
     public void Logits_are_as_near_as_bf16_is(int chunkTokens, params int[] pieces)
     {
         using GptOssModel model = GpuModels.Load(options => options.ChunkTokens = chunkTokens);
-        Assert.Equal(MoeDevice.Cuda(0), model.Device);
+        Assert.Equal([MoeDevice.Cuda(0)], model.Devices);
         Assert.All(model.ExpertSelections, selection => Assert.Equal(MoeDevice.Cuda(0), selection.Selected!.Device));
         float[] logits = Models.AllLogits(model, Golden.Text, pieces);
         Assert.InRange(Models.WorstRow(logits, Golden.Logits, logits.Length), 1e-5, GpuModels.TinyError);

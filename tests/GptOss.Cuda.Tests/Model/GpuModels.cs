@@ -31,5 +31,30 @@ internal static class GpuModels
         return GptOssModel.Load(host ?? Auto.Value, options, cancellationToken: TestContext.Current.CancellationToken);
     }
 
+    /// <summary>As many devices as there are, round robin; skips the test where a group of them cannot be made.</summary>
+    public static IReadOnlyList<MoeDevice> Devices(int ranks)
+    {
+        RequireDevice();
+        int count = Math.Min(ranks, CudaDevice.Count);
+        MoeDevice[] devices = [.. Enumerable.Range(0, ranks).Select(rank => MoeDevice.Cuda(rank % count))];
+        using IMoeGroup? group = TryCreate(new MoeGroupRequest { Devices = devices, MaxTokens = 1, Width = 8 }, out string refusal);
+        Assert.SkipWhen(group is null, refusal);
+        return devices;
+    }
+
     public static CudaEngine EngineOf(GptOssModel model) => (CudaEngine)model.Engine;
+
+    private static IMoeGroup? TryCreate(MoeGroupRequest request, out string refusal)
+    {
+        try
+        {
+            refusal = "";
+            return Auto.Value.CreateGroup(request);
+        }
+        catch (MoeException exception)
+        {
+            refusal = exception.Message;
+            return null;
+        }
+    }
 }

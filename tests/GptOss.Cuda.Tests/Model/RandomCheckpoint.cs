@@ -13,7 +13,8 @@ internal sealed class RandomCheckpoint : IDisposable
     private const int Heads = 64;
     private const int KeyValueHeads = 8;
     private const int HeadSize = 64;
-    private const int Intermediate = 64;
+    /// <summary>A block of 32 for each of four ranks.</summary>
+    private const int Intermediate = 128;
 
     /// <summary>All of them are chosen, so that rounding moves no token to another one.</summary>
     private const int Experts = 4;

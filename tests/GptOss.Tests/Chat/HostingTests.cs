@@ -44,6 +44,43 @@ public sealed class HostingTests
         Assert.Equal("Cpu", model.ExpertSelections[0].Selected!.Id);
     }
 
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(1, 4)]
+    [InlineData(2, 2)]
+    public async Task Ranks_of_the_configuration_give_what_one_gives(int tensor, int expert)
+    {
+        await using var host = MoeHost.Create(new MoeOptions { Parallel = { Tensor = tensor, Expert = expert, Devices = [.. Enumerable.Repeat("cpu", tensor * expert)] } });
+        using var model = GptOssModel.Load(host, new GptOssOptions { Model = Golden.Folder, MaxContext = 64 }, cancellationToken: Cancellation);
+        float[] logits = Models.AllLogits(model, Golden.Text, 20, 1, 32);
+        Assert.InRange(Models.WorstRow(logits, Golden.Logits, model.Config.VocabularySize), 0, Models.Float32Error);
+        Assert.Equal([MoeDevice.Cpu], model.Devices);
+        Assert.Equal(tensor * expert * model.Config.LayerCount, host.Selections.Count);
+    }
+
+    [Fact]
+    public async Task Ranks_that_are_processes_are_refused()
+    {
+        var options = new MoeOptions { Parallel = { Tensor = 2, Launcher = MoeLauncher.Torchrun, Devices = ["cpu"] } };
+        (string, string)[] variables = [("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "29500")];
+        foreach ((string name, string value) in variables)
+        {
+            Environment.SetEnvironmentVariable(name, value);
+        }
+
+        try
+        {
+            await using var host = MoeHost.Create(options);
+            var refused = Assert.Throws<MoeException>(() => GptOssModel.Load(host, new GptOssOptions { Model = Golden.Folder }, cancellationToken: Cancellation));
+            Assert.Equal(MoeReason.Configuration, refused.Reason);
+            Assert.Contains("threads of one process are expected", refused.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Array.ForEach(variables, variable => Environment.SetEnvironmentVariable(variable.Item1, null));
+        }
+    }
+
     [Fact]
     public void Ranks_round_to_BF16_no_more_than_one_does()
     {

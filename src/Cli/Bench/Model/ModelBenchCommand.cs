@@ -5,6 +5,8 @@ namespace Moe.Plugins.Cli;
 /// <summary>`moe bench model`: tokens per second of a whole model, and how near that is to what the machine allows.</summary>
 internal static class ModelBenchCommand
 {
+    public const string ExperimentName = "--experiment";
+
     private const string Description =
         "Measure a whole GPT-OSS: reading prompts and writing tokens, over batch and context, against a floor measured in the same run: reading every "
         + "weight that a step needs once, or its multiplications. `moe make-model FOLDER --size gpt-oss-20b --layers 4` writes a model to measure with.";
@@ -20,6 +22,12 @@ internal static class ModelBenchCommand
     private static readonly Option<string?> Peers = CommandOptions.Text(
         "--peers", "FILE", "Figures of other programs, to show and draw beside them; docs/gpt-oss.md has the format.");
 
+    private static readonly Option<bool> Experiment = new(ExperimentName)
+    {
+        Description = "Over several GPUs, measure answers with the expert layers padded, not padded, and not padded with reduction, addition and norm in one "
+            + "kernel. Default batches then: 1,8,32.",
+    };
+
     public static Command Create(CommandConsole console)
     {
         var command = new Command("model", Description)
@@ -32,6 +40,7 @@ internal static class ModelBenchCommand
             BenchOptions.Output,
             Plot,
             Peers,
+            Experiment,
         };
         foreach (Option option in ModelOptions.Loading)
         {
@@ -42,7 +51,10 @@ internal static class ModelBenchCommand
         return command;
     }
 
-    private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    private static Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken) =>
+        result.GetValue(Experiment) ? CompareAsync(result, console, cancellationToken) : MeasureAsync(result, console, cancellationToken);
+
+    private static async Task<int> MeasureAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         ModelPeers? peers = result.GetValue(Peers) is string file ? ModelPeers.Load(file) : null;
         string? picture = BenchSettings.Writable(result, Plot), output = BenchSettings.Writable(result, BenchOptions.Output);
@@ -73,6 +85,52 @@ internal static class ModelBenchCommand
 
         console.Write(writer => BenchJson.Write(writer, measured), text => ModelBenchTable.Write(text, measured, peers));
         return ExitCode.Ok;
+    }
+
+    private static async Task<int> CompareAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
+    {
+        string? picture = BenchSettings.Writable(result, Plot), output = BenchSettings.Writable(result, BenchOptions.Output);
+        int[] batches = Given(result, Batches, 1, 8, 32), contexts = Given(result, Contexts, 1024);
+        ProgressLine progress = console.BeginProgress();
+        progress.Plan(1 + (batches.Length * contexts.Length));
+        WayHost? host = null;
+        await using LoadedModel loaded = LoadedModel.Open(result, console, progress, cancellationToken, inner => host = new WayHost(inner));
+        progress.Step();
+        var defaults = new BenchSettings();
+        var run = new ExperimentRun(
+            loaded, host!, result.GetValue(CommandOptions.Seed) ?? defaults.Seed, result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds, cancellationToken)
+        {
+            OutputPath = output,
+        };
+        ExperimentResult measured = Unfinished.Run(
+            console,
+            progress,
+            _ => Compare(run, batches, contexts, progress),
+            () => run.Result.Steps.Count == 0 ? null : run.Result,
+            static (rows, writer) => BenchJson.Write(writer, rows),
+            static (rows, text) => ExperimentTable.Write(text, rows));
+        if (picture is not null)
+        {
+            Panels.TrySave(console, () => ExperimentPicture.Save(picture, measured));
+        }
+
+        console.Write(writer => BenchJson.Write(writer, measured), text => ExperimentTable.Write(text, measured));
+        return ExitCode.Ok;
+    }
+
+    private static ExperimentResult Compare(ExperimentRun run, int[] batches, int[] contexts, ProgressLine progress)
+    {
+        foreach (int context in contexts)
+        {
+            foreach (int batch in batches)
+            {
+                progress.Begin($"{batch} × {context}");
+                run.Measure(batch, context);
+                progress.Step();
+            }
+        }
+
+        return run.Result;
     }
 
     private static ModelBenchResult Measure(ModelBenchRun run, int[] prompts, int[] batches, int[] contexts, ProgressLine progress)

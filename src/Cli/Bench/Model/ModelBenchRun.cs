@@ -25,21 +25,21 @@ internal sealed class ModelBenchRun
         GptOssModel model = loaded.Model;
         MoeCandidate[] backends = [.. model.ExpertSelections.Select(selection => selection.Selected!)];
 
-        // A floor of one device's rates says something where the experts are on the device that all else is computed on.
-        if (backends.All(backend => (backend.Device ?? MoeDevice.Cpu) == model.Device)
+        // A floor of one device's rates says something where the experts are on the device that all else is computed on, or ranks share all of it evenly.
+        if (backends.All(backend => (backend.Device ?? MoeDevice.Cpu) == model.Devices[0])
             && loaded.Host.FindBackend(backends[0].Id) is IMoeInstrumentedBackend instrumented)
         {
-            _instruments = instrumented.CreateInstruments(model.Device);
+            _instruments = instrumented.CreateInstruments(model.Devices[0]);
         }
 
         Result = new ModelBenchResult
         {
             Date = RunStamp.Now(),
             Version = RunStamp.Version,
-            Device = _instruments?.ReadCondition().Name ?? $"{model.Device} and the experts' devices",
+            Device = $"{(model.Devices.Count > 1 ? $"{model.Devices.Count} × " : "")}{_instruments?.ReadCondition().Name ?? $"{model.Devices[0]} and the experts' devices"}",
             Model = $"{model.Name}: {HumanText.Count(model.Config.LayerCount, "layer")}, {HumanText.Bytes(model.WeightByteCount)} of weights",
             Experts = string.Join(", ", backends.GroupBy(backend => backend.Id).Select(group => $"{group.Key} ({HumanText.Count(group.Count(), "layer")})")),
-            Types = $"{(model.ThreadCount > 0 ? HumanText.Count(model.ThreadCount, "thread") : model.Device)}, chunks of {model.ChunkTokens}",
+            Types = $"{(model.ThreadCount > 0 ? HumanText.Count(model.ThreadCount, "thread") : string.Join(", ", model.Devices))}, chunks of {model.ChunkTokens}",
         };
         _ceilings = _instruments?.MeasureCeilings(cancellationToken);
     }
@@ -52,50 +52,17 @@ internal sealed class ModelBenchRun
     /// <summary>Reads a prompt of so many tokens, and finds the likeliest one after it, again and again.</summary>
     public void MeasurePrefill(int tokens)
     {
-        using GptOssSequence sequence = _loaded.Model.CreateSequence();
-        int[] prompt = Tokens(tokens);
-        Measure(ModelBenchRow.Prefill, batch: 1, context: 0, tokens, () =>
-        {
-            sequence.Truncate(0);
-            Choose([sequence], prompt);
-        });
+        using var sequences = new BenchSequences(_loaded.Model, batch: 1, context: 0, _random, _cancellationToken);
+        int[] prompt = sequences.Tokens(tokens);
+        Measure(ModelBenchRow.Prefill, batch: 1, context: 0, tokens, () => sequences.Step(prompt, _cancellationToken));
     }
 
     /// <summary>Gives each of some sequences one more token, and finds the likeliest one after it, again and again, at the same place.</summary>
     public void MeasureDecode(int batch, int context)
     {
-        GptOssSequence[] sequences = [.. Enumerable.Range(0, batch).Select(_ => _loaded.Model.CreateSequence())];
-        try
-        {
-            foreach (GptOssSequence sequence in sequences)
-            {
-                Choose([sequence], Tokens(context));
-            }
-
-            Measure(ModelBenchRow.Decode, batch, context, 1, () =>
-            {
-                Array.ForEach(sequences, sequence => sequence.Truncate(context));
-                Choose(sequences, Tokens(batch));
-            });
-        }
-        finally
-        {
-            Array.ForEach(sequences, sequence => sequence.Dispose());
-        }
+        using var sequences = new BenchSequences(_loaded.Model, batch, context, _random, _cancellationToken);
+        Measure(ModelBenchRow.Decode, batch, context, 1, () => sequences.Step(sequences.Tokens(batch), _cancellationToken));
     }
-
-    /// <summary>Shares tokens out among sequences.</summary>
-    private void Choose(GptOssSequence[] sequences, int[] tokens)
-    {
-        int each = tokens.Length / sequences.Length;
-        _loaded.Model.ChooseLikeliest(
-            [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = tokens.AsMemory(i * each, each) })],
-            new int[sequences.Length],
-            banned: null,
-            _cancellationToken);
-    }
-
-    private int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => _random.Next(_loaded.Model.Config.VocabularySize))];
 
     private void Measure(string phase, int batch, int context, int tokens, Action step)
     {
@@ -125,8 +92,8 @@ internal sealed class ModelBenchRun
             Milliseconds = times[times.Count / 2],
             Spread = (times[times.Count * 3 / 4] - times[times.Count / 4]) / 2,
             Replays = times.Count,
-            Bytes = cost.Bytes(batch, context, tokens),
-            Operations = cost.Operations(batch, context, tokens),
+            Bytes = cost.Bytes(batch, context, tokens) / model.Devices.Count,
+            Operations = cost.Operations(batch, context, tokens) / model.Devices.Count,
             ReadGbps = (before?.ReadGigabytesPerSecond + _ceilings?.ReadGigabytesPerSecond) / 2,
             FmaGflops = (before?.MatrixTeraflops + _ceilings?.MatrixTeraflops) / 2 * 1e3,
             Throttle = throttle,

@@ -31,6 +31,12 @@ internal static class PlotCommand
             RequireRight(path, layers.Layers.Exists(row => row.Right));
             ParallelPicture.Save(png, layers);
         }
+        else if (ExperimentResult.IsIn(path))
+        {
+            var ways = ExperimentResult.Load(path);
+            RequireRight(path, ways.Steps.Count > 0);
+            ExperimentPicture.Save(png, ways);
+        }
         else if (ModelBenchResult.IsIn(path))
         {
             var rates = ModelBenchResult.Load(path);

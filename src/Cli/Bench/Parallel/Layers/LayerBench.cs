@@ -27,11 +27,11 @@ internal sealed class LayerBench : IDisposable
         int count = settings.Devices.Count;
         int most = settings.LayerTokens.Max();
         int width = target.Shape.HiddenSize;
-        int padded = PaddedWidth(host, target);
+        int padded = PaddedPart.WidthOf(host.FindBackend(target.Backend)!, target.Device, target.Shape);
 
         // Where a backend pads nothing, only the other two differ.
         _ways = padded == width ? [LayerWay.Skipping, LayerWay.Fused] : Enum.GetValues<LayerWay>();
-        _groups = new LayerGroups(host, group, settings.Devices, most, width, padded);
+        _groups = new LayerGroups(host, group, new MoeGroupRequest { Devices = settings.Devices, MaxTokens = most, Width = width }, padded);
         _tensors = new LayerTensors(source, LayerRank.Forwards * most, settings.Bench.Seed);
         try
         {
@@ -115,12 +115,6 @@ internal sealed class LayerBench : IDisposable
 
     /// <summary>Each rank rounds its part before the sum, as one device does not.</summary>
     private double Tolerance => Math.Sqrt(_groups.Ranks.Members.Count);
-
-    private static int PaddedWidth(MoeHost host, BenchTarget target)
-    {
-        using IMoeQuantMethod method = host.FindBackend(target.Backend)!.CreateQuantMethod(new MoeProbeRequest { Shape = target.Shape, Device = target.Device });
-        return method.RoundUpHiddenSize(target.Shape.HiddenSize);
-    }
 
     private void OnRanks(Action<int> work) => RankThreads.Run(_groups.Ranks, work);
 

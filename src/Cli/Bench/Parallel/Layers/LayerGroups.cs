@@ -6,14 +6,13 @@ internal sealed class LayerGroups : IDisposable
     private readonly List<IMoeGroup> _alone = [];
 
     /// <exception cref="MoeException">One cannot be made.</exception>
-    public LayerGroups(MoeHost host, string id, IReadOnlyList<MoeDevice> devices, int maxTokens, int width, int paddedWidth)
+    public LayerGroups(MoeHost host, string? id, MoeGroupRequest request, int paddedWidth)
     {
-        var request = new MoeGroupRequest { Devices = devices, MaxTokens = maxTokens, Width = width };
         Ranks = host.CreateGroup(request, id);
         try
         {
             Padded = host.CreateGroup(request with { Width = paddedWidth }, id);
-            foreach (MoeDevice device in devices)
+            foreach (MoeDevice device in request.Devices)
             {
                 _alone.Add(host.CreateGroup(request with { Devices = [device] }, id));
             }

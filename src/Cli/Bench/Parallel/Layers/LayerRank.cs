@@ -14,6 +14,7 @@ internal sealed class LayerRank : IDisposable
 
     private readonly LayerGroups _groups;
     private readonly int _rank;
+    private readonly LayerWays _ways;
     private readonly List<IDisposable> _owned = [];
     private readonly List<(MoeLayer Layer, MoeForwardState State)> _layers = [];
     private readonly List<PaddedPart> _padded = [];
@@ -22,7 +23,6 @@ internal sealed class LayerRank : IDisposable
     private readonly DeviceBuffer _residual;
     private readonly DeviceBuffer _residualOutput;
     private readonly DeviceBuffer _normWeight;
-    private readonly DeviceBuffer _wide;
     private readonly DeviceBuffer _ids;
     private readonly DeviceBuffer _weights;
     private readonly nint _stream;
@@ -55,7 +55,7 @@ internal sealed class LayerRank : IDisposable
             _residual = Device(MoeElementType.BFloat16, rows, width);
             _residualOutput = Device(MoeElementType.BFloat16, rows, width);
             _normWeight = Device(MoeElementType.BFloat16, 1, width);
-            _wide = Device(MoeElementType.BFloat16, options.MaxTokens, groups.Padded.Members[_rank].Request.Width);
+            _ways = Own(new LayerWays(groups, _rank));
             _ids = Device(MoeElementType.Int32, rows, target.Shape.TopK);
             _weights = Device(MoeElementType.Float32, rows, target.Shape.TopK);
             _stream = Member.Memory.CreateStream();
@@ -125,37 +125,8 @@ internal sealed class LayerRank : IDisposable
     private void Enqueue(LayerWay way, int forward, int tokens, nint stream)
     {
         (MoeLayer layer, MoeForwardState state) = _layers[forward % Copies];
-        if (way == LayerWay.Fused)
-        {
-            layer.Forward(state, Call(forward, tokens, Rows(_output, forward, tokens), stream, AddNorm(forward, tokens)));
-            return;
-        }
-
-        // A group of one adds and norms what lies in its memory.
-        IMoeCommunicator alone = _groups.Alone(_rank);
-        MoePartial sum = alone.LendPartial(tokens);
-        if (way == LayerWay.Skipping)
-        {
-            layer.Forward(state, Call(forward, tokens, sum.View, stream));
-        }
-        else
-        {
-            IMoeCommunicator padded = _groups.Padded.Members[_rank];
-            MoePartial part = padded.LendPartial(tokens);
-            _padded[forward % Copies].Enqueue(
-                Rows(_input, forward, tokens), part.View, Rows(_ids, forward, tokens), Rows(_weights, forward, tokens), stream);
-            MoeTensorView wide = _wide.View.FirstRows(tokens);
-            padded.AllReduce(new MoeReduceArguments { Partial = part, Output = wide, Stream = stream });
-            Member.Memory.Copy2D(sum.View.Address, sum.View.RowStride, wide.Address, wide.RowStride, sum.View.RowBytes, tokens, stream);
-        }
-
-        alone.ReduceAddNorm(new MoeReduceAddNormArguments
-        {
-            Partial = sum,
-            AddNorm = AddNorm(forward, tokens),
-            Output = Rows(_output, forward, tokens),
-            Stream = stream,
-        });
+        MoeLayerCall call = Call(forward, tokens, Rows(_output, forward, tokens), stream, AddNorm(forward, tokens));
+        _ways.Enqueue(way, layer, state, way == LayerWay.Padded ? _padded[forward % Copies] : null, call);
     }
 
     private MoeLayerCall Call(int forward, int tokens, MoeTensorView output, nint stream, MoeAddNorm? addNorm = null) => new()

@@ -35,11 +35,18 @@ internal sealed class PaddedPart : IDisposable
     /// <summary>The sizes, with the padding on both sides.</summary>
     public MoeLayerConfig Config { get; } = null!;
 
+    /// <summary>The hidden size that a backend pads to; the shape's own where it pads nothing.</summary>
+    public static int WidthOf(IMoeBackend backend, MoeDevice device, MoeLayerShape shape)
+    {
+        using IMoeQuantMethod method = backend.CreateQuantMethod(new MoeProbeRequest { Shape = shape, Device = device });
+        return method.RoundUpHiddenSize(shape.HiddenSize);
+    }
+
     /// <summary>Pads the input and enqueues a forward.</summary>
     /// <param name="input">[tokens, hidden size].</param>
     /// <param name="output">[tokens, padded hidden size].</param>
-    /// <param name="ids">Where the experts' ids go.</param>
-    /// <param name="weights">Where their weights go.</param>
+    /// <param name="ids">Where the experts' ids go; empty where nobody wants them.</param>
+    /// <param name="weights">Where their weights go; empty where nobody wants them.</param>
     /// <param name="stream">The stream.</param>
     public void Enqueue(MoeTensorView input, MoeTensorView output, MoeTensorView ids, MoeTensorView weights, nint stream)
     {

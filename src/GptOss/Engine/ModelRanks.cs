@@ -2,8 +2,8 @@ using System.Runtime.ExceptionServices;
 
 namespace Moe.Plugins.GptOss;
 
-/// <summary>The ranks that share expert layers: their group, and a thread for each but the first, which is the caller's.</summary>
-internal sealed class ExpertRanks : IDisposable
+/// <summary>The ranks that share a model: their group, and a thread for each but the first, which is the caller's.</summary>
+internal sealed class ModelRanks : IDisposable
 {
     private readonly IMoeGroup? _group;
     private readonly Thread[] _threads;
@@ -12,36 +12,33 @@ internal sealed class ExpertRanks : IDisposable
     private readonly Exception?[] _errors;
     private Action<int>? _work;
 
-    private ExpertRanks(IMoeGroup? group, int count)
+    private ModelRanks(RankPlan plan, IMoeGroup? group)
     {
+        Plan = plan;
         _group = group;
-        _errors = new Exception?[count];
-        _begin = [.. Enumerable.Range(1, count - 1).Select(_ => new SemaphoreSlim(0))];
-        _threads = [.. Enumerable.Range(1, count - 1).Select(rank => new Thread(() => Serve(rank)) { IsBackground = true, Name = $"GPT-OSS rank {rank}" })];
+        _errors = new Exception?[plan.Count];
+        _begin = [.. Enumerable.Range(1, Count - 1).Select(_ => new SemaphoreSlim(0))];
+        _threads = [.. Enumerable.Range(1, Count - 1).Select(rank => new Thread(() => Serve(rank)) { IsBackground = true, Name = $"GPT-OSS rank {rank}" })];
         Array.ForEach(_threads, thread => thread.Start());
     }
 
-    public int Count => _errors.Length;
+    /// <summary>Where they are, and which part each has.</summary>
+    public RankPlan Plan { get; }
 
-    /// <summary>Makes the ranks, on the device that the host chooses for a layer: all on the processor, or one GPU after another.</summary>
+    public int Count => Plan.Count;
+
+    /// <summary>Makes the ranks of a plan; one alone needs no group.</summary>
     /// <exception cref="MoeException">No plugin makes such a group.</exception>
-    public static ExpertRanks Create(IMoeHost host, MoeLayerRequest layer, GptOssOptions options)
-    {
-        if (options.TensorParallel == 1)
+    public static ModelRanks Create(IMoeHost host, RankPlan plan, MoeLayerRequest layer) => new(
+        plan,
+        plan.Count == 1 ? null : host.CreateGroup(new MoeGroupRequest
         {
-            return new ExpertRanks(null, 1);
-        }
-
-        MoeDevice first = options.Device ?? host.Explain(layer).Selected?.Device ?? MoeDevice.Cpu;
-        IMoeGroup group = host.CreateGroup(new MoeGroupRequest
-        {
-            Devices = [.. Enumerable.Range(0, options.TensorParallel).Select(rank => DeviceOf(first, rank))],
-            MaxTokens = options.ChunkTokens,
+            Devices = plan.Devices,
+            MaxTokens = layer.Options.MaxTokens,
             Width = layer.Shape.HiddenSize,
-            ElementType = options.ActivationType,
-        });
-        return new ExpertRanks(group, options.TensorParallel);
-    }
+            ElementType = layer.Options.OutputType,
+            Timeout = plan.Timeout,
+        }));
 
     /// <summary>A rank's member of the group; null where there is one rank.</summary>
     public IMoeCommunicator? Member(int rank) => _group?.Members[rank];
@@ -58,7 +55,11 @@ internal sealed class ExpertRanks : IDisposable
         }
 
         _work = null;
-        if (_errors.FirstOrDefault(error => error is not null) is { } first)
+
+        // Of a rank that failed and those that only heard of it, the one that failed.
+        Exception? first = Array.Find(_errors, error => error is not null and not MoeException { Reason: MoeReason.PeerFailed })
+            ?? Array.Find(_errors, error => error is not null);
+        if (first is not null)
         {
             Array.Clear(_errors);
             ExceptionDispatchInfo.Throw(first);
@@ -74,8 +75,6 @@ internal sealed class ExpertRanks : IDisposable
         _done.Dispose();
         _group?.Dispose();
     }
-
-    private static MoeDevice DeviceOf(MoeDevice first, int rank) => first.Kind == MoeDeviceKind.Cpu ? first : MoeDevice.Cuda(first.Ordinal + rank);
 
     private void Serve(int rank)
     {

@@ -1,0 +1,348 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.GptOss.Cuda;
+
+/// <summary>
+/// What one device does of forwards, enqueued on a stream of its own: all but how rows are added up and normed between the products, which differs between a
+/// whole model and a rank's share of one. The context must be current but where a method says otherwise.
+/// </summary>
+internal abstract class DeviceForward : IDisposable
+{
+    private readonly KernelLibrary _library;
+    private readonly CudaBlas? _blas;
+    private readonly CudaEvent _done;
+    private readonly Stack<IDisposable> _made = new();
+    private readonly Dictionary<int, CudaExecutableGraph> _steps = [];
+    private readonly ModelShare _share;
+    private readonly int _rank;
+    private readonly float _scale;
+
+    /// <summary>Takes over library, context and model, once it is made.</summary>
+    protected DeviceForward(KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, int rank, int maxTokens, bool isPart)
+    {
+        _library = library;
+        _share = share;
+        _rank = rank;
+        Kernels = kernels;
+        Model = model;
+        _scale = (float)(Math.Log2(Math.E) / Math.Sqrt(Config.HeadSize));
+        CudaContext context = library.Context;
+        using CudaContextScope scope = context.MakeCurrent();
+        Device = MoeDevice.Cuda(context.Device.Ordinal);
+        try
+        {
+            _blas = CudaBlas.TryCreate() is { } blas ? Own(blas) : null;
+            Pool = Own(new CachePool(context, Config));
+            Buffers = Own(new EngineBuffers(context, Config, kernels, maxTokens, HasBlas, isPart));
+            Stream = Own(context.CreateStream());
+            _done = Own(context.CreateEvent(timing: false));
+        }
+        catch
+        {
+            DisposeOwn();
+            throw;
+        }
+    }
+
+    public MoeDevice Device { get; }
+
+    public CudaContext Context => _library.Context;
+
+    /// <summary>Where texts' keys and values come from.</summary>
+    public CachePool Pool { get; }
+
+    public long WeightByteCount => Model.ByteCount;
+
+    public bool HasBlas => _blas is not null;
+
+    /// <summary>The model's sizes, as far as the device has them.</summary>
+    protected GptOssConfig Config => _share.Config;
+
+    protected ModelKernels Kernels { get; }
+
+    protected DeviceModel Model { get; }
+
+    protected EngineBuffers Buffers { get; }
+
+    protected CudaStream Stream { get; }
+
+    /// <summary>Says what is wanted of rows; needs no context.</summary>
+    public void SetDraws(bool wantsLogits, ReadOnlySpan<DeviceDraw> draws) => Buffers.SetDraws(wantsLogits, draws);
+
+    /// <summary>Says which tokens come next; needs no context.</summary>
+    public void SetBatch(IReadOnlyList<BatchToken> tokens) => Buffers.SetBatch(tokens, _rank);
+
+    /// <summary>Says which tokens of the whole vocabulary are never chosen, a bit each. Makes the context current.</summary>
+    public void Ban(ReadOnlySpan<uint> words)
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        CudaMemory.Upload(Buffers.Banned, words.Slice(_share.FirstToken / 32, Buffers.BannedWords));
+    }
+
+    /// <summary>One token of each of so many texts, all of which ask.</summary>
+    public void EnqueueStep(int count, CancellationToken cancellationToken)
+    {
+        Buffers.CopyBatch(count, Stream);
+        EnqueueLayers(count, groups: 0, cancellationToken);
+        EnqueueHead(count, [], count);
+    }
+
+    /// <summary>Records a step of so many texts.</summary>
+    public void RecordStep(int count)
+    {
+        using CudaGraph graph = Stream.Capture(() => EnqueueStep(count, CancellationToken.None));
+        _steps[count] = graph.Instantiate();
+    }
+
+    /// <summary>Makes the context current.</summary>
+    public void ReplayStep(int count) => _steps[count].Launch(Stream);
+
+    /// <summary>Forgets what was recorded. Makes the context current.</summary>
+    public void ForgetSteps()
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        foreach (CudaExecutableGraph step in _steps.Values)
+        {
+            step.Dispose();
+        }
+
+        _steps.Clear();
+    }
+
+    /// <summary>The layers of any tokens.</summary>
+    public void EnqueuePrompt(IReadOnlyList<BatchToken> tokens, CancellationToken cancellationToken)
+    {
+        int groups = SetGroups(tokens);
+        Buffers.CopyBatch(tokens.Count, Stream);
+        Buffers.CopyGroups(groups, Stream);
+        EnqueueLayers(tokens.Count, groups, cancellationToken);
+    }
+
+    /// <summary>The head of some rows, behind the layers of so many tokens. Makes the context current.</summary>
+    public void EnqueueHeadOf(ReadOnlySpan<int> rows, int tokens)
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        Buffers.CopyBatch(tokens: 0, Stream);
+        EnqueueHead(tokens, rows, rows.Length);
+    }
+
+    /// <summary>Copies the device's logits of a row to their place in a row of the whole vocabulary on the host. Makes the context current.</summary>
+    public void CopyLogits(int row, nint host)
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        long width = Config.VocabularySize;
+        CudaMemory.Copy(host + Offset<float>(_share.FirstToken), Buffers.Logits + Offset<float>(row * width), Offset<float>(width), Stream);
+    }
+
+    /// <summary>The token that was chosen for a row, of the device's own, once that was waited for.</summary>
+    public DeviceCandidate Chosen(int row) => Buffers.Chosen[row] is { Id: >= 0 } own ? own with { Id = own.Id + _share.FirstToken } : Buffers.Chosen[row];
+
+    /// <summary>Marks where <see cref="Wait"/> waits for. Makes the context current.</summary>
+    public void Mark()
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        _done.Record(Stream);
+    }
+
+    /// <summary>Waits for what was enqueued before the mark. Makes the context current.</summary>
+    public void Wait()
+    {
+        using CudaContextScope scope = Context.MakeCurrent();
+        _done.Synchronize();
+    }
+
+    /// <summary>Waits for all, whatever has failed. Makes the context current.</summary>
+    public void Settle()
+    {
+        try
+        {
+            using CudaContextScope scope = Context.MakeCurrent();
+            Stream.Synchronize();
+        }
+        catch (CudaException)
+        {
+            // What failed is what is told.
+        }
+    }
+
+    public void Dispose()
+    {
+        using (Context.MakeCurrent())
+        {
+            ForgetSteps();
+            DisposeOwn();
+            Model.Dispose();
+        }
+
+        _library.Dispose();
+        Context.Dispose();
+    }
+
+    /// <summary>From the embedding to the last layer's experts.</summary>
+    /// <param name="count">Tokens.</param>
+    /// <param name="groups">Groups of neighbours; 0 for one token of each text.</param>
+    /// <param name="cancellationToken">Ends it between two layers.</param>
+    protected abstract void EnqueueLayers(int count, int groups, CancellationToken cancellationToken);
+
+    /// <summary>Brings normed rows to the head.</summary>
+    /// <param name="tokens">Tokens that the layers had.</param>
+    /// <param name="rows">The rows that ask; empty for the first <paramref name="count"/>.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>The rows, or what they are normed from by the head itself.</returns>
+    protected abstract HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count);
+
+    /// <summary>Frees what was made later first.</summary>
+    protected T Own<T>(T part)
+        where T : IDisposable
+    {
+        _made.Push(part);
+        return part;
+    }
+
+    protected void DisposeOwn()
+    {
+        while (_made.TryPop(out IDisposable? part))
+        {
+            part.Dispose();
+        }
+    }
+
+    /// <summary>Whether products of so many tokens are cuBLAS's.</summary>
+    protected bool IsLarge(int count) => count > ModelKernels.MostTexts && HasBlas;
+
+    /// <summary>The product of so many rows that are large, in float32.</summary>
+    protected void EnqueueLarge(DeviceLinear linear, nint rows, nint target, bool adds, int count) =>
+        _blas!.Multiply(count, linear.Outputs, linear.Inputs, rows, linear.Weight, target, adds, Stream);
+
+    /// <summary>Queries, and keys and values in the cache, of normed rows.</summary>
+    protected void EnqueueQueryKeyValue(DeviceLinear linear, ModelKernels.CacheParameters cache, nint rows, int count)
+    {
+        if (IsLarge(count))
+        {
+            EnqueueLarge(linear, rows, Buffers.Projected, adds: false, count);
+            ModelKernels.QueryKeyValueParameters parameters = QueryKeyValue(linear, cache, rows, first: 0, count);
+            parameters.Projected = Buffers.Projected;
+            Kernels.KeepQueryKeyValue(in parameters, Stream);
+            return;
+        }
+
+        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
+        {
+            Kernels.QueryKeyValue(QueryKeyValue(linear, cache, rows, first, Math.Min(ModelKernels.ProductTokens, count - first)), Stream);
+        }
+    }
+
+    protected ModelKernels.QueryKeyValueParameters QueryKeyValue(
+        DeviceLinear linear, ModelKernels.CacheParameters cache, nint rows, int first, int count) => new()
+        {
+            Product = Product(linear, rows, first, count, Config.HeadSize / 2),
+            Bias = linear.Bias,
+            Tokens = Buffers.Tokens + Offset<DeviceToken>(first),
+            Rotary = Model.Rotary,
+            Queries = Buffers.Queries + Offset<ushort>((long)first * Config.HeadCount * Config.HeadSize),
+            Cache = cache,
+            Heads = Config.HeadCount,
+        };
+
+    protected void EnqueueAttention(DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, int groups)
+    {
+        var parameters = new ModelKernels.AttentionParameters
+        {
+            Queries = Buffers.Queries,
+            Tokens = Buffers.Tokens,
+            Sinks = layer.Sinks,
+            Out = Buffers.Attended,
+            Partial = Buffers.Partials,
+            Arrived = Buffers.Arrived,
+            Groups = Buffers.Groups,
+            Cache = cache,
+            Heads = Config.HeadCount,
+            Window = layer.IsSliding ? Config.SlidingWindow : 0,
+            GroupCount = groups,
+            Scale = _scale,
+        };
+        if (groups == 0)
+        {
+            Kernels.AttendStep(in parameters, count, Stream);
+        }
+        else
+        {
+            Kernels.AttendPrompt(in parameters, Stream);
+        }
+    }
+
+    protected static unsafe nint Offset<T>(long elements)
+        where T : unmanaged => (nint)(elements * sizeof(T));
+
+    protected static ModelKernels.ProductParameters Product(DeviceLinear linear, nint rows, int first, int count, int half = 8) => new()
+    {
+        Weight = linear.Weight,
+        Rows = rows + Offset<ushort>((long)first * linear.Inputs),
+        Outputs = linear.Outputs,
+        Inputs = linear.Inputs,
+        Tokens = count,
+        Half = half,
+    };
+
+    protected ModelKernels.CacheParameters Cache(int layer) => new()
+    {
+        First = 2L * layer * Config.KeyValueHeadCount * CachePool.PagePositions * Config.HeadSize,
+        Heads = Config.KeyValueHeadCount,
+        HeadSize = Config.HeadSize,
+    };
+
+    protected MoeTensorView View(nint address, int count) => new(address, Device, MoeElementType.BFloat16, count, Config.HiddenSize);
+
+    /// <summary>The last norm, the head, and the chosen tokens.</summary>
+    private void EnqueueHead(int layerTokens, ReadOnlySpan<int> rows, int count)
+    {
+        HeadRows input = EnqueueHeadRows(layerTokens, rows, count);
+        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
+        {
+            int tokens = Math.Min(ModelKernels.ProductTokens, count - first);
+            var head = new ModelKernels.HeadParameters
+            {
+                Product = Product(Model.Head, input.Rows, first, tokens),
+                Normed = input.Normed ?? default,
+                Logits = Buffers.Logits + Offset<float>((long)first * Config.VocabularySize),
+                WantsLogits = Buffers.WantsLogits,
+                Banned = Buffers.Banned,
+                Candidates = Buffers.Candidates,
+            };
+            var choose = new ModelKernels.ChooseParameters
+            {
+                Candidates = Buffers.Candidates,
+                Logits = head.Logits,
+                Banned = Buffers.Banned,
+                Draws = Buffers.Draws + Offset<DeviceDraw>(first),
+                Chosen = Buffers.ChosenAddress + Offset<DeviceCandidate>(first),
+                Vocabulary = Config.VocabularySize,
+                Count = input.Normed is null ? Kernels.Head(in head, Stream) : Kernels.NormHead(in head, Stream),
+            };
+            Kernels.Choose(in choose, tokens, Stream);
+        }
+    }
+
+    /// <summary>Neighbours of one text, as many as a warp of attention has.</summary>
+    private int SetGroups(IReadOnlyList<BatchToken> tokens)
+    {
+        int most = ModelKernels.GroupTokens(Config), groups = 0;
+        for (int first = 0, next; first < tokens.Count; first = next)
+        {
+            for (next = first + 1; next < tokens.Count && next - first < most && tokens[next].Sequence == tokens[first].Sequence;)
+            {
+                next++;
+            }
+
+            Buffers.HostGroups[groups++] = new TokenGroup(first, next - first);
+        }
+
+        return groups;
+    }
+
+    /// <summary>What the head reads.</summary>
+    /// <param name="Rows">BF16 [rows, hidden].</param>
+    /// <param name="Normed">What it norms by itself in their place; null for nothing.</param>
+    protected readonly record struct HeadRows(nint Rows, ModelKernels.NormedParameters? Normed);
+}

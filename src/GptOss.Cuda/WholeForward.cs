@@ -1,0 +1,160 @@
+using Moe.Plugins.Cuda;
+using Moe.Plugins.Kernels;
+
+namespace Moe.Plugins.GptOss.Cuda;
+
+/// <summary>
+/// A whole model on one device: products add to a float32 residual stream, and norm the rows that they read where those are few. Expert layers that are elsewhere
+/// are fed through the host's memory.
+/// </summary>
+internal sealed class WholeForward : DeviceForward
+{
+    private readonly IReadOnlyList<ExpertLayer> _experts;
+    private readonly ExpertDetour? _detour;
+
+    public WholeForward(
+        KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, IReadOnlyList<ExpertLayer> experts, int maxTokens)
+        : base(library, kernels, model, share, rank: 0, maxTokens, isPart: false)
+    {
+        _experts = experts;
+        using CudaContextScope scope = Context.MakeCurrent();
+        try
+        {
+            _detour = experts.All(layer => layer.IsAtHome) ? null : Own(new ExpertDetour(Context, maxTokens, Config.HiddenSize));
+        }
+        catch
+        {
+            DisposeOwn();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void EnqueueLayers(int count, int groups, CancellationToken cancellationToken)
+    {
+        for (int i = 0; i < Model.Layers.Count; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            EnqueueAttentionBlock(i, count, groups);
+            EnqueueExperts(_experts[i], count);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count)
+    {
+        nint stream = StreamAfter(Model.Layers.Count - 1, tokens);
+        if (rows.IsEmpty && NormsItself(count))
+        {
+            return new HeadRows(0, Normed(stream, Buffers.ExpertOutput, Model.FinalNorm));
+        }
+
+        var norm = new ModelKernels.NormParameters
+        {
+            Stream = stream,
+            Added = Buffers.ExpertOutput,
+            Weight = Model.FinalNorm,
+            Normed = Buffers.HeadRows,
+            Rows = rows.IsEmpty ? 0 : Buffers.SetRows(rows, Stream),
+            Width = Config.HiddenSize,
+            Epsilon = (float)Config.NormEpsilon,
+        };
+        Kernels.AddNorm(in norm, count, Stream);
+        return new HeadRows(Buffers.HeadRows, null);
+    }
+
+    /// <summary>What the layer before has, norm, attention, and the norm before the experts.</summary>
+    private void EnqueueAttentionBlock(int index, int count, int groups)
+    {
+        DeviceModelLayer layer = Model.Layers[index];
+        ModelKernels.CacheParameters cache = Cache(index);
+        nint added = index == 0 ? Model.Embedding : Buffers.ExpertOutput, begins = index == 0 ? Buffers.Tokens : 0;
+        if (NormsItself(count))
+        {
+            EnqueueNormedQueryKeyValue(index, layer, cache, count, added, begins);
+        }
+        else
+        {
+            EnqueueNorm(Buffers.Stream, count, layer.AttentionNorm, added, begins: begins);
+            EnqueueQueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, count);
+        }
+
+        nint stream = StreamAfter(index, count);
+        EnqueueAttention(layer, cache, count, groups);
+        EnqueueOutput(layer.Output, stream, count);
+        EnqueueNorm(stream, count, layer.ExpertNorm, bias: IsLarge(count) ? layer.Output.Bias : 0);
+    }
+
+    /// <summary>Whether products norm the rows that they read, which saves launches.</summary>
+    private bool NormsItself(int count) => Kernels.CanNorm(count);
+
+    /// <summary>Where the stream is once a layer's attention has read it.</summary>
+    private nint StreamAfter(int layer, int count) => NormsItself(count) && layer % 2 == 0 ? Buffers.OtherStream : Buffers.Stream;
+
+    private void EnqueueNormedQueryKeyValue(
+        int index, DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, nint added, nint begins)
+    {
+        ModelKernels.QueryKeyValueParameters parameters = QueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, first: 0, count);
+        parameters.Normed = Normed(StreamAfter(index - 1, count), added, layer.AttentionNorm, begins);
+        parameters.Normed.Sum = StreamAfter(index, count);
+        Kernels.NormQueryKeyValue(in parameters, Stream);
+    }
+
+    private ModelKernels.NormedParameters Normed(nint stream, nint added, nint weight, nint begins = 0) => new()
+    {
+        Stream = stream,
+        Added = added,
+        Weight = weight,
+        Begins = begins,
+        Epsilon = (float)Config.NormEpsilon,
+    };
+
+    private void EnqueueNorm(nint stream, int count, nint weight, nint added = 0, nint bias = 0, nint begins = 0) => Kernels.AddNorm(
+        new ModelKernels.NormParameters
+        {
+            Stream = stream,
+            Added = added,
+            Bias = bias,
+            Weight = weight,
+            Normed = Buffers.Normed,
+            Begins = begins,
+            Width = Config.HiddenSize,
+            Epsilon = (float)Config.NormEpsilon,
+        },
+        count,
+        Stream);
+
+    /// <summary>Adds to the stream; what is large comes without its bias.</summary>
+    private void EnqueueOutput(DeviceLinear linear, nint stream, int count)
+    {
+        if (IsLarge(count))
+        {
+            EnqueueLarge(linear, Buffers.Attended, stream, adds: true, count);
+            return;
+        }
+
+        for (int first = 0; first < count; first += ModelKernels.ProductTokens)
+        {
+            Kernels.AddProduct(
+                new ModelKernels.AddProductParameters
+                {
+                    Product = Product(linear, Buffers.Attended, first, Math.Min(ModelKernels.ProductTokens, count - first)),
+                    Bias = linear.Bias,
+                    Stream = stream + Offset<float>((long)first * linear.Outputs),
+                },
+                Stream);
+        }
+    }
+
+    private void EnqueueExperts(ExpertLayer layer, int count)
+    {
+        if (layer.IsAtHome)
+        {
+            layer.Enqueue(rank: 0, View(Buffers.Normed, count), View(Buffers.ExpertOutput, count), Stream);
+        }
+        else
+        {
+            _detour!.Run(layer, Buffers.Normed, Buffers.ExpertOutput, count, Stream);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+using Moe.Plugins.GptOss.Tests;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.GptOss.Cuda.Tests;
+
+/// <summary>A model that ranks share, each on a GPU where there are so many, against transformers' float64, the processor and one GPU.</summary>
+[Collection(Alone.Name)]
+public sealed class RankTests
+{
+    private const int Length = 700;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    /// <summary>At once, in chunks, token by token, and in pieces: as on one device.</summary>
+    [Theory]
+    [InlineData(2048)]
+    [InlineData(5)]
+    [InlineData(2048, 7, 20, 2, 24)]
+    [InlineData(2048, 50, 1, 1, 1)]
+    [InlineData(1)]
+    public void Logits_are_as_near_as_bf16_is(int chunkTokens, params int[] pieces)
+    {
+        using GptOssModel model = Load(ranks: 2, options => options.ChunkTokens = chunkTokens);
+        float[] logits = Models.AllLogits(model, Golden.Text, pieces);
+        Assert.InRange(Models.WorstRow(logits, Golden.Logits, logits.Length), 1e-5, GpuModels.TinyError);
+        Assert.Equal(chunkTokens == 1 || pieces.Count(piece => piece == 1) > 1 ? 1 : 0, GpuModels.EngineOf(model).GraphCount);
+        Assert.Equal(0, model.RefreshExperts(Cancellation));
+    }
+
+    /// <summary>Attention and head of the real sizes, prompts and steps, within the window and beyond it.</summary>
+    [Theory]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Logits_are_the_processors_at_every_position(int ranks)
+    {
+        IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
+        using var checkpoint = new RandomCheckpoint();
+        var random = new Random(1);
+        int[] text = [.. Enumerable.Range(0, Length).Select(_ => random.Next(RandomCheckpoint.Vocabulary))];
+        float[] expected;
+        using (GptOssModel model = Models.Load(options => (options.Model, options.MaxContext) = (checkpoint.Folder, Length)))
+        {
+            expected = Models.AllLogits(model, text);
+        }
+
+        using GptOssModel shared = GpuModels.Load(options => Share(options, devices, checkpoint));
+        int[] pieces = [.. Enumerable.Repeat(1, 150), 30, 420, .. Enumerable.Repeat(1, 100)];
+        float[] found = Models.AllLogits(shared, text, pieces);
+        foreach ((int first, int count) in ((int, int)[])[(0, 1), (1, 127), (128, 22), (150, 30), (180, 420), (600, 100)])
+        {
+            int begin = first * RandomCheckpoint.Vocabulary, length = count * RandomCheckpoint.Vocabulary;
+            double error = Models.WorstRow(found.AsSpan(begin, length), expected.AsSpan(begin, length), length);
+            Assert.True(error is > 1e-5 and < GpuModels.BrainError, $"{count} positions from {first} on: {error:0.0e0}");
+        }
+
+        // Many texts at once, each somewhere else: the second step is recorded, the third replayed.
+        GptOssSequence[] sequences = [.. Enumerable.Range(0, 64).Select(_ => shared.CreateSequence())];
+        foreach (int texts in (int[])[64, 33, 9, 2])
+        {
+            int[] lengths = [.. Enumerable.Range(0, texts).Select(i => 1 + (i * 10))];
+            Array.ForEach(sequences, sequence => sequence.Truncate(0));
+            float[] logits = new float[texts * RandomCheckpoint.Vocabulary];
+            for (int step = 0; step < 4; step++)
+            {
+                shared.ForwardBatch(
+                    [.. lengths.Select((length, i) => new GptOssInput { Sequence = sequences[i], Tokens = step == 0 ? text.AsMemory(0, length) : text.AsMemory(length + step - 1, 1) })],
+                    logits,
+                    Cancellation);
+            }
+
+            float[] rows = [.. lengths.SelectMany(length => expected.AsSpan((length + 2) * RandomCheckpoint.Vocabulary, RandomCheckpoint.Vocabulary).ToArray())];
+            Assert.InRange(Models.WorstRow(logits, rows, rows.Length), 1e-5, GpuModels.BrainError);
+        }
+
+        Array.ForEach(sequences, sequence => sequence.Dispose());
+    }
+
+    /// <summary>The same kernels on the same numbers, summed in the order of the ranks: the same bits, however often and whether launched one by one or replayed.</summary>
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(2, 20)]
+    [InlineData(4, 5)]
+    public void Replays_give_the_bits_of_single_launches(int ranks, int texts)
+    {
+        IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
+        using var checkpoint = new RandomCheckpoint();
+        using GptOssModel model = GpuModels.Load(options => Share(options, devices, checkpoint));
+        int[] launched = Answer(model, texts, usesGraphs: false);
+        Assert.Equal(launched, Answer(model, texts, usesGraphs: true));
+        Assert.Equal(launched, Answer(model, texts, usesGraphs: true));
+        Assert.Equal(1, GpuModels.EngineOf(model).GraphCount);
+    }
+
+    [Fact]
+    public void The_likeliest_token_is_that_of_the_logits_and_never_a_banned_one()
+    {
+        using GptOssModel model = Load(ranks: 2);
+        using GptOssSequence sequence = model.CreateSequence();
+        float[] logits = new float[model.Config.VocabularySize];
+        int[] next = Golden.Prompt, chosen = new int[1];
+        var ranks = new HashSet<bool>();
+        for (int step = 0; step < 30; step++)
+        {
+            model.Forward(sequence, next, logits, Cancellation);
+            int[] ranking = [.. Enumerable.Range(0, logits.Length).OrderByDescending(id => logits[id]).ThenBy(id => id)];
+            int[] banned = [.. ranking.Take(step % 3)];
+            sequence.Truncate(sequence.Length - next.Length);
+            model.ChooseLikeliest([new GptOssInput { Sequence = sequence, Tokens = next }], chosen, banned, Cancellation);
+            Assert.Equal(ranking[banned.Length], chosen[0]);
+            ranks.Add(chosen[0] < model.Config.VocabularySize / 2);
+            next = [(ranking[0] + step) % logits.Length];
+        }
+
+        Assert.Equal(2, ranks.Count);
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(0.7, 0.9)]
+    public void Draws_are_those_of_the_host(double temperature, double topP)
+    {
+        using GptOssModel model = Load(ranks: 2);
+        using GptOssSequence sequence = model.CreateSequence();
+        var sampling = new GptOssSampling { Temperature = temperature, TopP = topP, Seed = 5 };
+        Sampler drawing = new(sampling), host = new(sampling);
+        float[] logits = new float[model.Config.VocabularySize];
+        int[] next = Golden.Prompt, banned = [3, 277];
+        for (int step = 0; step < 100; step++)
+        {
+            int[] found = new int[1];
+            model.Choose([new GptOssInput { Sequence = sequence, Tokens = next }], found, [drawing], banned, Cancellation);
+            sequence.Truncate(sequence.Length - next.Length);
+            model.Forward(sequence, next, logits, Cancellation);
+            Assert.Equal(host.Next(logits, banned), found[0]);
+            next = found;
+        }
+    }
+
+    /// <summary>The host's configuration says how many ranks there are, and that they share the experts.</summary>
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(1, 2)]
+    public void Ranks_are_those_of_the_configuration(int tensor, int expert)
+    {
+        var settings = new MoeOptions { Parallel = { Tensor = tensor, Expert = expert, Devices = [.. GpuModels.Devices(2).Select(device => $"{device}")] } };
+        using MoeHost host = MoeHost.Create(settings);
+        using GptOssModel model = GpuModels.Load(host: host);
+        float[] logits = Models.AllLogits(model, Golden.Text, 40, 1, 1, 1, Golden.Text.Length - 43);
+        Assert.InRange(Models.WorstRow(logits, Golden.Logits, logits.Length), 1e-5, GpuModels.TinyError);
+        Assert.Equal(1, GpuModels.EngineOf(model).GraphCount);
+    }
+
+    /// <summary>A cancelled forward leaves the ranks in step: the next one is right.</summary>
+    [Fact]
+    public void A_cancelled_forward_changes_nothing()
+    {
+        using GptOssModel model = Load(ranks: 2, options => options.ChunkTokens = 8);
+        using GptOssSequence sequence = model.CreateSequence();
+        float[] logits = new float[model.Config.VocabularySize], again = new float[logits.Length];
+        model.Forward(sequence, Golden.Prompt, logits, Cancellation);
+        for (int attempt = 0; attempt < 20; attempt++)
+        {
+            sequence.Truncate(0);
+            using var source = new CancellationTokenSource();
+            source.CancelAfter(TimeSpan.FromMilliseconds(attempt * 0.3));
+            if (Record.Exception(() => model.Forward(sequence, Golden.Prompt, again, source.Token)) is { } ended)
+            {
+                Assert.IsType<OperationCanceledException>(ended, exactMatch: false);
+                Assert.Equal(0, sequence.Length);
+                model.Forward(sequence, Golden.Prompt, again, Cancellation);
+            }
+
+            Assert.Equal(logits, again);
+        }
+    }
+
+    private static GptOssModel Load(int ranks, Action<GptOssOptions>? configure = null)
+    {
+        IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
+        return GpuModels.Load(options =>
+        {
+            options.UseCuda(devices);
+            configure?.Invoke(options);
+        });
+    }
+
+    private static void Share(GptOssOptions options, IReadOnlyList<MoeDevice> devices, RandomCheckpoint checkpoint)
+    {
+        options.UseCuda(devices);
+        (options.Model, options.MaxContext) = (checkpoint.Folder, Length + 10);
+    }
+
+    private static int[] Answer(GptOssModel model, int texts, bool usesGraphs)
+    {
+        GpuModels.EngineOf(model).UsesGraphs = usesGraphs;
+        GptOssSequence[] sequences = [.. Enumerable.Range(0, texts).Select(_ => model.CreateSequence())];
+        var random = new Random(7);
+        int[] next = new int[texts];
+        var chosen = new List<int>();
+        int[][] prompts = [.. sequences.Select((_, i) => Enumerable.Range(0, 3 + (9 * i)).Select(_ => random.Next(RandomCheckpoint.Vocabulary)).ToArray())];
+        for (int step = 0; step < 12; step++)
+        {
+            int[] before = [.. next];
+            model.ChooseLikeliest(
+                [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = step == 0 ? prompts[i] : before.AsMemory(i, 1) })], next, null, Cancellation);
+            chosen.AddRange(next);
+        }
+
+        Array.ForEach(sequences, sequence => sequence.Dispose());
+        return [.. chosen];
+    }
+}
