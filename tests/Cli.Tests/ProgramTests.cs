@@ -11,8 +11,10 @@ public sealed class ProgramTests
     public async Task The_default_run_prints_one_object_and_ends_with_0() =>
         Assert.Equal(JsonValueKind.Object, (await Cli.RunProgram("run", "--json")).Json().ValueKind);
 
-    [Fact]
-    public async Task Processes_that_a_launcher_started_run_one_layer_and_the_first_speaks()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Processes_that_a_launcher_started_run_one_layer_and_the_first_speaks(bool isSaidInTheEnvironment)
     {
         const int Ranks = 2;
         CancellationToken cancellation = TestContext.Current.CancellationToken;
@@ -20,10 +22,11 @@ public sealed class ProgramTests
         int port = FreePort.Find();
         Process[] processes = [.. Enumerable.Range(0, Ranks).Select(rank =>
         {
-            var start = new ProcessStartInfo("dotnet", [program, "run", "--backend", "Cpu", "--json"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            string[] said = isSaidInTheEnvironment ? [] : ["--expert-parallel", $"{Ranks}"];
+            var start = new ProcessStartInfo("dotnet", [program, "run", "--backend", "Cpu", "--json", .. said]) { RedirectStandardOutput = true, RedirectStandardError = true };
             foreach ((string name, string value) in new[]
             {
-                ("Moe__Parallel__Expert", $"{Ranks}"), ("Moe__Parallel__Launcher", "Torchrun"), ("RANK", $"{rank}"), ("WORLD_SIZE", $"{Ranks}"),
+                ("Moe__Parallel__Expert", isSaidInTheEnvironment ? $"{Ranks}" : "1"), ("Moe__Parallel__Launcher", "Torchrun"), ("RANK", $"{rank}"), ("WORLD_SIZE", $"{Ranks}"),
                 ("LOCAL_RANK", $"{rank}"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", $"{port - 1}"),
             })
             {

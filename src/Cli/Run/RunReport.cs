@@ -69,7 +69,8 @@ internal sealed class RunReport
 
         if (Settings.RankCount > 1)
         {
-            grid.Add("ranks", $"{Settings.RankCount}: {Settings.TensorParallel} by tensor, {Settings.ExpertParallel} by expert");
+            string processes = Settings.AreProcesses ? " processes, of which this is the first's report" : "";
+            grid.Add("ranks", $"{Settings.RankCount}{processes}: {Settings.TensorParallel} by tensor, {Settings.ExpertParallel} by expert");
         }
 
         grid.Add("padding", Padding(config));

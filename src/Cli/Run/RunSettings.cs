@@ -33,12 +33,17 @@ internal sealed record RunSettings
     /// <summary>Whether the ranks are those of the host's configuration, Moe:Parallel: nothing was said of them here.</summary>
     public bool IsConfigured { get; init; }
 
+    /// <summary>Whether each rank is a process, of which this is one.</summary>
+    public bool AreProcesses { get; init; }
+
     /// <summary>A device for each rank; none for those that come from the backend's own on.</summary>
     public required IReadOnlyList<MoeDevice> Devices { get; init; }
 
     public required bool Verify { get; init; }
 
     public required string? Output { get; init; }
+
+    private bool SaysRanks => RankCount > 1 || Devices.Count > 0;
 
     /// <summary>The checkpoint that the program ships, run where nothing else is named.</summary>
     private static string SamplePath => Path.Combine(AppContext.BaseDirectory, "samples", "checkpoints", "pad-hidden.safetensors");
@@ -104,10 +109,30 @@ internal sealed record RunSettings
         };
     }
 
-    /// <summary>The same with the ranks of the host's configuration, where the command line says nothing of ranks.</summary>
-    public RunSettings WithRanksOf(MoeHost host) => RankCount > 1 || Devices.Count > 0 || host.Ranks.Count == 1
+    /// <summary>Where a launcher started a process for each rank, what is said here of ranks is said of its processes.</summary>
+    public void TellLaunched(MoeOptions options)
+    {
+        if (options.Parallel.Launcher == MoeLauncher.None || !SaysRanks)
+        {
+            return;
+        }
+
+        options.Parallel.Tensor = TensorParallel;
+        options.Parallel.Expert = ExpertParallel;
+        options.Parallel.Devices = Devices.Count > 0 ? [.. Devices.Select(device => device.ToString())] : options.Parallel.Devices;
+    }
+
+    /// <summary>The same with the ranks of the host's configuration, where the command line says nothing of ranks or each is a process.</summary>
+    public RunSettings WithRanksOf(MoeHost host) => host.Ranks.Count == 1 || (SaysRanks && !host.Ranks.AreProcesses)
         ? this
-        : this with { TensorParallel = host.Ranks.Tensor, ExpertParallel = host.Ranks.Expert, Devices = host.Ranks.Devices, IsConfigured = true };
+        : this with
+        {
+            TensorParallel = host.Ranks.Tensor,
+            ExpertParallel = host.Ranks.Expert,
+            Devices = host.Ranks.Devices,
+            IsConfigured = true,
+            AreProcesses = host.Ranks.AreProcesses,
+        };
 
     /// <summary>A device for each rank: those that were named, or GPUs from one on. Ranks on a processor share it.</summary>
     public IReadOnlyList<MoeDevice> DevicesFrom(MoeDevice first) => Devices.Count > 0 ? Devices : RankDevices.From(first, RankCount);

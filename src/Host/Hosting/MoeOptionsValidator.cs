@@ -99,7 +99,7 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
 
         if (options.ActivationTimeout <= TimeSpan.Zero || options.ActivationTimeout > TimeSpan.FromHours(1))
         {
-            yield return (nameof(options.ActivationTimeout), $"is {options.ActivationTimeout}; more than 0 and at most an hour is expected.");
+            yield return (nameof(options.ActivationTimeout), $"is {options.ActivationTimeout}; more than 0 and at most an hour is expected: 00:00:30 is half a minute, and 30 are days.");
         }
     }
 

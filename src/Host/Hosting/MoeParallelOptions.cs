@@ -78,7 +78,7 @@ public sealed class MoeParallelOptions
 
         if (Timeout <= TimeSpan.Zero || Timeout > TimeSpan.FromHours(1))
         {
-            yield return (nameof(Timeout), $"is {Timeout}; more than 0 and at most an hour is expected.");
+            yield return (nameof(Timeout), $"is {Timeout}; more than 0 and at most an hour is expected: 00:00:30 is half a minute, and 30 are days.");
         }
     }
 }

@@ -22,6 +22,9 @@ public sealed class MoeRanks
     /// <summary>All ranks.</summary>
     public int Count => Tensor * Expert;
 
+    /// <summary>Whether each rank is a process that a launcher started; else they are threads of this one.</summary>
+    public bool AreProcesses => Launched is not null;
+
     /// <summary>The ranks of this process: all where they are threads, one where each is a process.</summary>
     public IReadOnlyList<int> Local { get; }
 

@@ -35,6 +35,7 @@ public sealed class ParallelOptionsTests
     [InlineData("Devices", "cuda:0,cuda:1", "Moe:Parallel:Devices", "has 2; one for each of the 1 ranks is expected")]
     [InlineData("Port", "70000", "Moe:Parallel:Port", "1 to 65535")]
     [InlineData("Timeout", "00:00:00", "Moe:Parallel:Timeout", "more than 0")]
+    [InlineData("Timeout", "30", "Moe:Parallel:Timeout", "00:00:30 is half a minute, and 30 are days")]
     [InlineData("Address", "", "Moe:Parallel:Address", "is empty")]
     public void What_is_out_of_range_is_named(string key, string value, string path, string words)
     {
