@@ -8,17 +8,12 @@ public sealed class Mxfp4PlanTests
 
     [Theory]
     [InlineData(1, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
-    [InlineData(1, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
-    [InlineData(1, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]
-    [InlineData(2, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
-    [InlineData(2, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
-    [InlineData(3, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
-    [InlineData(8, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
+    [InlineData(8, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
     [InlineData(9, false, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
-    [InlineData(8, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]
-    [InlineData(4, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Fused)]
-    [InlineData(8, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Grouped)]
-    public void Few_tokens_run_in_one_launch_where_that_was_faster(int tokens, bool isLarge, Mxfp4Activations activations, Mxfp4Kind expected)
+    [InlineData(8, true, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
+    [InlineData(1, false, Mxfp4Activations.Mxfp8, Mxfp4Kind.Stream)]
+    [InlineData(8, true, Mxfp4Activations.Mxfp8, Mxfp4Kind.Stream)]
+    public void Few_tokens_run_in_one_launch(int tokens, bool isLarge, Mxfp4Activations activations, Mxfp4Kind expected)
     {
         var plan = new Mxfp4Plan(Hopper, isLarge ? MoeLayerShape.GptOss120B : MoeLayerShape.GptOss20B, activations: activations);
         Mxfp4Variant chosen = plan.Choose(tokens);
@@ -27,9 +22,18 @@ public sealed class Mxfp4PlanTests
         Assert.Contains(chosen, plan.Available);
     }
 
+    [Fact]
+    public void Sizes_that_the_stream_does_not_take_run_otherwise()
+    {
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2880, IntermediateSize = 2848, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read("Kernels", "stream8x64"));
+
+        Assert.Equal(Mxfp4Kind.Grouped, plan.Choose(1).Kind);
+        Assert.DoesNotContain(plan.Available, variant => variant.Kind == Mxfp4Kind.Stream);
+    }
+
     [Theory]
     [InlineData(1, "grouped32x64")]
-    [InlineData(8, "fused16x64")]
+    [InlineData(8, "grouped32x64")]
     [InlineData(64, "grouped32x128")]
     public void Small_experts_have_small_tiles_while_they_are_few(int tokens, string expected)
     {
@@ -41,7 +45,7 @@ public sealed class Mxfp4PlanTests
     [Fact]
     public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
     {
-        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "fused16x64")!.Value;
+        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "stream8x64")!.Value;
         var plan = new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8);
 
         Assert.Equal(forced, plan.Choose(1));

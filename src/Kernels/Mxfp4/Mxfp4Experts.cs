@@ -6,6 +6,7 @@ namespace Moe.Plugins.Kernels;
 public class Mxfp4Experts : CudaExperts
 {
     private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
+    private readonly Mxfp4StreamKernels? _stream;
     private readonly Mxfp4MmaKernels? _mma;
     private readonly RowGather? _gather;
     private readonly KernelLibrary _library;
@@ -23,14 +24,20 @@ public class Mxfp4Experts : CudaExperts
         _shape = shape;
         foreach (Mxfp4Variant variant in plan.Available)
         {
-            if (variant.Kind != Mxfp4Kind.Mma)
+            if (variant.Kind == Mxfp4Kind.Mma)
             {
-                _gather ??= new RowGather(library, plan.Activations);
-                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
+                _mma = new Mxfp4MmaKernels(library, shape, plan.Activations);
+                continue;
+            }
+
+            _gather ??= new RowGather(library, plan.Activations);
+            if (variant.Kind == Mxfp4Kind.Stream)
+            {
+                _stream = new Mxfp4StreamKernels(library, _gather, shape, plan.Activations);
             }
             else
             {
-                _mma = new Mxfp4MmaKernels(library, shape, plan.Activations);
+                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
             }
         }
 
@@ -52,9 +59,9 @@ public class Mxfp4Experts : CudaExperts
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
             {
-                if (variant.IsOneLaunch)
+                if (variant.Kind == Mxfp4Kind.Stream)
                 {
-                    yield return Mxfp4GroupedTile.Of(variant, ActivationConstants.Silu).FusedUnit(activations);
+                    yield return Mxfp4StreamKernels.Unit(activations);
                     continue;
                 }
 
@@ -97,6 +104,11 @@ public class Mxfp4Experts : CudaExperts
         var own = (Mxfp4Weights)weights;
         var buffers = (Mxfp4Workspace)workspace;
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);
+        if (variant.Kind == Mxfp4Kind.Stream)
+        {
+            return _stream!.Run(rows, own, buffers, stream);
+        }
+
         if (variant.Kind != Mxfp4Kind.Mma)
         {
             return _grouped[variant].Run(rows, own, buffers, stream);

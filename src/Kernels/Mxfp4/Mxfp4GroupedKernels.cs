@@ -3,7 +3,7 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>The products on sm_90a: <c>mxfp4_grouped.cuh</c>, and <c>mxfp4_fused.cuh</c> for both in one launch.</summary>
+/// <summary>The products on sm_90a: <c>mxfp4_grouped.cuh</c>.</summary>
 internal sealed class Mxfp4GroupedKernels
 {
     /// <summary>
@@ -17,7 +17,7 @@ internal sealed class Mxfp4GroupedKernels
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _product1;
-    private readonly CudaFunction? _product2;
+    private readonly CudaFunction _product2;
     private readonly int _multiprocessors;
     private readonly Mxfp4GroupedTile _tile;
     private readonly Mxfp4Variant _variant;
@@ -32,12 +32,6 @@ internal sealed class Mxfp4GroupedKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant, Mxfp4GroupedTile.ActivationOf(shape));
-        if (variant.IsOneLaunch)
-        {
-            _product1 = library.Get(_tile.FusedUnit(activations), _tile.FusedEntry(activations), _tile.SharedBytes);
-            return;
-        }
-
         KernelUnit unit = _tile.Unit(activations);
         (string first, string second) = _tile.Entries(activations);
         _product1 = library.Get(unit, first, _tile.SharedBytes);
@@ -63,31 +57,9 @@ internal sealed class Mxfp4GroupedKernels
         int pairs = rows.Tokens * _shape.TopK;
         second.Parts = Parts(pairs, weights.Down);
         second.PartStride = (long)pairs * _shape.HiddenSize;
-        if (_product2 is null)
-        {
-            ExpertRows inPlace = _gather.InPlace(rows, _shape, workspace.Routing.Rows, stream);
-            if (_variant.Kind == Mxfp4Kind.Stream)
-            {
-                int box = rows.Tokens;
-                first.Columns = second.Columns = box;
-                first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(inPlace, _shape.HiddenSize, box);
-                second.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(new ExpertRows(workspace.Act, _shape.IntermediateSize, pairs), _shape.IntermediateSize, box);
-            }
-            else
-            {
-                first.Narrow = Mxfp4Workspace.RowMaps.NarrowOf(inPlace, _shape.HiddenSize);
-            }
-
-            var both = new FusedParameters { First = first, Second = second };
-            _product1.Launch(launch, stream, in both);
-        }
-        else
-        {
-            _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
-            _product1.Launch(launch, stream, in first);
-            _product2.Launch(launch, stream, in second);
-        }
-
+        _gather.Run(rows, _shape, workspace.Routing, workspace.GatheredRows, stream);
+        _product1.Launch(launch, stream, in first);
+        _product2.Launch(launch, stream, in second);
         return new PartialLayout(second.Parts, IsBf16: true, HasBias: true);
     }
 
@@ -103,7 +75,6 @@ internal sealed class Mxfp4GroupedKernels
         Depth = matrix.Depth,
         Experts = _shape.LocalExpertCount,
         Activation = _activation,
-        TopK = _shape.TopK,
     };
 
     private int Parts(int pairs, Mxfp4Matrix down)
@@ -114,12 +85,6 @@ internal sealed class Mxfp4GroupedKernels
         }
 
         bool hasTwoStages = down.Depth > _tile.Steps * Mxfp4Layout.GroupDepth;
-        if (_variant.Kind == Mxfp4Kind.Stream)
-        {
-            // The last tiles of a stream are the shorter the more evenly it ends.
-            return hasTwoStages ? MostParts : 1;
-        }
-
         // In two parts, tiles may end evenly where whole ones don't: what counts is rounds of all blocks, of half the length then.
         double experts = _shape.LocalExpertCount * (1 - Math.Pow(1 - (1.0 / _shape.ExpertCount), pairs));
         double rounds = experts * ((down.Rows + _tile.Rows - 1) / _tile.Rows) / (_tile.Blocks * _multiprocessors);
@@ -146,15 +111,5 @@ internal sealed class Mxfp4GroupedKernels
         public int Depth;
         public int Experts;
         public ActivationConstants Activation;
-        public int TopK;
-        public int Columns;
-    }
-
-    /// <summary>As in <c>mxfp4_fused.cuh</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct FusedParameters
-    {
-        public Parameters First;
-        public Parameters Second;
     }
 }

@@ -30,12 +30,7 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary><c>kLoaderRegisters</c> of the kernel.</summary>
     private const int LoaderRegisters = 40;
 
-    /// <summary>Of both products as one stream: warpgroups that share a tile, its stages per warpgroup (<c>mxfp4_stream.cuh</c>).</summary>
-    private const int StreamGroups = 4;
-
-    private bool IsStream { get; init; }
-
-    private int Groups => IsStream ? StreamGroups : Rows / 64;
+    private int Groups => Rows / 64;
 
     /// <summary>Threads of a block: a warpgroup for 64 rows each, and one that loads.</summary>
     public int Threads => 128 * (Groups + 1);
@@ -44,22 +39,11 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     public (string First, string Second) Entries(Mxfp4Activations activations) =>
         ($"moe_mxfp4_product1{Arguments(activations)}", $"moe_mxfp4_product2{Arguments(activations)}");
 
-    /// <summary>The entry of both products in one launch.</summary>
-    public string FusedEntry(Mxfp4Activations activations) => IsStream
-        ? $"moe_mxfp4_stream<{Groups}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {Rounding(activations)}>"
-        : $"moe_mxfp4_fused{Arguments(activations)}";
-
-    private static string Rounding(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
-
     private string Arguments(Mxfp4Activations activations)
     {
         string activation = Activation == ActivationConstants.Silu ? "" : $", {Activation}, {RoutingBuffers.MaxExperts}";
-        return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {Rounding(activations)}{activation}>";
+        return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {(activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16")}{activation}>";
     }
-
-    /// <summary>The source of both products in one launch.</summary>
-    public KernelUnit FusedUnit(Mxfp4Activations activations) =>
-        new($"mxfp4_{(IsStream ? "stream" : "fused")}{(activations == Mxfp4Activations.Mxfp8 ? "_mxfp8" : "")}.cu", FusedEntry(activations));
 
     public KernelUnit Unit(Mxfp4Activations activations)
     {
@@ -89,11 +73,6 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
 
     public static Mxfp4GroupedTile Of(Mxfp4Variant variant, string activation)
     {
-        if (variant.Kind == Mxfp4Kind.Stream)
-        {
-            return OfStream(variant, activation);
-        }
-
         // Small tiles have registers for several blocks, of which some load and store while others multiply.
         int blocks = variant.Rows switch { 64 => 3, 128 => 2, _ => 1 };
         int steps = StepsOf(variant);
@@ -104,21 +83,6 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         int room = (MultiprocessorSharedBytes / blocks) - SystemSharedBytes - (groups * RoundingBytes) - fixedBytes;
         int stages = room / (stage + BarrierBytes);
         return new Mxfp4GroupedTile(variant.Tokens, variant.Rows, blocks, steps, stages, fixedBytes + (stages * (stage + BarrierBytes)), activation);
-    }
-
-    private static Mxfp4GroupedTile OfStream(Mxfp4Variant variant, string activation)
-    {
-        const int StreamOutBytes = 2048, ListBytes = (FewExperts + 1) * 2 * sizeof(int);
-        int steps = StepsOf(variant);
-        int sumBytes = variant.Tokens * variant.Rows * sizeof(float);
-        int fixedBytes = (StreamGroups * (StreamOutBytes + ((StreamGroups - 1) * sumBytes) + (variant.Tokens * sizeof(int)) + BarrierBytes))
-            + ListBytes + NumberBytes + AlignmentBytes;
-        int stage = steps * ((variant.Tokens * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (variant.Rows / Mxfp4Layout.GroupRows * Mxfp4Layout.GroupBytes));
-        int room = MultiprocessorSharedBytes - SystemSharedBytes - (StreamGroups * RoundingBytes) - fixedBytes;
-        int stages = room / StreamGroups / (stage + BarrierBytes);
-        return new Mxfp4GroupedTile(
-            variant.Tokens, variant.Rows, Blocks: 1, steps, stages, fixedBytes + (StreamGroups * stages * (stage + BarrierBytes)), activation)
-        { IsStream = true };
     }
 
     /// <summary>K-blocks per stage: two where one is little to wait for.</summary>

@@ -30,7 +30,7 @@ public sealed class Mxfp4Matrix : DeviceArena
         _factors = Allocate((long)experts * rows * sizeof(float));
         if (context.Device.Architecture.HasWgmma)
         {
-            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
+            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
             {
                 _tileMaps[variant] = StageMap(Mxfp4GroupedTile.StepsOf(variant), variant.Rows);
             }

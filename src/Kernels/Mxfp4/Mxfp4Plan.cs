@@ -12,19 +12,18 @@ public sealed class Mxfp4Plan
     /// <summary>Up to so many tiles of 128 rows the first product has too few for rounds of all blocks, and tiles of 64 rows give each multiprocessor more.</summary>
     private const int FewTiles = 512;
 
-    /// <summary>The most tokens that <c>mxfp4_fused.cuh</c> and <c>mxfp4_stream.cuh</c> take: columns of the matrix instruction.</summary>
-    private const int FusedTokens = 8;
+    /// <summary>The most tokens that <c>mxfp4_stream.cuh</c> takes: columns of the matrix instruction.</summary>
+    private const int StreamTokens = 8;
 
-    /// <summary>Up to so many tokens <c>mxfp4_stream.cuh</c> is faster, with few experts and with many; and from such an intermediate size on, where a tile is long.</summary>
-    private const int StreamTokens = 2;
-    private const int StreamTokensOfMany = 1;
-    private const int StreamIntermediate = 2048;
+    /// <summary>From such an intermediate size on a tile of its second product takes memory longer than its end takes the warps.</summary>
+    private const int StreamIntermediate = 1024;
 
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
     private readonly bool _runsGrouped;
     private readonly bool _isCommon;
+    private readonly bool _canStream;
 
     /// <summary>Makes the plan of a layer on a device.</summary>
     /// <param name="architecture">The device's architecture.</param>
@@ -44,8 +43,10 @@ public sealed class Mxfp4Plan
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
         }
 
+        _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape);
+
         // What is asked for and has no kernels for the layer's activation runs as if nothing were.
-        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) ? forced : null;
+        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) && (_canStream || other.Kind != Mxfp4Kind.Stream) ? forced : null;
         _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
 
@@ -53,12 +54,12 @@ public sealed class Mxfp4Plan
     public Mxfp4Activations Activations { get; }
 
     /// <summary>The variants that may be chosen.</summary>
-    public IReadOnlyList<Mxfp4Variant> Available => _forced is Mxfp4Variant { IsOneLaunch: false } forced ? [forced] : _available;
+    public IReadOnlyList<Mxfp4Variant> Available => _forced is { Kind: not Mxfp4Kind.Stream } forced ? [forced] : _available;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
-        if (_forced is Mxfp4Variant forced && (!forced.IsOneLaunch || tokens <= FusedTokens))
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Stream || tokens <= StreamTokens))
         {
             return forced;
         }
@@ -66,8 +67,7 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
-            : RunsStream(tokens) ? Mxfp4Variant.Stream8x64
-            : RunsFused(tokens) ? Mxfp4Variant.Fused16x64
+            : _canStream && tokens <= StreamTokens && _shape.IntermediateSize >= StreamIntermediate ? Mxfp4Variant.Stream8x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert, HasFewTiles(tokens))
             : ForFewExperts(pairsPerExpert);
     }
@@ -75,21 +75,9 @@ public sealed class Mxfp4Plan
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
         Mxfp4Kind.Mma => true,
-        Mxfp4Kind.Stream or Mxfp4Kind.Fused => _runsGrouped && _isCommon && (Activations == Mxfp4Activations.BFloat16 || variant == _forced),
+        Mxfp4Kind.Stream => _canStream,
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
-
-    /// <summary>
-    /// Both products in one launch, where that is faster. For MXFP8 it is not: its rows are widened by a launch of their own then, which the gather would have
-    /// done by the way.
-    /// </summary>
-    private bool RunsFused(int tokens) =>
-        Activations == Mxfp4Activations.BFloat16 && tokens > 1
-        && tokens <= (_shape.LocalExpertCount < ManyExperts || HasFewTiles(tokens) ? FusedTokens : FusedTokens / 2);
-
-    private bool RunsStream(int tokens) =>
-        Activations == Mxfp4Activations.BFloat16 && _shape.IntermediateSize >= StreamIntermediate
-        && tokens <= (_shape.LocalExpertCount < ManyExperts ? StreamTokens : StreamTokensOfMany);
 
     private bool HasFewTiles(int tokens)
     {

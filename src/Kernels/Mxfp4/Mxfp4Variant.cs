@@ -6,7 +6,6 @@ namespace Moe.Plugins.Kernels;
 /// <param name="Rows">Weight rows of a tile.</param>
 public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
 {
-    internal static readonly Mxfp4Variant Fused16x64 = new(Mxfp4Kind.Fused, 16, 64);
     internal static readonly Mxfp4Variant Stream8x64 = new(Mxfp4Kind.Stream, 8, 64);
     internal static readonly Mxfp4Variant Grouped32x64 = new(Mxfp4Kind.Grouped, 32, 64);
     internal static readonly Mxfp4Variant Grouped32x128 = new(Mxfp4Kind.Grouped, 32, 128);
@@ -18,10 +17,7 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
 
     /// <summary>All there are.</summary>
     public static IReadOnlyList<Mxfp4Variant> All { get; } =
-        [Fused16x64, Stream8x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Mma64];
-
-    /// <summary>Whether both products are one launch, which few tokens can have.</summary>
-    internal bool IsOneLaunch => Kind is Mxfp4Kind.Fused or Mxfp4Kind.Stream;
+        [Stream8x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Mma64];
 
     /// <summary>Those that are compiled for every activation; the others for the common one.</summary>
     internal static IReadOnlyList<Mxfp4Variant> OfAnyActivation { get; } = [Grouped32x128, Grouped80, Grouped144, Mma64];
@@ -58,10 +54,7 @@ public enum Mxfp4Kind
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
 
-    /// <summary>The same, both products in one launch, for up to 8 tokens and the common activation (<c>mxfp4_fused.cuh</c>; 9.0 only). Else the plan chooses.</summary>
-    Fused,
-
-    /// <summary>The same as one stream of weights: all of a multiprocessor's warps share a tile (<c>mxfp4_stream.cuh</c>; 9.0 only).</summary>
+    /// <summary>Both products of up to 8 tokens in one launch, for the common activation (<c>mxfp4_stream.cuh</c>; 9.0 only). Else the plan chooses.</summary>
     Stream,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>

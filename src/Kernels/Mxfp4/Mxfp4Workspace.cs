@@ -51,10 +51,6 @@ public class Mxfp4Workspace : CudaWorkspace
         /// <summary>8 rows a box.</summary>
         public CudaTensorMap Narrow { get; } = Map(address, columns, columns, rows, NarrowBox);
 
-        /// <summary>Rows of any stride, so many a box: 8, or fewer.</summary>
-        public static CudaTensorMap NarrowOf(in ExpertRows rows, int columns, int box = NarrowBox) =>
-            Map(rows.Address, columns, rows.Stride, rows.Tokens, (uint)box);
-
         // On the stack: one is made in every forward of few tokens, which allocates nothing.
         private static CudaTensorMap Map(nint address, int columns, long stride, int rows, uint box)
         {

@@ -167,6 +167,8 @@ inline void tma_load_4d(u32 shared, const TensorMap* map, u32 barrier, int c0, i
     tma_load_4d(shared, map, barrier, c0, c1, c2, c3);
 }
 
+inline void bulk_load(u32 shared, const void* global, u32 bytes, u32 barrier, u64) { bulk_load(shared, global, bytes, barrier); }
+
 /// With a policy: done when this thread waits for its group, and not before.
 inline void copy_async(u32 shared, const void* global, int bytes, u64)
 {

@@ -34,8 +34,6 @@ struct Mxfp4GroupedParameters
     int depth;                   // inner dimension, a multiple of 32
     int experts;                 // at most kMostExperts
     Activation activation;
-    int top_k;                   // mxfp4_fused.cuh, mxfp4_stream.cuh
-    int columns;                 // mxfp4_stream.cuh: tokens, which a box of `narrow` has as many rows as; 1 to 8
 };
 
 /// A lane's share of a step's 64 rows, as weights are stored.

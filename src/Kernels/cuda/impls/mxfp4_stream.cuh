@@ -1,15 +1,16 @@
 // Both products of an MXFP4 mixture-of-experts layer for up to 8 tokens in one launch, on sm_90a, as one stream of weights.
 //
-// One block a multiprocessor. Its warpgroups share each tile of 64 weight rows: warpgroup g multiplies the stages g, g + kGroups … of the tile's inner
-// dimension, and the sums meet in shared memory, in the warpgroups' order. So a tile takes an SM a few microseconds, the SMs go through the experts one
-// after the other, and an expert is finished long before its tiles of the second product come: memory never waits for the end of the first.
+// One block a multiprocessor. Its four warpgroups share each tile of 64 weight rows: each multiplies two of the eight steps of every stage, and the sums
+// meet in shared memory, in the warpgroups' order. So a tile takes an SM a few microseconds, the SMs go through the experts one after the other, and an
+// expert is finished long before its tiles of the second product come: memory never waits for the end of the first.
 //
 // All tiles are one list, the first product's before the second's, and every block draws each of its tiles from it by a ticket, its first one too. So
 // whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once.
 //
-// Each warpgroup has a ring of stages of its own and a thread that fills it. Which stages of a tile it multiplies is the same whatever came before, so
-// results are the same bit for bit. The sums of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It
-// does so when it has begun with the next tile: else each tile's end would wait for that of the tile before, for who stores that one is late.
+// One thread brings the weights, a stage of 17 KB in one copy, and waits for nothing but room; another brings the tokens, and waits for experts; a third
+// counts what has been stored. Which steps of a tile a warpgroup multiplies is the same whatever came before, so results are the same bit for bit. The sums
+// of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It does so when it has begun with the next
+// tile: else each tile's end would wait for that of the tile before, for who stores that one is late.
 //
 // No rows are brought into order before: the tokens are one box, whose columns every tile multiplies. The epilogue of the first product stores the columns
 // of its expert's pairs; the second product reads them in the pairs' order. A box has as many rows as there are tokens, for what is read beyond them comes
@@ -18,18 +19,38 @@
 #pragma once
 #include "impls/mxfp4_grouped.cuh"
 
-struct Mxfp4StreamParameters
+/// One of the two products.
+struct StreamProduct
 {
-    Mxfp4GroupedParameters first;   // narrow: BF16 {depth, tokens}, the tokens themselves, box {64, columns}
-    Mxfp4GroupedParameters second;  // narrow: the first's results, with the same box
+    const char* weights;  // mxfp4.cuh
+    const float* bias;    // [experts, rows], or null
+    const float* factor;  // [experts, rows], or null where all are 1
+    u16* out;             // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
+    i64 out_stride;       // elements, a multiple of 8
+    int rows;             // first: 2 · intermediate; second: hidden; a multiple of 16
+    int depth;            // inner dimension, a multiple of 64
 };
 
-/// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them.
+struct Mxfp4StreamParameters
+{
+    TensorMap tokens;           // BF16 {64, tokens, depth / 64} of the first product, box {64, columns, kStageSteps}, 128-byte swizzle
+    TensorMap act;              // the first product's results, likewise
+    StreamProduct first, second;
+    const int* expert_offsets;  // [experts + 1]
+    const int* sorted_pairs;    // [pairs], a pair is token · top_k + k
+    ProductCounters counters;   // 0 before
+    int experts;                // at most StreamList::kMostExperts
+    int top_k;
+    int columns;                // tokens, 1 to 8
+    Activation activation;
+};
+
+/// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
+/// asks in rising order.
 struct StreamList
 {
     const int2* active;  // {expert + boxes of it · 65536, its first sorted pair · 16 + its pairs}, in shared memory
-    int count;           // of them
-    int first_stripes, second_stripes, parts;
+    int first_stripes, second_stripes;
 
     static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
 
@@ -54,7 +75,17 @@ struct StreamList
 #pragma unroll
             for (int i = 0; i < kAtOnce; i++)
             {
-                const int boxes = ceil_div(end[i] - begin[i], columns);
+                if (base + 32 * i >= experts)
+                {
+                    break;
+                }
+
+                int boxes = end[i] > begin[i];
+                if (end[i] - begin[i] > columns)
+                {
+                    boxes = ceil_div(end[i] - begin[i], columns);
+                }
+
 #pragma unroll 1
                 for (int box = 0;; box++)
                 {
@@ -81,16 +112,33 @@ struct StreamList
         }
     }
 
-    /// Tiles of the first product that an expert has: it is the expert of the tile that was found last.
-    int firsts_of_expert;
+    /// Of the tile that was found last: how many tiles of the first product its expert has.
+    int firsts_of_expert = 0;
+    int place = 0, begin = 0;  // its entry of the table, and the number of that entry's first tile
+    bool is_first = true;      // whether it is one of the first product
 
     /// Whether there is such a tile.
-    __device__ __forceinline__ bool find(Tile& t, int number, bool& is_first)
+    __device__ __forceinline__ bool find(Tile& t, int number)
     {
-        const int firsts = count * first_stripes, units = second_stripes * parts;
-        is_first = number < firsts;
-        const int local = is_first ? number : number - firsts, per_expert = is_first ? first_stripes : units;
-        const int place = local / per_expert, unit = local - place * per_expert;
+        const int count = active[kMostExperts].x, firsts = count * first_stripes;
+        if (is_first && number >= firsts)
+        {
+            is_first = false;
+            place = 0;
+            begin = firsts;
+        }
+
+        // No division: a number lies few entries behind the one before.
+        const int tiles = is_first ? first_stripes : second_stripes;
+        while (number - begin >= tiles)
+        {
+            begin += tiles;
+            if (++place == count)
+            {
+                return false;
+            }
+        }
+
         if (place >= count)
         {
             return false;
@@ -101,191 +149,192 @@ struct StreamList
         firsts_of_expert = (own.x >> 16) * first_stripes;
         t.first = own.y / 16;
         t.count = own.y % 16;
-        const int stripe = is_first ? unit : unit / parts;
-        t.row0 = stripe * kBandRows;
-        t.part = is_first ? 0 : unit - stripe * parts;
+        t.row0 = (number - begin) * kBandRows;
+        t.part = 0;
         return true;
     }
 };
 
-/// kGroups: warpgroups that multiply. kStages: of each. The others as in Mxfp4Grouped.
-template <int kGroups, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
+/// kStages: of the ring. The others as in Mxfp4Grouped.
+template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
 struct Mxfp4Stream
 {
+    static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
-    static constexpr int kStepBytes = kColumns * kGroupDepth * 2, kTokenBytes = kSteps * kStepBytes;
-    static constexpr int kWeightBytes = kSteps * kBandGroups * kGroupBytes;
-    static constexpr int kSlots = kGroups * kStages;
+    static constexpr int kStageSteps = kGroups * kSteps, kStepBytes = kBandGroups * kGroupBytes;
+    static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
     static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
-    static constexpr int kWeightBase = kSlots * kTokenBytes, kOutBase = kWeightBase + kSlots * kWeightBytes;
+    static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
     static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
-    static constexpr int kStagesBeforeStore = 4;  // of the next tile: by then the others have mostly done with this one
+        static constexpr int kStagesBeforeStore = 4;  // of the next tile: by then the others have mostly done with this one
     static constexpr int kPairsBase = kListBase + StreamList::kBytes;
-    static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kSlots * 8;
+    static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
     static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
     static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
-    static_assert(kGroups == 4, "a loading thread for each warpgroup");
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
-    static_assert(kSteps == 2 && kStages + kGroups + 2 < kNumberSlots, "the first loader, which draws, is never further ahead of the readers");
+    static_assert(kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
     using Ring = StageRing<kStages>;
 
-    /// A warpgroup's share of a tile: the stages first, first + kGroups … Whose share has a stage more than others' changes from tile to tile.
-    struct Share
+    /// Steps of 64 inputs of a product.
+    static __device__ __forceinline__ int steps_of(const Mxfp4StreamParameters& q, bool is_first)
     {
-        int first, count;
-
-        static __device__ __forceinline__ Share of(const Mxfp4GroupedParameters& p, const Tile& tile, int parts, int group)
-        {
-            const int all = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
-            const int begin = all * tile.part / parts, end = all * (tile.part + 1) / parts;
-            const int place = (group + tile.row0 / kBandRows + tile.part) % kGroups;
-            return {begin + place, max(0, (end - begin - place + kGroups - 1) / kGroups)};
-        }
-    };
-
-    /// One warpgroup's stages of a tile, by its loader. `await_rows` is called before the first tokens are asked for.
-    template <bool kFirst, typename TAwaitRows, typename TBeforeLast>
-    static __device__ __forceinline__ void load_tile(const Mxfp4GroupedParameters& p, const Tile& tile, Ring& ring, u32 shared, int group, Probe& probe,
-                                                     const TAwaitRows& await_rows, const TBeforeLast& before_last)
-    {
-        const u64 policy = policy_evict_first();
-        const Share own = Share::of(p, tile, kFirst ? 1 : p.parts, group);
-        const int slot0 = group * kStages, band = tile.row0 / kBandRows;
-        auto load_weights = [&](const Ring& at, int i) {
-            const int slot = slot0 + at.stage;
-            const u32 full = shared + kBarrierBase + slot * 8;
-            probe.from();
-            mbarrier_wait(full + kSlots * 8, at.phase);
-            probe.add(0);
-            probe.mark(0);
-            mbarrier_arrive_expect(full, kWeightBytes + kSteps * p.columns * kGroupDepth * 2);
-            tma_load_4d(shared + kWeightBase + slot * kWeightBytes, &p.weight, full, 0, (own.first + i * kGroups) * kSteps * kBandGroups, band, tile.expert, policy);
-        };
-        int early = 0;
-        if constexpr (!kFirst)
-        {
-            early = min(own.count, kStages);
-            Ring ahead = ring;
-#pragma unroll 1
-            for (int i = 0; i < early; i++)
-            {
-                load_weights(ahead, i);
-                ahead.advance();
-            }
-        }
-
-        await_rows();
-#pragma unroll 1
-        for (int i = 0; i < own.count; i++)
-        {
-            if (i == own.count - 1)
-            {
-                before_last();
-            }
-
-            if (i >= early)
-            {
-                load_weights(ring, i);
-            }
-
-            const int slot = slot0 + ring.stage;
-#pragma unroll
-            for (int step = 0; step < kSteps; step++)
-            {
-                tma_load_2d(shared + slot * kTokenBytes + step * kStepBytes, &p.narrow, shared + kBarrierBase + slot * 8,
-                            ((own.first + i * kGroups) * kSteps + step) * kGroupDepth, kFirst ? 0 : tile.first);
-            }
-
-            ring.advance();
-        }
+        return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
-    /// One thread for each warpgroup; the first draws the tiles.
-    static __device__ __forceinline__ Probe load_tiles(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, u32 shared, int group, int ticket)
+    /// Draws the tiles and brings their weights, which wait for nothing but room. One warp, of which one thread does so.
+    static __device__ __forceinline__ Probe load_weights(const Mxfp4StreamParameters& q, StreamList list, int2* active, TileNumbers numbers, u32 shared)
     {
-        const ProductCounters& counters = q.first.counters;
-        Ring ring = {0, 1};
-        int complete = -1;
-        Tile tile;
-        bool is_first;
-        Probe probe;  // marks: first weights asked for, first tile of the second product; sums: waits for empty stages, for experts, for tiles' numbers
+        const ProductCounters& counters = q.counters;
+        Probe probe;  // mark: first weights asked for; sum: waits for empty stages
         probe.begin();
-        if (group == 0)
+        wait_for_previous_launch();
+        allow_next_launch();
+        int number = threadIdx.x % 32 == 0 ? counters.draw_ticket() : 0;  // the answer comes while the table is made
+        StreamList::prepare(active, q.expert_offsets, q.experts, q.columns);
+        __syncwarp();
+        if (threadIdx.x % 32 != 0)
         {
-            numbers.hand_out(ticket);
+            return probe;
         }
 
-        while (list.find(tile, numbers.take(), is_first))
+        const u64 policy = policy_evict_first();
+        Ring ring = {0, 1};
+        Tile tile;
+        while (list.find(tile, number))
         {
-            // The answer comes while the last stage is waited for. Not sooner: whoever is slower shall leave tiles to others.
-            int next = 0;
-            auto draw = [&] {
-                if (group == 0)
+            numbers.hand_out(number);
+            numbers.taken++;
+            const StreamProduct& p = list.is_first ? q.first : q.second;
+            const int steps = steps_of(q, list.is_first);
+            const int stages = ceil_div(steps, kStageSteps);
+            const char* from = p.weights + tile.expert * expert_bytes(p.rows, steps) + (i64)(tile.row0 / kBandRows) * steps * kStepBytes;
+#pragma unroll 1
+            for (int i = 0; i < stages; i++)
+            {
+                if (i == stages - 1)
                 {
-                    next = counters.draw_ticket();
+                    // The answer comes while the last stage is waited for. Not sooner: whoever is slower shall leave tiles to others.
+                    number = counters.draw_ticket();
                 }
-            };
-            if (is_first)
-            {
-                load_tile<true>(q.first, tile, ring, shared, group, probe, [] {}, draw);
-            }
-            else
-            {
-                load_tile<false>(q.second, tile, ring, shared, group, probe, [&] {
-                    if (tile.expert != complete)
-                    {
-                        complete = tile.expert;
-                        probe.mark(1);
-                        probe.from();
-                        counters.wait_stored(complete, list.firsts_of_expert);
-                        probe.add(1);
-                    }
-                }, draw);
+
+                const u32 full = shared + kBarrierBase + ring.stage * 8, bytes = min(steps - i * kStageSteps, kStageSteps) * kStepBytes;
+                probe.from();
+                mbarrier_wait(full + kStages * 8, ring.phase);
+                probe.add(0);
+                probe.mark(0);
+                mbarrier_arrive_expect(full, bytes);
+                bulk_load(shared + kWeightBase + ring.stage * kWeightBytes, from, bytes, full, policy);
+                from += kWeightBytes;
+                ring.advance();
             }
 
             probe.tile();
-            if (group == 0)
-            {
-                probe.from();
-                numbers.hand_out(next);
-                probe.add(2);
-            }
         }
 
+        numbers.hand_out(number);
         return probe;
+    }
+
+    /// Brings the tokens of all tiles: those of the second product when the first has finished their expert. One thread.
+    static __device__ __forceinline__ Probe load_tokens(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, u32 shared)
+    {
+        const u32 bytes = kStageSteps * q.columns * kGroupDepth * 2;
+        Ring ring = {0, 1};
+        int complete = -1;
+        Tile tile;
+        Probe probe;  // marks: first tokens asked for, first tile of the second product; sums: waits for empty stages, for experts, for tiles' numbers
+        probe.begin();
+        wait_for_previous_launch();
+        while (true)
+        {
+            probe.from();
+            const int number = numbers.take();
+            probe.add(2);
+            if (!list.find(tile, number))
+            {
+                return probe;
+            }
+
+            const TensorMap* const rows = list.is_first ? &q.tokens : &q.act;
+            const int stages = ceil_div(steps_of(q, list.is_first), kStageSteps);
+            const int row = list.is_first ? 0 : tile.first;
+            if (!list.is_first && tile.expert != complete)
+            {
+                complete = tile.expert;
+                probe.mark(1);
+                probe.from();
+                q.counters.wait_stored(complete, list.firsts_of_expert);
+                probe.add(1);
+            }
+
+#pragma unroll 1
+            for (int i = 0; i < stages; i++)
+            {
+                const u32 full = shared + kBarrierBase + ring.stage * 8;
+                probe.from();
+                mbarrier_wait(full + kStages * 8, ring.phase);
+                probe.add(0);
+                probe.mark(0);
+                mbarrier_arrive_expect(full, bytes);
+                tma_load_3d(shared + ring.stage * kTokenBytes, rows, full, 0, row, i * kStageSteps);
+                ring.advance();
+            }
+
+            probe.tile();
+        }
+    }
+
+    /// Counts the tiles of the first product that have been stored. One thread: it takes a microsecond, which those that multiply do not have.
+    static __device__ __forceinline__ void count_stored(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers)
+    {
+        Tile tile;
+        for (int index = 0; list.find(tile, numbers.take()) && list.is_first; index++)
+        {
+            numbers.wait_stored(index);
+            q.counters.add_stored(tile.expert);
+        }
     }
 
     /// Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however
     /// few columns there are.
-    static __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 shared, int group, int stages, Probe& probe)
+    /// `place`: which of the warpgroups' shares of a stage is this one's. `left`: steps of 64 inputs from the first stage to the inner dimension's end.
+    static __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
     {
-        const int lane = threadIdx.x % 32;
+        const int lane = threadIdx.x % 32, first_step = place * kSteps;
         const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
         // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
-        const u32 row = lane % 8 * 128 + (lane / 8 ^ lane % 8) * 16;
+        u32 rows[kSteps];
+#pragma unroll
+        for (int step = 0; step < kSteps; step++)
+        {
+            const int row = (first_step + step) * columns + lane % 8;
+            rows[step] = row * 128 + (lane / 8 ^ row % 8) * 16;
+        }
+
         float odd[4] = {};
 #pragma unroll 1
         for (int i = 0; i < stages; i++)
         {
-            const int slot = group * kStages + ring.stage;
-            const u32 full = shared + kBarrierBase + slot * 8, weights = shared + kWeightBase + slot * kWeightBytes + own, tokens = shared + slot * kTokenBytes;
+            const u32 full = shared + kBarrierBase + ring.stage * 8, weights = shared + kWeightBase + ring.stage * kWeightBytes + own;
+            const u32 tokens = shared + ring.stage * kTokenBytes;
             probe.from();
             mbarrier_wait(full, ring.phase);
             probe.add(0);
             probe.mark(0);
             PackedStep packed[kSteps];
-            u32 columns[kSteps][2][4];
+            u32 b[kSteps][2][4];
 #pragma unroll
             for (int step = 0; step < kSteps; step++)
             {
-                packed[step] = load_step(weights + step * kBandGroups * kGroupBytes);
-                load_matrix_x4(columns[step][0], tokens + step * kStepBytes + row);
-                load_matrix_x4(columns[step][1], tokens + step * kStepBytes + (row ^ 64));
+                // Beyond the inner dimension the tokens are 0, and any weights will do.
+                packed[step] = load_step(weights + min(first_step + step, left - 1) * kStepBytes);
+                load_matrix_x4(b[step][0], tokens + rows[step]);
+                load_matrix_x4(b[step][1], tokens + (rows[step] ^ 64));
             }
 
 #pragma unroll
@@ -296,16 +345,17 @@ struct Mxfp4Stream
 #pragma unroll
                 for (int k = 0; k < 4; k++)
                 {
-                    const u32* b = columns[step][k / 2] + k % 2 * 2;
-                    mma_bf16(k % 2 == 0 ? d : odd, a[k][0], a[k][1], a[k][2], a[k][3], b[0], b[1]);
+                    const u32* columns_of = b[step][k / 2] + k % 2 * 2;
+                    mma_bf16(k % 2 == 0 ? d : odd, a[k][0], a[k][1], a[k][2], a[k][3], columns_of[0], columns_of[1]);
                 }
             }
 
+            left -= kStageSteps;
             ring.advance();
             __syncwarp();
             if (lane == 0)
             {
-                mbarrier_arrive(full + kSlots * 8);
+                mbarrier_arrive(full + kStages * 8);
             }
         }
 
@@ -320,7 +370,7 @@ struct Mxfp4Stream
     struct Pending
     {
         Tile rows;
-        int use;  // of the warpgroup's buffer of sums
+        int index;  // of the block's tiles
         bool is_first;
         float d[kColumns / 2];
         float2 bias;
@@ -373,28 +423,25 @@ struct Mxfp4Stream
         }
     }
 
-    static __device__ __forceinline__ void store(const Mxfp4StreamParameters& q, Pending& tile, char* shared, int group, int* pairs, Probe& probe)
+    static __device__ __forceinline__ void store(const Mxfp4StreamParameters& q, Pending& tile, char* shared, int group, TileNumbers numbers, int* pairs, Probe& probe)
     {
         probe.from();
-        add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.use);
+        add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.index / kGroups);
         probe.add(1);
         probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
         if (tile.is_first)
         {
-            const Mxfp4GroupedParameters& p = q.first;
-            store_act<kColumns, kOutBytes, true>(p.activation, tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows / 2, p.out, p.out_stride,
-                                                 TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, p.top_k);
-            if (threadIdx.x % 128 == 0)
-            {
-                p.counters.add_stored(tile.rows.expert);
-            }
+            const StreamProduct& p = q.first;
+            store_act<kColumns, kOutBytes, true>(q.activation, tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows / 2, p.out, p.out_stride,
+                                                 TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, q.top_k);
+            numbers.taken = tile.index;
+            numbers.arrive_stored();
         }
         else
         {
-            const Mxfp4GroupedParameters& p = q.second;
-            store_pairs<kColumns, kOutBytes>(tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows, pairs, p.out + tile.rows.part * p.part_stride,
-                                             p.out_stride);
+            const StreamProduct& p = q.second;
+            store_pairs<kColumns, kOutBytes>(tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows, pairs, p.out, p.out_stride);
         }
 
         probe.add(2);
@@ -407,29 +454,30 @@ struct Mxfp4Stream
         int* pairs = (int*)(shared + kPairsBase) + group * kColumns;
         Ring ring = {0, 0};
         Tile tile;
-        bool is_first, is_pending = false;
+        bool is_pending = false;
         Pending pending = {};
         Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
         for (int index = 0;; index++)
         {
-            const bool is_there = list.find(tile, numbers.take(), is_first);
-            const int storing = index % kGroups, use = index / kGroups;
-            const Mxfp4GroupedParameters& p = is_first ? q.first : q.second;
-            int left = 0;
+            const bool is_there = list.find(tile, numbers.take()), is_first = list.is_first;
+            const int storing = index % kGroups;
+            int left = 0, steps = 0, place = 0;
             float d[kColumns / 2] = {};
             float2 bias = make_float2(0, 0);
             if (is_there)
             {
                 // What the compiler knows to be the same in all lanes makes the ring's addresses so.
-                left = __reduce_max_sync(~0u, Share::of(p, tile, is_first ? 1 : p.parts, group).count);
+                steps = steps_of(q, is_first);
+                left = __reduce_max_sync(~0u, ceil_div(steps, kStageSteps));
+                place = (group + tile.row0 / kBandRows) % kGroups;
                 if (storing == group)
                 {
                     // All of the tile's rows are this warpgroup's, whichever it is.
                     Tile rows = tile;
                     rows.row0 -= group * kBandRows;
                     bias = is_first ? act_bias(rows, group, q.first.bias, q.first.rows / 2) : pair_bias(rows, group, q.second.bias, q.second.rows);
-                    fetch_pairs(rows, p.sorted_pairs, pairs);
+                    fetch_pairs(rows, q.sorted_pairs, pairs);
                 }
 
                 if (!is_first)
@@ -443,12 +491,12 @@ struct Mxfp4Stream
 #pragma unroll 1
             while (true)
             {
-                accumulate(d, ring, base, group, now, probe);
+                accumulate(d, ring, base, place, q.columns, steps, now, probe);
                 left -= now;
                 now = left;
                 if (is_pending)
                 {
-                    store(q, pending, shared, group, pairs, probe);
+                    store(q, pending, shared, group, numbers, pairs, probe);
                     is_pending = false;
                 }
 
@@ -466,13 +514,13 @@ struct Mxfp4Stream
             probe.tile();
             if (storing != group)
             {
-                hand_over(d, shared, sum_barriers, storing, group, use);
+                hand_over(d, shared, sum_barriers, storing, group, index / kGroups);
                 continue;
             }
 
             pending.rows = tile;
             pending.rows.row0 -= group * kBandRows;
-            pending.use = use;
+            pending.index = index;
             pending.is_first = is_first;
             pending.bias = bias;
 #pragma unroll
@@ -494,16 +542,15 @@ struct Mxfp4Stream
         const u32 base = shared_address(shared), barriers = base + kBarrierBase, sums = base + kSumBarrierBase;
         int2* const active = (int2*)(shared + kListBase);
         const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
+        const StreamList list = {active, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows)};
         if (threadIdx.x == 0)
         {
-            tma_prefetch_map(&q.first.weight);
-            tma_prefetch_map(&q.first.narrow);
-            tma_prefetch_map(&q.second.weight);
-            tma_prefetch_map(&q.second.narrow);
-            for (int i = 0; i < kSlots; i++)
+            tma_prefetch_map(&q.tokens);
+            tma_prefetch_map(&q.act);
+            for (int i = 0; i < kStages; i++)
             {
-                mbarrier_init(barriers + i * 8, 1);
-                mbarrier_init(barriers + (kSlots + i) * 8, 4);
+                mbarrier_init(barriers + i * 8, 2);
+                mbarrier_init(barriers + (kStages + i) * 8, kGroups * 4);
             }
 
             for (int i = 0; i < kGroups; i++)
@@ -512,30 +559,13 @@ struct Mxfp4Stream
                 mbarrier_init(sums + (kGroups + i) * 8, 4);
             }
 
-            numbers.init(kGroups * 4);
+            numbers.init(4);
             mbarrier_fence_init();
         }
 
-        wait_for_previous_launch();
-        allow_next_launch();
-        const int ticket = threadIdx.x == kGroups * 128 ? q.first.counters.draw_ticket() : 0;  // the answer comes while the table is made
-        if (threadIdx.x < 32)
-        {
-            StreamList::prepare(active, q.first.expert_offsets, q.first.experts, q.first.columns);
-        }
-
+        // All of this is done while the launch before still runs. Whoever reads what it wrote, reads it after the first tile's number.
         __syncthreads();
-        const StreamList list = {active, active[StreamList::kMostExperts].x, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows), q.second.parts, 0};
-        if (threadIdx.x >= kGroups * 128)
-        {
-            registers_lower<kLoaderRegisters>();
-            if (threadIdx.x % 32 == 0)
-            {
-                const int loader = threadIdx.x / 32 - kGroups * 4;
-                load_tiles(q, list, numbers, base, loader, ticket).leave(0, kGroups + loader);
-            }
-        }
-        else
+        if (threadIdx.x < kGroups * 128)
         {
             registers_raise<kGroupRegisters>();
             const Probe probe = compute_tiles(q, list, numbers, shared);
@@ -543,12 +573,33 @@ struct Mxfp4Stream
             {
                 probe.leave(0, threadIdx.x / 128);
             }
+
+            return;
+        }
+
+        registers_lower<kLoaderRegisters>();
+        const int role = threadIdx.x / 32 - kGroups * 4;
+        if (role == 0)
+        {
+            const Probe probe = load_weights(q, list, active, numbers, base);
+            if (threadIdx.x % 32 == 0)
+            {
+                probe.leave(0, kGroups);
+            }
+        }
+        else if (role == 1 && threadIdx.x % 32 == 0)
+        {
+            load_tokens(q, list, numbers, base).leave(0, kGroups + 1);
+        }
+        else if (role == 2 && threadIdx.x % 32 == 0)
+        {
+            count_stored(q, list, numbers);
         }
     }
 };
 
-template <int kGroups, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
-__global__ void __launch_bounds__(128 * (kGroups + 1), 1) moe_mxfp4_stream(const __grid_constant__ Mxfp4StreamParameters q)
+template <int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+__global__ void __launch_bounds__(640, 1) moe_mxfp4_stream(const __grid_constant__ Mxfp4StreamParameters q)
 {
-    Mxfp4Stream<kGroups, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding>::run(q);
+    Mxfp4Stream<kStages, kGroupRegisters, kSharedBytes, TRounding>::run(q);
 }

@@ -21,8 +21,8 @@ struct Tile
 };
 
 /// Finds tiles by their numbers, in rising order: tiles of one expert are neighbours and those of one weight stripe next to each other, so that
-/// what they share comes from L2. An expert's tokens are divided evenly into as few tiles as hold them, in multiples of kUnit, which a tile is a multiple of.
-template <int kRows, int kMostExperts, int kUnit = 16>
+/// what they share comes from L2. An expert's tokens are divided evenly into as few tiles as hold them, in multiples of 16.
+template <int kRows, int kMostExperts>
 struct TileScheduler
 {
     static constexpr int kStride = schedule_stride(kMostExperts);
@@ -54,7 +54,7 @@ struct TileScheduler
         const int tiles = prefix[expert + 1] - prefix[expert], local = number - prefix[expert] * units;
         const int begin = offsets[expert], rows = offsets[expert + 1] - begin;
         // All but the last share fit a tile, and they never cover all rows: no tile is empty.
-        const int share = ceil_div(ceil_div(rows, tiles), kUnit) * kUnit, part = local % tiles * share;
+        const int share = ceil_div(ceil_div(rows, tiles), 16) * 16, part = local % tiles * share;
         t.expert = expert;
         t.row0 = local / tiles / parts * kRows;
         t.part = local / tiles % parts;

@@ -1,0 +1,150 @@
+using System.Runtime.InteropServices;
+using Moe.Plugins.Cuda;
+
+namespace Moe.Plugins.Kernels;
+
+/// <summary>Both products of few tokens as one stream of weights, on sm_90a: <c>mxfp4_stream.cuh</c>.</summary>
+internal sealed class Mxfp4StreamKernels
+{
+    /// <summary>Warpgroups that multiply; one more loads.</summary>
+    private const int Groups = 4;
+    private const int Threads = 128 * (Groups + 1);
+
+    /// <summary>Steps of 64 inputs of a stage.</summary>
+    private const int StageSteps = 8;
+
+    /// <summary>The most experts: what the kernel's table has room for.</summary>
+    private const int MostExperts = 512;
+
+    /// <summary>What a multiplying thread may have of registers, when the loading ones have given theirs back.</summary>
+    private const int GroupRegisters = 104;
+
+    private readonly KernelLibrary _library;
+    private readonly RowGather _gather;
+    private readonly MoeLayerShape _shape;
+    private readonly ActivationConstants _activation;
+    private readonly CudaFunction _products;
+
+    public Mxfp4StreamKernels(KernelLibrary library, RowGather gather, MoeLayerShape shape, Mxfp4Activations activations)
+    {
+        _library = library;
+        _gather = gather;
+        _shape = shape;
+        _activation = ActivationConstants.Of(shape.Activation);
+        KernelUnit unit = Unit(activations);
+        _products = library.Get(unit, unit.Instances[0], Room.SharedBytes);
+    }
+
+    /// <summary>The source.</summary>
+    public static KernelUnit Unit(Mxfp4Activations activations)
+    {
+        bool isMxfp8 = activations == Mxfp4Activations.Mxfp8;
+        return new(
+            isMxfp8 ? "mxfp4_stream_mxfp8.cu" : "mxfp4_stream.cu",
+            $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {(isMxfp8 ? "RoundMxfp8" : "RoundBf16")}>");
+    }
+
+    /// <summary>Whether the kernel has a layer: its activation, its sizes.</summary>
+    public static bool Runs(MoeLayerShape shape) =>
+        ActivationConstants.TypeOf(shape.Activation) == ActivationConstants.Silu && shape.LocalExpertCount <= MostExperts
+        && shape.ExpertHiddenSize % Mxfp4Layout.GroupDepth == 0 && shape.IntermediateSize % Mxfp4Layout.GroupDepth == 0;
+
+    public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
+    {
+        int pairs = rows.Tokens * _shape.TopK;
+        ExpertRows inPlace = _gather.InPlace(rows, _shape, workspace.Routing.Rows, stream);
+        var parameters = new Parameters
+        {
+            Tokens = Boxes(inPlace, _shape.HiddenSize, rows.Tokens),
+            Act = Boxes(new ExpertRows(workspace.Act, _shape.IntermediateSize, pairs), _shape.IntermediateSize, rows.Tokens),
+            First = Product.Of(weights.GateUp, workspace.Act, _shape.IntermediateSize),
+            Second = Product.Of(weights.Down, workspace.PartialResults, _shape.HiddenSize),
+            ExpertOffsets = workspace.Routing.ExpertOffsets,
+            SortedPairs = workspace.Routing.SortedPairs,
+            Counters = workspace.Routing.ProductCounters,
+            Experts = _shape.LocalExpertCount,
+            TopK = _shape.TopK,
+            Columns = rows.Tokens,
+            Activation = _activation,
+        };
+        CudaLaunchConfig launch = _library.Launch(_library.Context.Device.MultiprocessorCount, Threads, Room.SharedBytes);
+        _products.Launch(launch, stream, in parameters);
+        return new PartialLayout(1, IsBf16: true, HasBias: true);
+    }
+
+    /// <summary>How TMA finds what a stage needs of the rows: as many as there are tokens.</summary>
+    private static CudaTensorMap Boxes(in ExpertRows rows, int columns, int tokens)
+    {
+        // On the stack: a forward allocates nothing.
+        ReadOnlySpan<ulong> sizes = stackalloc ulong[] { Mxfp4Layout.GroupDepth, (ulong)rows.Tokens, (ulong)(columns / Mxfp4Layout.GroupDepth) };
+        ReadOnlySpan<ulong> strides = stackalloc ulong[] { (ulong)rows.Stride * sizeof(ushort), Mxfp4Layout.GroupDepth * sizeof(ushort) };
+        ReadOnlySpan<uint> boxes = stackalloc uint[] { Mxfp4Layout.GroupDepth, (uint)tokens, StageSteps };
+        return CudaTensorMap.Tiled(CudaTensorMapDataType.BFloat16, rows.Address, sizes, strides, boxes, CudaTensorMapSwizzle.Swizzle128B);
+    }
+
+    /// <summary>A block's shared memory: as many stages as there is room for.</summary>
+    private static class Room
+    {
+        /// <summary>Compute capability 9.0: what a multiprocessor has, and what the system and rounding to MXFP8 take of it.</summary>
+        private const int MultiprocessorBytes = 228 << 10;
+        private const int SystemBytes = 1 << 10;
+        private const int RoundingBytes = Groups * 512;
+
+        private const int Columns = 8;
+        private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
+        private const int OutBytes = 2048;
+        private const int BarrierBytes = 16;
+
+        /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
+        private const int NumberBytes = 640;
+
+        private const int AlignmentBytes = 1024;
+        private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + BarrierBytes))
+            + ((MostExperts + 1) * 2 * sizeof(int)) + NumberBytes + AlignmentBytes;
+        private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + BarrierBytes;
+
+        public const int Stages = (MultiprocessorBytes - SystemBytes - RoundingBytes - FixedBytes) / StageBytes;
+        public const int SharedBytes = FixedBytes + (Stages * StageBytes);
+    }
+
+    /// <summary><c>StreamProduct</c> of <c>mxfp4_stream.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Product
+    {
+        public nint Weights;
+        public nint Bias;
+        public nint Factor;
+        public nint Out;
+        public long OutStride;
+        public int Rows;
+        public int Depth;
+
+        public static Product Of(Mxfp4Matrix matrix, nint target, int stride) => new()
+        {
+            Weights = matrix.Groups,
+            Bias = matrix.Bias,
+            Factor = matrix.Factors,
+            Out = target,
+            OutStride = stride,
+            Rows = matrix.Rows,
+            Depth = matrix.Depth,
+        };
+    }
+
+    /// <summary><c>Mxfp4StreamParameters</c>. Its size is a multiple of its alignment, 64.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 448)]
+    private struct Parameters
+    {
+        public CudaTensorMap Tokens;
+        public CudaTensorMap Act;
+        public Product First;
+        public Product Second;
+        public nint ExpertOffsets;
+        public nint SortedPairs;
+        public nint Counters;
+        public int Experts;
+        public int TopK;
+        public int Columns;
+        public ActivationConstants Activation;
+    }
+}

@@ -1,3 +1,0 @@
-// Both products in one launch, for activations that are rounded to MXFP8.
-#include "epilogue/round_mxfp8.cuh"
-#include "impls/mxfp4_fused.cuh"
