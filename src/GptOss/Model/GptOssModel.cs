@@ -66,7 +66,7 @@ public sealed class GptOssModel : IDisposable
     /// <param name="cancellationToken">Ends a long load early.</param>
     /// <exception cref="MoeException">
     /// A file is missing or malformed, a tensor is missing, unknown or of another size than the configuration asks for, the model does not
-    /// fit into memory, no backend runs a layer, or the host's configuration cuts layers over ranks, which a model has options for.
+    /// fit into memory, or no backend runs a layer.
     /// </exception>
     public static GptOssModel Load(
         IMoeHost host, GptOssOptions options, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
@@ -74,14 +74,6 @@ public sealed class GptOssModel : IDisposable
         ArgumentNullException.ThrowIfNull(host);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        if (host.Ranks is { Count: > 1 } configured)
-        {
-            throw new MoeException(
-                MoeReason.Configuration,
-                $"Moe:Parallel asks for {configured.Count} ranks, and a whole model does not follow it: {nameof(GptOssOptions)}.{nameof(GptOssOptions.TensorParallel)} "
-                + "(--tensor-parallel) shares its expert layers over ranks of this process.");
-        }
-
         var config = GptOssConfig.Read(Path.Combine(options.Model, "config.json"));
         var made = new Stack<IDisposable>();
         try

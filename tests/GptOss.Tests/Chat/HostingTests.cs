@@ -100,17 +100,6 @@ public sealed class HostingTests
     }
 
     [Fact]
-    public async Task A_host_that_cuts_layers_over_ranks_is_refused_in_words_that_help()
-    {
-        var options = new MoeOptions { Backend = "Cpu" };
-        options.Parallel.Tensor = 2;
-        await using var host = MoeHost.Create(options);
-        MoeException refused = Assert.Throws<MoeException>(() => GptOssModel.Load(host, new GptOssOptions { Model = Sample.Folder }, cancellationToken: Cancellation));
-        Assert.Equal(MoeReason.Configuration, refused.Reason);
-        Assert.Contains("Moe:Parallel asks for 2 ranks, and a whole model does not follow it: GptOssOptions.TensorParallel", refused.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public async Task A_layer_that_no_backend_runs_names_what_was_found()
     {
         await using var host = MoeHost.Create(new MoeOptions { Backend = "Cpu", Layers = { ["model.layers.1.*"] = "Nobody" } });
