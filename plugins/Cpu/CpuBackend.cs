@@ -13,7 +13,8 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
     public CpuBackend(IMoePluginContext context)
     {
         _threads = ReadThreads(context.Settings);
-        _team = new Lazy<CpuTeam>(() => new CpuTeam(_threads));
+        CpuNodes? nodes = ReadNodes(context.Settings);
+        _team = new Lazy<CpuTeam>(() => new CpuTeam(_threads, time: null, nodes));
     }
 
     public MoeProbeResult Probe(MoeProbeRequest request)
@@ -109,4 +110,9 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
             ? threads
             : throw new MoeException(MoeReason.Configuration, $"Moe:Plugins:Cpu:Threads is '{text}'; 1 to 1024 is expected.");
     }
+
+    private static CpuNodes? ReadNodes(IReadOnlyDictionary<string, string> settings) => !settings.TryGetValue("Nodes", out string? text)
+        ? null
+        : CpuNodes.Parse(text) ?? throw new MoeException(
+            MoeReason.Configuration, $"Moe:Plugins:Cpu:Nodes is '{text}'; the processors of each NUMA node are expected, such as '0-31;32-63'.");
 }

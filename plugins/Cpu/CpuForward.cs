@@ -5,11 +5,11 @@ namespace Moe.Plugins.Cpu;
 /// <summary>One forward as phases of independent units. It belongs to a workspace and is used again for each batch.</summary>
 internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspace, CpuTeam team) : ICpuWork
 {
-    /// <summary>Experts whose logits are one unit of work.</summary>
-    private const int LogitGroup = 8;
+    /// <summary>The most experts whose logits are one unit of work.</summary>
+    private const int MaxLogitGroup = 8;
 
-    /// <summary>The fewest and the most panels that are one unit of work; both are whole blocks of inputs of the second product.</summary>
-    private const int MinGroup = 4, MaxGroup = 16;
+    /// <summary>The most panels that are one unit of work.</summary>
+    private const int MaxGroup = 4 * PanelMatrix.PanelStep;
 
     /// <summary>Units that each thread gets at least, where that many panels are there: no thread waits long for the last.</summary>
     private const int UnitsOfThread = 8;
@@ -21,10 +21,12 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private int _first;
     private int _tokens;
 
-    // What the phases of packing and multiplying work on; set before each.
+    // What the phases of routing, packing and multiplying work on; set before each.
+    private int _logitGroup;
     private Packing _packing;
     private Product _product;
     private PanelRows _activated;
+    private readonly int[] _unitsOfNodes = new int[team.Nodes];
     private int _group;
     private CpuNetwork _network = null!;
 
@@ -110,7 +112,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
                 LookUp();
             }
 
-            Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, LogitGroup));
+            _logitGroup = Math.Clamp(_tokens * _shape.ExpertCount / team.ThreadCount, 1, MaxLogitGroup);
+            Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, _logitGroup));
             Run(Phase.Choose, _tokens);
         }
         else
@@ -168,9 +171,9 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         Run(Phase.Pack, buffers.Blocks.Count);
         _product = new Product(network.GateUp, buffers.Blocks, buffers.Input, null, 0, null);
         _activated = buffers.Activated;
-        Run(Phase.Activate, Units());
+        RunProduct(Phase.Activate);
         _product = new Product(network.Down, buffers.Blocks, buffers.Activated, buffers.Output, buffers.OutputWidth, outputWeights);
-        Run(Phase.Multiply, Units());
+        RunProduct(Phase.Multiply);
     }
 
     private void Project(PanelMatrix matrix, float* rows, int rowWidth, float* target, int targetWidth)
@@ -181,26 +184,47 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         _packing = new Packing(blocks, 1, rows, rowWidth, isDown ? _shape.HiddenSize : _shape.ExpertHiddenSize, input, matrix, null);
         Run(Phase.Pack, blocks.Count);
         _product = new Product(matrix, blocks, input, target, targetWidth, null);
-        Run(Phase.Multiply, Units());
+        RunProduct(Phase.Multiply);
     }
 
-    /// <summary>Cuts a product into units, and counts them. A unit begins somewhere else in memory than where its thread's last one ended, which takes time.</summary>
-    private int Units()
+    /// <summary>Cuts a product into units of some panels, and does them. A unit begins somewhere else in memory than where its thread's last one ended, which takes time.</summary>
+    private void RunProduct(Phase phase)
     {
-        int panels = _product.Matrix.Panels, experts = _product.Blocks.ActiveExperts;
-        _group = Math.Clamp(panels * experts / (team.ThreadCount * UnitsOfThread) / MinGroup * MinGroup, MinGroup, MaxGroup);
-        return experts * Groups(panels, _group);
+        int[] firsts = _product.Matrix.FirstPanels;
+        int experts = _product.Blocks.ActiveExperts, panels = _product.Matrix.Panels * experts / (team.ThreadCount * UnitsOfThread);
+        _group = Math.Clamp(panels / PanelMatrix.PanelStep * PanelMatrix.PanelStep, PanelMatrix.PanelStep, MaxGroup);
+        for (int node = 0; node < _unitsOfNodes.Length; node++)
+        {
+            _unitsOfNodes[node] = experts * Groups(firsts[node + 1] - firsts[node], _group);
+        }
+
+        team.Run(this, (int)phase, _unitsOfNodes);
+    }
+
+    /// <summary>Which expert that has tokens, and which of its panels, a unit of a product is.</summary>
+    private (int Active, int First, int Last) Find(int unit)
+    {
+        int node = 0;
+        while (unit >= _unitsOfNodes[node])
+        {
+            unit -= _unitsOfNodes[node++];
+        }
+
+        int[] firsts = _product.Matrix.FirstPanels;
+        int groups = Groups(firsts[node + 1] - firsts[node], _group);
+        int first = firsts[node] + (unit % groups * _group);
+        return (unit / groups, first, Math.Min(first + _group, firsts[node + 1]));
     }
 
     private void Logits(int unit)
     {
-        int groups = Groups(_shape.ExpertCount, LogitGroup);
+        int groups = Groups(_shape.ExpertCount, _logitGroup);
         int token = unit / groups;
-        int firstExpert = unit % groups * LogitGroup;
+        int firstExpert = unit % groups * _logitGroup;
         RouterWeights router = weights.Router!;
         float* x = workspace.Rows + ((long)token * _shape.HiddenSize);
         double* logits = workspace.Logits + ((long)token * _shape.ExpertCount);
-        for (int expert = firstExpert; expert < Math.Min(firstExpert + LogitGroup, _shape.ExpertCount); expert++)
+        for (int expert = firstExpert; expert < Math.Min(firstExpert + _logitGroup, _shape.ExpertCount); expert++)
         {
             logits[expert] = DoubleDot.Compute(x, router.Row(expert), _shape.HiddenSize) + router.Bias(expert);
         }
@@ -289,11 +313,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private void Activate(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, _group);
-        int active = unit / groups;
+        (int active, int first, int last) = Find(unit);
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * _group;
-        int last = Math.Min(first + _group, matrix.Panels);
         int neurons = _network.IntermediateSize;
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
@@ -322,11 +343,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private void Multiply(int unit)
     {
         PanelMatrix matrix = _product.Matrix;
-        int groups = Groups(matrix.Panels, _group);
-        int active = unit / groups;
+        (int active, int first, int last) = Find(unit);
         int expert = _product.Blocks.Expert(active);
-        int first = unit % groups * _group;
-        int last = Math.Min(first + _group, matrix.Panels);
         float* sums = stackalloc float[_maxBlock * PanelKernel.Rows];
         for (int panel = first; panel < last; panel++)
         {

@@ -12,12 +12,13 @@ internal sealed class CpuNetwork : IDisposable
         int hiddenSize,
         int gateUpSize,
         int intermediateSize,
-        bool isCoarse)
+        bool isCoarse,
+        CpuTeam team)
     {
         Activation = activation;
         IntermediateSize = intermediateSize;
-        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated, isCoarse);
-        Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false, isCoarse);
+        GateUp = new PanelMatrix(gateUp, format, experts, gateUpSize, hiddenSize, activation.IsGated, isCoarse, team);
+        Down = new PanelMatrix(down, format, experts, hiddenSize, intermediateSize, isGated: false, isCoarse, team);
     }
 
     public MoeActivation Activation { get; }

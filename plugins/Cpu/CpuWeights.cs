@@ -22,7 +22,8 @@ internal sealed class CpuWeights : IMoeWeights
             shape.ExpertHiddenSize,
             shape.GateUpSize,
             shape.IntermediateSize,
-            isCoarse);
+            isCoarse,
+            team);
         if (shape.Shared is { } shared)
         {
             Shared = new CpuNetwork(
@@ -34,14 +35,15 @@ internal sealed class CpuWeights : IMoeWeights
                 shape.HiddenSize,
                 shared.GateUpSize,
                 shared.IntermediateSize,
-                isCoarse);
+                isCoarse,
+                team);
             SharedGate = source.Shared.Gate?.ToSingles();
         }
 
         if (shape.Latent is { } latent)
         {
-            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false, isCoarse);
-            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false, isCoarse);
+            LatentDown = new PanelMatrix(source.Latent!.Down, latent.WeightFormat, 1, latent.Width, shape.HiddenSize, isGated: false, isCoarse, team);
+            LatentUp = new PanelMatrix(source.Latent.Up, latent.WeightFormat, 1, shape.HiddenSize, latent.Width, isGated: false, isCoarse, team);
             LatentNorm = source.Latent.Norm?.ToSingles();
         }
     }

@@ -8,12 +8,19 @@ internal static class CpuHost
     /// <summary>One for all tests that have no settings of their own.</summary>
     public static MoeHost Shared { get; } = Create();
 
-    public static MoeHost Create(string? threads = null)
+    public static MoeHost Create(string? threads = null, string? nodes = null)
     {
         var options = new MoeOptions { Backend = Backend };
+        var settings = new Dictionary<string, string>();
+        options.Plugins[Backend] = settings;
         if (threads is not null)
         {
-            options.Plugins[Backend] = new Dictionary<string, string> { ["Threads"] = threads };
+            settings["Threads"] = threads;
+        }
+
+        if (nodes is not null)
+        {
+            settings["Nodes"] = nodes;
         }
 
         return MoeHost.Create(options);

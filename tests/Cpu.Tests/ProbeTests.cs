@@ -36,6 +36,21 @@ public sealed class ProbeTests
         Assert.Contains($"Moe:Plugins:Cpu:Threads is '{threads}'; 1 to 1024 is expected.", candidate.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("0;")]
+    [InlineData("0-;1")]
+    [InlineData("3-1")]
+    [InlineData("0-1000000")]
+    [InlineData("first")]
+    public void Nodes_that_are_none_are_named(string nodes)
+    {
+        using MoeHost host = CpuHost.Create(nodes: nodes);
+        MoeCandidate candidate = CpuHost.Explain(host);
+        Assert.Equal(MoeReason.Configuration, candidate.Reason);
+        Assert.Contains($"Moe:Plugins:Cpu:Nodes is '{nodes}'; the processors of each NUMA node are expected", candidate.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Nothing_is_padded()
     {

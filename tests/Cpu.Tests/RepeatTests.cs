@@ -24,12 +24,15 @@ public sealed class RepeatTests : IDisposable
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(7)]
-    public void The_number_of_threads_changes_no_bit(int threads)
+    [InlineData(1, null)]
+    [InlineData(2, null)]
+    [InlineData(7, null)]
+    [InlineData(1, "0;1")]
+    [InlineData(2, "0;1")]
+    [InlineData(7, "0;1;0-1")]
+    public void Neither_the_number_of_threads_nor_their_nodes_change_a_bit(int threads, string? nodes)
     {
-        using MoeHost host = CpuHost.Create($"{threads}");
+        using MoeHost host = CpuHost.Create($"{threads}", nodes);
         using var expected = new CpuLayer(Shape, _random.Source);
         using var layer = new CpuLayer(Shape, _random.Source, host: host);
         using CpuRun first = expected.Run(_input.View.FirstRows(64));

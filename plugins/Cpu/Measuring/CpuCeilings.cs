@@ -19,6 +19,7 @@ internal sealed unsafe class CpuCeilings : ICpuWork, IDisposable
     private const int Passes = 9;
 
     private readonly CpuTeam _team;
+    private readonly int[] _piecesOfNodes;
     private readonly NativeBuffer _memory = new(StreamBytes);
 
     /// <summary>A result that nobody uses would let the work be left out.</summary>
@@ -27,6 +28,9 @@ internal sealed unsafe class CpuCeilings : ICpuWork, IDisposable
     public CpuCeilings(CpuTeam team)
     {
         _team = team;
+        int[] firsts = team.Cut(Pieces);
+        _piecesOfNodes = [.. firsts.Skip(1).Zip(firsts, static (end, first) => end - first)];
+        team.Place(_memory, firsts, PieceBytes);
         _sinks = new float[team.ThreadCount * 64];
         team.Run(this, (int)Phase.Fill, Pieces);
     }
@@ -40,16 +44,16 @@ internal sealed unsafe class CpuCeilings : ICpuWork, IDisposable
     }
 
     /// <summary>10⁹ bytes read a second.</summary>
-    public double ReadBandwidth(CancellationToken cancellationToken) => StreamBytes / Nanoseconds(Phase.Read, Pieces, cancellationToken);
+    public double ReadBandwidth(CancellationToken cancellationToken) => StreamBytes / Nanoseconds(Phase.Read, _piecesOfNodes, cancellationToken);
 
     /// <summary>10⁹ bytes a second of copying one half of the memory to the other, read and written counted.</summary>
-    public double CopyBandwidth(CancellationToken cancellationToken) => StreamBytes / Nanoseconds(Phase.Copy, Pieces / 2, cancellationToken);
+    public double CopyBandwidth(CancellationToken cancellationToken) => StreamBytes / Nanoseconds(Phase.Copy, [Pieces / 2], cancellationToken);
 
     /// <summary>10⁹ float32 operations a second, a fused multiplication and addition counted as two.</summary>
     public double FmaPeak(CancellationToken cancellationToken)
     {
         int units = FmaUnits * _team.ThreadCount;
-        return (double)FmaLoop.OperationsARound * FmaRounds * units / Nanoseconds(Phase.MultiplyAdd, units, cancellationToken);
+        return (double)FmaLoop.OperationsARound * FmaRounds * units / Nanoseconds(Phase.MultiplyAdd, [units], cancellationToken);
     }
 
     void ICpuWork.Do(int phase, int unit, int worker)
@@ -91,7 +95,7 @@ internal sealed unsafe class CpuCeilings : ICpuWork, IDisposable
     }
 
     /// <summary>The median, as of a layer: the best of some passes once came out at twice the others, on a virtual machine's clock.</summary>
-    private double Nanoseconds(Phase phase, int units, CancellationToken cancellationToken)
+    private double Nanoseconds(Phase phase, ReadOnlySpan<int> units, CancellationToken cancellationToken)
     {
         double[] times = new double[Passes];
         for (int pass = 0; pass < Passes; pass++)

@@ -13,6 +13,9 @@ namespace Moe.Plugins.Cpu;
 /// </remarks>
 internal sealed unsafe class PanelMatrix : IDisposable
 {
+    /// <summary>Panels that stay together: whole blocks of inputs of a next product, gated or not.</summary>
+    public const int PanelStep = 4;
+
     private readonly MoeExpertReader _reader;
     private readonly bool _isMxfp4;
     private readonly bool _isCoarse;
@@ -24,6 +27,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
     private readonly NativeBuffer _bias;
     private readonly long _panelCodeBytes;
     private readonly long _panelScaleBytes;
+    private readonly int _experts;
 
     /// <summary>Takes memory for a matrix; <see cref="LoadExpert"/> fills it.</summary>
     /// <param name="matrix">The checkpoint's matrix.</param>
@@ -33,12 +37,16 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <param name="inputs">Inputs.</param>
     /// <param name="isGated">Whether outputs are pairs of a gate and an up.</param>
     /// <param name="isCoarse">Whether what comes of the products is rounded to BF16 in the end.</param>
-    public PanelMatrix(MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs, bool isGated, bool isCoarse = false)
+    /// <param name="team">Who multiplies: its nodes get their panels of each expert; null for no matter who.</param>
+    public PanelMatrix(
+        MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs, bool isGated, bool isCoarse = false, CpuTeam? team = null)
     {
         _reader = new MoeExpertReader(matrix, format, outputs, inputs);
         IsGated = isGated;
         Panels = (outputs + PanelKernel.Rows - 1) / PanelKernel.Rows;
         Pairs = (inputs + 1) / 2;
+        _experts = experts;
+        FirstPanels = team?.Cut(Panels, PanelStep) ?? [0, Panels];
         _isCoarse = isCoarse;
         _isMxfp4 = format == MoeWeightFormat.Mxfp4;
         _kernel = PanelKernels.For(_isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16);
@@ -49,10 +57,18 @@ internal sealed unsafe class PanelMatrix : IDisposable
         _scales = _isMxfp4 ? new NativeBuffer(_panelScaleBytes * Panels * experts) : null;
         _rest = NeedsTwo(matrix, format) ? new NativeBuffer(_panelCodeBytes * Panels * experts) : null;
         _bias = new NativeBuffer((long)Panels * experts * PanelKernel.Rows * sizeof(float));
+        team?.Place(_codes, FirstPanels, experts * _panelCodeBytes);
+        if (_rest is not null)
+        {
+            team?.Place(_rest, FirstPanels, experts * _panelCodeBytes);
+        }
     }
 
     /// <summary>Panels of one expert.</summary>
     public int Panels { get; }
+
+    /// <summary>Where each node's panels of an expert begin, and the last one's end.</summary>
+    public int[] FirstPanels { get; }
 
     /// <summary>Pairs of inputs; an odd last input has a partner of zero.</summary>
     public int Pairs { get; }
@@ -190,7 +206,18 @@ internal sealed unsafe class PanelMatrix : IDisposable
         _ => throw new MoeException(MoeReason.Format, $"Weight format {(int)format} is not one of this contract's."),
     };
 
-    private long Index(int expert, int panel) => ((long)expert * Panels) + panel;
+    // A node's panels of all experts lie together, so that its memory is one piece.
+    private long Index(int expert, int panel)
+    {
+        int node = 0;
+        while (panel >= FirstPanels[node + 1])
+        {
+            node++;
+        }
+
+        int first = FirstPanels[node];
+        return ((long)first * _experts) + ((long)expert * (FirstPanels[node + 1] - first)) + (panel - first);
+    }
 
     /// <summary>The output that a lane of a panel holds, gates at even outputs; −1 for none.</summary>
     private int Output(int panel, int lane)

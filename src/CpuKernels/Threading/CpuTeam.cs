@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 
 namespace Moe.Plugins.Cpu;
 
@@ -8,7 +9,7 @@ namespace Moe.Plugins.Cpu;
 /// the runtime's parallel loops it allocates nothing, and between two phases its threads spin for a while rather than sleep.
 /// </summary>
 /// <remarks>
-/// Units are taken, one at a time: who is late, or comes and finds none, is not waited for. Who has taken one and lost its processor to another
+/// Units are taken, one at a time, those of a thread's NUMA node before those of others: who is late, or comes and finds none, is not waited for. Who has taken one and lost its processor to another
 /// program is, and that may cost more than the whole phase. So the caller looks whether sharing paid, and goes on alone for a while where it did not.
 /// </remarks>
 internal sealed class CpuTeam : IDisposable
@@ -38,12 +39,11 @@ internal sealed class CpuTeam : IDisposable
     private readonly object _parked = new();
     private readonly Thread[] _helpers;
     private readonly TimeProvider _time;
+    private readonly CpuNodes _nodes;
+    private readonly int[] _nodeOf;
+    private readonly Deal[] _deals;
     private ICpuWork? _work;
     private int _phase;
-    private int _units;
-
-    // The phase's number above, below it how many of its units nobody has taken: who takes one knows of which phase it is.
-    private long _state;
     private int _pending;
     private int _sleeping;
     private TimeSpan _sharing;
@@ -55,10 +55,14 @@ internal sealed class CpuTeam : IDisposable
 
     /// <param name="threads">How many threads share the work, the caller's among them.</param>
     /// <param name="time">Tells whether sharing pays; null for the system's clock.</param>
-    public CpuTeam(int threads, TimeProvider? time = null)
+    /// <param name="nodes">Where threads are kept; null for the machine's nodes.</param>
+    public CpuTeam(int threads, TimeProvider? time = null, CpuNodes? nodes = null)
     {
         ThreadCount = threads;
         _time = time ?? TimeProvider.System;
+        _nodes = nodes ?? CpuNodes.Machine;
+        _nodeOf = _nodes.Deal(threads);
+        _deals = new Deal[_nodes.Count];
         _helpers = new Thread[threads - 1];
         for (int i = 0; i < _helpers.Length; i++)
         {
@@ -70,9 +74,65 @@ internal sealed class CpuTeam : IDisposable
 
     public int ThreadCount { get; }
 
-    /// <summary>Does all units of a phase. Several callers take turns.</summary>
-    public void Run(ICpuWork work, int phase, int units)
+    /// <summary>NUMA nodes that the threads are on.</summary>
+    public int Nodes => _deals.Length;
+
+    /// <summary>Cuts a number of things into a part for each node, as large as its share of the threads.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="step">How many stay together.</param>
+    /// <returns>Where each part begins, and the last one ends.</returns>
+    public int[] Cut(int count, int step = 1)
     {
+        int[] firsts = new int[Nodes + 1];
+        for (int node = 1, before = 0; node < Nodes; node++)
+        {
+            before += _nodeOf.Count(of => of == node - 1);
+            firsts[node] = (int)((long)count * before / ThreadCount / step * step);
+        }
+
+        firsts[Nodes] = count;
+        return firsts;
+    }
+
+    /// <summary>Gives each node's part of new memory to it: a page is the node's whose thread writes to it first.</summary>
+    /// <param name="memory">The memory, which nobody has written to.</param>
+    /// <param name="firsts">What <see cref="Cut"/> said.</param>
+    /// <param name="byteCount">Bytes of each of the things that were cut.</param>
+    public unsafe void Place(NativeBuffer memory, int[] firsts, long byteCount)
+    {
+        if (Nodes == 1)
+        {
+            return;
+        }
+
+        byte* address = memory.Pointer<byte>();
+        Thread[] threads = [.. Enumerable.Range(0, Nodes).Select(node => new Thread(() =>
+        {
+            _nodes.Stay(node);
+            for (long at = firsts[node] * byteCount; at < firsts[node + 1] * byteCount; at += Environment.SystemPageSize)
+            {
+                address[at] = 0;
+            }
+        }))];
+        Array.ForEach(threads, static thread => thread.Start());
+        Array.ForEach(threads, static thread => thread.Join());
+    }
+
+    /// <summary>Does all units of a phase. Several callers take turns.</summary>
+    public void Run(ICpuWork work, int phase, int units) => Run(work, phase, new ReadOnlySpan<int>(in units));
+
+    /// <summary>Does all units of a phase. Several callers take turns.</summary>
+    /// <param name="work">Does a unit.</param>
+    /// <param name="phase">Which phase.</param>
+    /// <param name="unitsOfNodes">The units that read what is on each node; they have their numbers in this order.</param>
+    public void Run(ICpuWork work, int phase, ReadOnlySpan<int> unitsOfNodes)
+    {
+        int units = 0;
+        foreach (int count in unitsOfNodes)
+        {
+            units += count;
+        }
+
         if (units <= 0)
         {
             return;
@@ -94,12 +154,21 @@ internal sealed class CpuTeam : IDisposable
 
             _work = work;
             _phase = phase;
-            _units = units;
             _fault = null;
             Volatile.Write(ref _pending, units);
-            Interlocked.Exchange(ref _state, ((Generation(_state) + 1) << 32) | (uint)units);
+            long generation = (Generation(_deals[0].State) + 1) << 32;
+
+            // The first tells helpers that there is work; who takes another's unit before that knows what it is as well.
+            for (int node = Nodes - 1, end = units; node >= 0; node--)
+            {
+                int count = node < unitsOfNodes.Length ? unitsOfNodes[node] : 0;
+                _deals[node].End = end;
+                end -= count;
+                Interlocked.Exchange(ref _deals[node].State, generation | (uint)count);
+            }
+
             Wake();
-            int own = Share(worker: 0);
+            int own = Share(worker: 0, _nodes.Current());
             TimeSpan ownTime = _time.GetElapsedTime(start);
             var wait = default(SpinWait);
             while (Volatile.Read(ref _pending) != 0)
@@ -124,7 +193,7 @@ internal sealed class CpuTeam : IDisposable
             }
 
             _isDisposed = true;
-            Interlocked.Exchange(ref _state, (Generation(_state) + 1) << 32);
+            Interlocked.Exchange(ref _deals[0].State, (Generation(_deals[0].State) + 1) << 32);
             Wake();
         }
 
@@ -164,6 +233,7 @@ internal sealed class CpuTeam : IDisposable
 
     private void Help(int worker)
     {
+        _nodes.Stay(_nodeOf[worker]);
         long seen = 0;
         while (true)
         {
@@ -173,16 +243,16 @@ internal sealed class CpuTeam : IDisposable
                 return;
             }
 
-            Share(worker);
+            Share(worker, _nodeOf[worker]);
         }
     }
 
     /// <summary>Takes units and does them until there are none left.</summary>
     /// <returns>How many.</returns>
-    private int Share(int worker)
+    private int Share(int worker, int node)
     {
         int done = 0;
-        while (TryTake(out int unit))
+        while (TryTake(node, out int unit))
         {
             try
             {
@@ -205,16 +275,30 @@ internal sealed class CpuTeam : IDisposable
         return done;
     }
 
-    // Until who took the unit has said that it is done the phase is not over, and what describes it stays.
-    private bool TryTake(out int unit)
+    private bool TryTake(int node, out int unit)
     {
-        long state = Volatile.Read(ref _state);
+        for (int other = 0; other < Nodes; other++)
+        {
+            if (TryTake(ref _deals[(node + other) % Nodes], out unit))
+            {
+                return true;
+            }
+        }
+
+        unit = 0;
+        return false;
+    }
+
+    // Until who took the unit has said that it is done the phase is not over, and what describes it stays.
+    private static bool TryTake(ref Deal deal, out int unit)
+    {
+        long state = Volatile.Read(ref deal.State);
         while ((uint)state != 0)
         {
-            long found = Interlocked.CompareExchange(ref _state, state - 1, state);
+            long found = Interlocked.CompareExchange(ref deal.State, state - 1, state);
             if (found == state)
             {
-                unit = _units - (int)(uint)state;
+                unit = deal.End - (int)(uint)state;
                 return true;
             }
 
@@ -230,7 +314,7 @@ internal sealed class CpuTeam : IDisposable
     {
         for (int turn = 1; turn <= SpinTurns; turn++)
         {
-            if (Generation(Volatile.Read(ref _state)) is long generation && generation != seen)
+            if (Generation(Volatile.Read(ref _deals[0].State)) is long generation && generation != seen)
             {
                 return generation;
             }
@@ -248,13 +332,13 @@ internal sealed class CpuTeam : IDisposable
         lock (_parked)
         {
             Interlocked.Increment(ref _sleeping);
-            while (Generation(Volatile.Read(ref _state)) == seen)
+            while (Generation(Volatile.Read(ref _deals[0].State)) == seen)
             {
                 Monitor.Wait(_parked);
             }
 
             Interlocked.Decrement(ref _sleeping);
-            return Generation(Volatile.Read(ref _state));
+            return Generation(Volatile.Read(ref _deals[0].State));
         }
     }
 
@@ -267,5 +351,16 @@ internal sealed class CpuTeam : IDisposable
                 Monitor.PulseAll(_parked);
             }
         }
+    }
+
+    /// <summary>A node's units; a cache line apart from the next one's.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 128)]
+    private struct Deal
+    {
+        /// <summary>The phase's number above, below it how many of its units nobody has taken: who takes one knows of which phase it is.</summary>
+        public long State;
+
+        /// <summary>The number behind that of the node's last unit.</summary>
+        public int End;
     }
 }
