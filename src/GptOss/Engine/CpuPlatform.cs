@@ -39,7 +39,7 @@ internal sealed class CpuPlatform : IModelPlatform
         ModelWeights? weights = null;
         try
         {
-            weights = new ModelWeights(tensors, config, team.ThreadCount);
+            weights = new ModelWeights(tensors, config, team);
             weights.Load(team.ThreadCount, progress.Add, cancellationToken);
             return new CpuEngine(config, weights, experts, options, team);
         }

@@ -74,7 +74,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         Share(ForwardPhase.FinalNorm, _logitTokens.Length);
         if (_logitTokens.Length > 0)
         {
-            Share(ForwardPhase.Head, _weights.Head.Units);
+            Share(ForwardPhase.Head, _weights.Head.UnitsOfNodes);
         }
     }
 
@@ -150,7 +150,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
             Show(_layer);
         }
 
-        Share(ForwardPhase.QueryKeyValue, layer.QueryKeyValue.Units);
+        Share(ForwardPhase.QueryKeyValue, layer.QueryKeyValue.UnitsOfNodes);
         int heads = tokens * _config.KeyValueHeadCount;
         _parts = heads < WholeHeads && !layer.IsSliding ? _tokens.Max(token => token.Position / CachePage.Positions / PartPages) + 1 : 1;
         _buffers.SetParts(heads, _parts);
@@ -163,7 +163,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
         }
 
         Share(ForwardPhase.Attend, heads * _parts);
-        Share(ForwardPhase.Output, layer.Output.Units);
+        Share(ForwardPhase.Output, layer.Output.UnitsOfNodes);
         Share(ForwardPhase.ExpertNorm, tokens);
         _experts[_layer].Forward(_buffers.ExpertInput.View.FirstRows(tokens), _buffers.ExpertOutput.View.FirstRows(tokens));
     }
@@ -184,7 +184,7 @@ internal sealed unsafe class ModelForward : ICpuWork, IDisposable
 
     private static CachePages PagesOf(BatchToken token) => (CachePages)token.Sequence.Cache;
 
-    private void Share(ForwardPhase phase, int units) => _team.Run(this, (int)phase, units);
+    private void Share(ForwardPhase phase, params ReadOnlySpan<int> unitsOfNodes) => _team.Run(this, (int)phase, unitsOfNodes);
 
     private void Show(int layer)
     {

@@ -1,16 +1,18 @@
+using Moe.Plugins.Cpu;
+
 namespace Moe.Plugins.GptOss;
 
 /// <summary>What one layer computes with on the processor: all but its experts.</summary>
 internal sealed class LayerWeights : IDisposable
 {
-    public LayerWeights(LayerTensors tensors, bool isSliding, int threads)
+    public LayerWeights(LayerTensors tensors, bool isSliding, CpuTeam team)
     {
         IsSliding = isSliding;
         AttentionNorm = tensors.AttentionNorm.ToSingles();
         ExpertNorm = tensors.ExpertNorm.ToSingles();
         Sinks = tensors.Sinks.ToSingles();
-        QueryKeyValue = new Linear(threads, tensors.QueryKeyValue);
-        Output = new Linear(threads, tensors.Output);
+        QueryKeyValue = new Linear(team, tensors.QueryKeyValue);
+        Output = new Linear(team, tensors.Output);
     }
 
     public bool IsSliding { get; }

@@ -15,36 +15,61 @@ internal sealed class Linear : IDisposable
     /// <summary>Rows that are loaded at once: whole panels, and some megabytes.</summary>
     private const int PieceRows = 64 * PanelKernel.Rows;
 
-    private readonly int _threads;
     private readonly int[] _offsets;
     private readonly List<PanelMatrix> _pieces = [];
-    private readonly List<(PanelMatrix Piece, int Panel)> _panels = [];
 
-    public Linear(int threads, params LinearTensors[] parts)
+    // Those of the first NUMA node before those of the next; its place tells where a panel's results go.
+    private readonly List<(PanelMatrix Piece, int Panel, int Place)> _panels = [];
+    private readonly int[] _firstPanels;
+    private readonly int _group;
+
+    public Linear(CpuTeam team, params LinearTensors[] parts)
     {
-        _threads = threads;
         Inputs = parts[0].Weight.Columns;
         _offsets = new int[parts.Length];
+        List<int> places = [];
         for (int part = 0; part < parts.Length; part++)
         {
             _offsets[part] = Panels * PanelKernel.Rows;
             int rows = parts[part].Weight.Rows;
             for (int first = 0; first < rows; first += PieceRows)
             {
-                Add(parts[part].Rows(first, Math.Min(PieceRows, rows - first)));
+                LinearTensors piece = parts[part].Rows(first, Math.Min(PieceRows, rows - first));
+                var matrix = new MoeExpertMatrix { Values = piece.Weight, Bias = piece.Bias };
+                _pieces.Add(new PanelMatrix(matrix, MoeWeightFormat.BFloat16, experts: 1, piece.Weight.Rows, Inputs, isGated: false, isCoarse: false, team));
+                places.Add(Panels);
+                Panels += _pieces[^1].Panels;
             }
         }
+
+        _firstPanels = new int[team.Nodes + 1];
+        for (int node = 0; node < team.Nodes; node++)
+        {
+            foreach ((PanelMatrix piece, int place) in _pieces.Zip(places))
+            {
+                for (int panel = piece.FirstPanels[node]; panel < piece.FirstPanels[node + 1]; panel++)
+                {
+                    _panels.Add((piece, panel, place + panel));
+                }
+            }
+
+            _firstPanels[node + 1] = _panels.Count;
+        }
+
+        // A unit begins somewhere else in memory than where the thread's last one ended, which costs as much as reading some kilobytes.
+        _group = Math.Clamp(Panels / (team.ThreadCount * UnitsOfThread), 1, MaxGroup);
+        UnitsOfNodes = [.. Enumerable.Range(0, team.Nodes).Select(node => (_firstPanels[node + 1] - _firstPanels[node] + _group - 1) / _group)];
     }
 
     public int Inputs { get; }
 
-    public int Panels => _panels.Count;
+    public int Panels { get; }
 
     /// <summary>Floats of a result row: outputs rounded up to whole panels, for each part.</summary>
     public int Width => Panels * PanelKernel.Rows;
 
-    /// <summary>Units of work of one product.</summary>
-    public int Units => (Panels + Group - 1) / Group;
+    /// <summary>Units of work of one product, by the NUMA node that has their weights.</summary>
+    public int[] UnitsOfNodes { get; }
 
     /// <summary>Pieces that are loaded apart.</summary>
     public int Pieces => _pieces.Count;
@@ -59,16 +84,22 @@ internal sealed class Linear : IDisposable
 
     /// <summary>Does one unit of a product with rows that lie in blocks.</summary>
     /// <param name="kernel">The kernel for BF16.</param>
-    /// <param name="unit">0 to <see cref="Units"/> − 1.</param>
+    /// <param name="unit">Its number among those of all nodes.</param>
     /// <param name="input">The rows, <see cref="Inputs"/> wide.</param>
     /// <param name="output">[rows][<see cref="Width"/>], bias added.</param>
     public unsafe void Multiply(PanelKernel kernel, int unit, RowBlocks input, float* output)
     {
         float* sums = stackalloc float[kernel.MaxTokens * PanelKernel.Rows];
-        int last = Math.Min((unit + 1) * Group, Panels);
-        for (int panel = unit * Group; panel < last; panel++)
+        int node = 0;
+        while (unit >= UnitsOfNodes[node])
         {
-            (PanelMatrix piece, int panelOfPiece) = _panels[panel];
+            unit -= UnitsOfNodes[node++];
+        }
+
+        int first = _firstPanels[node] + (unit * _group), last = Math.Min(first + _group, _firstPanels[node + 1]);
+        for (int panel = first; panel < last; panel++)
+        {
+            (PanelMatrix piece, int panelOfPiece, int place) = _panels[panel];
             float* bias = piece.Bias(0, panelOfPiece);
             for (int block = 0; block < input.Count; block++)
             {
@@ -76,7 +107,7 @@ internal sealed class Linear : IDisposable
                 piece.Multiply(0, panelOfPiece, input.Block(block), rows, sums);
                 for (int row = 0; row < rows; row++)
                 {
-                    float* target = output + ((long)(input.FirstRow(block) + row) * Width) + (panel * PanelKernel.Rows);
+                    float* target = output + ((long)(input.FirstRow(block) + row) * Width) + (place * PanelKernel.Rows);
                     float* sum = sums + (row * PanelKernel.Rows);
                     for (int lane = 0; lane < PanelKernel.Rows; lane += Vector256<float>.Count)
                     {
@@ -87,19 +118,5 @@ internal sealed class Linear : IDisposable
         }
     }
 
-    // A unit begins somewhere else in memory than where the thread's last one ended, which costs as much as reading some kilobytes.
-    private int Group => Math.Clamp(Panels / (_threads * UnitsOfThread), 1, MaxGroup);
-
     public void Dispose() => _pieces.ForEach(piece => piece.Dispose());
-
-    private void Add(LinearTensors rows)
-    {
-        var matrix = new MoeExpertMatrix { Values = rows.Weight, Bias = rows.Bias };
-        var piece = new PanelMatrix(matrix, MoeWeightFormat.BFloat16, experts: 1, rows.Weight.Rows, Inputs, isGated: false);
-        _pieces.Add(piece);
-        for (int panel = 0; panel < piece.Panels; panel++)
-        {
-            _panels.Add((piece, panel));
-        }
-    }
 }

@@ -1,14 +1,16 @@
+using Moe.Plugins.Cpu;
+
 namespace Moe.Plugins.GptOss;
 
 /// <summary>All that is computed with on the processor. The embedding stays in the checkpoint: a token reads one row of it.</summary>
 internal sealed class ModelWeights : IDisposable
 {
-    public ModelWeights(ModelTensors tensors, GptOssConfig config, int threads)
+    public ModelWeights(ModelTensors tensors, GptOssConfig config, CpuTeam team)
     {
         Embedding = tensors.Embedding;
         FinalNorm = tensors.FinalNorm.ToSingles();
-        Head = new Linear(threads, new LinearTensors { Weight = tensors.Head });
-        Layers = [.. tensors.Layers.Select((layer, i) => new LayerWeights(layer, config.IsSliding[i], threads))];
+        Head = new Linear(team, new LinearTensors { Weight = tensors.Head });
+        Layers = [.. tensors.Layers.Select((layer, i) => new LayerWeights(layer, config.IsSliding[i], team))];
     }
 
     public MoeStoredTensor Embedding { get; }
