@@ -23,6 +23,9 @@ internal sealed class RunLayers : IDisposable
     /// <summary>How long it took to make the layers: to read, copy and repack their weights, and to compile kernels that no run before has.</summary>
     public TimeSpan LoadTime { get; private set; }
 
+    /// <summary>How much of it had passed when the first expert was there: mostly the device's context and the backend's kernels, once a process.</summary>
+    public TimeSpan StartTime { get; private set; }
+
     public long WeightByteCount => _ranks.Sum(layer => layer.WeightByteCount);
 
     /// <summary>Makes the group that was asked for; null for one rank.</summary>
@@ -62,15 +65,17 @@ internal sealed class RunLayers : IDisposable
         try
         {
             long start = Stopwatch.GetTimestamp();
+            var first = new FirstReport(progress);
             int[] ranks = group is null ? [0] : [.. group.Members.Select(member => member.Rank)];
             foreach (int rank in ranks)
             {
                 var part = MoePart.OfRank(rank, parallel.Tensor, parallel.Expert);
                 layers._ranks.Add(host.CreateLayer(
-                    request with { Device = devices[rank], Options = request.Options with { Part = part } }, source, progress, cancellationToken));
+                    request with { Device = devices[rank], Options = request.Options with { Part = part } }, source, first, cancellationToken));
             }
 
             layers.LoadTime = Stopwatch.GetElapsedTime(start);
+            layers.StartTime = first.Time is long time ? Stopwatch.GetElapsedTime(start, time) : layers.LoadTime;
             return layers;
         }
         catch
@@ -84,5 +89,20 @@ internal sealed class RunLayers : IDisposable
     {
         _ranks.ForEach(layer => layer.Dispose());
         Group?.Dispose();
+    }
+
+    /// <summary>Notes when the first report comes, and hands all of them on.</summary>
+    private sealed class FirstReport(IProgress<double>? next) : IProgress<double>
+    {
+        private long _time;
+
+        /// <summary>As <see cref="Stopwatch.GetTimestamp"/>; null before.</summary>
+        public long? Time => Volatile.Read(ref _time) is var time and not 0 ? time : null;
+
+        public void Report(double value)
+        {
+            Interlocked.CompareExchange(ref _time, Stopwatch.GetTimestamp(), 0);
+            next?.Report(value);
+        }
     }
 }

@@ -49,6 +49,7 @@ internal sealed class RunReport
         writer.WriteBoolean("host_slices_output", config.HostSlicesOutput);
         writer.WriteNumber("weight_bytes", Layers.WeightByteCount);
         writer.WriteNumber("load_seconds", Math.Round(Layers.LoadTime.TotalSeconds, 6));
+        writer.WriteNumber("first_expert_seconds", Math.Round(Layers.StartTime.TotalSeconds, 6));
         writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
         writer.WriteNumber("forwards", Run.Forwards);
         WriteVerification(writer);
@@ -74,7 +75,10 @@ internal sealed class RunReport
         }
 
         grid.Add("padding", Padding(config));
-        grid.Add("weights", $"{HumanText.Bytes(Layers.WeightByteCount)} on the device, loaded in {HumanText.Microseconds(Layers.LoadTime.TotalMicroseconds)}");
+        grid.Add(
+            "weights",
+            $"{HumanText.Bytes(Layers.WeightByteCount)} on the device, loaded in {HumanText.Microseconds(Layers.LoadTime.TotalMicroseconds)}, "
+            + $"of which {HumanText.Microseconds(Layers.StartTime.TotalMicroseconds)} until the first expert was there");
         grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
         AddVerification(grid);
         if (Settings.Output is not null)
