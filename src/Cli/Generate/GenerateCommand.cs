@@ -63,7 +63,7 @@ internal static class GenerateCommand
         GptOssModel model = loaded.Model;
         GptOssTokenizer? tokenizer = TryOpenTokenizer(model);
         using GptOssSequence sequence = model.CreateSequence();
-        var report = new GenerateReport(model, ids.Length);
+        var report = new GenerateReport(loaded, ids.Length);
         var generation = new GptOssGeneration
         {
             MaxTokens = result.GetValue(ModelOptions.MaxTokens) ?? int.MaxValue,
@@ -92,7 +92,7 @@ internal static class GenerateCommand
         using var client = new GptOssChatClient(loaded.Model, tokenizer);
         ChatOptions options = ChatRequest.Options(result, result.GetValue(IgnoreStop));
         var question = new ChatMessage(ChatRole.User, result.GetValue(Prompt) ?? DefaultPrompt);
-        var report = new GenerateReport(loaded.Model, promptTokens: 0);
+        var report = new GenerateReport(loaded, promptTokens: 0);
         using var view = console is null ? null : new AnswerView(console);
         await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync([question], options, cancellationToken))
         {

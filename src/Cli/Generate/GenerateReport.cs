@@ -8,7 +8,7 @@ using Spectre.Console;
 namespace Moe.Plugins.Cli;
 
 /// <summary>What came of `moe generate`, and how fast.</summary>
-internal sealed class GenerateReport(GptOssModel model, int promptTokens)
+internal sealed class GenerateReport(LoadedModel loaded, int promptTokens)
 {
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly List<int> _generated = [];
@@ -79,9 +79,10 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
         }
 
         IAnsiConsole error = console.Error;
+        error.Say($"{HumanText.Bytes(loaded.Model.WeightByteCount)} of weights loaded in {loaded.LoadTime.TotalSeconds:0.00} s");
         error.Say(
             $"{HumanText.Count(_promptTokens, "token")} read in {SecondsToFirst:0.00} s ({PromptTokensPerSecond:0.0} a second), {HumanText.Count(_generated.Count, "token")} written ({DecodeTokensPerSecond ?? 0:0.0} a second)");
-        foreach (var layers in model.ExpertSelections.GroupBy(selection => (selection.Selected!.Id, selection.Selected.Device)))
+        foreach (var layers in loaded.Model.ExpertSelections.GroupBy(selection => (selection.Selected!.Id, selection.Selected.Device)))
         {
             error.Say($"{HumanText.Count(layers.Count(), "layer")} on {layers.Key.Id}, {layers.Key.Device}");
         }
@@ -89,7 +90,7 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
 
     private void WriteJson(Utf8JsonWriter writer)
     {
-        writer.WriteString("model", model.Folder);
+        writer.WriteString("model", loaded.Model.Folder);
         writer.WriteStartArray("generated");
         _generated.ForEach(writer.WriteNumberValue);
         writer.WriteEndArray();
@@ -100,8 +101,9 @@ internal sealed class GenerateReport(GptOssModel model, int promptTokens)
         writer.WriteNumberOrNull("prompt_tokens_per_second", PromptTokensPerSecond);
         writer.WriteNumberOrNull("decode_tokens_per_second", DecodeTokensPerSecond);
         writer.WriteNumber("time_to_first_token", SecondsToFirst);
+        writer.WriteNumber("load_seconds", Math.Round(loaded.LoadTime.TotalSeconds, 3));
         writer.WriteStartArray("layers");
-        foreach (MoeSelectionReport selection in model.ExpertSelections)
+        foreach (MoeSelectionReport selection in loaded.Model.ExpertSelections)
         {
             writer.WriteStartObject();
             writer.WriteString("name", selection.Request.Name);

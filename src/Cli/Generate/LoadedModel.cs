@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using Moe.Plugins.Cuda;
 using Moe.Plugins.GptOss;
@@ -13,8 +14,9 @@ internal sealed class LoadedModel : IAsyncDisposable
     private readonly MoeHost _host;
     private readonly IDisposable? _around;
 
-    private LoadedModel(MoeHost host, IDisposable? around, GptOssModel model, MoeElementType cacheType)
+    private LoadedModel(MoeHost host, IDisposable? around, GptOssModel model, MoeElementType cacheType, TimeSpan loadTime)
     {
+        LoadTime = loadTime;
         CacheType = cacheType;
         _host = host;
         _around = around;
@@ -22,6 +24,9 @@ internal sealed class LoadedModel : IAsyncDisposable
     }
 
     public GptOssModel Model { get; }
+
+    /// <summary>What loading took: reading, copying and repacking the weights, and compiling kernels that no run before has.</summary>
+    public TimeSpan LoadTime { get; }
 
     /// <summary>What keys and values are kept in.</summary>
     public MoeElementType CacheType { get; }
@@ -55,9 +60,10 @@ internal sealed class LoadedModel : IAsyncDisposable
         try
         {
             progress.Begin("loading");
+            long start = Stopwatch.GetTimestamp();
             var model = GptOssModel.Load((IMoeHost?)ways ?? host, options, progress, cancellationToken);
             progress.Clear();
-            return new LoadedModel(host, ways, model, options.CacheType);
+            return new LoadedModel(host, ways, model, options.CacheType, Stopwatch.GetElapsedTime(start));
         }
         catch (Exception exception)
         {

@@ -18,6 +18,9 @@ internal sealed record ModelBenchResult
 
     public required string Types { get; init; }
 
+    /// <summary>What loading took; null in results of before it was noted.</summary>
+    public double? LoadSeconds { get; init; }
+
     public List<ModelBenchRow> Rows { get; init; } = [];
 
     /// <summary>Whether a file is such a result: only it has experts.</summary>

@@ -40,6 +40,7 @@ internal sealed class ModelBenchRun
             Model = $"{model.Name}: {HumanText.Count(model.Config.LayerCount, "layer")}, {HumanText.Bytes(model.WeightByteCount)} of weights",
             Experts = string.Join(", ", backends.GroupBy(backend => backend.Id).Select(group => $"{group.Key} ({HumanText.Count(group.Count(), "layer")})")),
             Types = $"{(model.ThreadCount > 0 ? HumanText.Count(model.ThreadCount, "thread") : string.Join(", ", model.Devices))}, chunks of {model.ChunkTokens}",
+            LoadSeconds = Math.Round(loaded.LoadTime.TotalSeconds, 3),
         };
         _ceilings = _instruments?.MeasureCeilings(cancellationToken);
     }

@@ -9,6 +9,11 @@ internal static class ModelBenchTable
     public static void Write(IAnsiConsole console, ModelBenchResult result, ModelPeers? peers)
     {
         console.Say($"[bold]{result.Model}[/], experts on {result.Experts}; {result.Device}, {result.Types}, {result.Date}");
+        if (result.LoadSeconds is double seconds)
+        {
+            console.Say($"loaded in {seconds:0.00} s");
+        }
+
         console.Say($"floor = the larger of: bytes of a step ÷ read bandwidth; its operations ÷ the rate of multiplications; both measured around each row");
         FittedTable table = new FittedTable()
             .Always("phase", isNumber: false).Always("batch").Always("context").Always("tokens").Always("tokens/s").Always("ms").Optional("±")
