@@ -89,6 +89,12 @@ public sealed class SchemaTests : IDisposable
         {
             Check("bench_padding", await System.IO.File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
         }
+
+        foreach (string file in Directory.GetFiles(Path.Combine(Repository.Root, "bench", "model"), "*.json"))
+        {
+            string name = Path.GetFileName(file).StartsWith("experiment-", StringComparison.Ordinal) ? "bench_experiment" : "bench_model";
+            Check(name, await System.IO.File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+        }
     }
 
     public void Dispose() => _folder.Dispose();
