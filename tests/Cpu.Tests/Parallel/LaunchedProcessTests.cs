@@ -47,16 +47,35 @@ public sealed class LaunchedProcessTests
     {
         if (OwnProcess.Told is { } told)
         {
-            KilledRanks.BeRank(told, rendezvous => CpuHost.Shared.CreateGroup(new MoeGroupRequest
-            {
-                Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, rendezvous.Count)],
-                MaxTokens = GroupLoadTests.MaxTokens,
-                Width = GroupLoadTests.Width,
-                ElementType = MoeElementType.Float32,
-                Timeout = TimeSpan.FromSeconds(20),
-                Rendezvous = rendezvous,
-            }));
+            // Its layers have nothing to do with the group's end.
+            using var weights = new RandomLayer(Shape, seed: 3);
+            using MoeBuffer input = RandomInput.Create(Tokens, Shape.HiddenSize, seed: 4);
+            using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.BFloat16, Tokens, Shape.HiddenSize);
+            using MoeLayer layer = CpuHost.Shared.CreateLayer(
+                new MoeLayerRequest { Shape = Shape, Options = new MoeLayerOptions { MaxTokens = Tokens } },
+                weights.Source,
+                cancellationToken: TestContext.Current.CancellationToken);
+            using MoeForwardState state = layer.CreateState();
+            float[] expected = Forward();
+            KilledRanks.BeRank(
+                told,
+                rendezvous => CpuHost.Shared.CreateGroup(new MoeGroupRequest
+                {
+                    Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, rendezvous.Count)],
+                    MaxTokens = GroupLoadTests.MaxTokens,
+                    Width = GroupLoadTests.Width,
+                    ElementType = MoeElementType.Float32,
+                    Timeout = TimeSpan.FromSeconds(20),
+                    Rendezvous = rendezvous,
+                }),
+                () => Assert.Equal(expected, Forward()));
             return;
+
+            float[] Forward()
+            {
+                layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
+                return output.ToSingles();
+            }
         }
 
         KilledRanks.Kill(nameof(A_rank_that_is_killed_ends_its_group_and_another_takes_its_place), ranks: 3, GroupLoadTests.Kills, seed: 1);

@@ -99,6 +99,34 @@ public sealed class RendezvousTests
     }
 
     [Fact]
+    public void A_rank_0_that_stands_still_is_not_waited_for_forever()
+    {
+        // Takes who comes in, says that all are there, and then nothing any more.
+        var hub = new TcpListener(IPAddress.Loopback, 0);
+        hub.Start();
+        int port = ((IPEndPoint)hub.LocalEndpoint).Port;
+        var clock = new FakeTimeProvider();
+        Exception? error = null;
+        var rank = new Thread(() => error = Record.Exception(() =>
+        {
+            using MoeRendezvous rendezvous = MoeRendezvous.Join(Options(2) with { Port = port, Rank = 1, Clock = clock });
+            rendezvous.Exchange("sums", default, TimeSpan.FromSeconds(2));
+        }));
+        rank.Start();
+        using TcpClient guest = hub.AcceptTcpClient();
+        guest.GetStream().Write([0, 0, 0, 0, (byte)FrameKind.Welcome, 0, 0, 0, 0]);
+        while (!rank.Join(20))
+        {
+            clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        hub.Stop();
+        MoeException failure = Assert.IsType<MoeException>(error);
+        Assert.Equal(MoeReason.TimedOut, failure.Reason);
+        Assert.Contains("Rank 0, through which the ranks meet, does not answer at sums.", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Who_is_elsewhere_in_the_program_is_named() =>
         AssertEnd(Run(2, Options(2), (rendezvous, rank) => rendezvous.Exchange(rank == 0 ? "layers" : "groups", default, Long)), MoeReason.ContractBroken, "Rank 1 is at groups, and rank 0 at layers", "Rank 0 is at layers, and rank 1 at groups");
 
