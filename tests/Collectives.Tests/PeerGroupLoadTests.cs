@@ -1,3 +1,4 @@
+using Moe.Plugins.Conformance;
 using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Collectives.Tests;
@@ -13,4 +14,28 @@ public sealed class PeerGroupLoadTests : GroupLoadTests
     [InlineData(2)]
     [InlineData(4)]
     public void Replays_of_a_graph_and_other_calls_mix(int ranks) => GraphMix.Run(Backend, Devices(ranks));
+
+    /// <summary>Each way by itself where it may be, and pushes between them: a call of fewer rows than ranks has no owners.</summary>
+    [Theory]
+    [InlineData("push:132:1:1024", 4)]
+    [InlineData("twoshot:132:2:1024", 4)]
+    [InlineData("pull:132:1:1048576", 2)]
+    [InlineData("pull:132:1:1048576", 4)]
+    [InlineData("twopull:132:1:1048576", 2)]
+    [InlineData("twopull:132:1:1048576", 3)]
+    [InlineData("twopull:3:1:1048576", 4)]
+    [InlineData("twopull:1:1:1048576", 4)]
+    [InlineData("twopull:1:1:11", 4)]
+    public void Every_way_sums_again_and_again(string plan, int ranks)
+    {
+        IReadOnlyList<MoeDevice> devices = Devices(ranks);
+        using MoeHost host = CollectivesHost.Create(("Plan", plan));
+        IMoeParallelBackend backend = CollectivesHost.BackendOf(host);
+        SumMany(backend, devices);
+        GraphMix.Run(backend, devices);
+        var subject = new ConformanceSubject { Backend = (IMoeBackend)backend };
+        Assert.All(
+            ConformanceSuite.Run(subject, ["group-sums", "group-equal-bits", "group-writes-only-its-rows"], cancellationToken: TestContext.Current.CancellationToken),
+            result => Assert.True(result.Outcome == ConformanceOutcome.Passed, $"{result.Statement} {string.Join("; ", result.Failures)}"));
+    }
 }

@@ -24,7 +24,8 @@ internal sealed class GroupLayout
         SetBytes = Align((long)_slots * shape.RowBytes);
         FlagsOffset = 2 * SetBytes;
         SumsOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
-        PartialOffset = SumsOffset + Align((long)_sums * shape.RowBytes);
+        SumsBytes = Align((long)_sums * shape.RowBytes);
+        PartialOffset = SumsOffset + (2 * SumsBytes);
         ByteCount = PartialOffset + Align((long)request.MaxTokens * shape.RowBytes);
     }
 
@@ -33,8 +34,11 @@ internal sealed class GroupLayout
 
     public long FlagsOffset { get; }
 
-    /// <summary>Where an owner leaves the sums that the others read.</summary>
+    /// <summary>Where the two sets of sums are that an owner leaves for the others to read.</summary>
     public long SumsOffset { get; }
+
+    /// <summary>Of one of them.</summary>
+    public long SumsBytes { get; }
 
     /// <summary>Where the rank's own part of the sums is.</summary>
     public long PartialOffset { get; }

@@ -52,6 +52,7 @@ internal sealed class PeerMember : CudaMember
             MayOverlap = mayOverlap ? 1 : 0,
             PartialOffset = layout.PartialOffset,
             SumsOffset = layout.SumsOffset,
+            SumsBytes = layout.SumsBytes,
         };
         for (int rank = 0; rank < addresses.Length; rank++)
         {

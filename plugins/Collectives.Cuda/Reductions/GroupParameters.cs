@@ -21,6 +21,7 @@ internal unsafe struct GroupParameters
     public long FlagsOffset;
     public long PartialOffset;
     public long SumsOffset;
+    public long SumsBytes;
     public int Rank;
     public int Ranks;
     public int Rows;

@@ -43,7 +43,8 @@ struct GroupParameters
     i64 set_bytes;           // of one set of slots
     i64 flags_offset;        // where, in each rank's memory, the flags of blocks begin
     i64 partial_offset;      // where the partial rows begin
-    i64 sums_offset;         // where an owner leaves sums that the others read
+    i64 sums_offset;         // where an owner leaves sums that the others read: two sets, used by turns as those of slots are
+    i64 sums_bytes;          // of one of them
     int rank;
     int ranks;
     int rows;                // of the output

@@ -24,12 +24,7 @@ public abstract class GroupLoadTests
     [Theory]
     [InlineData(2)]
     [InlineData(4)]
-    public void Many_sums_of_random_rows_are_right(int ranks)
-    {
-        using IMoeGroup group = Create(ranks, TimeSpan.FromSeconds(30));
-        Run(group, member => SumAgainAndAgain(member, Calls, Seed));
-        Assert.Null(group.Failure);
-    }
+    public void Many_sums_of_random_rows_are_right(int ranks) => SumMany(Backend, Devices(ranks));
 
     [Fact]
     public void Two_groups_of_the_same_devices_work_beside_each_other()
@@ -113,12 +108,22 @@ public abstract class GroupLoadTests
         Assert.Null(errors[1]);
     }
 
+    /// <summary>Many sums of random rows, in a group of its own.</summary>
+    protected static void SumMany(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices)
+    {
+        using IMoeGroup group = Create(backend, devices, TimeSpan.FromSeconds(30));
+        Run(group, member => SumAgainAndAgain(member, Calls, Seed));
+        Assert.Null(group.Failure);
+    }
+
     private static int Read(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : otherwise;
 
-    private IMoeGroup Create(int ranks, TimeSpan timeout) => Backend.CreateGroup(new MoeGroupRequest
+    private IMoeGroup Create(int ranks, TimeSpan timeout) => Create(Backend, Devices(ranks), timeout);
+
+    private static IMoeGroup Create(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices, TimeSpan timeout) => backend.CreateGroup(new MoeGroupRequest
     {
-        Devices = Devices(ranks),
+        Devices = devices,
         MaxTokens = MaxTokens,
         Width = Width,
         ElementType = MoeElementType.Float32,
