@@ -97,7 +97,8 @@ internal static class World
                 Kept.AddRange(Enumerable.Range(0, 100).Select(_ => File.OpenRead(typeof(World).Assembly.Location)));
                 break;
             case "process":
-                Kept.Add(Process.Start("sleep", "20"));
+                // It outlives this process: it ends with the standard input that both have.
+                Kept.Add(Process.Start("cat"));
                 break;
             case "exitcode":
                 Environment.ExitCode = 9;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Moe.Plugins.Tests;
@@ -46,9 +45,6 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("create:log")]
     [InlineData("create:files")]
     [InlineData("create:hang")]
-    [InlineData("create:endless")]
-    [InlineData("forward:endless")]
-    [InlineData("dispose:endless")]
     [InlineData("probe:null")]
     [InlineData("probe:nulltexts")]
     [InlineData("probe:nullrefusal")]
@@ -76,31 +72,10 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("dispose:hang")]
     public async Task What_is_answered_anywhere_is_said_and_harms_nobody(string mode) => await Meet(mode);
 
-    /// <summary>What a plugin does to the whole process, in a process of its own, which serves a layer and ends by itself.</summary>
-    [Theory]
-    [InlineData("console chatter stdin culture folder environment")]
-    [InlineData("pool threads priority context resolving unobserved")]
-    [InlineData("unload lock memory timer logs handles")]
-    [InlineData("process exitcode settings rewrite staging slow")]
-    public async Task What_is_done_to_the_process_keeps_no_layer_from_being_served(string modes)
-    {
-        foreach (string mode in modes.Split(' '))
-        {
-            using DropFolder drop = new DropFolder().With("Working", "Misbehaving");
-            using Process process = HostProgram.Start(
-                drop,
-                new Dictionary<string, string>
-                {
-                    ["Moe__Plugins__Misbehaving__mode"] = $"world:{mode}",
-                    ["Moe__ActivationTimeout"] = mode == "stdin" ? "00:00:02" : "00:00:20",
-                },
-                "serve");
-            string output = await HostProgram.ReadAsync(process, TestContext.Current.CancellationToken);
-
-            // A console that it took away says nothing; the exit code does.
-            Assert.True(mode == "console" || output.Contains("served 200 of 200", StringComparison.Ordinal), $"{mode}: {PlainText.OfMessage(output)}");
-        }
-    }
+    // Side by side: each waits for a text that never comes.
+    [Fact]
+    public async Task What_never_says_what_it_is_harms_nobody() =>
+        await Parallel.ForEachAsync((string[])["create", "forward", "dispose"], async (place, _) => await Meet($"{place}:endless"));
 
     /// <summary>The plugin's exception is asked what it is once, and whatever holds it afterwards has the text.</summary>
     [Theory]

@@ -52,13 +52,23 @@ internal static class HostProgram
         return Process.Start(start)!;
     }
 
-    /// <summary>What it wrote, once it has ended by itself.</summary>
+    /// <summary>What it wrote, once it has ended by itself, and well.</summary>
     public static async Task<string> ReadAsync(Process process, CancellationToken cancellationToken)
     {
+        (int exitCode, string output) = await EndAsync(process, cancellationToken);
+        Assert.True(exitCode == 0, $"exit code {exitCode}: {output}");
+        return output;
+    }
+
+    /// <summary>How it ended by itself, and what it wrote; what it wrote to standard error where it did not end well.</summary>
+    public static async Task<(int ExitCode, string Output)> EndAsync(Process process, CancellationToken cancellationToken)
+    {
         Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
-        string error = await process.StandardError.ReadToEndAsync(cancellationToken);
+        Task<string> error = process.StandardError.ReadToEndAsync(cancellationToken);
         await process.WaitForExitAsync(cancellationToken);
-        Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}: {error}");
-        return await output;
+
+        // A process that a plugin has left behind holds the outputs, and reads what is closed here.
+        process.StandardInput.Close();
+        return (process.ExitCode, process.ExitCode == 0 ? await output : await output + await error);
     }
 }
