@@ -82,6 +82,41 @@ public sealed class FakeDriverTests : IDisposable
             nameof(Where_every_compiler_is_too_new_the_sentence_says_which_is_needed), "", _libraries.WithDriver(12040).WithNvrtc(13).SearchPath);
     }
 
+    [Fact]
+    public async Task A_compiler_that_is_named_and_too_new_is_refused_with_both_versions()
+    {
+        if (OwnProcess.Told is { } path)
+        {
+            Assert.False(Nvrtc.TryLoad(path, out string? reason));
+            Assert.EndsWith($"'{path}' is NVRTC 13.0, and the driver loads nothing that a CUDA newer than 12 compiles.", reason, StringComparison.Ordinal);
+            return;
+        }
+
+        FakeLibraries libraries = _libraries.WithDriver(12040).WithNvrtc(13);
+        await OwnProcess.RunAsync(nameof(A_compiler_that_is_named_and_too_new_is_refused_with_both_versions), libraries.PathOf("libnvrtc.so.13"), libraries.SearchPath);
+    }
+
+    /// <summary>What is found first and is none is said, and what is found next is taken.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_file_that_only_has_a_compilers_name_is_passed_over(bool hasAnother)
+    {
+        if (OwnProcess.Told is { } told)
+        {
+            bool isFound = Nvrtc.TryLoad(null, out string? reason);
+            Assert.Equal(bool.Parse(told), isFound);
+            Assert.True(isFound || (reason!.Contains("'libnvrtc.so.13' is no library that can be loaded here (", StringComparison.Ordinal)
+                && reason.Contains("; libnvrtc.so.12 was not found by the system's library search: install", StringComparison.Ordinal)), reason);
+            return;
+        }
+
+        FakeLibraries libraries = hasAnother ? _libraries.WithNvrtc(12) : _libraries;
+        File.WriteAllText(libraries.PathOf("libnvrtc.so.13"), "version https://git-lfs.github.com/spec/v1");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Libraries are found by a search path on Linux.");
+        await OwnProcess.RunAsync(nameof(A_file_that_only_has_a_compilers_name_is_passed_over), $"{hasAnother}", libraries.SearchPath);
+    }
+
     public void Dispose() => _libraries.Dispose();
 
     private async Task Refuses(string test, Func<FakeLibraries, FakeLibraries> make, params string[] expected)

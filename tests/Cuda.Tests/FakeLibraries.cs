@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Moe.Plugins.Cuda;
 
 namespace Cuda.Tests;
 
@@ -40,9 +41,13 @@ internal sealed class FakeLibraries : IDisposable
         int cuGetErrorString(int error, const char** text) { *text = "system has unsupported display driver / cuda driver combination"; return 0; }
         """);
 
-    /// <summary>A compiler of a major version, which compiles nothing.</summary>
-    public FakeLibraries WithNvrtc(int major) => With($"libnvrtc.so.{major}", $$"""
+    /// <summary>The path of a library that was built.</summary>
+    public string PathOf(string name) => Path.Combine(_folder, name);
+
+    /// <summary>A compiler of a major version, which compiles nothing, in a file of its version's name or another one.</summary>
+    public FakeLibraries WithNvrtc(int major, string? name = null) => With(name ?? $"libnvrtc.so.{major}", $$"""
         int nvrtcVersion(int* major, int* minor) { *major = {{major}}; *minor = 0; return 0; }
+        {{string.Join('\n', NvrtcApi.Calls.Where(static call => call != nameof(NvrtcApi.nvrtcVersion)).Select(static call => $"int {call}(void) {{ return 1; }}"))}}
         """);
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

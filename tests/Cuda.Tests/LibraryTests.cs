@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.Loader;
 using Moe.Plugins.Cuda;
@@ -30,6 +31,7 @@ public sealed class LibraryTests
     {
         Assert.False(Nvrtc.TryLoad("/nowhere/libnvrtc.so.13", out string? reason));
         Assert.Contains("'/nowhere/libnvrtc.so.13'", reason, StringComparison.Ordinal);
+        Assert.False(TryLoadNvrtc(LoadCopy(), "").Loaded);
     }
 
     [Fact]
@@ -40,6 +42,28 @@ public sealed class LibraryTests
         (bool loaded, string? reason) = TryLoadNvrtc(LoadCopy(), path);
         Assert.False(loaded);
         Assert.Contains($"'{path}' is no library that can be loaded here", reason, StringComparison.Ordinal);
+    }
+
+    /// <summary>A path that leads to something else is refused for what it is, without being opened where that would wait.</summary>
+    [Theory]
+    [InlineData("pipe", "is a pipe, and a library is expected.")]
+    [InlineData("folder", "is a folder, and a library is expected.")]
+    [InlineData("empty", "is no library that can be loaded here (")]
+    [InlineData("other", "is another library, or one that is too old: it has no nvrtcGetErrorString.")]
+    [InlineData("old", "is NVRTC 11.0, and 12.0 or newer is needed.")]
+    public void An_nvrtc_path_is_refused_for_what_it_leads_to(string what, string expected)
+    {
+        using FakeLibraries libraries = new FakeLibraries().With("other", "int other(void) { return 0; }").WithNvrtc(11, "old");
+        using (Process pipe = Process.Start("mkfifo", libraries.PathOf("pipe")))
+        {
+            pipe.WaitForExit();
+        }
+
+        Directory.CreateDirectory(libraries.PathOf("folder"));
+        File.WriteAllText(libraries.PathOf("empty"), "");
+        (bool loaded, string? reason) = TryLoadNvrtc(LoadCopy(), libraries.PathOf(what));
+        Assert.False(loaded);
+        Assert.StartsWith($"NVRTC, which compiles the kernels, is not available: '{libraries.PathOf(what)}' {expected}", reason, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,6 +13,7 @@ internal static class NcclLibrary
     public const int OldestVersion = 21800;
 
     private const string File = "libnccl.so.2";
+    private const string Setting = "Moe:Plugins:Collectives.Cuda:Nccl";
 
     private static readonly Lock Gate = new();
     private static nint _handle;
@@ -48,11 +49,11 @@ internal static class NcclLibrary
             _ = NcclApi.SetVariable("NCCL_NVLS_ENABLE", "0", 1);
             _ = NcclApi.SetVariable("NCCL_RUNTIME_CONNECT", "0", 0);
             string file = path ?? File;
-            if (!NativeLibrary.TryLoad(file, out nint handle))
+            if (NativeFile.Load(file, path is not null, [nameof(NcclApi.ncclGetVersion)], out nint handle) is { } problem)
             {
-                reason = path is null
-                    ? $"{File} was not found by the system's library search: install NCCL (package libnccl2), or name the file in Moe:Plugins:Collectives.Cuda:Nccl."
-                    : $"Moe:Plugins:Collectives.Cuda:Nccl: '{path}' {(System.IO.File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}.";
+                reason = problem.Length == 0
+                    ? $"{File} was not found by the system's library search: install NCCL (package libnccl2), or name the file in {Setting}."
+                    : $"{(path is null ? "" : Setting + ": ")}'{file}' {problem}.";
                 return false;
             }
 

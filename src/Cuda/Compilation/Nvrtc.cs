@@ -5,7 +5,7 @@ namespace Moe.Plugins.Cuda;
 
 /// <summary>
 /// CUDA's run-time compiler (<c>libnvrtc.so.13</c>, then <c>.12</c>; <c>nvrtc64_130_0.dll</c>, then <c>120</c>). A driver loads what its own major
-/// version or an older one compiled, so that where there is a driver, none newer is looked for.
+/// version or an older one compiled, so that where there is a driver, none newer is taken.
 /// </summary>
 /// <remarks>Thread-safe. The first library loaded stays for the life of this copy of the assembly.</remarks>
 public static unsafe class Nvrtc
@@ -16,7 +16,7 @@ public static unsafe class Nvrtc
     public static bool TryLoad(string? libraryPath, [NotNullWhen(false)] out string? reason)
     {
         NativeLibraries.Register();
-        int newest = libraryPath is null && CudaDriver.TryLoad(out _) ? CudaDriver.Version / 1000 : int.MaxValue;
+        int newest = CudaDriver.TryLoad(out _) ? CudaDriver.Version / 1000 : int.MaxValue;
         bool loaded = NativeLibraries.TryLoad(NativeLibraries.Nvrtc, libraryPath, out string missing, newest);
         reason = loaded ? null : "NVRTC, which compiles the kernels, is not available: " + missing;
         return loaded;

@@ -15,6 +15,9 @@ internal static class NativeLibraries
     internal const string Cublas = "cuda-cublas";
     internal const string CublasLt = "cuda-cublaslt";
 
+    /// <summary>The oldest major version that has what kernels are compiled with.</summary>
+    private const int OldestNvrtc = 12;
+
     private static readonly Lock Gate = new();
     private static readonly Dictionary<string, (nint Handle, string Path)> Loaded = [];
     private static bool _registered;
@@ -53,7 +56,7 @@ internal static class NativeLibraries
     /// <param name="library">One of the words that the imports use.</param>
     /// <param name="path">The file; null searches.</param>
     /// <param name="reason">A sentence that says what is missing, where the answer is false.</param>
-    /// <param name="newest">The newest major version that is of use, where a search may find several.</param>
+    /// <param name="newest">The newest major version that is of use.</param>
     internal static bool TryLoad(string library, string? path, out string reason, int newest = int.MaxValue)
     {
         lock (Gate)
@@ -67,28 +70,72 @@ internal static class NativeLibraries
                 return same;
             }
 
-            string[] names = path is not null ? [path] : NamesOf(library, newest);
-            foreach (string name in names)
+            List<string> wrong = [];
+            List<string> missing = [];
+            foreach (string name in path is not null ? [path] : NamesOf(library, newest))
             {
-                if (path is not null && library == Nvrtc)
-                {
-                    LoadNvrtcBuiltins(path);
-                }
-
-                if (NativeLibrary.TryLoad(name, out nint handle))
+                string? problem = Load(library, name, path is not null, newest, out nint handle);
+                if (problem is null)
                 {
                     Loaded[library] = (handle, name);
                     reason = "";
                     return true;
                 }
+
+                if (problem.Length == 0)
+                {
+                    missing.Add(name);
+                }
+                else
+                {
+                    wrong.Add($"'{name}' {problem}");
+                }
             }
 
-            reason = path is not null
-                ? $"'{path}' {(File.Exists(path) ? "is no library that can be loaded here" : "does not exist")}."
-                : $"{string.Join(" or ", names)} was not found by the system's library search"
-                    + HelpWith(library, newest);
+            if (missing.Count != 0)
+            {
+                wrong.Add($"{string.Join(" or ", missing)} was not found by the system's library search");
+            }
+
+            reason = string.Join("; ", wrong) + (path is null ? HelpWith(library, newest) : ".");
             return false;
         }
+    }
+
+    private static string? Load(string library, string name, bool isFile, int newest, out nint handle)
+    {
+        if (library != Nvrtc)
+        {
+            return NativeFile.Load(name, isFile, [], out handle);
+        }
+
+        string? problem = NativeFile.Load(name, isFile, NvrtcApi.Calls, out handle);
+        problem ??= WrongVersionOf(handle, newest);
+        if (problem is not null && handle != 0)
+        {
+            NativeLibrary.Free(handle);
+            handle = 0;
+        }
+
+        if (problem is null && isFile)
+        {
+            LoadNvrtcBuiltins(name);
+        }
+
+        return problem;
+    }
+
+    private static unsafe string? WrongVersionOf(nint nvrtc, int newest)
+    {
+        // Not by the import, which would find the library only once it is kept.
+        var version = (delegate* unmanaged<int*, int*, int>)NativeLibrary.GetExport(nvrtc, nameof(NvrtcApi.nvrtcVersion));
+        int major = 0;
+        int minor = 0;
+        int result = version(&major, &minor);
+        return result != 0 ? $"does not say its version (nvrtcResult {result})"
+            : major < OldestNvrtc ? $"is NVRTC {major}.{minor}, and {OldestNvrtc}.0 or newer is needed"
+            : major > newest ? $"is NVRTC {major}.{minor}, and the driver loads nothing that a CUDA newer than {newest} compiles"
+            : null;
     }
 
     private static string[] NamesOf(string library, int newest) => library switch
@@ -122,9 +169,16 @@ internal static class NativeLibraries
         }
 
         string pattern = OperatingSystem.IsWindows() ? "nvrtc-builtins*.dll" : "libnvrtc-builtins.so*";
-        foreach (string file in Directory.EnumerateFiles(folder, pattern))
+        try
         {
-            _ = NativeLibrary.TryLoad(file, out _);
+            foreach (string file in Directory.EnumerateFiles(folder, pattern))
+            {
+                _ = NativeFile.Load(file, isFile: true, needed: [], out _);
+            }
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // A folder whose files can be opened and not listed: NVRTC may find its builtins by the system's search.
         }
     }
 

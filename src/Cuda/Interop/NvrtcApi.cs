@@ -7,6 +7,14 @@ internal static unsafe partial class NvrtcApi
 {
     private const string Library = NativeLibraries.Nvrtc;
 
+    /// <summary>All that is called. CUDA 12's NVRTC has them, and older ones may.</summary>
+    internal static IReadOnlyList<string> Calls { get; } =
+    [
+        nameof(nvrtcGetErrorString), nameof(nvrtcVersion), nameof(nvrtcGetNumSupportedArchs), nameof(nvrtcGetSupportedArchs), nameof(nvrtcCreateProgram),
+        nameof(nvrtcDestroyProgram), nameof(nvrtcAddNameExpression), nameof(nvrtcCompileProgram), nameof(nvrtcGetProgramLogSize),
+        nameof(nvrtcGetProgramLog), nameof(nvrtcGetCUBINSize), nameof(nvrtcGetCUBIN), nameof(nvrtcGetLoweredName),
+    ];
+
     static NvrtcApi()
     {
         NativeLibraries.Register();
