@@ -14,6 +14,8 @@ public sealed class LiarTests
         { Lie.RoundsByTheNumberOfCalls, "rounding-pure" },
         { Lie.ThrowsInProbe, "probe-answers" },
         { Lie.FindsDevicesThatAreNotThere, "probe-answers" },
+        { Lie.HasMemoryElsewhere, "memory-is-where-said" },
+        { Lie.MovesItsMemory, "memory-is-where-said" },
         { Lie.CountsNoWeights, "bytes-are-counted" },
         { Lie.FailsWithoutTokens, "no-tokens" },
         { Lie.IsInaccurate, "numerics" },

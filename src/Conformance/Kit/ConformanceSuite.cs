@@ -9,6 +9,7 @@ public static class ConformanceSuite
         new ProbeAnswersRule(),
         new UnknownIsRefusedRule(),
         .. RoundingRule.All,
+        new MemoryIsWhereSaidRule(),
         new WeightsAreCountedRule(),
         new NoTokensRule(),
         .. OracleRule.All,

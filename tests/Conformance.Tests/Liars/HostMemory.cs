@@ -9,7 +9,8 @@ internal sealed unsafe class HostMemory : IMoeMemory
     private readonly ConcurrentDictionary<nint, WorkQueue> _streams = new();
     private long _lastStream;
 
-    public MoeDevice Device => MoeDevice.Cpu;
+    /// <summary>Where it is, or says that it is.</summary>
+    public MoeDevice Device { get; set; } = MoeDevice.Cpu;
 
     public nint Allocate(long byteCount) => (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
 

@@ -11,6 +11,8 @@ public enum Lie
     RoundsByTheNumberOfCalls,
     ThrowsInProbe,
     FindsDevicesThatAreNotThere,
+    HasMemoryElsewhere,
+    MovesItsMemory,
     CountsNoWeights,
     FailsWithoutTokens,
     IsInaccurate,

@@ -7,7 +7,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 {
     /// <summary>The scratch that all workspaces share, where that is the lie.</summary>
     public float[]? SharedScratch { get; } = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
-    private readonly HostMemory _memory = new();
+    private readonly HostMemory _memory = new() { Device = lie == Lie.HasMemoryElsewhere ? MoeDevice.Cuda(3) : MoeDevice.Cpu };
     private int _calls;
     private byte[] _garbage = [];
 
@@ -30,8 +30,11 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
     public int RoundUpIntermediateSize(int intermediateSize) => Aligned(intermediateSize);
 
-    public IMoeWeights CreateWeights(MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        new LyingWeights(this, config, source, lie);
+    public IMoeWeights CreateWeights(MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
+    {
+        _memory.Device = lie == Lie.MovesItsMemory ? MoeDevice.Cuda(3) : _memory.Device;
+        return new LyingWeights(this, config, source, lie);
+    }
 
     public void Forward(LyingWeights weights, LyingWorkspace workspace, MoeForwardArguments arguments)
     {
