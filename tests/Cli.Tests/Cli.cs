@@ -19,14 +19,23 @@ internal sealed record Cli(int ExitCode, string Output, string Error)
     }
 
     /// <summary>Runs the program in a process of its own, as a shell does.</summary>
-    public static async Task<Cli> RunProgram(params string[] arguments)
+    public static Task<Cli> RunProgram(params string[] arguments) => RunProgramIn([], arguments);
+
+    /// <summary>The same with variables in its environment.</summary>
+    public static async Task<Cli> RunProgramIn(IReadOnlyList<(string Name, string Value)> environment, params string[] arguments)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "Moe.Plugins.Cli.dll");
-        using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments])
+        var start = new ProcessStartInfo("dotnet", [program, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-        })!;
+        };
+        foreach ((string name, string value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);

@@ -59,6 +59,8 @@ public sealed class ErrorTests : IDisposable
         { "run --shape 2147483647,2147483616,2147483616,1", "at most 1073741823" },
         { "run --shape 2147483647,2147483616,1073741792,1", "more weights than a machine can hold" },
         { "run --shape 100000,28800,28800,1", "Out of memory" },
+        { "run --shape 1,2147483640,1,1:bf16 --tokens 1000", "with 1000 tokens takes 17" },
+        { "bench --shape 1,2147483640,1,1:bf16 --tokens 1000 --backend Cpu", "with 1000 tokens takes 17" },
         { "run --tokens 2147483647 --shape 4,64,64,2", "Out of memory" },
         { "bench --shape 100000,28800,28800,1 --backend Cpu", "Out of memory" },
         { "backends --watch 999999999", "from 1 to 86400" },
@@ -150,6 +152,29 @@ public sealed class ErrorTests : IDisposable
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("moe run", result.Output, StringComparison.Ordinal);
         Assert.Equal(0, (await Cli.Run()).ExitCode);
+    }
+
+    /// <summary>Nobody named the backend that failed, and nobody is told that he had; what else can run the layer is said.</summary>
+    [Theory]
+    [InlineData(false, "Backend Misbehaving was chosen and could not make the layer: Plugin Misbehaving 0.1.0 failed while making the layer's weights: InvalidOperationException: thrown at weights (--backend names another one: Cpu)")]
+    [InlineData(true, "Backend Misbehaving, which the request names, cannot run the layer (Failed, Threw): Plugin Misbehaving 0.1.0 failed while making the layer's weights: InvalidOperationException: thrown at weights")]
+    public async Task A_backend_that_cannot_make_the_layer_is_an_error_which_says_who_chose_it(bool isNamed, string expected)
+    {
+        string plugins = Path.Combine(_folder.Path, "plugins");
+        foreach (string plugin in (string[])["fixtures/Misbehaving", "plugins/Cpu"])
+        {
+            string folder = Directory.CreateDirectory(Path.Combine(plugins, Path.GetFileName(plugin))).FullName;
+            foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, plugin)))
+            {
+                File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+            }
+        }
+
+        Cli result = await Cli.RunProgramIn(
+            [("Moe__Plugins__Misbehaving__mode", "weights:throw"), ("Moe__StagingFolder", Path.Combine(_folder.Path, "staging"))],
+            ["run", "--shape", "4,64,64,2", "--plugins", plugins, .. isNamed ? (string[])["--backend", "Misbehaving"] : []]);
+        Assert.Equal(ExitCode.Failed, result.ExitCode);
+        Assert.Equal($"error: {expected}", result.Error.Trim());
     }
 
     public void Dispose() => _folder.Dispose();

@@ -69,9 +69,24 @@ internal static class HostFactory
     public static CommandException Refused(MoeSelectionReport report)
     {
         // What the sentence says of a named backend is all there is to say; where any would have done, each has its reason.
-        bool isNamed = report.Request.Backend is string name && !name.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
-        return new CommandException(ExitCode.NoBackend, isNamed ? report.Sentence : Describe(report));
+        return new CommandException(ExitCode.NoBackend, IsNamed(report.Request) ? report.Sentence : Describe(report));
     }
+
+    /// <summary>What ends a command whose layer a backend said that it runs, and could not make; of itself no command goes on with another one.</summary>
+    public static CommandException NotMade(MoeSelectionReport chosen, MoeSelectionException exception)
+    {
+        string id = chosen.Selected!.Id;
+        string why = exception.Report.Candidates.FirstOrDefault(candidate => candidate.Id == id)?.Message ?? exception.Message;
+        string[] others = [.. chosen.Candidates.Where(candidate => candidate.IsEligible && candidate.Id != id).Select(candidate => PlainText.Of(candidate.Id))];
+        return new CommandException(
+            ExitCode.Failed,
+            $"Backend {PlainText.Of(id)} was chosen and could not make the layer: {why}{(others.Length == 0 ? "" : $" (--backend names another one: {string.Join(" or ", others)})")}",
+            exception);
+    }
+
+    /// <summary>Whether a request is for one backend and no other.</summary>
+    public static bool IsNamed(MoeLayerRequest request) =>
+        request.Backend is string name && !name.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>What speaks against every candidate, the same reason once for all that have it.</summary>
     private static string Describe(MoeSelectionReport report)

@@ -65,18 +65,7 @@ internal static class RunCommand
         ProgressLine progress = console.BeginProgress();
         progress.Begin("loading");
 
-        // By name, so that the report above stays the truth: a backend that fails now is an error, not a reason for another one.
-        MoeLayerRequest named = request with { Backend = selection.Selected!.Id };
-        IReadOnlyList<MoeDevice> devices = settings.DevicesFrom(selection.Selected.Device!.Value);
-        using var layers = RunLayers.Create(
-            host,
-            named,
-            devices,
-            (settings.TensorParallel, settings.ExpertParallel),
-            RunLayers.CreateGroup(host, named, devices, settings),
-            input.Source,
-            progress,
-            cancellationToken);
+        using RunLayers layers = MakeLayers(host, selection, settings, input.Source, progress, cancellationToken);
         progress.Clear();
         using var run = LayerRun.Execute(layers, input.Tokens, input.TokenIds, cancellationToken);
         return Finish(settings, console, new RunReport
@@ -90,6 +79,30 @@ internal static class RunCommand
                 ? RunVerification.Check(input, run, layers.First.Method.Numerics.RelativeError, cancellationToken)
                 : null,
         });
+    }
+
+    private static RunLayers MakeLayers(
+        MoeHost host, MoeSelectionReport selection, RunSettings settings, MoeWeightSource source, ProgressLine progress, CancellationToken cancellationToken)
+    {
+        // By name, so that the report stays the truth: a backend that fails now is an error, not a reason for another one.
+        MoeLayerRequest named = selection.Request with { Backend = selection.Selected!.Id };
+        IReadOnlyList<MoeDevice> devices = settings.DevicesFrom(selection.Selected.Device!.Value);
+        try
+        {
+            return RunLayers.Create(
+                host,
+                named,
+                devices,
+                (settings.TensorParallel, settings.ExpertParallel),
+                RunLayers.CreateGroup(host, named, devices, settings),
+                source,
+                progress,
+                cancellationToken);
+        }
+        catch (MoeSelectionException exception) when (!HostFactory.IsNamed(selection.Request))
+        {
+            throw HostFactory.NotMade(selection, exception);
+        }
     }
 
     private static int Finish(RunSettings settings, CommandConsole console, RunReport report)

@@ -86,7 +86,7 @@ internal sealed class RunInput : IDisposable
     /// <exception cref="MoeException">There is not that much memory.</exception>
     public static RunInput Random(MoeLayerShape shape, int? tokens, int seed)
     {
-        HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
+        HostMemory.RequireLayer(shape, tokens ?? DefaultTokens);
         var layer = new RandomLayer(shape, seed);
         MoeBuffer input = RandomTokens(shape, tokens, seed);
         return new RunInput([layer, input])
@@ -109,7 +109,7 @@ internal sealed class RunInput : IDisposable
     private static MoeBuffer RandomTokens(MoeLayerShape shape, int? tokens, int seed)
     {
         int count = tokens ?? DefaultTokens;
-        HostMemory.Require($"{HumanText.Count(count, "token")} of hidden size {shape.HiddenSize}", 2.0 * count * shape.HiddenSize * sizeof(float));
+        HostMemory.RequireTokens(shape, count);
         return RandomInput.Create(count, shape.HiddenSize, seed);
     }
 

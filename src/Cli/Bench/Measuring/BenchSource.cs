@@ -21,7 +21,7 @@ internal sealed class BenchSource : IDisposable
             _trace.Require(shape);
         }
 
-        HostMemory.Require($"a layer of {LayerShapeText.Describe(shape)}", LayerBytes.Count(shape, shape.HiddenSize, shape.IntermediateSize));
+        HostMemory.RequireLayer(shape, settings.Tokens.Max());
         _layer = new RandomLayer(shape, settings.Seed);
         _router = new BenchRouter(shape, settings.Seed, settings.Routing == BenchSettings.Skewed);
         Weights = _router.ReplaceIn(_layer.Source);
