@@ -6,6 +6,8 @@ public sealed class MoeLayerShapeTests
     [InlineData(2890, 2880, 32, 4, "hidden size is 2890")]
     [InlineData(2880, 2881, 32, 4, "intermediate size is 2881")]
     [InlineData(0, 2880, 32, 4, "hidden size is 0")]
+    [InlineData(2147483616, 2880, 32, 4, "hidden size is 2147483616; at most 1073741823 is expected")]
+    [InlineData(2880, 2147483616, 32, 4, "intermediate size is 2147483616; at most 1073741823 is expected")]
     [InlineData(2880, 2880, 0, 1, "number of experts is 0")]
     [InlineData(2880, 2880, 4, 5, "top-k is 5")]
     [InlineData(2880, 2880, 4, 0, "top-k is 0")]

@@ -100,6 +100,7 @@ public sealed class MoeLayerConfig
 
     private static void ValidateOptions(MoeLayerShape shape, MoeLayerOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options.Part);
         int most = int.MaxValue / DispatchingRanks(shape, options);
         if (options.MaxTokens < 1 || options.MaxTokens > most)
         {

@@ -102,17 +102,19 @@ public sealed record MoeLayerShape
 
     /// <summary>Checks that the sizes can be those of a layer.</summary>
     /// <exception cref="MoeException">A size is out of range; the message names it and says what was expected.</exception>
+    /// <exception cref="ArgumentNullException">A member that a layer cannot do without is null.</exception>
     public void Validate()
     {
-        Require(HiddenSize >= 1, $"hidden size is {HiddenSize}; at least 1 is expected");
-        Require(IntermediateSize >= 1, $"intermediate size is {IntermediateSize}; at least 1 is expected");
+        ArgumentNullException.ThrowIfNull(Router);
+        ArgumentNullException.ThrowIfNull(Activation);
+        RequireSize("hidden size", HiddenSize);
+        RequireSize("intermediate size", IntermediateSize);
         Require(ExpertCount >= 1, $"the number of experts is {ExpertCount}; at least 1 is expected");
         Require(TopK >= 1 && TopK <= ExpertCount, $"top-k is {TopK}; 1 to {ExpertCount}, the number of experts, is expected");
-        Require(IntermediateSize <= int.MaxValue / 2, $"intermediate size is {IntermediateSize}; at most {int.MaxValue / 2} is expected");
         Router.Validate(ExpertCount, TopK);
         if (Latent is { } latent)
         {
-            Require(latent.Width >= 1, $"the latent width is {latent.Width}; at least 1 is expected");
+            RequireSize("the latent width", latent.Width);
             RequireFormat(latent.WeightFormat, "latent width", latent.Width, "hidden size", HiddenSize);
             Require(latent.NormEpsilon is null or >= 0, $"the latent norm's epsilon is {latent.NormEpsilon}; 0 or a positive number is expected");
         }
@@ -120,9 +122,18 @@ public sealed record MoeLayerShape
         RequireFormat(WeightFormat, Latent is null ? "hidden size" : "latent width", ExpertHiddenSize, "intermediate size", IntermediateSize);
         if (Shared is { } shared)
         {
-            Require(shared.IntermediateSize >= 1, $"the shared experts' intermediate size is {shared.IntermediateSize}; at least 1 is expected");
+            ArgumentNullException.ThrowIfNull(shared.Activation, $"{nameof(Shared)}.{nameof(shared.Activation)}");
+            RequireSize("the shared experts' intermediate size", shared.IntermediateSize);
             RequireFormat(shared.WeightFormat, "hidden size", HiddenSize, "the shared experts' intermediate size", shared.IntermediateSize);
         }
+    }
+
+    // Twice as many rows, or the next multiple of a backend's alignment, can still be counted.
+    private static void RequireSize(string name, int size)
+    {
+        const int Largest = int.MaxValue / 2;
+        Require(size >= 1, $"{name} is {size}; at least 1 is expected");
+        Require(size <= Largest, $"{name} is {size}; at most {Largest} is expected");
     }
 
     private static void RequireFormat(MoeWeightFormat format, string firstName, int first, string secondName, int second)

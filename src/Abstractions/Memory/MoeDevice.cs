@@ -43,7 +43,11 @@ public readonly record struct MoeDevice(MoeDeviceKind Kind, int Ordinal)
         return true;
     }
 
-    /// <summary><c>cpu</c> or <c>cuda:N</c>.</summary>
-    public override string ToString() =>
-        Kind == MoeDeviceKind.Cpu ? "cpu" : string.Create(CultureInfo.InvariantCulture, $"cuda:{Ordinal}");
+    /// <summary><c>cpu</c> or <c>cuda:N</c>; of a kind that there is not, its number stands for its name.</summary>
+    public override string ToString() => Kind switch
+    {
+        MoeDeviceKind.Cpu => "cpu",
+        MoeDeviceKind.Cuda => string.Create(CultureInfo.InvariantCulture, $"cuda:{Ordinal}"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{(int)Kind}:{Ordinal}"),
+    };
 }

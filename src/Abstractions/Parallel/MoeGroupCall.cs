@@ -90,6 +90,7 @@ public readonly record struct MoeGroupCall
     public static MoeGroupCall AllGather(IMoeCommunicator member, MoePartialBuffer lent, in MoeGatherArguments arguments)
     {
         ArgumentNullException.ThrowIfNull(member);
+        ArgumentNullException.ThrowIfNull(lent);
         MoeTensorView input = arguments.Input;
         long most = (long)member.Request.Width * member.Request.ElementType.ByteSize();
         if (input.Rows > member.Request.MaxTokens || input.RowBytes > most)
@@ -118,6 +119,7 @@ public readonly record struct MoeGroupCall
     private static void CheckPartial(IMoeCommunicator member, MoePartialBuffer lent, in MoePartial partial)
     {
         ArgumentNullException.ThrowIfNull(member);
+        ArgumentNullException.ThrowIfNull(lent);
         if (!partial.IsIn(lent))
         {
             throw new ArgumentException($"The part was not lent by rank {member.Rank} of this group.", nameof(partial));

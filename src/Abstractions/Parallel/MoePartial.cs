@@ -32,7 +32,11 @@ public readonly struct MoePartial
     }
 
     /// <summary>For who implements a reduction: whether the part lies in this buffer.</summary>
-    public bool IsIn(MoePartialBuffer buffer) => ReferenceEquals(_buffer, buffer);
+    public bool IsIn(MoePartialBuffer buffer)
+    {
+        ArgumentNullException.ThrowIfNull(buffer);
+        return ReferenceEquals(_buffer, buffer);
+    }
 
     /// <summary>For who implements a reduction: takes the part, which is over with it.</summary>
     /// <exception cref="InvalidOperationException">The part was reduced already, or its memory was lent again.</exception>

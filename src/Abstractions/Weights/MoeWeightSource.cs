@@ -70,9 +70,12 @@ public sealed record MoeWeightSource
 
     /// <summary>Checks each tensor against the shape, so that a method can trust what it is handed.</summary>
     /// <exception cref="MoeException">A tensor is missing or has another size or type than the shape asks for.</exception>
+    /// <exception cref="ArgumentNullException">A member that no layer can do without is null.</exception>
     public void Validate(MoeLayerShape shape)
     {
         ArgumentNullException.ThrowIfNull(shape);
+        ArgumentNullException.ThrowIfNull(GateUp);
+        ArgumentNullException.ThrowIfNull(Down);
         shape.Validate();
         if (RouterWeight is not null)
         {

@@ -27,6 +27,8 @@ internal static class WeightSourceCheck
         Check(weights is null == shape.Shared is null, weights is null ? "shared experts are missing" : "shared experts are there, though the shape has none");
         if (weights is not null && shape.Shared is { } shared)
         {
+            ArgumentNullException.ThrowIfNull(weights.GateUp, "Shared.GateUp");
+            ArgumentNullException.ThrowIfNull(weights.Down, "Shared.Down");
             Matrix(weights.GateUp, "shared gate_up", shared.WeightFormat, 1, shared.GateUpSize, shape.HiddenSize, hasBias: false, shared.Activation.IsGated);
             Matrix(weights.Down, "shared down", shared.WeightFormat, 1, shape.HiddenSize, shared.IntermediateSize, hasBias: false, isGated: false);
             Optional(weights.Gate, "shared expert gate", shared.HasGate, 1, shape.HiddenSize);
@@ -38,6 +40,8 @@ internal static class WeightSourceCheck
         Check(weights is null == shape.Latent is null, weights is null ? "latent projections are missing" : "latent projections are there, though the shape has none");
         if (weights is not null && shape.Latent is { } latent)
         {
+            ArgumentNullException.ThrowIfNull(weights.Down, "Latent.Down");
+            ArgumentNullException.ThrowIfNull(weights.Up, "Latent.Up");
             Matrix(weights.Down, "latent down", latent.WeightFormat, 1, latent.Width, shape.HiddenSize, hasBias: false, isGated: false);
             Matrix(weights.Up, "latent up", latent.WeightFormat, 1, shape.HiddenSize, latent.Width, hasBias: false, isGated: false);
             Optional(weights.Norm, "latent norm", latent.NormEpsilon is not null, 1, latent.Width);
@@ -74,6 +78,7 @@ internal static class WeightSourceCheck
 
     private static void Stored(MoeExpertMatrix matrix, string name, MoeWeightFormat format, int experts, int outputs, int inputs, bool hasBias)
     {
+        ArgumentNullException.ThrowIfNull(matrix.Values, $"{name}.{nameof(matrix.Values)}");
         bool isPlain = format is MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16 or MoeWeightFormat.Float32;
         Check(isPlain || matrix.Order == MoeMatrixOrder.OutputMajor, $"{name} is in input-major order; {format} is output-major");
         (int rows, int columns) = matrix.Order == MoeMatrixOrder.OutputMajor ? (outputs, inputs) : (inputs, outputs);

@@ -73,6 +73,7 @@ public sealed class Checkpoint : IDisposable
     /// <exception cref="MoeException">It has one, of a type or size that the contract has not.</exception>
     public bool TryGetTensor(string name, [NotNullWhen(true)] out MoeStoredTensor? tensor)
     {
+        ArgumentNullException.ThrowIfNull(name);
         bool isFound = _tensors.TryGet(name, out SafetensorsFile? file, out SafetensorsTensor? described);
         tensor = isFound ? file!.GetTensor(described!) : null;
         return isFound;

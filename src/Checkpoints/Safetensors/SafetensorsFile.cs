@@ -65,7 +65,11 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Looks a tensor up.</summary>
     /// <returns>Whether the file has a tensor of that name.</returns>
-    public bool TryGetTensor(string name, [NotNullWhen(true)] out SafetensorsTensor? tensor) => _header.Tensors.TryGetValue(name, out tensor);
+    public bool TryGetTensor(string name, [NotNullWhen(true)] out SafetensorsTensor? tensor)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return _header.Tensors.TryGetValue(name, out tensor);
+    }
 
     /// <summary>
     /// A tensor as the contract reads it. One or no dimension is a single row, two are a matrix; of more the first counts planes, the second

@@ -29,8 +29,12 @@ public sealed class KernelImage
     /// <summary>The name in the image of a template instance.</summary>
     /// <param name="nameExpression">One of <see cref="KernelCompileOptions.NameExpressions"/>, letter by letter.</param>
     /// <exception cref="KeyNotFoundException">It was not among them.</exception>
-    public string GetLoweredName(string nameExpression) => LoweredNames.TryGetValue(nameExpression, out string? name)
-        ? name
-        : throw new KeyNotFoundException(
-            $"'{nameExpression}' is none of the name expressions compiled: {string.Join(", ", LoweredNames.Keys)}.");
+    public string GetLoweredName(string nameExpression)
+    {
+        ArgumentNullException.ThrowIfNull(nameExpression);
+        return LoweredNames.TryGetValue(nameExpression, out string? name)
+            ? name
+            : throw new KeyNotFoundException(
+                $"'{nameExpression}' is none of the name expressions compiled: {string.Join(", ", LoweredNames.Keys)}.");
+    }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -59,7 +60,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     /// <inheritdoc/>
     public MoeSelectionReport Explain(MoeLayerRequest request)
     {
-        ArgumentNullException.ThrowIfNull(request);
+        Check(request);
         using PluginSet.Lease lease = Take();
         return _selector.Select(lease.Plugins, request);
     }
@@ -83,8 +84,8 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         IProgress<double>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(weights);
+        Check(request);
         using Activity? activity = MoeTelemetry.Start("create layer");
         using PluginSet.Lease lease = Take();
         request = Ranks.Place(request);
@@ -136,7 +137,13 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     /// <inheritdoc/>
     public IMoeGroup CreateGroupFor(MoeLayerRequest layer, string? backend = null)
     {
-        ArgumentNullException.ThrowIfNull(layer);
+        Check(layer);
+        long maxTokens = (long)layer.Options.MaxTokens * (layer.Options.DispatchTokens ? Ranks.Count : 1);
+        if (maxTokens > int.MaxValue)
+        {
+            throw new MoeException(MoeReason.Configuration, $"{nameof(layer.Options.MaxTokens)} is {layer.Options.MaxTokens} on each of {Ranks.Count} ranks; at most {int.MaxValue} of all are expected.");
+        }
+
         using PluginSet.Lease lease = Take();
         MoeRendezvous? rendezvous = _launched is null ? null : MoeRendezvous.Join(new MoeRendezvousOptions
         {
@@ -152,7 +159,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             var request = new MoeGroupRequest
             {
                 Devices = Ranks.Devices,
-                MaxTokens = checked(layer.Options.MaxTokens * (layer.Options.DispatchTokens ? Ranks.Count : 1)),
+                MaxTokens = (int)maxTokens,
                 Width = layer.Shape.HiddenSize,
                 ElementType = layer.Options.OutputType,
                 Timeout = Ranks.Timeout,
@@ -178,8 +185,8 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         IProgress<double>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(weights);
+        Check(request);
         return OnThread(() => CreateLayer(request, weights, progress, cancellationToken), cancellationToken);
     }
 
@@ -242,6 +249,16 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(options);
         MoeOptionsValidator.Check(options);
         return new MoeHost(options, loggers ?? NullLoggerFactory.Instance, [.. sources.Select(source => source(options))]);
+    }
+
+    private static void Check(MoeLayerRequest request, [CallerArgumentExpression(nameof(request))] string name = "")
+    {
+        ArgumentNullException.ThrowIfNull(request, name);
+        ArgumentNullException.ThrowIfNull(request.Name, $"{name}.{nameof(request.Name)}");
+        ArgumentNullException.ThrowIfNull(request.Shape, $"{name}.{nameof(request.Shape)}");
+        ArgumentNullException.ThrowIfNull(request.Options, $"{name}.{nameof(request.Options)}");
+        ArgumentNullException.ThrowIfNull(request.Options.Part, $"{name}.{nameof(request.Options)}.{nameof(request.Options.Part)}");
+        request.Shape.Validate();
     }
 
     private static MoeLayer Make(

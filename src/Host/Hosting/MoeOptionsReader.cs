@@ -45,6 +45,7 @@ internal static class MoeOptionsReader
 
     public static void Read(IConfiguration configuration, MoeOptions options)
     {
+        ArgumentNullException.ThrowIfNull(configuration);
         IConfigurationSection section = configuration as IConfigurationSection ?? configuration.GetSection(MoeOptions.SectionName);
         if (!section.Exists() && !section.Key.Equals(MoeOptions.SectionName, StringComparison.OrdinalIgnoreCase))
         {

@@ -22,7 +22,27 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
         }
     }
 
-    private static IEnumerable<(string Key, string Message)> Errors(MoeOptions options)
+    private static IEnumerable<(string Key, string Message)> Errors(MoeOptions options) => Missing(options) is { Length: > 0 } missing ? missing : Wrong(options);
+
+    // What is not there cannot be looked into.
+    private static (string Key, string Message)[] Missing(MoeOptions options)
+    {
+        (string Key, object? Value, string Expected)[] members =
+        [
+            (nameof(options.Order), options.Order, "a list of backends' ids"),
+            (nameof(options.Layers), options.Layers, "patterns of layers' names, each with a backend's id,"),
+            (nameof(options.PluginFolders), options.PluginFolders, "a list of folders"),
+            (nameof(options.TrustKeys), options.TrustKeys, "a list of files"),
+            (nameof(options.Parallel), options.Parallel, "how many ranks there are"),
+            ($"{nameof(options.Parallel)}:{nameof(options.Parallel.Devices)}", options.Parallel is { } parallel ? parallel.Devices : "", "a list of devices"),
+            (nameof(options.Plugins), options.Plugins, "settings by plugins' ids"),
+            .. (options.Plugins ?? new Dictionary<string, IReadOnlyDictionary<string, string>>()).Select(
+                static plugin => ($"{nameof(options.Plugins)}:{plugin.Key}", (object?)plugin.Value, "settings")),
+        ];
+        return [.. members.Where(static member => member.Value is null).Select(static member => (member.Key, $"is null; {member.Expected} is expected."))];
+    }
+
+    private static IEnumerable<(string Key, string Message)> Wrong(MoeOptions options)
     {
         if (string.IsNullOrWhiteSpace(options.Backend))
         {
@@ -90,6 +110,14 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
         if (options.KernelCache is not null && !IsPath(options.KernelCache))
         {
             yield return (nameof(options.KernelCache), $"is '{options.KernelCache}'; a folder is expected.");
+        }
+
+        foreach ((string plugin, IReadOnlyDictionary<string, string> settings) in options.Plugins)
+        {
+            foreach (string setting in settings.Where(static setting => setting.Value is null).Select(static setting => setting.Key))
+            {
+                yield return ($"{nameof(options.Plugins)}:{plugin}:{setting}", "is null; a text is expected.");
+            }
         }
 
         foreach ((string key, string message) in options.Parallel.Errors())

@@ -52,9 +52,9 @@ public sealed class MoeParallelOptions
             yield return (nameof(Tensor), $"and {nameof(Expert)} make {(long)Tensor * Expert} ranks; at most {MostRanks} are expected.");
         }
 
-        if (Devices.FirstOrDefault(device => !MoeDevice.TryParse(device, out _)) is { } wrong)
+        if (Devices.Where(device => !MoeDevice.TryParse(device, out _)).ToArray() is { Length: > 0 } wrong)
         {
-            yield return (nameof(Devices), $"has '{wrong}'; cpu, cuda:N or N is expected.");
+            yield return (nameof(Devices), $"has '{wrong[0]}'; cpu, cuda:N or N is expected.");
         }
         else if (Launcher == MoeLauncher.None && Devices.Count > 0 && Devices.Count != (long)Tensor * Expert)
         {

@@ -20,7 +20,6 @@ internal sealed class BackendSelector
 
     public MoeSelectionReport Select(IReadOnlyList<PluginRecord> plugins, MoeLayerRequest request)
     {
-        request.Shape.Validate();
         _patterns.Saw(request.Name);
         BackendWish wish = BackendWish.Of(_options, request);
         return Choose(request, wish, CandidateRanking.Rank(AskAll(plugins, request, wish.Device), _options.Order));

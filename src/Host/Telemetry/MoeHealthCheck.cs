@@ -13,12 +13,15 @@ public sealed class MoeHealthCheck(IMoeHost host) : IHealthCheck
     /// <summary>The name under which to register it.</summary>
     public const string Name = "moe";
 
+    private readonly IMoeHost _host = host ?? throw new ArgumentNullException(nameof(host));
+
     /// <inheritdoc/>
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        IReadOnlyList<MoePluginInfo> plugins = host.Plugins;
-        IReadOnlyList<MoeSelectionReport> selections = host.Selections;
-        string[] lost = [.. host.LostDevices];
+        ArgumentNullException.ThrowIfNull(context);
+        IReadOnlyList<MoePluginInfo> plugins = _host.Plugins;
+        IReadOnlyList<MoeSelectionReport> selections = _host.Selections;
+        string[] lost = [.. _host.LostDevices];
         string[] quarantined = [.. plugins.Where(static p => p.State == MoeCandidateState.Quarantined).Select(static p => $"{p.Id} is in quarantine")];
         string[] fallen = [.. selections.Where(static s => s.IsFallback).Select(static s => $"fell back: {s.Sentence}")];
         bool isUsable = plugins.Any(static p => p.State == MoeCandidateState.Activated);
