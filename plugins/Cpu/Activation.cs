@@ -6,31 +6,31 @@ namespace Moe.Plugins.Cpu;
 /// <summary>What stands between the two products (<see cref="MoeActivationKind"/> has the formulas), for the rows of a panel.</summary>
 internal static unsafe class Activation
 {
-    /// <summary>Computes the activation of a panel's neurons for a block of tokens.</summary>
+    /// <summary>Computes the activation of a panel's neurons for a token.</summary>
     /// <param name="activation">The formula and its constants.</param>
-    /// <param name="sums">Sums of the panel, [tokens][32], gates before ups; overwritten.</param>
+    /// <param name="sums">Sums of the panel's 32 rows, gates before ups; overwritten.</param>
     /// <param name="bias">The panel's 32 biases.</param>
-    /// <param name="tokens">Tokens of the block.</param>
-    /// <param name="target">Result, [neurons of the panel][tokens].</param>
-    public static void Apply(MoeActivation activation, float* sums, float* bias, int tokens, float* target)
+    /// <param name="target">Result of the panel's first neuron.</param>
+    /// <param name="step">Floats from there to the next neuron's.</param>
+    public static void Apply(MoeActivation activation, float* sums, float* bias, float* target, int step)
     {
         // One loop per formula, so that none is chosen inside of it.
         switch (activation)
         {
             case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }:
-                Gated<Silu>(activation, sums, bias, tokens, target);
+                Gated<Silu>(activation, sums, bias, target, step);
                 break;
             case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: true }:
-                Gated<SiluThenClamp>(activation, sums, bias, tokens, target);
+                Gated<SiluThenClamp>(activation, sums, bias, target, step);
                 break;
             case { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.GeluTanh }:
-                Gated<GeluTanh>(activation, sums, bias, tokens, target);
+                Gated<GeluTanh>(activation, sums, bias, target, step);
                 break;
             case { Kind: MoeActivationKind.SiTu }:
-                Gated<SiTu>(activation, sums, bias, tokens, target);
+                Gated<SiTu>(activation, sums, bias, target, step);
                 break;
             case { Kind: MoeActivationKind.ReluSquared }:
-                ReluSquared(sums, bias, tokens, target);
+                ReluSquared(sums, bias, target, step);
                 break;
             default:
                 throw Unknown(activation);
@@ -53,42 +53,42 @@ internal static unsafe class Activation
     private static MoeException Unknown(MoeActivation activation) =>
         new(MoeReason.Format, $"Activation {activation.Kind} with {activation.Function} is not one that this backend knows.");
 
-    private static void Gated<TFormula>(MoeActivation activation, float* sums, float* bias, int tokens, float* target)
+    private static void Gated<TFormula>(MoeActivation activation, float* sums, float* bias, float* target, int step)
         where TFormula : struct, IFormula
     {
-        for (int i = 0; i < tokens; i++)
+        for (int lane = 0; lane < PanelKernel.Half; lane += Vector256<float>.Count)
         {
-            float* gate = sums + (i * PanelKernel.Rows);
-            for (int lane = 0; lane < PanelKernel.Half; lane += Vector256<float>.Count)
-            {
-                Vector256<float> g = Vector256.Load(gate + lane) + Vector256.Load(bias + lane);
-                Vector256<float> u = Vector256.Load(gate + PanelKernel.Half + lane) + Vector256.Load(bias + PanelKernel.Half + lane);
-                TFormula.Of(activation, g, u).Store(gate + lane);
-            }
-
-            if (tokens == 1)
-            {
-                new ReadOnlySpan<float>(gate, PanelKernel.Half).CopyTo(new Span<float>(target, PanelKernel.Half));
-                continue;
-            }
-
-            for (int lane = 0; lane < PanelKernel.Half; lane++)
-            {
-                target[(lane * tokens) + i] = gate[lane];
-            }
+            Vector256<float> g = Vector256.Load(sums + lane) + Vector256.Load(bias + lane);
+            Vector256<float> u = Vector256.Load(sums + PanelKernel.Half + lane) + Vector256.Load(bias + PanelKernel.Half + lane);
+            TFormula.Of(activation, g, u).Store(sums + lane);
         }
+
+        Write(sums, PanelKernel.Half, target, step);
     }
 
-    private static void ReluSquared(float* sums, float* bias, int tokens, float* target)
+    private static void ReluSquared(float* sums, float* bias, float* target, int step)
     {
-        for (int i = 0; i < tokens; i++)
+        for (int lane = 0; lane < PanelKernel.Rows; lane++)
         {
-            for (int lane = 0; lane < PanelKernel.Rows; lane++)
-            {
-                // Max hands a NaN on.
-                float up = MathF.Max(sums[(i * PanelKernel.Rows) + lane] + bias[lane], 0);
-                target[(lane * tokens) + i] = up * up;
-            }
+            // Max hands a NaN on.
+            float up = MathF.Max(sums[lane] + bias[lane], 0);
+            sums[lane] = up * up;
+        }
+
+        Write(sums, PanelKernel.Rows, target, step);
+    }
+
+    private static void Write(float* values, int count, float* target, int step)
+    {
+        if (step == 1)
+        {
+            new ReadOnlySpan<float>(values, count).CopyTo(new Span<float>(target, count));
+            return;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            target[i * step] = values[i];
         }
     }
 

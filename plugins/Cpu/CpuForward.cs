@@ -278,31 +278,32 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         }
     }
 
-    /// <summary>Lays the rows of a block's tokens side by side.</summary>
+    /// <summary>Lays the rows of a block's tokens as the reader takes them.</summary>
     private void Pack(int unit)
     {
         TokenBlock block = _packing.Blocks[unit];
-        float* target = _packing.Target.Values(block.Start);
+        int step = _packing.Reader.Step(block.Count);
         for (int i = 0; i < block.Count; i++)
         {
             int pair = _packing.Blocks.PairAt(block.Start + i);
             float* row = _packing.Rows + ((long)(pair / _packing.PairsOfRow) * _packing.RowWidth);
+            float* target = _packing.Target.Values(block.Start, i, step);
             float factor = _packing.Factors is null ? 1 : _packing.Factors[pair];
-            if (block.Count == 1 && _packing.Factors is null)
+            if (step == 1)
             {
-                new ReadOnlySpan<float>(row, _packing.Inputs).CopyTo(new Span<float>(target, _packing.Inputs));
+                Floats.Multiply(row, factor, target, _packing.Inputs);
             }
             else
             {
                 for (int input = 0; input < _packing.Inputs; input++)
                 {
-                    target[((long)input * block.Count) + i] = factor * row[input];
+                    target[(long)input * step] = factor * row[input];
                 }
             }
 
             if (_packing.Target.Width > _packing.Inputs)
             {
-                target[((long)_packing.Inputs * block.Count) + i] = 0f;
+                target[(long)_packing.Inputs * step] = 0f;
             }
         }
 
@@ -322,12 +323,16 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             foreach (ref readonly TokenBlock block in _product.Blocks.Of(active))
             {
                 matrix.Multiply(expert, panel, _product.Input, block.Start, block.Count, sums);
-                float* target = _activated.Values(block.Start) + ((long)panel * matrix.PanelOutputs * block.Count);
-                Activation.Apply(_network.Activation, sums, matrix.Bias(expert, panel), block.Count, target);
-                if (panel == matrix.Panels - 1 && neurons % 2 != 0)
+                int step = _network.Down.Step(block.Count);
+                for (int i = 0; i < block.Count; i++)
                 {
-                    // The last neuron's partner in the second product: a weight of 0 would not silence an infinity.
-                    new Span<float>(target + (neurons % matrix.PanelOutputs * block.Count), block.Count).Clear();
+                    float* target = _activated.Values(block.Start, i, step) + ((long)panel * matrix.PanelOutputs * step);
+                    Activation.Apply(_network.Activation, sums + (i * PanelKernel.Rows), matrix.Bias(expert, panel), target, step);
+                    if (panel == matrix.Panels - 1 && neurons % 2 != 0)
+                    {
+                        // The last neuron's partner in the second product: a weight of 0 would not silence an infinity.
+                        target[(long)neurons % matrix.PanelOutputs * step] = 0f;
+                    }
                 }
             }
         }

@@ -50,6 +50,21 @@ internal static unsafe class Floats
         }
     }
 
+    /// <summary>target = factor · source.</summary>
+    public static void Multiply(float* source, float factor, float* target, int count)
+    {
+        int i = 0;
+        for (; i <= count - Vector256<float>.Count; i += Vector256<float>.Count)
+        {
+            (factor * Vector256.Load(source + i)).Store(target + i);
+        }
+
+        for (; i < count; i++)
+        {
+            target[i] = factor * source[i];
+        }
+    }
+
     /// <summary>Writes a row of a BF16 or float32 tensor, and nothing beyond it.</summary>
     public static void WriteRow(in MoeTensorView view, int row, float* source)
     {

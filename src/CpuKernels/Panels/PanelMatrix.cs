@@ -93,6 +93,9 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <summary>Bytes of a token's inputs as digits; 0 where none are taken.</summary>
     public long DigitBytes => _digits?.ByteCount(_reader.Inputs) ?? 0;
 
+    /// <summary>From an input of a token to its next one in a block of so many tokens: 1 where it is multiplied with digits.</summary>
+    public int Step(int tokens) => tokens <= DigitTokens ? 1 : tokens;
+
     /// <summary>Writes some inputs of a block of tokens as digits, where it is multiplied so.</summary>
     /// <param name="rows">Where the block is.</param>
     /// <param name="start">The block's first place.</param>
@@ -103,7 +106,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
     {
         if (tokens <= DigitTokens)
         {
-            _digits!.Encode(rows.Values(start), first, count, tokens, rows.Digits(start));
+            _digits!.Encode(rows.Values(start), rows.Width, first, count, tokens, rows.Digits(start));
         }
     }
 
@@ -124,7 +127,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
         {
             if (HasNaN(sums + (token * PanelKernel.Rows)))
             {
-                MultiplyOne(codes, scales, rows.Values(start) + token, tokens, sums + (token * PanelKernel.Rows));
+                MultiplyOne(codes, scales, rows.Values(start + token), sums + (token * PanelKernel.Rows));
             }
         }
     }
@@ -242,20 +245,14 @@ internal sealed unsafe class PanelMatrix : IDisposable
         return false;
     }
 
-    /// <summary>One token in float32: digits have no infinity, and which rows one reaches depends on the weights.</summary>
-    private void MultiplyOne(byte* codes, byte* scales, float* x, int stride, float* sums)
+    /// <summary>One token in float32, block by block: digits have no infinity, and which rows one reaches depends on the weights.</summary>
+    private void MultiplyOne(byte* codes, byte* scales, float* x, float* sums)
     {
-        float* column = stackalloc float[PanelKernel.BlockSize];
         float* block = stackalloc float[PanelKernel.Rows];
         new Span<float>(sums, PanelKernel.Rows).Clear();
         for (int input = 0; input < _reader.Inputs; input += PanelKernel.BlockSize)
         {
-            for (int i = 0; i < PanelKernel.BlockSize; i++)
-            {
-                column[i] = x[(long)(input + i) * stride];
-            }
-
-            _kernel.Multiply(codes, scales, PanelKernel.BlockSize / 2, column, 1, block);
+            _kernel.Multiply(codes, scales, PanelKernel.BlockSize / 2, x + input, 1, block);
             for (int row = 0; row < PanelKernel.Rows; row++)
             {
                 sums[row] += block[row];

@@ -29,25 +29,13 @@ internal static unsafe class DigitBlocks<TDigits>
     public static int BlockBytes => BeginOffset + (TDigits.Count * sizeof(int));
 
     /// <summary>Encodes whole blocks, as <see cref="DigitKernel.Encode"/> says.</summary>
-    public static void Encode(float* x, int first, int count, int tokens, byte* target)
+    public static void Encode(float* x, int width, int first, int count, int tokens, byte* target)
     {
-        float* column = stackalloc float[PanelKernel.BlockSize];
         for (int input = first; input < first + count; input += PanelKernel.BlockSize)
         {
             for (int token = 0; token < tokens; token++)
             {
-                float* values = x + ((long)input * tokens) + token;
-                if (tokens > 1)
-                {
-                    for (int i = 0; i < PanelKernel.BlockSize; i++)
-                    {
-                        column[i] = values[i * tokens];
-                    }
-
-                    values = column;
-                }
-
-                EncodeBlock(values, target + ((((long)input / PanelKernel.BlockSize * tokens) + token) * BlockBytes));
+                EncodeBlock(x + ((long)token * width) + input, target + ((((long)input / PanelKernel.BlockSize * tokens) + token) * BlockBytes));
             }
         }
     }

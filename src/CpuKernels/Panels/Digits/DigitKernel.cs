@@ -32,12 +32,13 @@ internal abstract unsafe class DigitKernel
     public abstract long ByteCount(int inputs);
 
     /// <summary>Writes whole blocks of activations as digits.</summary>
-    /// <param name="x">Activations, [inputs][tokens].</param>
+    /// <param name="x">Activations, [tokens][width].</param>
+    /// <param name="width">Floats from one token to the next.</param>
     /// <param name="first">The first input, a multiple of 32.</param>
     /// <param name="count">Inputs, a multiple of 32.</param>
     /// <param name="tokens">Tokens.</param>
     /// <param name="target">Result, [blocks][tokens], of all inputs.</param>
-    public abstract void Encode(float* x, int first, int count, int tokens, byte* target);
+    public abstract void Encode(float* x, int width, int first, int count, int tokens, byte* target);
 
     /// <summary>Computes sums[token][row] = Σ over inputs of weight[row][input] · x[input][token]; NaN where an input of the token is no finite number.</summary>
     /// <param name="codes">The panel's codes, as <see cref="PanelKernel.Multiply"/> has them.</param>
@@ -54,7 +55,7 @@ internal abstract unsafe class DigitKernel
     {
         public sealed override long ByteCount(int inputs) => (long)inputs / PanelKernel.BlockSize * DigitBlocks<TDigits>.BlockBytes;
 
-        public sealed override void Encode(float* x, int first, int count, int tokens, byte* target) =>
-            DigitBlocks<TDigits>.Encode(x, first, count, tokens, target);
+        public sealed override void Encode(float* x, int width, int first, int count, int tokens, byte* target) =>
+            DigitBlocks<TDigits>.Encode(x, width, first, count, tokens, target);
     }
 }
