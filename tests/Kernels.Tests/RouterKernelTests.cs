@@ -12,10 +12,10 @@ public sealed unsafe class RouterKernelTests
     private const string Exports =
         """
         #include "router.cu"
-        extern "C" void run(const u16* x, const u16* weight, const float* bias, int* ids, float* weights, int* offsets, int* sorted, int* counters, float* words, int* tickets,
+        extern "C" void run(const u16* x, const u16* weight, const float* bias, int* ids, float* weights, int* offsets, int* sorted, int* counters, int* early, float* words, int* tickets,
                             int tokens, int experts, int x_blocks, int y_blocks, int z_blocks)
         {
-            const RouterParameters p = {x, weight, bias, ids, weights, {offsets, sorted, nullptr, nullptr, {counters}, 0, experts, 0}, HIDDEN, tokens, HIDDEN, experts, TOPK, 1, 0, 1};
+            const RouterParameters p = {x, weight, bias, ids, weights, {offsets, sorted, nullptr, nullptr, {counters}, (u32*)early, 0, experts, 0}, HIDDEN, tokens, HIDDEN, experts, TOPK, 1, 0, 1};
             const SplitRouterParameters q = {p, words, tickets, 1};
             gridDim = {x_blocks, y_blocks, z_blocks};
             for (int z = 0; z < z_blocks; z++)
@@ -45,21 +45,21 @@ public sealed unsafe class RouterKernelTests
         float[] bias = new float[RoutingBuffers.MaxExperts];
         bias[experts - 1] = 3;
         int pairs = tokens * TopK;
-        int[] ids = new int[pairs], offsets = new int[experts + 1], sorted = new int[pairs], counters = new int[2 + experts], tickets = new int[tokens + 1];
+        int[] ids = new int[pairs], offsets = new int[experts + 1], sorted = new int[pairs], counters = new int[2 + experts], early = new int[experts + 1], tickets = new int[tokens + 1];
         float[] weights = new float[pairs];
         Array.Fill(counters, Untouched);
         float[] words = [.. Enumerable.Repeat(BitConverter.UInt32BitsToSingle(uint.MaxValue), (parts * tokens * experts) + 1024)];
         string text = Exports.Replace("HIDDEN", $"{Hidden}", StringComparison.Ordinal).Replace("TOPK", $"{TopK}", StringComparison.Ordinal);
         using (HostLibrary library = HostLibrary.CompileBlock("router.cu", text))
         {
-            var run = (delegate* unmanaged<ushort*, ushort*, float*, int*, float*, int*, int*, int*, float*, int*, int, int, int, int, int, void>)library.Export("run");
+            var run = (delegate* unmanaged<ushort*, ushort*, float*, int*, float*, int*, int*, int*, int*, float*, int*, int, int, int, int, int, void>)library.Export("run");
             fixed (ushort* input = x, w = weight)
             {
                 fixed (float* b = bias, chosen = weights, empty = words)
                 {
-                    fixed (int* id = ids, o = offsets, s = sorted, c = counters, t = tickets)
+                    fixed (int* id = ids, o = offsets, s = sorted, c = counters, a = early, t = tickets)
                     {
-                        run(input, w, b, id, chosen, o, s, c, empty, t, tokens, experts, (tokens + 7) / 8, (experts + 15) / 16, parts);
+                        run(input, w, b, id, chosen, o, s, c, a, empty, t, tokens, experts, (tokens + 7) / 8, (experts + 15) / 16, parts);
                     }
                 }
             }
@@ -80,5 +80,6 @@ public sealed unsafe class RouterKernelTests
 
         Assert.Equal(Enumerable.Range(0, pairs).OrderBy(pair => ids[pair]), sorted);
         Assert.Equal(Enumerable.Range(0, experts + 1).Select(expert => ids.Count(id => id < expert)), offsets);
+        Assert.Equal(offsets, early);
     }
 }

@@ -10,9 +10,9 @@ public sealed unsafe class SortTests
     private const string Launch =
         """
         #include "sort.cu"
-        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, u32* early, int block_rows)
         {
-            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, block_rows, experts, FIRST}, pairs};
+            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, early, block_rows, experts, FIRST}, pairs};
             for (int e = 0; e < experts; e++)
             {
                 run_block(1024, [=] {
@@ -26,10 +26,10 @@ public sealed unsafe class SortTests
     private const string InBlock =
         """
         #include "routing/sort.cuh"
-        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, int block_rows)
+        extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, u32* early, int block_rows)
         {
             run_block(THREADS, [=] {
-                sort_pairs<THREADS>(ids, pairs, {offsets, sorted, blocks, count, {counters}, block_rows, experts, FIRST}, (int*)shared_memory);
+                sort_pairs<THREADS>(ids, pairs, {offsets, sorted, blocks, count, {counters}, early, block_rows, experts, FIRST}, (int*)shared_memory);
             });
         }
         """;
@@ -70,6 +70,8 @@ public sealed unsafe class SortTests
         Array.Fill(offsets, Untouched);
         Array.Fill(sorted, Untouched);
         Array.Fill(blocks, Untouched);
+        int[] early = new int[experts + 2];
+        Array.Fill(early, Untouched);
         int[] counters = [.. Enumerable.Repeat(Untouched, 2 + experts), Untouched];
         (string file, string text) = kind switch
         {
@@ -79,10 +81,10 @@ public sealed unsafe class SortTests
         };
         using (HostLibrary library = HostLibrary.CompileBlock(file, text.Replace("FIRST", $"{first}", StringComparison.Ordinal)))
         {
-            var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int*, int, void>)library.Export("run");
-            fixed (int* i = global, o = offsets, s = sorted, b = blocks, c = counters)
+            var run = (delegate* unmanaged<int*, int, int, int*, int*, int*, int*, int*, int*, int, void>)library.Export("run");
+            fixed (int* i = global, o = offsets, s = sorted, b = blocks, c = counters, a = early)
             {
-                run(i, pairs, experts, o, s, b, &count, c, blockRows);
+                run(i, pairs, experts, o, s, b, &count, c, a, blockRows);
             }
         }
 
@@ -90,6 +92,7 @@ public sealed unsafe class SortTests
         Assert.Equal(expected, sorted[..expected.Length]);
         Assert.All(sorted[expected.Length..], value => Assert.Equal(Untouched, value));
         Assert.Equal([.. Enumerable.Range(0, experts + 1).Select(e => expected.Count(i => ids[i] < e)), Untouched], offsets);
+        Assert.Equal(offsets, early);
         var wanted = new List<int>();
         for (int e = 0; e < experts && blockRows > 0; e++)
         {

@@ -19,6 +19,7 @@ public sealed class Mxfp8Quantizer
 
     private readonly CudaFunction _aligned;
     private readonly CudaFunction _unaligned;
+    private readonly CudaFunction _round;
     private readonly KernelLibrary _library;
     private readonly MoeDevice _device;
 
@@ -30,6 +31,7 @@ public sealed class Mxfp8Quantizer
         ArgumentNullException.ThrowIfNull(library);
         _aligned = library.Get(Unit, "mxfp8_quantize");
         _unaligned = library.Get(Unit, "mxfp8_quantize_unaligned");
+        _round = library.Get(Unit, "mxfp8_round", besideProducts: true);
         _library = library;
         _device = MoeDevice.Cuda(library.Context.Device.Ordinal);
     }
@@ -84,6 +86,27 @@ public sealed class Mxfp8Quantizer
         paddedHidden,
         Mxfp8ScaleOrder.Linear,
         stream);
+
+    /// <summary>Enqueues the rounding of few rows to the BF16 numbers that their codes and scales stand for.</summary>
+    /// <param name="rows">BF16 rows.</param>
+    /// <param name="hidden">Values of a row, a multiple of 32.</param>
+    /// <param name="target">[tokens, hidden] BF16.</param>
+    /// <param name="stream">The stream.</param>
+    internal ExpertRows Round(in ExpertRows rows, int hidden, nint target, nint stream)
+    {
+        var parameters = new Parameters
+        {
+            Source = rows.Address,
+            Codes = target,
+            SourceStride = rows.Stride * sizeof(ushort),
+            Tokens = rows.Tokens,
+            Hidden = hidden,
+            Padded = hidden,
+        };
+        int pieces = rows.Tokens * (hidden / PieceSize);
+        _round.Launch(_library.Launch((pieces + Threads - 1) / Threads, Threads), stream, in parameters);
+        return new ExpertRows(target, hidden, rows.Tokens);
+    }
 
     private static void Check(in MoeTensorView input, nint codes, int paddedHidden)
     {

@@ -22,7 +22,10 @@ internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape,
 
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
-        ExpertRows quantized = ((WidenedWorkspace)workspace).Quantize(_quantizer, rows, _shape.HiddenSize, stream);
-        return base.Run(quantized, weights, workspace, stream);
+        // Of few tokens codes would be widened at once: one launch rounds them.
+        ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Stream
+            ? _quantizer.Round(rows, _shape.HiddenSize, workspace.Routing.Rows, stream)
+            : ((WidenedWorkspace)workspace).Quantize(_quantizer, rows, _shape.HiddenSize, stream);
+        return base.Run(rounded, weights, workspace, stream);
     }
 }

@@ -12,7 +12,7 @@ constexpr int kThreads = 256, kAtOnce = 4;
 struct QuantizeParameters
 {
     const u8* source;    // BF16 rows
-    u8* codes;           // [tokens, padded]: E4M3
+    u8* codes;           // [tokens, padded]: E4M3, or BF16 where rows are only rounded
     u8* scales;          // E8M0: [tokens, padded / 32], or swizzled: whole tiles of 128 rows by 4 blocks
     i64 source_stride;   // bytes, even
     int tokens;
@@ -46,6 +46,14 @@ __device__ __forceinline__ uint4 load_piece(const u16* from, int valid)
 
         return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
     }
+}
+
+/// The BF16 numbers that 8 codes with one scale stand for.
+__device__ __forceinline__ uint4 widen_piece(const uint2& codes, u32 scale)
+{
+    const u32 both = scale | scale << 16;
+    auto widen = [&](u32 four, u32 bytes) { return widen_e4m3x2(__byte_perm(four, 0, bytes), both); };
+    return make_uint4(widen(codes.x, 0x1404), widen(codes.x, 0x3424), widen(codes.y, 0x1404), widen(codes.y, 0x3424));
 }
 
 /// Codes of 8 values and the scale of their block, of which three neighbouring lanes have the rest.
@@ -120,6 +128,21 @@ __device__ __forceinline__ void quantize(const QuantizeParameters& p)
         }
     }
 }
+}
+
+/// The BF16 numbers that rows of few tokens become. One piece a thread; what follows may begin at once, for it reads nothing but weights before its wait.
+extern "C" __global__ void __launch_bounds__(kThreads) mxfp8_round(const __grid_constant__ QuantizeParameters p)
+{
+    allow_next_launch();
+    wait_for_previous_launch();
+    const int piece = blockIdx.x * kThreads + threadIdx.x, width = p.padded / 8, row = piece / width, place = piece % width;
+    const bool exists = row < p.tokens;
+    u32 scale;
+    const uint2 codes = quantize_piece(load_piece<true>((const u16*)(p.source + row * p.source_stride) + place * 8, exists ? p.hidden - place * 8 : 0), scale);
+    if (exists)
+    {
+        *(uint4*)((u16*)p.codes + (i64)row * p.padded + place * 8) = widen_piece(codes, scale);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads) mxfp8_quantize(const __grid_constant__ QuantizeParameters p)

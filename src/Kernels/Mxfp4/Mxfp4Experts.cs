@@ -30,13 +30,13 @@ public class Mxfp4Experts : CudaExperts
                 continue;
             }
 
-            _gather ??= new RowGather(library, plan.Activations);
             if (variant.Kind == Mxfp4Kind.Stream)
             {
-                _stream = new Mxfp4StreamKernels(library, _gather, shape, plan.Activations);
+                _stream = new Mxfp4StreamKernels(library, shape, plan.Activations);
             }
             else
             {
+                _gather ??= new RowGather(library, plan.Activations);
                 _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
             }
         }
@@ -98,7 +98,7 @@ public class Mxfp4Experts : CudaExperts
     public override int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
 
     /// <inheritdoc/>
-    /// <remarks>The rows are of the kind that the plan says; MXFP8 ones lie in another buffer than the routing's rows, which are overwritten.</remarks>
+    /// <remarks>The rows are of the kind that the plan says, but for few tokens' (<see cref="Mxfp4Kind.Stream"/>), which are rounded BF16 rows; MXFP8 ones lie in another buffer than the routing's rows, which are overwritten.</remarks>
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
         var own = (Mxfp4Weights)weights;

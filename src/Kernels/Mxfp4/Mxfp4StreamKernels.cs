@@ -20,15 +20,13 @@ internal sealed class Mxfp4StreamKernels
     private const int GroupRegisters = 104;
 
     private readonly KernelLibrary _library;
-    private readonly RowGather _gather;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _products;
 
-    public Mxfp4StreamKernels(KernelLibrary library, RowGather gather, MoeLayerShape shape, Mxfp4Activations activations)
+    public Mxfp4StreamKernels(KernelLibrary library, MoeLayerShape shape, Mxfp4Activations activations)
     {
         _library = library;
-        _gather = gather;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         KernelUnit unit = Unit(activations);
@@ -49,19 +47,23 @@ internal sealed class Mxfp4StreamKernels
         ActivationConstants.TypeOf(shape.Activation) == ActivationConstants.Silu && shape.LocalExpertCount <= MostExperts
         && shape.ExpertHiddenSize % Mxfp4Layout.GroupDepth == 0 && shape.IntermediateSize % Mxfp4Layout.GroupDepth == 0;
 
+    /// <param name="rows">BF16 rows, rounded already where activations are.</param>
+    /// <param name="weights">The weights.</param>
+    /// <param name="workspace">The buffers.</param>
+    /// <param name="stream">The stream.</param>
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
     {
         int pairs = rows.Tokens * _shape.TopK;
-        ExpertRows inPlace = _gather.InPlace(rows, _shape, workspace.Routing.Rows, stream);
         var parameters = new Parameters
         {
-            Tokens = Boxes(inPlace, _shape.HiddenSize, rows.Tokens),
+            Tokens = Boxes(rows, _shape.HiddenSize, rows.Tokens),
             Act = Boxes(new ExpertRows(workspace.Act, _shape.IntermediateSize, pairs), _shape.IntermediateSize, rows.Tokens),
             First = Product.Of(weights.GateUp, workspace.Act, _shape.IntermediateSize),
             Second = Product.Of(weights.Down, workspace.PartialResults, _shape.HiddenSize),
-            ExpertOffsets = workspace.Routing.ExpertOffsets,
+            EarlyOffsets = workspace.Routing.EarlyOffsets,
             SortedPairs = workspace.Routing.SortedPairs,
             Counters = workspace.Routing.ProductCounters,
+            Ticket = workspace.Ticket,
             Experts = _shape.LocalExpertCount,
             TopK = _shape.TopK,
             Columns = rows.Tokens,
@@ -139,9 +141,10 @@ internal sealed class Mxfp4StreamKernels
         public CudaTensorMap Act;
         public Product First;
         public Product Second;
-        public nint ExpertOffsets;
+        public nint EarlyOffsets;
         public nint SortedPairs;
         public nint Counters;
+        public nint Ticket;
         public int Experts;
         public int TopK;
         public int Columns;

@@ -17,6 +17,9 @@ public class Mxfp4Workspace : CudaWorkspace
         if (context.Device.Architecture.HasWgmma)
         {
             using CudaContextScope scope = context.MakeCurrent();
+            Ticket = Allocate(sizeof(int));
+            CudaMemory.Fill(Ticket, 0, sizeof(int), 0);
+            context.UseStream(0).Synchronize();
             GatheredRows = Allocate((long)MaxPairs * shape.HiddenSize * sizeof(ushort));
             Gathered = new RowMaps(GatheredRows, shape.HiddenSize, MaxPairs);
             ActRows = new RowMaps(Act, shape.IntermediateSize, MaxPairs);
@@ -34,6 +37,9 @@ public class Mxfp4Workspace : CudaWorkspace
     /// reads this.
     /// </summary>
     public nint GatheredRows { get; }
+
+    /// <summary>[1] int32: the next tile of <c>mxfp4_stream.cuh</c>. Launches find 0 here and leave it behind.</summary>
+    internal nint Ticket { get; }
 
     internal RowMaps Gathered { get; }
 

@@ -24,6 +24,7 @@ public sealed class RoutingBuffers : DeviceArena
         long pairs = (long)config.MaxTokens * shape.TopK;
         ProductCounters = Allocate((2L + _experts) * sizeof(int));
         ExpertOffsets = Allocate((_experts + 1L) * sizeof(int));
+        EarlyOffsets = Allocate((_experts + 1L) * sizeof(int));
         SortedPairs = Allocate(pairs * sizeof(int));
         RowBlocks = Allocate((_experts + pairs) * 4 * sizeof(int));
         RowBlockCount = Allocate(sizeof(int));
@@ -32,6 +33,9 @@ public sealed class RoutingBuffers : DeviceArena
 
     /// <summary>[experts + 1] int32: first sorted position of each expert of this device.</summary>
     public nint ExpertOffsets { get; }
+
+    /// <summary>The same, for a kernel that begins while the sort still runs: each word has every bit set until its offset comes.</summary>
+    internal nint EarlyOffsets { get; }
 
     /// <summary>[pairs] int32: pairs (token · top-k + choice) in order of expert.</summary>
     public nint SortedPairs { get; }
@@ -59,6 +63,7 @@ public sealed class RoutingBuffers : DeviceArena
         RowBlocks = RowBlocks,
         RowBlockCount = RowBlockCount,
         Counters = ProductCounters,
+        EarlyOffsets = EarlyOffsets,
         BlockRows = blockRows,
         Experts = _experts,
         FirstExpert = _firstExpert,
@@ -73,6 +78,7 @@ public sealed class RoutingBuffers : DeviceArena
         public nint RowBlocks;
         public nint RowBlockCount;
         public nint Counters;
+        public nint EarlyOffsets;
         public int BlockRows;
         public int Experts;
         public int FirstExpert;

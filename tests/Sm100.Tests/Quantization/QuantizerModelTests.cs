@@ -20,6 +20,16 @@ public sealed unsafe class QuantizerModelTests
                 });
             }
         }
+        extern "C" void round_rows(const QuantizeParameters* p, int blocks)
+        {
+            for (int block = 0; block < blocks; block++)
+            {
+                run_block(kThreads, [=] {
+                    blockIdx.x = block;
+                    mxfp8_round(*p);
+                });
+            }
+        }
         """;
 
     /// <summary>Rows, hidden, padded hidden, gap behind a row in elements, whether the aligned kernel is to do it.</summary>
@@ -81,6 +91,43 @@ public sealed unsafe class QuantizerModelTests
             Assert.Equal(expectedCodes, codes[..expectedCodes.Length]);
             Assert.Equal(Untouched, scales[^1]);
             Assert.Equal(Untouched, codes[^1]);
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 2880, 0)]
+    [InlineData(7, 192, 16)]
+    public void Few_rows_become_the_numbers_that_their_codes_stand_for(int rows, int hidden, int gap)
+    {
+        const ushort Outside = 0xFFFF;
+        using HostLibrary library = HostLibrary.CompileBlock("quantize.cu", Exports);
+        var round = (delegate* unmanaged<Mxfp8Quantizer.Parameters*, int, void>)library.Export("round_rows");
+        var random = new Random(hidden);
+        int stride = hidden + gap;
+        ushort[] input = [.. Enumerable.Range(0, rows * stride).Select(i => i % stride < hidden
+            ? BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)))
+            : Outside)];
+        ushort[] output = new ushort[(rows * hidden) + 1];
+        Array.Fill(output, Outside);
+        fixed (ushort* source = input, target = output)
+        {
+            var parameters = new Mxfp8Quantizer.Parameters
+            {
+                Source = (nint)source,
+                Codes = (nint)target,
+                SourceStride = stride * sizeof(ushort),
+                Tokens = rows,
+                Hidden = hidden,
+                Padded = hidden,
+            };
+            round(&parameters, ((rows * hidden / 8) + 255) / 256);
+        }
+
+        Assert.Equal(Outside, output[^1]);
+        for (int row = 0; row < rows; row++)
+        {
+            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, hidden).Select(column => BFloat16.ToSingle(input[(row * stride) + column]))]);
+            Assert.Equal(expected, output[(row * hidden)..((row + 1) * hidden)].Select(bits => (double)BFloat16.ToSingle(bits)));
         }
     }
 

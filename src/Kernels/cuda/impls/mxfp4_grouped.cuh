@@ -230,6 +230,25 @@ struct Mxfp4Grouped
         }
     }
 
+    /// Waits for a tile's stages, and leaves them as they are.
+    static __device__ __forceinline__ void let_by(Ring& ring, u32 shared, int stages)
+    {
+        const u32 barriers = shared + kBarrierBase;
+#pragma unroll 1
+        for (int i = 0; i < stages; i++)
+        {
+            const u32 full = barriers + ring.stage * 8;
+            mbarrier_wait(full, ring.phase);
+            __syncwarp();
+            if (threadIdx.x % 32 == 0)
+            {
+                mbarrier_arrive(full + kStages * 8);
+            }
+
+            ring.advance(1);
+        }
+    }
+
     template <bool kFirst, int kColumns>
     static __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
                                                  int stages, Probe& probe)
@@ -277,7 +296,15 @@ struct Mxfp4Grouped
                 d[i] = 0;
             }
 
-            switch (ceil_div(tile.count, kUnit))
+            // A warpgroup whose rows are all beyond the matrix's leaves the tensor cores to the others.
+            // What the compiler knows to be the same in all lanes leaves the ring's addresses so.
+            const bool has_rows = kGroups == 1 || __reduce_max_sync(~0u, (u32)(tile.row0 + group * kBandRows < p.rows)) != 0;
+            if (!has_rows)
+            {
+                let_by(ring, shared_address(shared), stages);
+            }
+
+            switch (has_rows ? ceil_div(tile.count, kUnit) : 0)
             {
 #define MOE_COLUMNS(n)                                                               \
         case n:                                                                          \

@@ -18,6 +18,7 @@
 // twice: then it is in the list several times.
 #pragma once
 #include "impls/mxfp4_grouped.cuh"
+#include "routing/sort.cuh"
 
 /// One of the two products.
 struct StreamProduct
@@ -36,9 +37,10 @@ struct Mxfp4StreamParameters
     TensorMap tokens;           // BF16 {64, tokens, depth / 64} of the first product, box {64, columns, kStageSteps}, 128-byte swizzle
     TensorMap act;              // the first product's results, likewise
     StreamProduct first, second;
-    const int* expert_offsets;  // [experts + 1]
+    const u32* early_offsets;   // [experts + 1]: of SortTarget, which the launch before may still be writing
     const int* sorted_pairs;    // [pairs], a pair is token · top_k + k
     ProductCounters counters;   // 0 before
+    int* ticket;                // 0 before the first launch; each launch leaves 0
     int experts;                // at most StreamList::kMostExperts
     int top_k;
     int columns;                // tokens, 1 to 8
@@ -54,8 +56,8 @@ struct StreamList
 
     static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
 
-    /// One warp makes the table; the number of its entries stands behind its last place.
-    static __device__ __forceinline__ void prepare(int2* active, const int* expert_offsets, int experts, int columns)
+    /// One warp makes the table, when the offsets have come; the number of its entries stands behind its last place.
+    static __device__ __forceinline__ void prepare(int2* active, const u32* early_offsets, int experts, int columns)
     {
         constexpr int kAtOnce = 4;
         const int lane = threadIdx.x % 32;
@@ -64,13 +66,20 @@ struct StreamList
         for (int base = 0; base < experts; base += 32 * kAtOnce)
         {
             int begin[kAtOnce], end[kAtOnce];
-#pragma unroll
-            for (int i = 0; i < kAtOnce; i++)
+            bool lacks;
+            do
             {
-                const int e = base + 32 * i + lane;
-                begin[i] = load_coherent(expert_offsets + min(e, experts));
-                end[i] = load_coherent(expert_offsets + min(e + 1, experts));
-            }
+                lacks = false;
+#pragma unroll
+                for (int i = 0; i < kAtOnce; i++)
+                {
+                    const int e = base + 32 * i + lane;
+                    const bool exists = base + 32 * i < experts;
+                    begin[i] = load_relaxed_if(exists, early_offsets + min(e, experts));
+                    end[i] = load_relaxed_if(exists, early_offsets + min(e + 1, experts));
+                    lacks |= begin[i] == (int)kNoOffset || end[i] == (int)kNoOffset;
+                }
+            } while (__ballot_sync(~0u, lacks) != 0);
 
 #pragma unroll
             for (int i = 0; i < kAtOnce; i++)
@@ -110,6 +119,12 @@ struct StreamList
         {
             active[kMostExperts].x = count;
         }
+    }
+
+    /// All of them.
+    __device__ __forceinline__ int tiles() const
+    {
+        return active[kMostExperts].x * (first_stripes + second_stripes);
     }
 
     /// Of the tile that was found last: how many tiles of the first product its expert has.
@@ -186,16 +201,14 @@ struct Mxfp4Stream
         return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
-    /// Draws the tiles and brings their weights, which wait for nothing but room. One warp, of which one thread does so.
+    /// Draws the tiles and brings their weights, which wait for nothing but room. One warp, of which one thread does so. It begins before the launch before
+    /// is done, with the experts that it has chosen: weights are older than both.
     static __device__ __forceinline__ Probe load_weights(const Mxfp4StreamParameters& q, StreamList list, int2* active, TileNumbers numbers, u32 shared)
     {
-        const ProductCounters& counters = q.counters;
         Probe probe;  // mark: first weights asked for; sum: waits for empty stages
         probe.begin();
-        wait_for_previous_launch();
-        allow_next_launch();
-        int number = threadIdx.x % 32 == 0 ? counters.draw_ticket() : 0;  // the answer comes while the table is made
-        StreamList::prepare(active, q.expert_offsets, q.experts, q.columns);
+        int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
+        StreamList::prepare(active, q.early_offsets, q.experts, q.columns);
         __syncwarp();
         if (threadIdx.x % 32 != 0)
         {
@@ -219,7 +232,7 @@ struct Mxfp4Stream
                 if (i == stages - 1)
                 {
                     // The answer comes while the last stage is waited for. Not sooner: whoever is slower shall leave tiles to others.
-                    number = counters.draw_ticket();
+                    number = atomicAdd(q.ticket, 1);
                 }
 
                 const u32 full = shared + kBarrierBase + ring.stage * 8, bytes = min(steps - i * kStageSteps, kStageSteps) * kStepBytes;
@@ -237,6 +250,16 @@ struct Mxfp4Stream
         }
 
         numbers.hand_out(number);
+
+        // Whoever draws the last number of all leaves the ticket as it was. The next launch begins only when all blocks have drawn their last.
+        if (number == list.tiles() + (int)gridDim.x - 1)
+        {
+            store_relaxed((u32*)q.ticket, 0);
+            __threadfence();
+        }
+
+        wait_for_previous_launch();
+        allow_next_launch();
         return probe;
     }
 
@@ -292,6 +315,7 @@ struct Mxfp4Stream
     /// Counts the tiles of the first product that have been stored. One thread: it takes a microsecond, which those that multiply do not have.
     static __device__ __forceinline__ void count_stored(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers)
     {
+        wait_for_previous_launch();
         Tile tile;
         for (int index = 0; list.find(tile, numbers.take()) && list.is_first; index++)
         {
@@ -458,6 +482,7 @@ struct Mxfp4Stream
         Pending pending = {};
         Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
+        wait_for_previous_launch();
         for (int index = 0;; index++)
         {
             const bool is_there = list.find(tile, numbers.take()), is_first = list.is_first;
@@ -563,7 +588,7 @@ struct Mxfp4Stream
             mbarrier_fence_init();
         }
 
-        // All of this is done while the launch before still runs. Whoever reads what it wrote, reads it after the first tile's number.
+        // All of this is done while the launch before still runs.
         __syncthreads();
         if (threadIdx.x < kGroups * 128)
         {

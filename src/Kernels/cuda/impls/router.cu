@@ -222,8 +222,20 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
             rows[i][1] = valid && expert + 8 < p.experts ? load_readonly(row + 8 * (i64)p.hidden) : zero;
         }
     };
-    allow_next_launch();
+    // One that whoever sorts has waited for, or the same.
+    const bool empties = p.sort && blockIdx.x == 0 && blockIdx.y == gridDim.y - 1 && blockIdx.z == gridDim.z - 1;
+    if (!empties)
+    {
+        allow_next_launch();
+    }
+
     load_weights(slice);
+    if (empties && warp == 7)
+    {
+        p.target.empty_early_offsets();
+        allow_next_launch();
+    }
+
     wait_for_previous_launch();
 
     float sums[kTiles][4] = {};

@@ -182,14 +182,19 @@ __device__ __forceinline__ void route(const ClusterRouterParameters& q, const TC
     char* const base = (char*)shared - l.weights;
     float* const bias = (float*)(base + l.biases);
     float* const sums = (float*)(base + l.sums);
-    allow_next_launch();
+    const bool sorts = p.sort && l.rank == 0;
+    if (!sorts)
+    {
+        allow_next_launch();
+    }
+
     if (threadIdx.x == 0)
     {
         mbarrier_init(l.barriers, 1);
         mbarrier_init(l.barriers + 8, 1);
         mbarrier_fence_init();
         mbarrier_arrive_expect(l.barriers, chooses ? kRows * kBlocks * 4 << kOwnBits : 0);
-        mbarrier_arrive_expect(l.barriers + 8, p.sort && l.rank == 0 ? p.tokens * p.top_k * 4 : 0);
+        mbarrier_arrive_expect(l.barriers + 8, sorts ? p.tokens * p.top_k * 4 : 0);
     }
 
     cluster_arrive();
@@ -199,6 +204,12 @@ __device__ __forceinline__ void route(const ClusterRouterParameters& q, const TC
         const int term = row / kRows, expert = row % kRows;
         const bool exists = expert < p.experts;
         fetch_row(l, l.weights + row * l.stride, p.weight + (exists ? ((i64)term * p.experts + expert) * p.hidden : 0), exists, p.hidden);
+    }
+
+    if (sorts && warp == kWarps - 1)
+    {
+        p.target.empty_early_offsets();
+        allow_next_launch();
     }
 
     if (threadIdx.x < kRows)
@@ -229,7 +240,7 @@ __device__ __forceinline__ void route(const ClusterRouterParameters& q, const TC
 
     wait_received(l.barriers, 0);
     choose_for_token(l, p, choice, (const float*)(base + l.received), bias, token0 + (l.rank << kOwnBits) + warp);
-    if (p.sort && l.rank == 0)
+    if (sorts)
     {
         wait_received(l.barriers + 8, 0);
 

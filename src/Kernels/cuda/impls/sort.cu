@@ -81,7 +81,18 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
 {
     __shared__ int less_of[kWarps], own_of[kWarps];
     const int expert = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    allow_next_launch();
+    if (threadIdx.x == 0)
+    {
+        store_relaxed(p.target.early_offsets + expert, kNoOffset);
+        if (expert == p.target.experts - 1)
+        {
+            store_relaxed(p.target.early_offsets + p.target.experts, kNoOffset);
+        }
+
+        __threadfence();
+        allow_next_launch();
+    }
+
     wait_for_previous_launch();
 
     // Each warp has a stretch of pairs.
@@ -107,10 +118,10 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
 
     if (threadIdx.x == 0)
     {
-        p.target.expert_offsets[expert] = offset;
+        p.target.set_offset(expert, offset);
         if (expert == p.target.experts - 1)
         {
-            p.target.expert_offsets[p.target.experts] = offset + all;
+            p.target.set_offset(p.target.experts, offset + all);
         }
     }
 

@@ -2,6 +2,9 @@
 #pragma once
 #include "scheduler/product_counters.cuh"
 
+/// What stands in SortTarget::early_offsets until an offset comes.
+constexpr u32 kNoOffset = 0xffffffffu;
+
 /// Where a block of the sort writes. A pair is token * top_k + k.
 struct SortTarget
 {
@@ -10,9 +13,28 @@ struct SortTarget
     int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows
     int* row_block_count; // [1]
     ProductCounters counters;  // those of the products that follow: cleared
+    u32* early_offsets;   // [experts + 1]: expert_offsets for who does not wait for the launch's end, but for each word to be no longer kNoOffset
     int block_rows;       // 0: none are made
     int experts;          // of this device: pairs of others are left out
     int first_expert;     // the id of the first of them
+
+    /// One warp, before it lets the next launch begin, of a block that all writers of offsets have waited for.
+    __device__ __forceinline__ void empty_early_offsets() const
+    {
+        for (int expert = threadIdx.x % 32; expert <= experts; expert += 32)
+        {
+            store_relaxed(early_offsets + expert, kNoOffset);
+        }
+
+        __threadfence();
+        __syncwarp();
+    }
+
+    __device__ __forceinline__ void set_offset(int expert, int first) const
+    {
+        store_relaxed(early_offsets + expert, first);
+        expert_offsets[expert] = first;
+    }
 };
 
 /// How many of an expert's pairs are in the first groups.
@@ -41,7 +63,6 @@ template <int kThreads>
 __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const SortTarget& target)
 {
     const int experts = target.experts;
-    target.counters.clear(experts);
     for (int expert = threadIdx.x; expert <= experts; expert += kThreads)
     {
         int before = 0;
@@ -51,8 +72,10 @@ __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const 
             before += (u32)(ids[pair] - target.first_expert) < (u32)expert;
         }
 
-        target.expert_offsets[expert] = before;
+        target.set_offset(expert, before);
     }
+
+    target.counters.clear(experts);
 
     // Other threads than those of the first experts.
     for (int pair = kThreads - 1 - threadIdx.x; pair < pairs; pair += kThreads)
@@ -146,7 +169,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, const Sort
             if (expert < experts)
             {
                 begins[expert] = first;
-                target.expert_offsets[expert] = first;
+                target.set_offset(expert, first);
 #pragma unroll 1
                 for (int row = 0, block = begin >> 16; height > 0 && row < count; row += height)
                 {
@@ -157,7 +180,7 @@ __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, const Sort
 
         if (lane == 0)
         {
-            target.expert_offsets[experts] = before & 0xffff;
+            target.set_offset(experts, before & 0xffff);
             if (height > 0)
             {
                 *target.row_block_count = before >> 16;

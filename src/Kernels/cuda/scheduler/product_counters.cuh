@@ -22,9 +22,6 @@ struct ProductCounters
         return gridDim.x + atomicAdd(words + !kFirst, 1);
     }
 
-    /// The number of a tile of both products' one list: the first product's come before the second's.
-    __device__ __forceinline__ int draw_ticket() const { return atomicAdd(words, 1); }
-
     /// A thread that has waited for a tile of the first product to be stored. It takes a microsecond, so none that multiplies.
     __device__ __forceinline__ void add_stored(int expert) const
     {
