@@ -247,21 +247,7 @@ internal abstract class DeviceForward : IDisposable
 
     protected void EnqueueAttention(DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, int groups)
     {
-        var parameters = new ModelKernels.AttentionParameters
-        {
-            Queries = Buffers.Queries,
-            Tokens = Buffers.Tokens,
-            Sinks = layer.Sinks,
-            Out = Buffers.Attended,
-            Partial = Buffers.Partials,
-            Arrived = Buffers.Arrived,
-            Groups = Buffers.Groups,
-            Cache = cache,
-            Heads = Config.HeadCount,
-            Window = layer.IsSliding ? Config.SlidingWindow : 0,
-            GroupCount = groups,
-            Scale = _scale,
-        };
+        ModelKernels.AttentionParameters parameters = Attention(layer, cache, groups);
         if (groups == 0)
         {
             Kernels.AttendStep(in parameters, count, Stream);
@@ -271,6 +257,22 @@ internal abstract class DeviceForward : IDisposable
             Kernels.AttendPrompt(in parameters, Stream);
         }
     }
+
+    protected ModelKernels.AttentionParameters Attention(DeviceModelLayer layer, ModelKernels.CacheParameters cache, int groups) => new()
+    {
+        Queries = Buffers.Queries,
+        Tokens = Buffers.Tokens,
+        Sinks = layer.Sinks,
+        Out = Buffers.Attended,
+        Partial = Buffers.Partials,
+        Arrived = Buffers.Arrived,
+        Groups = Buffers.Groups,
+        Cache = cache,
+        Heads = Config.HeadCount,
+        Window = layer.IsSliding ? Config.SlidingWindow : 0,
+        GroupCount = groups,
+        Scale = _scale,
+    };
 
     protected static unsafe nint Offset<T>(long elements)
         where T : unmanaged => (nint)(elements * sizeof(T));
@@ -304,7 +306,6 @@ internal abstract class DeviceForward : IDisposable
             var head = new ModelKernels.HeadParameters
             {
                 Product = Product(Model.Head, input.Rows, first, tokens),
-                Normed = input.Normed ?? default,
                 Logits = Buffers.Logits + Offset<float>((long)first * Config.VocabularySize),
                 WantsLogits = Buffers.WantsLogits,
                 Banned = Buffers.Banned,
@@ -318,7 +319,9 @@ internal abstract class DeviceForward : IDisposable
                 Draws = Buffers.Draws + Offset<DeviceDraw>(first),
                 Chosen = Buffers.ChosenAddress + Offset<DeviceCandidate>(first),
                 Vocabulary = Config.VocabularySize,
-                Count = input.Normed is null ? Kernels.Head(in head, Stream) : Kernels.NormHead(in head, Stream),
+                Count = input.Normed is { } normed
+                    ? Kernels.NormHead(new ModelKernels.NormHeadParameters { Head = head, Normed = normed }, Stream)
+                    : Kernels.Head(in head, Stream),
             };
             Kernels.Choose(in choose, tokens, Stream);
         }

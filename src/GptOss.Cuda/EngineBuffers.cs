@@ -29,7 +29,6 @@ internal sealed unsafe class EngineBuffers : DeviceArena
         Groups = Allocate((long)maxTokens * sizeof(TokenGroup));
         _rows = Allocate(ModelKernels.MostTexts * sizeof(int));
         Stream = Allocate(maxTokens * width * (isPart ? sizeof(ushort) : sizeof(float)));
-        OtherStream = Allocate(isPart ? 0 : ModelKernels.NormedTokens * width * sizeof(float));
         Normed = Allocate(maxTokens * width * sizeof(ushort));
         ExpertOutput = Allocate(maxTokens * width * sizeof(ushort));
         Queries = Allocate(maxTokens * heads * sizeof(ushort));
@@ -37,6 +36,7 @@ internal sealed unsafe class EngineBuffers : DeviceArena
         Projected = hasBlas ? Allocate(maxTokens * projected * sizeof(float)) : 0;
         Partials = Allocate((long)partials * ModelKernels.PartialFloats(config) * sizeof(float));
         Arrived = Upload<int>(new int[ModelKernels.MostTexts * config.KeyValueHeadCount]);
+        LayerCounters = Upload<int>(new int[config.LayerCount * AttentionLayerPlan.CounterWords]);
         HeadRows = Allocate(ModelKernels.MostTexts * width * sizeof(ushort));
         Candidates = Allocate((long)ModelKernels.MostTexts * kernels.HeadBlocks * sizeof(long));
         Logits = Allocate((long)ModelKernels.MostTexts * config.VocabularySize * sizeof(float));
@@ -63,9 +63,6 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     /// <summary>The residual stream: [tokens, hidden], float32; of a rank's part BF16, what the group reduces.</summary>
     public nint Stream { get; }
 
-    /// <summary>The same of a few tokens: products that norm by themselves read the one and write the other. Not of a rank's part.</summary>
-    public nint OtherStream { get; }
-
     /// <summary>BF16 [tokens, hidden], what attention and experts read.</summary>
     public nint Normed { get; }
 
@@ -86,6 +83,9 @@ internal sealed unsafe class EngineBuffers : DeviceArena
 
     /// <summary>Splits that are done.</summary>
     public nint Arrived { get; }
+
+    /// <summary>What the blocks of a layer's attention count.</summary>
+    public nint LayerCounters { get; }
 
     /// <summary>BF16 [rows, hidden], what the head reads.</summary>
     public nint HeadRows { get; }

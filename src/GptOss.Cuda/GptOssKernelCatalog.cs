@@ -13,7 +13,7 @@ public sealed class GptOssKernelCatalog(KernelCompilerOptions? compiler = null) 
     /// <inheritdoc/>
     public IReadOnlyList<MoeKernelReport> Compile(string architecture, IProgress<double>? progress = null, CancellationToken cancellationToken = default) =>
         KernelCatalog.Compile(
-            static _ => Cuda.ModelKernels.Units,
+            Cuda.ModelKernels.Units,
             architecture,
             new KernelCompiler(compiler),
             typeof(GptOssKernelCatalog).Assembly,

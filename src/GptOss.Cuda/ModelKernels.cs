@@ -10,7 +10,7 @@ internal sealed class ModelKernels
     /// <summary>Tokens that a product reads its weights once for.</summary>
     public const int ProductTokens = 32;
 
-    /// <summary>Tokens whose rows <see cref="NormQueryKeyValue"/> and <see cref="NormHead"/> norm, <c>kNormedTokens</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    /// <summary>Tokens whose rows <see cref="AttendLayer"/> and <see cref="NormHead"/> norm, <c>kNormedTokens</c> in <c>gpt_oss_normed_rows.cuh</c>.</summary>
     public const int NormedTokens = 2;
 
     /// <summary>Texts of a step.</summary>
@@ -19,7 +19,7 @@ internal sealed class ModelKernels
     /// <summary>Attention of one token of each text is split at most so often.</summary>
     public const int MostSplits = 32;
 
-    private const int ProductThreads = 256;
+    internal const int ProductThreads = 256;
     private const int UnitOutputs = 16;
     private const int KeepThreads = 256;
     private const int EmbeddingThreads = 256;
@@ -27,9 +27,10 @@ internal sealed class ModelKernels
     private const int NormThreads = 512;
     private const int PrefillWarps = 4;
     private const int DecodeThreads = 256;
+    private const int RingThreads = ProductThreads + 32;
 
     /// <summary>Elements behind each row in shared memory, <c>kRowGap</c> in <c>gpt_oss_product.cuh</c>.</summary>
-    private const int RowGap = 32;
+    internal const int RowGap = 32;
 
     /// <summary>Bytes of a step of a warp, <c>kStepBytes</c> in <c>gpt_oss_product.cuh</c>.</summary>
     private const int StepBytes = 1024;
@@ -38,7 +39,7 @@ internal sealed class ModelKernels
     private const int StaticBytes = 7 << 10;
 
     /// <summary>Rows of the tensor cores' operand.</summary>
-    private const int RowsOfTile = 16;
+    internal const int RowsOfTile = 16;
 
     /// <summary>Tiles of 8 tokens that products are compiled for.</summary>
     private static readonly int[] Tiles = [1, 2, 4];
@@ -50,8 +51,6 @@ internal sealed class ModelKernels
     private readonly ProductKernel[] _addProduct;
     private readonly ProductKernel[] _partProduct;
     private readonly ProductKernel[] _head;
-    private readonly ProductKernel _normQueryKeyValue;
-    private readonly ProductKernel _normHead;
     private readonly CudaFunction _keep;
     private readonly CudaFunction _keepPart;
     private readonly CudaFunction _embedPart;
@@ -59,6 +58,10 @@ internal sealed class ModelKernels
     private readonly CudaFunction _addNorm;
     private readonly CudaFunction _attentionDecode;
     private readonly CudaFunction _attentionPrefill;
+    private readonly AttentionLayerPlan? _layerPlan;
+    private readonly CudaFunction? _attentionLayer;
+    private readonly WeightRing _headRing;
+    private readonly CudaFunction? _normHead;
 
     /// <exception cref="MoeException">A kernel does not compile, or there is no compiler.</exception>
     public ModelKernels(KernelLibrary library, GptOssConfig config)
@@ -66,12 +69,10 @@ internal sealed class ModelKernels
         _library = library;
         _config = config;
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _queryKeyValue = [.. Tiles.Select(tiles => GetProduct(QueryKeyValueEntry(tiles), tiles))];
-        _addProduct = [.. Tiles.Select(tiles => GetProduct(AddProductEntry(tiles), tiles))];
-        _partProduct = [.. Tiles.Select(tiles => GetProduct(PartProductEntry(tiles), tiles))];
-        _head = [.. Tiles.Select(tiles => GetProduct(HeadEntry(tiles), tiles))];
-        _normQueryKeyValue = GetProduct("moe_norm_query_key_value");
-        _normHead = GetProduct("moe_norm_head");
+        _queryKeyValue = [.. Tiles.Select(tiles => GetProduct(Projections, QueryKeyValueEntry(tiles), tiles))];
+        _addProduct = [.. Tiles.Select(tiles => GetProduct(Projections, AddProductEntry(tiles), tiles))];
+        _partProduct = [.. Tiles.Select(tiles => GetProduct(Projections, PartProductEntry(tiles), tiles))];
+        _head = [.. Tiles.Select(tiles => GetProduct(HeadUnit, HeadEntry(tiles), tiles))];
         _keep = Get(Projections, "moe_keep_query_key_value");
         _keepPart = Get(Projections, "moe_keep_part");
         _embedPart = Get(Embedding, "moe_embed_part");
@@ -80,19 +81,35 @@ internal sealed class ModelKernels
         KernelUnit attention = AttentionOf(config.HeadSize);
         _attentionDecode = Get(attention, attention.Instances[0]);
         _attentionPrefill = Get(attention, attention.Instances[1]);
-        HeadBlocks = _multiprocessors * _head.Append(_normHead).Max(kernel => kernel.BlocksPerMultiprocessor(tokens: 1, config.HiddenSize));
+        _layerPlan = AttentionLayerPlan.TryCreate(library.Context.Device, config);
+        if (_layerPlan is not null)
+        {
+            _headRing = WeightRing.OfHead(library.Context.Device.MaxSharedBytesPerBlock, config);
+            _attentionLayer = library.Get(AttentionLayerOf(config.HeadSize), AttentionLayerEntry(config.HeadSize), _layerPlan.SharedBytes, besideProducts: true);
+            _normHead = library.Get(NormHeadUnit, "moe_norm_head", _headRing.SharedBytes, besideProducts: true);
+        }
+
+        HeadBlocks = _multiprocessors * _head.Max(kernel => kernel.BlocksPerMultiprocessor(tokens: 1, config.HiddenSize));
     }
 
-    /// <summary>All sources.</summary>
-    public static IEnumerable<KernelUnit> Units => [Projections, Embedding, Selection, Norm, AttentionOf(32), AttentionOf(64)];
+    /// <summary>All sources for an architecture.</summary>
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
+    [
+        Projections, Embedding, HeadUnit, Selection, Norm, AttentionOf(32), AttentionOf(64),
+        .. AttentionLayerPlan.IsFor(architecture) ? (KernelUnit[])[AttentionLayerOf(32), AttentionLayerOf(64), NormHeadUnit] : [],
+    ];
 
     /// <summary>Candidates of a token that <see cref="Head"/> leaves at most.</summary>
     public int HeadBlocks { get; }
 
     private static KernelUnit Projections { get; } = new(
-        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(PartProductEntry), .. Tiles.Select(HeadEntry)]);
+        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(PartProductEntry)]);
 
     private static KernelUnit Embedding { get; } = new("gpt_oss_embedding.cu");
+
+    private static KernelUnit HeadUnit { get; } = new("gpt_oss_head.cu", [.. Tiles.Select(HeadEntry)]);
+
+    private static KernelUnit NormHeadUnit { get; } = new("gpt_oss_norm_head.cu");
 
     private static KernelUnit Selection { get; } = new("gpt_oss_choose.cu");
 
@@ -115,10 +132,6 @@ internal sealed class ModelKernels
     /// <summary>Queries, and keys and values in the cache, of at most <see cref="ProductTokens"/> tokens.</summary>
     public void QueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
         Launch(_queryKeyValue, parameters.Product, stream, in parameters);
-
-    /// <summary>The same of at most <see cref="NormedTokens"/> tokens whose rows it adds up and norms.</summary>
-    public void NormQueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
-        Launch(_normQueryKeyValue, parameters.Product, stream, in parameters);
 
     /// <summary>The same of a product that was computed elsewhere, of any number of tokens.</summary>
     public void KeepQueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
@@ -145,7 +158,13 @@ internal sealed class ModelKernels
 
     /// <summary>The same of at most <see cref="NormedTokens"/> tokens whose rows it adds up and norms.</summary>
     /// <returns>Candidates of each token.</returns>
-    public int NormHead(in HeadParameters parameters, nint stream) => Launch(_normHead, parameters.Product, stream, in parameters);
+    public int NormHead(NormHeadParameters parameters, nint stream)
+    {
+        parameters.Ring = _headRing;
+        int blocks = Math.Min(_multiprocessors, (parameters.Head.Product.Outputs + WeightRing.GroupRows - 1) / WeightRing.GroupRows);
+        _normHead!.Launch(_library.Launch(blocks, RingThreads, _headRing.SharedBytes), stream, in parameters);
+        return blocks;
+    }
 
     /// <summary>Finds the likeliest of the candidates, or draws a token.</summary>
     public void Choose(in ChooseParameters parameters, int tokens, nint stream) =>
@@ -155,6 +174,17 @@ internal sealed class ModelKernels
     public void AttendStep(in AttentionParameters parameters, int tokens, nint stream) =>
         _attentionDecode.Launch(
             _library.Launch(new CudaDim3(Splits(tokens), _config.KeyValueHeadCount, tokens), DecodeThreads), stream, in parameters);
+
+    /// <summary>Whether <see cref="AttendLayer"/> and <see cref="NormHead"/> can do so many tokens.</summary>
+    public bool CanNorm(int tokens) => tokens <= NormedTokens && _layerPlan is not null;
+
+    /// <summary>A layer up to its experts, of one token of each text.</summary>
+    public void AttendLayer(AttentionLayerParameters parameters, nint stream)
+    {
+        AttentionLayerPlan plan = _layerPlan!;
+        plan.Set(ref parameters, _config.KeyValueHeadCount);
+        _attentionLayer!.Launch(_library.Launch(plan.Shares, RingThreads, plan.SharedBytes), stream, in parameters);
+    }
 
     /// <summary>Attention of groups of neighbours.</summary>
     public void AttendPrompt(in AttentionParameters parameters, nint stream) =>
@@ -171,11 +201,12 @@ internal sealed class ModelKernels
 
     private static string HeadEntry(int tiles) => $"moe_head<{tiles}>";
 
+    private static string AttentionLayerEntry(int headSize) => $"moe_attention_layer<{headSize}>";
+
+    private static KernelUnit AttentionLayerOf(int headSize) => new("gpt_oss_attention_layer.cu", AttentionLayerEntry(headSize));
+
     private static KernelUnit AttentionOf(int headSize) =>
         new("gpt_oss_attention.cu", $"moe_attention_decode<{headSize}>", $"moe_attention_prefill<{headSize}>");
-
-    /// <summary>Whether products can norm the rows of so many tokens by themselves.</summary>
-    public bool CanNorm(int tokens) => tokens <= NormedTokens && Fits(1, tokens, _config.HiddenSize);
 
     private bool Fits(int tiles, int tokens, int inputs) =>
         ProductKernel.SharedBytes(tiles, tokens, inputs) <= _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes;
@@ -184,11 +215,11 @@ internal sealed class ModelKernels
     private CudaFunction Get(KernelUnit unit, string entry) => _library.Get(unit, entry, besideProducts: true);
 
     /// <summary>Few tokens' products run beside those of expert layers; those of more want the L1 cache for their rows.</summary>
-    private ProductKernel GetProduct(string entry, int tiles = 1)
+    private ProductKernel GetProduct(KernelUnit unit, string entry, int tiles)
     {
         int most = ProductKernel.SharedBytes(tiles, tokens: 8, Math.Max(_config.HiddenSize, _config.HeadCount * _config.HeadSize));
         return new ProductKernel(
-            _library.Get(Projections, entry, Math.Min(most, _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes), besideProducts: tiles == 1), tiles);
+            _library.Get(unit, entry, Math.Min(most, _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes), besideProducts: tiles == 1), tiles);
     }
 
     /// <summary>Launches the kernel for so many tokens.</summary>
@@ -251,14 +282,13 @@ internal sealed class ModelKernels
         public int Half;
     }
 
-    /// <summary>As <c>NormedRows</c> in <c>gpt_oss_product.cuh</c>.</summary>
+    /// <summary>As <c>NormedRows</c> in <c>gpt_oss_normed_rows.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct NormedParameters
     {
         public nint Stream;
         public nint Added;
         public nint Weight;
-        public nint Sum;
         public nint Begins;
         public float Epsilon;
         private readonly int _reserved;
@@ -278,7 +308,6 @@ internal sealed class ModelKernels
     internal struct QueryKeyValueParameters
     {
         public ProductParameters Product;
-        public NormedParameters Normed;
         public nint Projected;
         public nint Bias;
         public nint Tokens;
@@ -321,16 +350,24 @@ internal sealed class ModelKernels
         private readonly int _reserved;
     }
 
-    /// <summary>As in <c>gpt_oss_projections.cu</c>.</summary>
+    /// <summary>As in <c>gpt_oss_head.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct HeadParameters
     {
         public ProductParameters Product;
-        public NormedParameters Normed;
         public nint Logits;
         public nint WantsLogits;
         public nint Banned;
         public nint Candidates;
+    }
+
+    /// <summary>As in <c>gpt_oss_norm_head.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NormHeadParameters
+    {
+        public HeadParameters Head;
+        public NormedParameters Normed;
+        public WeightRing Ring;
     }
 
     /// <summary>As in <c>gpt_oss_choose.cu</c>.</summary>
@@ -377,5 +414,25 @@ internal sealed class ModelKernels
         public int Window;
         public int GroupCount;
         public float Scale;
+    }
+
+    /// <summary>As in <c>gpt_oss_attention_layer.cu</c>; what <see cref="AttentionLayerPlan"/> says comes last.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct AttentionLayerParameters
+    {
+        public QueryKeyValueParameters First;
+        public NormedParameters NormedFirst;
+        public AttentionParameters Attention;
+        public ProductParameters Output;
+        public nint OutputBias;
+        public nint Stream;
+        public nint Norm;
+        public nint Normed;
+        public nint Counters;
+        public int Shares;
+        public int Splits;
+        public WeightRing Ring;
+        public int PartBegin;
+        public int PartRows;
     }
 }

@@ -43,15 +43,14 @@ internal sealed class WholeForward : DeviceForward
     /// <inheritdoc/>
     protected override HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count)
     {
-        nint stream = StreamAfter(Model.Layers.Count - 1, tokens);
-        if (rows.IsEmpty && NormsItself(count))
+        if (rows.IsEmpty && Kernels.CanNorm(count))
         {
-            return new HeadRows(0, Normed(stream, Buffers.ExpertOutput, Model.FinalNorm));
+            return new HeadRows(0, Normed(Buffers.ExpertOutput, Model.FinalNorm));
         }
 
         var norm = new ModelKernels.NormParameters
         {
-            Stream = stream,
+            Stream = Buffers.Stream,
             Added = Buffers.ExpertOutput,
             Weight = Model.FinalNorm,
             Normed = Buffers.HeadRows,
@@ -69,50 +68,49 @@ internal sealed class WholeForward : DeviceForward
         DeviceModelLayer layer = Model.Layers[index];
         ModelKernels.CacheParameters cache = Cache(index);
         nint added = index == 0 ? Model.Embedding : Buffers.ExpertOutput, begins = index == 0 ? Buffers.Tokens : 0;
-        if (NormsItself(count))
+        if (groups == 0 && Kernels.CanNorm(count))
         {
-            EnqueueNormedQueryKeyValue(index, layer, cache, count, added, begins);
-        }
-        else
-        {
-            EnqueueNorm(Buffers.Stream, count, layer.AttentionNorm, added, begins: begins);
-            EnqueueQueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, count);
+            EnqueueAttentionLayer(index, layer, cache, count, added, begins);
+            return;
         }
 
-        nint stream = StreamAfter(index, count);
+        EnqueueNorm(count, layer.AttentionNorm, added, begins: begins);
+        EnqueueQueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, count);
         EnqueueAttention(layer, cache, count, groups);
-        EnqueueOutput(layer.Output, stream, count);
-        EnqueueNorm(stream, count, layer.ExpertNorm, bias: IsLarge(count) ? layer.Output.Bias : 0);
+        EnqueueOutput(layer.Output, count);
+        EnqueueNorm(count, layer.ExpertNorm, bias: IsLarge(count) ? layer.Output.Bias : 0);
     }
 
-    /// <summary>Whether products norm the rows that they read, which saves launches.</summary>
-    private bool NormsItself(int count) => Kernels.CanNorm(count);
+    private void EnqueueAttentionLayer(
+        int index, DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, nint added, nint begins) =>
+        Kernels.AttendLayer(
+            new ModelKernels.AttentionLayerParameters
+            {
+                First = QueryKeyValue(layer.QueryKeyValue, cache, rows: 0, first: 0, count),
+                NormedFirst = Normed(added, layer.AttentionNorm, begins),
+                Attention = Attention(layer, cache, groups: 0),
+                Output = Product(layer.Output, Buffers.Attended, first: 0, count),
+                OutputBias = layer.Output.Bias,
+                Stream = Buffers.Stream,
+                Norm = layer.ExpertNorm,
+                Normed = Buffers.Normed,
+                Counters = Buffers.LayerCounters + Offset<int>((long)index * AttentionLayerPlan.CounterWords),
+            },
+            Stream);
 
-    /// <summary>Where the stream is once a layer's attention has read it.</summary>
-    private nint StreamAfter(int layer, int count) => NormsItself(count) && layer % 2 == 0 ? Buffers.OtherStream : Buffers.Stream;
-
-    private void EnqueueNormedQueryKeyValue(
-        int index, DeviceModelLayer layer, ModelKernels.CacheParameters cache, int count, nint added, nint begins)
+    private ModelKernels.NormedParameters Normed(nint added, nint weight, nint begins = 0) => new()
     {
-        ModelKernels.QueryKeyValueParameters parameters = QueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, first: 0, count);
-        parameters.Normed = Normed(StreamAfter(index - 1, count), added, layer.AttentionNorm, begins);
-        parameters.Normed.Sum = StreamAfter(index, count);
-        Kernels.NormQueryKeyValue(in parameters, Stream);
-    }
-
-    private ModelKernels.NormedParameters Normed(nint stream, nint added, nint weight, nint begins = 0) => new()
-    {
-        Stream = stream,
+        Stream = Buffers.Stream,
         Added = added,
         Weight = weight,
         Begins = begins,
         Epsilon = (float)Config.NormEpsilon,
     };
 
-    private void EnqueueNorm(nint stream, int count, nint weight, nint added = 0, nint bias = 0, nint begins = 0) => Kernels.AddNorm(
+    private void EnqueueNorm(int count, nint weight, nint added = 0, nint bias = 0, nint begins = 0) => Kernels.AddNorm(
         new ModelKernels.NormParameters
         {
-            Stream = stream,
+            Stream = Buffers.Stream,
             Added = added,
             Bias = bias,
             Weight = weight,
@@ -125,11 +123,11 @@ internal sealed class WholeForward : DeviceForward
         Stream);
 
     /// <summary>Adds to the stream; what is large comes without its bias.</summary>
-    private void EnqueueOutput(DeviceLinear linear, nint stream, int count)
+    private void EnqueueOutput(DeviceLinear linear, int count)
     {
         if (IsLarge(count))
         {
-            EnqueueLarge(linear, Buffers.Attended, stream, adds: true, count);
+            EnqueueLarge(linear, Buffers.Attended, Buffers.Stream, adds: true, count);
             return;
         }
 
@@ -140,7 +138,7 @@ internal sealed class WholeForward : DeviceForward
                 {
                     Product = Product(linear, Buffers.Attended, first, Math.Min(ModelKernels.ProductTokens, count - first)),
                     Bias = linear.Bias,
-                    Stream = stream + Offset<float>((long)first * linear.Outputs),
+                    Stream = Buffers.Stream + Offset<float>((long)first * linear.Outputs),
                 },
                 Stream);
         }

@@ -15,8 +15,9 @@ struct EmbeddingParameters
 /// Blocks of 256 threads: grid (tokens).
 extern "C" __global__ void __launch_bounds__(256) moe_embed_part(const __grid_constant__ EmbeddingParameters p)
 {
-    allow_next_launch();
+    // This comes right behind the copy of the tokens, which launches that follow read before their wait.
     wait_for_previous_launch();
+    allow_next_launch();
     const int row = p.tokens[blockIdx.x].id - p.first;
     const bool has = row >= 0 && row < p.count;
     uint4* to = (uint4*)(p.part + (i64)blockIdx.x * p.width);

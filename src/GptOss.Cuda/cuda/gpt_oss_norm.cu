@@ -22,6 +22,12 @@ struct AddNormParameters
 /// stream += added + bias; normed = stream ÷ √(mean of stream² + epsilon) · weight. Grid (rows).
 extern "C" __global__ void __launch_bounds__(kNormThreads) moe_add_norm(const __grid_constant__ AddNormParameters p)
 {
+    // Where the stream begins, this comes right behind the copy of the tokens, which launches that follow read before their wait.
+    if (p.begins != 0)
+    {
+        wait_for_previous_launch();
+    }
+
     allow_next_launch();
     __shared__ float warps[kNormThreads / 32];
     float4 v[kNormPieces], weight[kNormPieces];

@@ -36,101 +36,14 @@ __device__ __forceinline__ int first_output(const Product& p, int unit)
 
 constexpr int kProductWarps = kProductThreads / 32;
 
-/// Tokens whose rows a product norms by itself: a launch less, but each block does it.
-constexpr int kNormedTokens = 2;
-
-/// Pieces of 4 values that a thread asks for at once.
-constexpr int kNormedPieces = 4;
+/// The threads that multiply: a block's first.
+__device__ __forceinline__ void wait_for_product_threads()
+{
+    named_barrier(1, kProductThreads);
+}
 
 /// Elements behind each row in shared memory: rows of whole 128 bytes would all begin in the same banks.
 constexpr int kRowGap = 32;
-
-/// Rows that are (stream + added) ÷ √(mean of squares + epsilon) · weight, instead of the product's own.
-struct NormedRows
-{
-    const float* stream;       // [tokens, inputs], float32
-    const u16* added;          // BF16 [tokens, inputs]; the embedding, if the stream begins here
-    const float* weight;       // [inputs]
-    float* sum;                // [tokens, inputs], stream + added, other memory than the stream; 0 if nobody needs it
-    const BatchToken* begins;  // the tokens where the stream begins with their embedding; else 0
-    float epsilon;
-    int reserved;
-};
-
-/// Puts (stream + added) · weight into shared memory, whose product is divided later; returns that factor for the token threadIdx.x % 8.
-__device__ __forceinline__ float norm_rows(const Product& p, const NormedRows& n, u16* rows)
-{
-    __shared__ float squares[kProductWarps][kNormedTokens];
-    const int pieces = p.inputs / 4;
-#pragma unroll
-    for (int token = 0; token < kNormedTokens; token++)
-    {
-        float own = 0.0f;
-        if (token < p.tokens)
-        {
-            const float4* stream = (const float4*)(n.stream + (i64)token * p.inputs);
-            const uint2* added = (const uint2*)(n.added + (n.begins != 0 ? (i64)n.begins[token].id : token) * p.inputs);
-            float4* sum = (float4*)(n.sum + (i64)token * p.inputs);
-            uint2* row = (uint2*)(rows + token * (p.inputs + kRowGap));
-            for (int first = threadIdx.x; first < pieces; first += kNormedPieces * kProductThreads)
-            {
-                float4 v[kNormedPieces], w[kNormedPieces];
-                uint2 a[kNormedPieces];
-#pragma unroll
-                for (int i = 0; i < kNormedPieces; i++)
-                {
-                    const int piece = first + i * kProductThreads;
-                    if (piece < pieces)
-                    {
-                        v[i] = n.begins != 0 ? make_float4(0.0f, 0.0f, 0.0f, 0.0f) : stream[piece];
-                        a[i] = added[piece];
-                        w[i] = ((const float4*)n.weight)[piece];
-                    }
-                }
-
-#pragma unroll
-                for (int i = 0; i < kNormedPieces; i++)
-                {
-                    const int piece = first + i * kProductThreads;
-                    if (piece < pieces)
-                    {
-                        v[i].x += __uint_as_float(a[i].x << 16);
-                        v[i].y += __uint_as_float(a[i].x & 0xffff0000u);
-                        v[i].z += __uint_as_float(a[i].y << 16);
-                        v[i].w += __uint_as_float(a[i].y & 0xffff0000u);
-                        own += v[i].x * v[i].x + v[i].y * v[i].y + v[i].z * v[i].z + v[i].w * v[i].w;
-                        row[piece] = make_uint2(pack_bf16(v[i].x * w[i].x, v[i].y * w[i].y), pack_bf16(v[i].z * w[i].z, v[i].w * w[i].w));
-                        if (n.sum != 0 && blockIdx.x == 0)
-                        {
-                            sum[piece] = v[i];
-                        }
-                    }
-                }
-            }
-        }
-
-#pragma unroll
-        for (int d = 16; d > 0; d /= 2)
-        {
-            own += __shfl_xor_sync(~0u, own, d);
-        }
-
-        if (threadIdx.x % 32 == 0)
-        {
-            squares[threadIdx.x / 32][token] = own;
-        }
-    }
-
-    __syncthreads();
-    float all = 0.0f;
-#pragma unroll
-    for (int w = 0; w < kProductWarps; w++)
-    {
-        all += squares[w][threadIdx.x % kNormedTokens];
-    }
-
-    return 1.0f / sqrtf(all / p.inputs + n.epsilon);
-}
 
 /// The most weights of a product that are brought into L2 ahead: they, and what is used until then, must have room there.
 constexpr i64 kMostAhead = 1 << 24;
@@ -162,14 +75,14 @@ __device__ __forceinline__ void stage_rows(const Product& p, u16* rows)
         *(uint4*)(rows + token * (p.inputs + kRowGap) + 8 * piece) = *(const uint4*)(p.rows + (i64)token * p.inputs + 8 * piece);
     }
 
-    __syncthreads();
+    wait_for_product_threads();
 }
 
 /// Hands (output, token, sum, sum of the output `half` further) to `way_out.store`, with what `way_out.begin` of the same output and token had brought
 /// before the sums were there. A thread gets the same token each time. Dynamic shared memory: kProductWarps · kProductDepth · kStepBytes, and behind them,
 /// for up to 8 tokens, their rows of inputs + kRowGap elements.
-template <int kTiles, bool kNorms, typename TWayOut>
-__device__ __forceinline__ void multiply(const Product& p, const NormedRows& n, TWayOut& way_out)
+template <int kTiles, typename TWayOut>
+__device__ __forceinline__ void multiply(const Product& p, TWayOut& way_out)
 {
     static_assert(8 * 8 * kTiles <= kProductThreads, "a thread has one pair of outputs of a unit");
     constexpr int kWarps = kProductWarps, kDepth = kProductDepth<kTiles>, kTokens = 8 * kTiles;
@@ -215,19 +128,10 @@ __device__ __forceinline__ void multiply(const Product& p, const NormedRows& n, 
     constexpr bool kStages = kTiles == 1;
     const u16* rows = p.rows;
     int stride = p.inputs;
-    float factor = 1.0f;
     if constexpr (kStages)
     {
         u16* staged = (u16*)(product_memory + kWarps * kDepth * kStepBytes);
-        if constexpr (kNorms)
-        {
-            factor = norm_rows(p, n, staged);
-        }
-        else
-        {
-            stage_rows(p, staged);
-        }
-
+        stage_rows(p, staged);
         rows = staged;
         stride += kRowGap;
     }
@@ -301,7 +205,7 @@ __device__ __forceinline__ void multiply(const Product& p, const NormedRows& n, 
                 other += parts[w][row + 8][own_token];
             }
 
-            way_out.store(own_output, own_token, kNorms ? one * factor : one, kNorms ? other * factor : other, state);
+            way_out.store(own_output, own_token, one, other, state);
         }
 
         __syncthreads();

@@ -385,6 +385,13 @@ inline int atomicAdd(int* to, int v)
     return *to - v;
 }
 
+inline u32 atomicOr(u32* to, u32 bits)
+{
+    const u32 before = *to;
+    *to |= bits;
+    return before;
+}
+
 inline int add_release(int* to, int v) { return atomicAdd(to, v); }
 
 /// What another launch counts stands still here: it is enough from the beginning, or never.
