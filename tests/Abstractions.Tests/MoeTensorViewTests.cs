@@ -28,6 +28,16 @@ public sealed class MoeTensorViewTests
         Assert.Throws<ArgumentOutOfRangeException>(
             () => new MoeTensorView(4096, MoeDevice.Cpu, MoeElementType.Float32, rows: 2, columns: 10, rowStride: 39));
 
+    [Theory]
+    [InlineData("rowStride", 600, 1L << 62, 1, 0L)]
+    [InlineData("rowStride", 2, long.MaxValue, 1, 0L)]
+    [InlineData("planeStride", 8, 1L << 57, 8, 1L << 56)]
+    [InlineData("planeStride", 8, 64L, 8, 1L << 60)]
+    public void A_stride_that_leads_out_of_all_memory_is_named(string name, int rows, long rowStride, int planes, long planeStride) => Assert.Equal(
+        name,
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => new MoeTensorView(4096, MoeDevice.Cpu, MoeElementType.Float32, rows, 10, rowStride, planes, planeStride)).ParamName);
+
     [Fact]
     public void Elements_need_an_address() =>
         Assert.Throws<ArgumentException>(() => new MoeTensorView(0, MoeDevice.Cpu, MoeElementType.UInt8, rows: 1, columns: 1));

@@ -17,7 +17,9 @@ public readonly record struct MoeTensorView
     /// <param name="rowStride">Bytes from one row to the next; 0 stands for dense.</param>
     /// <param name="planes">Planes, 1 for a matrix.</param>
     /// <param name="planeStride">Bytes from one plane to the next; 0 stands for <paramref name="rows"/> × the row stride.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or a stride is shorter than what it steps over.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A size is negative, or a stride is shorter than what it steps over or leads to where no memory is.
+    /// </exception>
     /// <exception cref="ArgumentException">The tensor has elements and no address.</exception>
     public MoeTensorView(
         nint address,
@@ -36,10 +38,13 @@ public readonly record struct MoeTensorView
         long rowBytes = (long)columns * elementType.ByteSize();
         RowStride = rowStride == 0 ? rowBytes : rowStride;
         ArgumentOutOfRangeException.ThrowIfLessThan(RowStride, rowBytes, nameof(rowStride));
-        PlaneStride = planeStride == 0 ? checked(rows * RowStride) : planeStride;
+        Int128 plane = (Int128)rows * RowStride;
+        RequireInMemory(address + plane, rowStride, nameof(rowStride));
+        PlaneStride = planeStride == 0 ? (long)plane : planeStride;
         if (planes > 1)
         {
-            ArgumentOutOfRangeException.ThrowIfLessThan(PlaneStride, rows * RowStride, nameof(planeStride));
+            ArgumentOutOfRangeException.ThrowIfLessThan(PlaneStride, (long)plane, nameof(planeStride));
+            RequireInMemory(address + ((Int128)planes * PlaneStride), planeStride, nameof(planeStride));
         }
 
         if (address == 0 && (long)rows * columns * planes != 0)
@@ -53,6 +58,14 @@ public readonly record struct MoeTensorView
         Planes = planes;
         Rows = rows;
         Columns = columns;
+    }
+
+    private static void RequireInMemory(Int128 end, long stride, string name)
+    {
+        if (end > nint.MaxValue)
+        {
+            throw new ArgumentOutOfRangeException(name, stride, "The tensor would end where no address leads.");
+        }
     }
 
     /// <summary>Address of the first element.</summary>

@@ -6,7 +6,10 @@ public readonly struct MoeLayerCall
     /// <summary>[tokens, the model's hidden size] of the layer's input type, any row stride. 0 tokens are allowed.</summary>
     public required MoeTensorView Input { get; init; }
 
-    /// <summary>[tokens, the model's hidden size] of the layer's output type, any row stride. Nothing outside of it is written.</summary>
+    /// <summary>
+    /// [tokens, the model's hidden size] of the layer's output type, any row stride. Nothing outside of it is written. What is written may lie between the
+    /// rows of another tensor of the call, and overlaps none in part.
+    /// </summary>
     public required MoeTensorView Output { get; init; }
 
     /// <summary>Expert ids, [tokens, top-k] int32: read or written, as <see cref="Routing"/> says. May be left out if the layer routes.</summary>

@@ -38,6 +38,41 @@ public sealed class MoeLayerMisuseTests : IDisposable
         layer.Forward(state, new MoeLayerCall { Input = x, Output = y });
     }
 
+    /// <summary>What a backend writes it may write before it has read all that is in the same bytes.</summary>
+    [Fact]
+    public void Tensors_that_overlap_in_part_are_refused_and_rows_between_rows_are_not()
+    {
+        using MoeLayer layer = Create(new RecordingMethod(_memory));
+        using MoeForwardState state = layer.CreateState();
+        using var wide = new Floats(9, 20);
+        MoeTensorView At(int row, int column, MoeElementType type = MoeElementType.Float32, int columns = 5) =>
+            new(wide.View.RowAddress(row) + (column * sizeof(float)), MoeDevice.Cpu, type, 3, columns, wide.View.RowStride);
+        MoeTensorView x = At(0, 0);
+        MoeTensorView y = At(4, 0);
+        MoeTensorView weights = At(0, 15, columns: 2);
+        (MoeLayerCall Call, string Message)[] wrong =
+        [
+            (new() { Input = x, Output = At(1, 0) }, "Output overlaps Input in part"),
+            (new() { Input = At(2, 0), Output = x }, "Output overlaps Input in part"),
+            (new() { Input = x, Output = At(0, 4) }, "Output overlaps Input in part"),
+            (new() { Input = x, Output = At(2, 2) }, "Output overlaps Input in part"),
+            (new() { Input = x, Output = y, TopKIds = At(4, 4, MoeElementType.Int32, 2), TopKWeights = weights }, "Output overlaps TopKIds in part"),
+            (new() { Input = x, Output = y, TopKIds = At(0, 3, MoeElementType.Int32, 2), TopKWeights = weights }, "TopKIds overlaps Input in part"),
+            (new() { Input = x, Output = y, TopKIds = At(0, 14, MoeElementType.Int32, 2), TopKWeights = weights }, "TopKIds overlaps TopKWeights in part"),
+            (new() { Input = x, Output = y, TopKIds = At(0, 8, MoeElementType.Int32, 2), TopKWeights = At(0, 4, columns: 2) }, "TopKWeights overlaps Input in part"),
+        ];
+        foreach ((MoeLayerCall call, string message) in wrong)
+        {
+            Assert.Contains(message, Assert.Throws<ArgumentException>(() => layer.Forward(state, call)).Message, StringComparison.Ordinal);
+        }
+
+        // Beside each other in the same rows, one after the other, and the same tensor.
+        layer.Forward(state, new MoeLayerCall { Input = x, Output = At(0, 5) });
+        layer.Forward(state, new MoeLayerCall { Input = x, Output = At(1, 5) });
+        layer.Forward(state, new MoeLayerCall { Input = x, Output = At(3, 0) });
+        layer.Forward(state, new MoeLayerCall { Input = x, Output = x });
+    }
+
     [Fact]
     public void A_layer_without_a_router_asks_for_the_callers_routing()
     {
