@@ -2,7 +2,7 @@ using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Kernels.Tests;
 
-/// <summary>Shared experts in one launch, on a model of a thread block, against float64.</summary>
+/// <summary>Shared experts in one launch, with BF16 weights and FP8's, on a model of a thread block, against float64.</summary>
 public sealed unsafe class SharedExpertTests
 {
     private const int Hidden = 72;
@@ -13,34 +13,36 @@ public sealed unsafe class SharedExpertTests
     private const string Exports =
         """
         #include "shared_expert.cu"
-        extern "C" void run(const u16* x, const u16* up, const u16* down, const float* up_factor, const float* down_factor, const float* gate, u16* act, float* out,
+        extern "C" void run(const u16* x, const void* up, const void* down, const float4* up_scales, const float4* down_scales, const float* up_factor, const float* down_factor, const float* gate, u16* act, float* out,
                             float* opened, int* counters, int tokens, int row_warps)
         {
-            SharedExpertParameters p = {x, up, down, up_factor, down_factor, gate, act, out, opened, counters, STRIDE, tokens, HIDDEN, INTERMEDIATE, row_warps, 0, {1.702f, 7, 1}};
+            SharedExpertParameters p = {x, up, down, up_scales, down_scales, up_factor, down_factor, gate, act, out, opened, counters, STRIDE, tokens, HIDDEN, INTERMEDIATE, row_warps, 0, {1.702f, 7, 1}};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {
                 run_block(256, [=] {
                     blockIdx = {b, 0};
-                    moe_shared_expert<TILES, TYPE>(p);
+                    moe_shared_expert<TILES, TYPE, E4M3>(p);
                 });
             }
         }
         """;
 
     [Theory]
-    [InlineData(1, 3, 1, "Activation", true, true)]
-    [InlineData(1, 8, 4, "Activation", false, false)]
-    [InlineData(2, 21, 2, "Activation", true, false)]
-    [InlineData(2, 40, 1, "ReluSquared", true, true)]
-    public void Every_token_has_both_products_and_the_gate(int columnTiles, int tokens, int rowWarps, string activation, bool hasGate, bool hasFactors)
+    [InlineData(1, 3, 1, "Activation", true, true, false)]
+    [InlineData(1, 8, 4, "Activation", false, false, false)]
+    [InlineData(2, 21, 2, "Activation", true, false, false)]
+    [InlineData(2, 40, 1, "ReluSquared", true, true, false)]
+    [InlineData(1, 7, 2, "Activation", true, false, true)]
+    [InlineData(1, 19, 4, "ReluSquared", false, true, true)]
+    public void Every_token_has_both_products_and_the_gate(int columnTiles, int tokens, int rowWarps, string activation, bool hasGate, bool hasFactors, bool isE4M3)
     {
         bool isGated = activation == "Activation";
         int rows = isGated ? 2 * Intermediate : Intermediate;
         var random = new Random(tokens);
         ushort[] x = Values(tokens * Stride, 1);
-        ushort[] up = Values(rows * Hidden, 0.3);
-        ushort[] down = Values(Hidden * Intermediate, 0.3);
+        Matrix up = isE4M3 ? Codes(rows, Hidden) : Numbers(rows, Hidden);
+        Matrix down = isE4M3 ? Codes(Hidden, Intermediate) : Numbers(Hidden, Intermediate);
         float[] gate = [.. Enumerable.Range(0, Hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
         float[] upFactor = Factors(rows);
         float[] downFactor = Factors(Hidden);
@@ -50,17 +52,18 @@ public sealed unsafe class SharedExpertTests
         int[] counters = new int[2 + 8];
         string text = Exports.Replace("STRIDE", $"{Stride}", StringComparison.Ordinal).Replace("HIDDEN", $"{Hidden}", StringComparison.Ordinal)
             .Replace("INTERMEDIATE", $"{Intermediate}", StringComparison.Ordinal).Replace("TILES", $"{columnTiles}", StringComparison.Ordinal)
-            .Replace("TYPE", activation, StringComparison.Ordinal);
+            .Replace("TYPE", activation, StringComparison.Ordinal).Replace("E4M3", isE4M3 ? "true" : "false", StringComparison.Ordinal);
         using (HostLibrary library = HostLibrary.CompileBlock("shared_expert.cu", text))
         {
-            var run = (delegate* unmanaged<ushort*, ushort*, ushort*, float*, float*, float*, ushort*, float*, float*, int*, int, int, void>)library.Export("run");
-            fixed (ushort* input = x, u = up, d = down, a = act)
+            var run = (delegate* unmanaged<ushort*, byte*, byte*, float*, float*, float*, float*, float*, ushort*, float*, float*, int*, int, int, void>)library.Export("run");
+            fixed (ushort* input = x, a = act)
             {
-                fixed (float* uf = upFactor, df = downFactor, g = gate, y = output, o = opened)
+                fixed (byte* u = up.Stored, d = down.Stored)
+                fixed (float* us = up.Scales, ds = down.Scales, uf = upFactor, df = downFactor, g = gate, y = output, o = opened)
                 {
                     fixed (int* c = counters)
                     {
-                        run(input, u, d, hasFactors ? uf : null, hasFactors ? df : null, hasGate ? g : null, a, y, o, c, tokens, rowWarps);
+                        run(input, u, d, us, ds, hasFactors ? uf : null, hasFactors ? df : null, hasGate ? g : null, a, y, o, c, tokens, rowWarps);
                     }
                 }
             }
@@ -83,15 +86,44 @@ public sealed unsafe class SharedExpertTests
 
             for (int column = 0; column < Hidden; column++)
             {
-                Assert.Equal(Dot(down, column, own) * downFactor[column], output[(token * Hidden) + column], 1e-4);
+                Assert.Equal(Dot(down.Values, column, own) * downFactor[column], output[(token * Hidden) + column], 1e-4);
             }
 
-            double Up(int neuronRow) => Dot(up, neuronRow, row) * upFactor[neuronRow];
+            double Up(int neuronRow) => Dot(up.Values, neuronRow, row) * upFactor[neuronRow];
 
             Assert.Equal(hasGate ? 1 / (1 + Math.Exp(-row.Zip(gate, (v, g) => v * g).Sum())) : Untouched, opened[token], 1e-5);
         }
 
         float[] Factors(int count) => [.. Enumerable.Range(0, count).Select(_ => hasFactors ? 0.5f + (float)random.NextDouble() : 1)];
+
+        Matrix Numbers(int count, int inputs)
+        {
+            ushort[] values = Values(count * inputs, 0.3);
+            return new([.. values.Select(bits => (double)BFloat16.ToSingle(bits))], [.. values.SelectMany(BitConverter.GetBytes)], null);
+        }
+
+        // A scale for 16 rows, even or odd ones, and 32 inputs. The kernel reads 8 inputs of one half of 64 beside 8 of the other.
+        Matrix Codes(int count, int inputs)
+        {
+            int slices = (inputs + 63) / 64;
+            int blocks = slices * 2;
+            float[] scales = [.. Enumerable.Range(0, (count + 15) / 16 * blocks * 2).Select(_ => 0.02f * (0.5f + (float)random.NextDouble()))];
+            byte[] stored = new byte[count * slices * 64];
+            double[] values = new double[count * inputs];
+            for (int i = 0; i < values.Length; i++)
+            {
+                int row = i / inputs;
+                int input = i % inputs;
+                byte code = (byte)random.Next(256);
+                code = (byte)((code & 0x7f) == 0x7f ? code - 1 : code);
+                stored[(row * slices * 64) + (input / 64 * 64) + (input % 32 / 8 * 16) + (input % 64 / 32 * 8) + (input % 8)] = code;
+                int exponent = (code >> 3) & 15;
+                double magnitude = exponent == 0 ? (code & 7) / 512.0 : Math.ScaleB(1 + ((code & 7) / 8.0), exponent - 7);
+                values[i] = (code < 128 ? magnitude : -magnitude) * scales[(((row / 16 * blocks) + (input / 32)) * 2) + (row % 2)] / 10;
+            }
+
+            return new(values, stored, [.. scales.Select(scale => scale / 10)]);
+        }
 
         ushort[] Values(int count, double size) => [.. Enumerable.Range(0, count).Select(_ => BFloat16.FromDouble(size * (random.NextDouble() - 0.5)))];
     }
@@ -99,14 +131,17 @@ public sealed unsafe class SharedExpertTests
     private static double[] Row(ushort[] values, int row, int stride, int columns) =>
         [.. values.AsSpan(row * stride, columns).ToArray().Select(bits => (double)BFloat16.ToSingle(bits))];
 
-    private static double Dot(ushort[] weights, int row, double[] values)
+    private static double Dot(double[] weights, int row, double[] values)
     {
         double sum = 0;
         for (int i = 0; i < values.Length; i++)
         {
-            sum += BFloat16.ToSingle(weights[(row * values.Length) + i]) * values[i];
+            sum += weights[(row * values.Length) + i] * values[i];
         }
 
         return sum;
     }
+
+    /// <summary>A matrix's values, and how the kernel reads them.</summary>
+    private sealed record Matrix(double[] Values, byte[] Stored, float[]? Scales);
 }

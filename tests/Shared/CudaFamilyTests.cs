@@ -135,14 +135,18 @@ public abstract class CudaFamilyTests
     }
 
     /// <summary>
-    /// Shared experts run beside the router, of many tokens and in MXFP4 on a stream of their own: on streams that take multiprocessors from each other,
-    /// and bit for bit each time.
+    /// Shared experts run beside the router, of many tokens and in MXFP4 on a stream of their own, and a latent projection beside both: behind other
+    /// forwards and on streams that take multiprocessors from each other, and bit for bit each time.
     /// </summary>
     [Theory]
-    [InlineData(256, 8, 512, true, MoeWeightFormat.BFloat16)]
-    [InlineData(16, 2, 96, false, MoeWeightFormat.BFloat16)]
-    [InlineData(40, 4, 96, true, MoeWeightFormat.Mxfp4)]
-    public void Shared_experts_beside_the_others_do_not_depend_on_the_moment(int experts, int topK, int intermediate, bool hasGate, MoeWeightFormat format)
+    [InlineData(256, 8, 512, true, MoeWeightFormat.BFloat16, 0)]
+    [InlineData(16, 2, 96, false, MoeWeightFormat.BFloat16, 0)]
+    [InlineData(40, 4, 96, true, MoeWeightFormat.Mxfp4, 0)]
+    [InlineData(64, 6, 2080, false, MoeWeightFormat.Fp8Block, 0)]
+    [InlineData(64, 6, 160, true, MoeWeightFormat.BFloat16, 352)]
+    [InlineData(256, 22, 0, false, MoeWeightFormat.BFloat16, 96)]
+    public void Shared_experts_beside_the_others_do_not_depend_on_the_moment(
+        int experts, int topK, int intermediate, bool hasGate, MoeWeightFormat format, int latent)
     {
         Host.RequireDevice();
         var shape = new MoeLayerShape
@@ -153,11 +157,15 @@ public abstract class CudaFamilyTests
             TopK = topK,
             Router = Sigmoid,
             Activation = MoeActivation.SiluGated,
-            Shared = new() { IntermediateSize = intermediate, WeightFormat = format, Activation = MoeActivation.SiluGated, HasGate = hasGate },
+            Shared = intermediate == 0
+                ? null
+                : new() { IntermediateSize = intermediate, WeightFormat = format, Activation = MoeActivation.SiluGated, HasGate = hasGate },
+            Latent = latent == 0 ? null : new() { Width = latent, NormEpsilon = hasGate ? 1e-5f : null },
         };
         using var random = new RandomLayer(shape, seed: experts);
         using MoeLayer layer = Host.CreateLayer(shape, random.Source, 512);
         LayerChecks.RepeatsBitForBit(layer);
+        LayerChecks.RunsBehindItself(layer);
         LayerChecks.RunsOnStreamsAtOnce(layer, random.Source, streams: 6, step: 31, tolerance: 2 * layer.Method.Numerics.RelativeError);
         LayerChecks.FollowsTheCallersRouting(layer, 20);
         LayerChecks.AllocatesNothing(layer);

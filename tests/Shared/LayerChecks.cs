@@ -53,6 +53,45 @@ internal static class LayerChecks
         DeviceRun.Run(layer, state, none.View).Dispose();
     }
 
+    /// <summary>Forwards that are enqueued one behind the other, while those before still run, give what each alone gives.</summary>
+    public static unsafe void RunsBehindItself(MoeLayer layer)
+    {
+        int hidden = layer.Config.Shape.HiddenSize;
+        IMoeMemory memory = layer.Method.Memory;
+        using MoeForwardState state = layer.CreateState();
+        nint stream = memory.CreateStream();
+        var runs = new List<(DeviceTensor X, DeviceTensor Y, DeviceRun Alone)>();
+        foreach (int tokens in new[] { 1, 5, 16, 1, 40, 2, 9, 1, 1, 64, 3 })
+        {
+            using MoeBuffer input = RandomInput.Create(tokens, hidden, seed: runs.Count);
+            runs.Add((
+                DeviceTensor.CopyOf(memory, input.View),
+                new DeviceTensor(memory, layer.Config.Options.OutputType, tokens, hidden),
+                DeviceRun.Run(layer, state, input.View)));
+        }
+
+        for (int i = 0; i < 20; i++)
+        {
+            foreach ((DeviceTensor x, DeviceTensor y, _) in runs)
+            {
+                layer.Forward(state, new MoeLayerCall { Input = x.View, Output = y.View, Stream = stream });
+            }
+        }
+
+        memory.Synchronize(stream);
+        foreach ((DeviceTensor x, DeviceTensor y, DeviceRun alone) in runs)
+        {
+            using MoeBuffer output = y.Download();
+            int size = (int)output.ByteCount;
+            Assert.True(new ReadOnlySpan<byte>((void*)output.View.Address, size).SequenceEqual(new ReadOnlySpan<byte>((void*)alone.Output.View.Address, size)));
+            x.Dispose();
+            y.Dispose();
+            alone.Dispose();
+        }
+
+        memory.DestroyStream(stream);
+    }
+
     /// <summary>Streams at once do not disturb each other: the n-th runs 1 + n · <paramref name="step"/> tokens, ten times.</summary>
     public static void RunsOnStreamsAtOnce(
         MoeLayer layer, MoeWeightSource source, int streams, int step, OracleActivations activations = OracleActivations.Exact, double? tolerance = null)

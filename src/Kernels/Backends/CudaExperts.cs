@@ -4,6 +4,9 @@ namespace Moe.Plugins.Kernels;
 /// <remarks>The device's context is current in every call. Nothing but loading and making a workspace may allocate.</remarks>
 public abstract class CudaExperts
 {
+    /// <summary>Whether another network, the shared experts or the routed ones, takes part of each multiprocessor while the products run: kernels that need all of one would wait for their end.</summary>
+    internal virtual bool HasCompany { get; set; }
+
     /// <summary>Loads a layer's weights. The source's memory is the caller's again once this returns.</summary>
     /// <param name="config">The layer.</param>
     /// <param name="source">The checkpoint's tensors.</param>

@@ -24,6 +24,11 @@ internal sealed class CudaLayer
         Library = library;
         Experts = experts;
         Shared = shared;
+        if (shared is not null)
+        {
+            experts.HasCompany = shared.HasCompany = true;
+        }
+
         _shape = shape;
         _routing = new RoutingKernels(library);
         _projection = shape.Latent is null ? null : new Bf16Projection(library);
@@ -43,10 +48,17 @@ internal sealed class CudaLayer
     {
         nint stream = arguments.Stream;
         ExpertRows x = _routing.Rows(arguments.RouterInput, workspace.Router, stream);
-        PartialLayout? shared = Shared is null ? null : RunShared(weights, workspace, x, stream);
+        bool fewShared = _sharedOfFew?.Runs(x.Tokens) == true;
+        bool fewLatent = _projection is not null && Bf16Projection.IsFew(_shape, x.Tokens) && (Shared is null || fewShared);
+        PartialLayout? shared = Shared is null ? null : RunShared(weights, workspace, x, fewShared, stream);
         (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x);
         ExpertRows rows = x;
-        if (_projection is not null)
+        if (fewLatent)
+        {
+            _projection!.RunDown(x, weights.LatentDown!, workspace.LatentRows, stream);
+            rows = new ExpertRows(workspace.LatentRows, _shape.ExpertHiddenSize, x.Tokens);
+        }
+        else if (_projection is not null)
         {
             rows = Narrow(weights, workspace, x, stream);
         }
@@ -66,21 +78,33 @@ internal sealed class CudaLayer
         sum.Weights = _weighsInput ? workspace.Ones : topKWeights;
         if (_projection is not null)
         {
-            sum = Widen(weights, workspace, sum, stream);
+            rows = SumLatent(weights, workspace, sum, stream);
+            sum = fewLatent ? default : Widen(weights, workspace, rows, stream);
         }
 
         MoeTensorView output = arguments.Output;
         sum.Out = output.Address;
         sum.OutStride = output.RowStride / output.ElementType.ByteSize();
         sum.OutIsFloat = output.ElementType == MoeElementType.Float32 ? 1 : 0;
-        if (shared is not { } own)
+        var both = new RoutingKernels.SharedCombineParameters { Routed = sum };
+        if (shared is { } own)
         {
-            _routing.Combine(sum, stream);
-            return;
+            workspace.Side!.End(stream);
+            both = AddShared(weights, workspace, own, sum, x.Tokens);
         }
 
-        workspace.Side!.End(stream);
-        _routing.CombineShared(AddShared(weights, workspace, own, sum), stream);
+        if (fewLatent)
+        {
+            _projection!.RunUp(rows, weights.LatentUp!, both, stream);
+        }
+        else if (shared is not null)
+        {
+            _routing.CombineShared(both, stream);
+        }
+        else
+        {
+            _routing.Combine(sum, stream);
+        }
     }
 
     private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
@@ -169,8 +193,8 @@ internal sealed class CudaLayer
         return new ExpertRows(workspace.LatentRows, width, x.Tokens);
     }
 
-    /// <summary>From the experts' sums in the latent width to the hidden size, but for where that goes.</summary>
-    private RoutingKernels.CombineParameters Widen(LayerWeights weights, LayerWorkspace workspace, in RoutingKernels.CombineParameters latent, nint stream)
+    /// <summary>The experts' sums in the latent width, after the norm where there is one.</summary>
+    private ExpertRows SumLatent(LayerWeights weights, LayerWorkspace workspace, in RoutingKernels.CombineParameters latent, nint stream)
     {
         int width = _shape.ExpertHiddenSize;
         int tokens = latent.Tokens;
@@ -180,27 +204,36 @@ internal sealed class CudaLayer
         sum.OutStride = width;
         sum.OutIsFloat = hasNorm ? 1 : 0;
         _routing.Combine(sum, stream);
-        var rows = new ExpertRows(workspace.LatentRows, width, tokens);
-        if (hasNorm)
-        {
-            rows = _routing.NormRows(
-                workspace.LatentSums, weights.LatentNorm, _shape.Latent!.NormEpsilon!.Value, tokens, width, workspace.LatentRows, stream);
-        }
+        return hasNorm
+            ? _routing.NormRows(
+                workspace.LatentSums, weights.LatentNorm, _shape.Latent!.NormEpsilon!.Value, tokens, width, workspace.LatentRows, stream)
+            : new ExpertRows(workspace.LatentRows, width, tokens);
+    }
 
+    /// <summary>From the latent width to the hidden size, but for where that goes.</summary>
+    private RoutingKernels.CombineParameters Widen(LayerWeights weights, LayerWorkspace workspace, in ExpertRows rows, nint stream)
+    {
         PartialLayout partial = _projection!.Run(rows, weights.LatentUp!, workspace.Projection!, workspace.Projected, stream);
-        return SumProjected(workspace, partial, tokens, _shape.HiddenSize);
+        return SumProjected(workspace, partial, rows.Tokens, _shape.HiddenSize);
     }
 
     /// <summary>Runs the shared experts on a stream of their own, beside everything until the sum.</summary>
-    private PartialLayout RunShared(LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, nint stream)
+    private PartialLayout RunShared(LayerWeights weights, LayerWorkspace workspace, in ExpertRows x, bool few, nint stream)
     {
         nint side = workspace.Side!.Handle;
         CudaWorkspace own = workspace.Shared!;
         workspace.Side.Begin(stream);
-        if (_sharedOfFew is not null && x.Tokens <= Bf16SharedExpert.MaxTokens)
+        if (few)
         {
-            return _sharedOfFew.Run(
-                x, (Bf16Weights)weights.Shared!, weights.SharedGate, workspace.SharedOpened, (Bf16Workspace)own, workspace.SharedCounters, side);
+            return _sharedOfFew!.Run(
+                x,
+                (Bf16Weights)weights.Shared!,
+                weights.SharedCodes,
+                weights.SharedGate,
+                workspace.SharedOpened,
+                (Bf16Workspace)own,
+                workspace.SharedCounters,
+                side);
         }
 
         _routing.SortFirst(workspace.NoIds, x.Tokens, own.Routing, Shared!.BlockRows(x.Tokens), side);
@@ -214,12 +247,12 @@ internal sealed class CudaLayer
 
     /// <summary>Adds the shared experts' results to a sum.</summary>
     private RoutingKernels.SharedCombineParameters AddShared(
-        LayerWeights weights, LayerWorkspace workspace, PartialLayout partial, in RoutingKernels.CombineParameters sum) => new()
+        LayerWeights weights, LayerWorkspace workspace, PartialLayout partial, in RoutingKernels.CombineParameters sum, int tokens) => new()
         {
             Routed = sum,
             Partial = workspace.Shared!.PartialResults,
             Opened = weights.SharedGate != 0 ? workspace.SharedOpened : 0,
-            SplitStride = (long)sum.Tokens * _shape.HiddenSize,
+            SplitStride = (long)tokens * _shape.HiddenSize,
             Splits = partial.Splits,
             PartialIsBf16 = partial.IsBf16 ? 1 : 0,
         };

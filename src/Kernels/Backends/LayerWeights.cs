@@ -18,6 +18,9 @@ internal sealed class LayerWeights : DeviceArena
     /// <summary>Null where there are none.</summary>
     public CudaWeights? Shared { get; private set; }
 
+    /// <summary>The shared experts' matrices as they are stored in FP8, beside the same in BF16, which many tokens read; null where they are not.</summary>
+    public (E4M3Matrix Up, E4M3Matrix Down)? SharedCodes { get; private set; }
+
     /// <summary>[hidden] float32, or 0 where shared experts have no gate.</summary>
     public nint SharedGate { get; private set; }
 
@@ -67,6 +70,17 @@ internal sealed class LayerWeights : DeviceArena
         {
             var own = new MoeWeightSource { GateUp = shared.GateUp, Down = shared.Down };
             Shared = Add(layer.Shared!.LoadWeights(networks.Shared!, own, progress: null, cancellationToken));
+            MoeLayerShape shape = networks.Shared!.Shape;
+            if (shape.WeightFormat == MoeWeightFormat.Fp8Block
+                && E4M3Matrix.Read(Context, shared.GateUp, shape.GateUpSize, shape.HiddenSize) is { } up)
+            {
+                Add(up);
+                if (E4M3Matrix.Read(Context, shared.Down, shape.HiddenSize, shape.IntermediateSize) is { } down)
+                {
+                    SharedCodes = (up, Add(down));
+                }
+            }
+
             SharedGate = HostFloats.Upload(this, shared.Gate);
         }
     }

@@ -29,6 +29,7 @@ public sealed class Bf16Experts : CudaExperts
     [
         Bf16Loader.Unit,
         Bf16SharedExpert.Unit,
+        Bf16Projection.Unit,
         .. Bf16DecodeVariant.For(Bf16DecodeVariant.SharedBytesOf(architecture)).Select(variant => variant.Unit),
         Bf16MmaProducts.Unit,
         .. architecture.HasWgmma ? Bf16WgmmaProducts.Units : [],

@@ -1,10 +1,14 @@
+using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>One BF16 matrix times every token, as the second product of one expert has it: the projections around latent experts.</summary>
+/// <summary>
+/// One BF16 matrix times every token: the projections around latent experts. Of few tokens in a launch of its own (<c>latent.cu</c>), else as the second
+/// product of one expert.
+/// </summary>
 /// <remarks>
-/// Its launch waits for all before it as launches do that are not dependent: the kernels read the order of the tokens before their own wait, which
+/// The latter's launch waits for all before it as launches do that are not dependent: the kernels read the order of the tokens before their own wait, which
 /// here is not older than the launch before.
 /// </remarks>
 internal sealed class Bf16Projection
@@ -12,22 +16,61 @@ internal sealed class Bf16Projection
     /// <summary>Up to so many tokens reading the weights is all the time there is.</summary>
     private const int FewTokens = 64;
 
+    private readonly KernelLibrary _library;
     private readonly IReadOnlyList<Bf16DecodeVariant> _variants;
     private readonly CudaFunction[] _few;
     private readonly CudaFunction _many;
+    private readonly CudaFunction[] _ofFew;
     private readonly int _multiprocessors;
 
     public Bf16Projection(KernelLibrary library)
     {
+        _library = library;
         CudaDevice device = library.Context.Device;
         _multiprocessors = device.MultiprocessorCount;
         _variants = Bf16DecodeVariant.For(device.MaxSharedBytesPerBlock);
         _few = [.. _variants.Select(variant => library.Get(variant.Unit, variant.DownEntry, variant.SharedBytes))];
         _many = library.Get(Bf16MmaProducts.Unit, Bf16MmaProducts.Product2, Bf16MmaProducts.SharedBytes);
+        _ofFew = [.. Entries.Select((entry, i) => library.Get(Unit, entry, FewTokensTiles.SharedBytes(i + 1), besideProducts: true))];
     }
+
+    /// <summary>The source of the launch for few tokens.</summary>
+    public static KernelUnit Unit { get; } = new("latent.cu", Entries);
+
+    // By column tiles.
+    private static string[] Entries => ["moe_latent<1>", "moe_latent<2>"];
 
     /// <summary>Rows of a row block that the sort is to make for so many tokens.</summary>
     public int BlockRows(int tokens) => tokens <= FewTokens ? _variants[Variant(tokens)].Tokens : Bf16MmaProducts.TileTokens;
+
+    /// <summary>Whether so many tokens run in launches of few.</summary>
+    public static bool IsFew(MoeLayerShape shape, int tokens) => FewTokensTiles.Suit(tokens, shape.ExpertHiddenSize * (long)shape.HiddenSize * sizeof(ushort));
+
+    /// <summary>Enqueues the projection of few tokens to the experts' width.</summary>
+    /// <param name="x">BF16 rows.</param>
+    /// <param name="matrix">The matrix, of one expert.</param>
+    /// <param name="target">[tokens, width] BF16.</param>
+    /// <param name="stream">The stream.</param>
+    public void RunDown(in ExpertRows x, Bf16Matrix matrix, nint target, nint stream) =>
+        RunFew(x, matrix, new FewParameters { Out = target, OutStride = matrix.Rows }, hasJoined: false, stream);
+
+    /// <summary>Enqueues the projection of few tokens back to the hidden size, and the sum with the shared experts' results: a forward's end.</summary>
+    /// <param name="rows">BF16 rows.</param>
+    /// <param name="matrix">The matrix, of one expert.</param>
+    /// <param name="sum">What is added and where the sum goes; no partial results where there are no shared experts.</param>
+    /// <param name="stream">The stream.</param>
+    public void RunUp(in ExpertRows rows, Bf16Matrix matrix, in RoutingKernels.SharedCombineParameters sum, nint stream)
+    {
+        var parameters = new FewParameters
+        {
+            Out = sum.Routed.Out,
+            OutStride = sum.Routed.OutStride,
+            OutIsFloat = sum.Routed.OutIsFloat,
+            Shared = sum.Partial,
+            Opened = sum.Opened,
+        };
+        RunFew(rows, matrix, parameters, hasJoined: sum.Partial != 0, stream);
+    }
 
     /// <summary>Enqueues the product.</summary>
     /// <param name="rows">BF16 rows, as wide as the matrix has inputs.</param>
@@ -83,4 +126,40 @@ internal sealed class Bf16Projection
     }
 
     private static int Variant(int tokens) => tokens <= 8 ? 0 : tokens <= 16 ? 1 : 2;
+
+    // Where the stream has just waited for another, the launch cannot begin early.
+    private void RunFew(in ExpertRows rows, Bf16Matrix matrix, FewParameters parameters, bool hasJoined, nint stream)
+    {
+        FewTokensTiles tiles = FewTokensTiles.For(matrix.Rows, rows.Tokens, _multiprocessors);
+        parameters.X = rows.Address;
+        parameters.Weight = matrix.Weight;
+        parameters.Factor = matrix.Factors;
+        parameters.XStride = rows.Stride;
+        parameters.Tokens = rows.Tokens;
+        parameters.Rows = matrix.Rows;
+        parameters.Depth = matrix.Inputs;
+        parameters.RowWarps = tiles.RowWarps;
+        CudaLaunchConfig launch = _library.Launch(tiles.Count(matrix.Rows), FewTokensTiles.Threads, FewTokensTiles.SharedBytes(tiles.ColumnTiles));
+        _ofFew[tiles.ColumnTiles - 1].Launch(hasJoined ? launch with { ProgrammaticStreamSerialization = false } : launch, stream, in parameters);
+    }
+
+    /// <summary><c>ProjectionParameters</c> of <c>latent.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct FewParameters
+    {
+        public nint X;
+        public nint Weight;
+        public nint Factor;
+        public nint Out;
+        public nint Shared;
+        public nint Opened;
+        public long XStride;
+        public long OutStride;
+        public int Tokens;
+        public int Rows;
+        public int Depth;
+        public int RowWarps;
+        public int OutIsFloat;
+        public int Reserved;
+    }
 }

@@ -3,30 +3,17 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Shared experts with BF16 weights for few tokens, in one launch: <c>shared_expert.cu</c>.</summary>
+/// <summary>Shared experts for few tokens, with BF16 weights or FP8's, in one launch: <c>shared_expert.cu</c>.</summary>
 internal sealed class Bf16SharedExpert
 {
-    /// <summary>The most tokens.</summary>
-    public const int MaxTokens = 16;
-
     /// <summary>32-bit words that count what the launch has done, zero before the first.</summary>
-    public const int Counters = 2 + (MaxTokens / TokensPerColumnTile);
-
-    private const int Threads = 256;
-    private const int RowsPerWarp = 16;
-    private const int TokensPerColumnTile = 8;
-
-    /// <summary>Column tiles of a tile of tokens, as the kernel is compiled for few and for more.</summary>
-    private const int FewColumnTiles = 1;
-    private const int ManyColumnTiles = 2;
-
-    /// <summary>What a wave of tiles may lack of a full one, for rows that are shared by more tokens.</summary>
-    private const double FullEnough = 0.9;
+    public const int Counters = 2 + (FewTokensTiles.MaxTokens / FewTokensTiles.TokensPerColumnTile);
 
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _few;
     private readonly CudaFunction _many;
+    private readonly CudaFunction? _codes;
     private readonly int _multiprocessors;
 
     /// <summary>Gets the kernels.</summary>
@@ -38,31 +25,36 @@ internal sealed class Bf16SharedExpert
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _few = library.Get(Unit, Entry(FewColumnTiles, activation), besideProducts: true);
-        _many = library.Get(Unit, Entry(ManyColumnTiles, activation), besideProducts: true);
+        _few = Get(1, isE4M3: false);
+        _many = Get(2, isE4M3: false);
+        _codes = shape.WeightFormat == MoeWeightFormat.Fp8Block ? Get(1, isE4M3: true) : null;
+
+        CudaFunction Get(int columnTiles, bool isE4M3) => library.Get(
+            Unit, Entry(columnTiles, activation, isE4M3), FewTokensTiles.SharedBytes(columnTiles, isE4M3), besideProducts: true);
     }
 
     /// <summary>The source.</summary>
     public static KernelUnit Unit { get; } = new(
         "shared_expert.cu",
-        [.. ActivationConstants.Types.SelectMany(type => new[] { Entry(FewColumnTiles, type), Entry(ManyColumnTiles, type) })]);
+        [.. ActivationConstants.Types.SelectMany(type => new[] { Entry(1, type, isE4M3: false), Entry(2, type, isE4M3: false), Entry(1, type, isE4M3: true) })]);
+
+    /// <summary>Whether so many tokens run this way.</summary>
+    public bool Runs(int tokens) => FewTokensTiles.Suit(tokens, (_shape.GateUpSize + _shape.IntermediateSize) * (long)_shape.HiddenSize * sizeof(ushort));
 
     /// <summary>Enqueues both products, and the gate where there is one.</summary>
-    /// <param name="x">The tokens, at most <see cref="MaxTokens"/>.</param>
+    /// <param name="x">The tokens, as many as <see cref="Runs"/> allows.</param>
     /// <param name="weights">The weights.</param>
+    /// <param name="codes">The same as they are stored in FP8, first and second product's; null where they are not.</param>
     /// <param name="gate">[hidden] float32, or 0.</param>
     /// <param name="opened">[tokens] float32: where it goes how far the gate opens.</param>
     /// <param name="workspace">Where results go.</param>
     /// <param name="counters"><see cref="Counters"/> words.</param>
     /// <param name="stream">The stream, of which this is the first launch since it waited for another.</param>
     public PartialLayout Run(
-        in ExpertRows x, Bf16Weights weights, nint gate, nint opened, Bf16Workspace workspace, nint counters, nint stream)
+        in ExpertRows x, Bf16Weights weights, (E4M3Matrix Up, E4M3Matrix Down)? codes, nint gate, nint opened, Bf16Workspace workspace, nint counters, nint stream)
     {
-        int columnTiles = x.Tokens <= TokensPerColumnTile ? FewColumnTiles : ManyColumnTiles;
-        int tokenTile = columnTiles * TokensPerColumnTile;
-        int tokenTiles = (x.Tokens + tokenTile - 1) / tokenTile;
-        int rowWarps = RowWarps(weights.GateUp.Rows, tokenTiles);
-        int tiles = (Tiles(weights.GateUp.Rows, rowWarps) + Tiles(weights.Down.Rows, rowWarps)) * tokenTiles;
+        FewTokensTiles of = FewTokensTiles.For(weights.GateUp.Rows, x.Tokens, _multiprocessors, codes is null ? 2 : 1);
+        int tiles = of.Count(weights.GateUp.Rows) + of.Count(weights.Down.Rows);
         var parameters = new Parameters
         {
             X = x.Address,
@@ -79,29 +71,25 @@ internal sealed class Bf16SharedExpert
             Tokens = x.Tokens,
             Hidden = _shape.HiddenSize,
             Intermediate = _shape.IntermediateSize,
-            RowWarps = rowWarps,
+            RowWarps = of.RowWarps,
             Activation = _activation,
         };
-        var launch = new CudaLaunchConfig(Math.Min(tiles, _multiprocessors), Threads);
-        (columnTiles == FewColumnTiles ? _few : _many).Launch(launch, stream, in parameters);
+        if (codes is { } stored)
+        {
+            parameters.Up = stored.Up.Codes;
+            parameters.UpScales = stored.Up.Scales;
+            parameters.Down = stored.Down.Codes;
+            parameters.DownScales = stored.Down.Scales;
+        }
+
+        var launch = new CudaLaunchConfig(
+            Math.Min(tiles, _multiprocessors), FewTokensTiles.Threads, FewTokensTiles.SharedBytes(of.ColumnTiles, codes is not null));
+        CudaFunction function = codes is not null ? _codes! : of.ColumnTiles == 1 ? _few : _many;
+        function.Launch(launch, stream, in parameters);
         return new PartialLayout(1, IsBf16: false);
     }
 
-    private static string Entry(int columnTiles, string activation) => $"moe_shared_expert<{columnTiles}, {activation}>";
-
-    private static int Tiles(int rows, int rowWarps) => (rows + (RowsPerWarp * rowWarps) - 1) / (RowsPerWarp * rowWarps);
-
-    // Warps that have other rows of the same tokens save reading these, as long as there are tiles for all multiprocessors.
-    private int RowWarps(int rows, int tokenTiles)
-    {
-        int warps = 4;
-        while (warps > 1 && Tiles(rows, warps) * tokenTiles < FullEnough * _multiprocessors)
-        {
-            warps /= 2;
-        }
-
-        return warps;
-    }
+    private static string Entry(int columnTiles, string activation, bool isE4M3) => $"moe_shared_expert<{columnTiles}, {activation}, {(isE4M3 ? "true" : "false")}>";
 
     /// <summary><c>SharedExpertParameters</c> of <c>shared_expert.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -110,6 +98,8 @@ internal sealed class Bf16SharedExpert
         public nint X;
         public nint Up;
         public nint Down;
+        public nint UpScales;
+        public nint DownScales;
         public nint UpFactor;
         public nint DownFactor;
         public nint Gate;

@@ -50,6 +50,12 @@ public class Mxfp4Experts : CudaExperts
     /// <summary>Which kernels run what.</summary>
     public Mxfp4Plan Plan { get; }
 
+    internal override bool HasCompany
+    {
+        get => Plan.HasCompany;
+        set => Plan.HasCompany = value;
+    }
+
     /// <summary>Every source for an architecture and kind of activations.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
     {

@@ -56,6 +56,9 @@ public sealed class Mxfp4Plan
     /// <summary>The variants that may be chosen.</summary>
     public IReadOnlyList<Mxfp4Variant> Available => _forced is { Kind: not Mxfp4Kind.Stream } forced ? [forced] : _available;
 
+    /// <summary>As <see cref="CudaExperts.HasCompany"/>: it leaves no multiprocessor to a stream alone.</summary>
+    internal bool HasCompany { get; set; }
+
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
@@ -67,7 +70,7 @@ public sealed class Mxfp4Plan
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
-            : _canStream && tokens <= StreamTokens && _shape.IntermediateSize >= StreamIntermediate ? Mxfp4Variant.Stream8x64
+            : _canStream && !HasCompany && tokens <= StreamTokens && _shape.IntermediateSize >= StreamIntermediate ? Mxfp4Variant.Stream8x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert, HasFewTiles(tokens))
             : ForFewExperts(pairsPerExpert);
     }

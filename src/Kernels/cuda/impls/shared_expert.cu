@@ -1,19 +1,19 @@
-// The shared experts of a layer for few tokens in one launch: both products, BF16 weights, and how far their gate opens.
+// The shared experts of a layer for few tokens in one launch: both products, BF16 or E4M3 weights, and how far their gate opens.
 //
 // It runs on a stream of its own, beside the router, which leaves memory idle, and beside the first product.
 //
 // All tiles are one list: those of the first product, the gate's, those of the second product. Every block draws each of its tiles by a ticket, its
-// first one too, so whoever waits for tiles of the first product waits for running blocks. A tile is 16 · row_warps weight rows by 8 · kTiles tokens; the
-// other warps divide the inner dimension. Weights go to registers, a ring of slices of 32 inputs ahead of what is multiplied, and little shared memory
-// leaves room for the router and for blocks of the products.
+// first one too, so whoever waits for tiles of the first product waits for running blocks.
 #include "epilogue/activation.cuh"
-#include "ptx/ptx.cuh"
+#include "impls/few_tokens.cuh"
 
 struct SharedExpertParameters
 {
     const u16* x;        // BF16 [tokens, x_stride], rows 16-byte aligned
-    const u16* up;       // BF16 [rows, hidden]: 2 · intermediate rows (gate, up interleaved), or intermediate without gates; an even number
-    const u16* down;     // BF16 [hidden, intermediate]
+    const void* up;      // [rows, hidden], as FewTokens has weights: 2 · intermediate rows (gate, up interleaved), or intermediate without gates; even
+    const void* down;    // [hidden, intermediate]
+    const float4* up_scales;   // of E4M3 weights, else null
+    const float4* down_scales;
     const float* up_factor;    // [rows]: of the first product's sums; null where all are 1
     const float* down_factor;  // [hidden]: of the second's
     const float* gate;   // [hidden], or null: each token's sum is multiplied by sigmoid(x · gate) later
@@ -32,30 +32,13 @@ struct SharedExpertParameters
 
 namespace
 {
-constexpr int kWarps = 8, kRows = 16;  // of a block; weight rows of a warp
-
 /// Both products with tiles of 8 · kTiles tokens. TActivation: activation.cuh.
-template <int kTiles, typename TActivation>
+template <int kTiles, typename TActivation, bool kE4M3>
 struct SharedExpert
 {
-    static constexpr int kTokens = 8 * kTiles;
-    static constexpr int kRing = kTiles == 1 ? 6 : 4;  // slices that are under way
-
-    /// What a block's threads tell each other.
-    struct Shared
-    {
-        float4 sums[kWarps * kTiles * 32];
-        int number, next;  // of this tile and of the next one
-    };
-
-    /// One of the products, and one of its tiles.
-    struct Tile
-    {
-        const u16* weight;
-        const u16* x;
-        i64 x_stride;
-        int rows, depth, row0, token_tile;
-    };
+    using Products = FewTokens<kTiles, kE4M3>;
+    using Tile = typename Products::Tile;
+    static constexpr int kTokens = Products::kTokens, kWarps = Products::kWarps, kRows = Products::kRows;
 
     /// The numbers of tiles.
     struct List
@@ -73,69 +56,18 @@ struct SharedExpert
         {
             const bool is_first = number < firsts;
             const int local = is_first ? number : number - firsts - gates, row0 = local / token_tiles * kRows * p.row_warps;
-            return {is_first ? p.up : p.down,      is_first ? p.x : p.act,           is_first ? p.x_stride : (i64)p.intermediate,
-                    is_first ? neuron_rows(p) : p.hidden, is_first ? p.hidden : p.intermediate, row0, local % token_tiles};
+            return {is_first ? p.up : p.down,
+                    is_first ? p.up_scales : p.down_scales,
+                    is_first ? p.x : p.act,
+                    is_first ? p.x_stride : (i64)p.intermediate,
+                    is_first ? neuron_rows(p) : p.hidden,
+                    is_first ? p.hidden : p.intermediate,
+                    row0,
+                    local % token_tiles};
         }
     };
 
     static __device__ __forceinline__ int neuron_rows(const SharedExpertParameters& p) { return TActivation::kNeuronRows * p.intermediate; }
-
-    /// A warp's sums of its rows and its part of the inner dimension: matrix row g is weight row 2g and row g + 8 is 2g + 1, so that gate and up of a
-    /// neuron meet in one thread. `await_rows` is called before tokens are read.
-    template <typename TAwaitRows>
-    static __device__ __forceinline__ void multiply(const Tile& tile, int tokens, int row_warps, float (&sums)[kTiles][4], const TAwaitRows& await_rows)
-    {
-        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-        const int row = tile.row0 + warp % row_warps * kRows + 2 * g, part = warp / row_warps, parts = kWarps / row_warps;
-        const int slices = ceil_div(tile.depth, 32), begin = slices * part / parts, end = slices * (part + 1) / parts;
-        const int token = tile.token_tile * kTokens + g, left = tokens - token;
-        const u16* const from = tile.weight + (i64)row * tile.depth + t * 8;
-        const u16* const column = tile.x + token * tile.x_stride + t * 8;
-        const int stride = 8 * (int)tile.x_stride;  // of few tokens
-        const int depth = tile.depth - t * 8, depth_of_rows = row < tile.rows ? depth : 0;
-        uint4 rows[kRing][2], columns[kRing][kTiles];
-        auto load_rows = [&](uint4(&to)[2], int slice) {
-            const bool exists = slice < end && slice * 32 < depth_of_rows;
-            to[0] = load_once_if(exists, from + slice * 32);
-            to[1] = load_once_if(exists, from + tile.depth + slice * 32);
-        };
-        auto load_column = [&](uint4& to, int j, int slice) {
-            to = load_if(slice < end && slice * 32 < depth && j * 8 < left, column + (j * stride + slice * 32));
-        };
-#pragma unroll
-        for (int i = 0; i < kRing; i++)
-        {
-            load_rows(rows[i], begin + i);
-        }
-
-        await_rows();
-#pragma unroll
-        for (int i = 0; i < kRing; i++)
-        {
-#pragma unroll
-            for (int j = 0; j < kTiles; j++)
-            {
-                load_column(columns[i][j], j, begin + i);
-            }
-        }
-
-#pragma unroll 1
-        for (int slice = begin; slice < end; slice += kRing)
-        {
-#pragma unroll
-            for (int i = 0; i < kRing; i++)
-            {
-#pragma unroll
-                for (int j = 0; j < kTiles; j++)
-                {
-                    mma_bf16_k32(sums[j], rows[i][0], rows[i][1], columns[i][j]);
-                    load_column(columns[i][j], j, slice + i + kRing);
-                }
-
-                load_rows(rows[i], slice + i + kRing);
-            }
-        }
-    }
 
     static __device__ __forceinline__ void store(const SharedExpertParameters& p, bool is_first, int row, int token, float even, float odd)
     {
@@ -151,42 +83,6 @@ struct SharedExpert
         else
         {
             p.act[(i64)token * p.intermediate + row / 2] = float_to_bf16(activation(even, odd));
-        }
-    }
-
-    /// Adds the parts' sums in their order, which keeps the result the same each time, and stores them. Of a warp's tile it knows no more than the number.
-    static __device__ __forceinline__ void store_sums(const SharedExpertParameters& p, const Shared& shared)
-    {
-        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, number = *(volatile const int*)&shared.number;
-        const List list(p);
-        const Tile tile = list.find(p, number);
-#pragma unroll 1
-        for (int item = threadIdx.x / 32; item < p.row_warps * kTiles; item += kWarps)
-        {
-            const int j = item % kTiles, row_warp = item / kTiles, row = tile.row0 + row_warp * kRows + 2 * g;
-            const int token = tile.token_tile * kTokens + j * 8 + 2 * t;
-            float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 1
-            for (int w = row_warp; w < kWarps; w += p.row_warps)
-            {
-                const float4 v = shared.sums[(w * kTiles + j) * 32 + lane];
-                sum.x += v.x;
-                sum.y += v.y;
-                sum.z += v.z;
-                sum.w += v.w;
-            }
-
-            const float* const factor = number < list.firsts ? p.up_factor : p.down_factor;
-            const float2 f = factor != nullptr && row < tile.rows ? *(const float2*)(factor + row) : make_float2(1, 1);
-            if (row < tile.rows && token < p.tokens)
-            {
-                store(p, number < list.firsts, row, token, sum.x * f.x, sum.z * f.y);
-            }
-
-            if (row < tile.rows && token + 1 < p.tokens)
-            {
-                store(p, number < list.firsts, row, token + 1, sum.y * f.x, sum.w * f.y);
-            }
         }
     }
 
@@ -228,62 +124,71 @@ struct SharedExpert
 
     static __device__ __forceinline__ void run(const SharedExpertParameters& p)
     {
-        __shared__ Shared shared;
-        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        extern __shared__ float4 shared[];
+        __shared__ int drawn;
+        float4* const sums = shared + Products::kRing * Products::kSliceBytes / 16;
         const List list(p);
         if (threadIdx.x == 0)
         {
-            shared.number = atomicAdd(p.counters, 1);
+            drawn = atomicAdd(p.counters, 1);
         }
 
         __syncthreads();
-#pragma unroll 1
-        for (int number = shared.number; number < list.tiles;)
+        int number = drawn;
+        __syncthreads();
+        auto is_product = [&] { return number < list.tiles && (number < list.firsts || number >= list.firsts + list.gates); };
+        Tile tile = list.find(p, number);
+        typename Products::Lane lane(tile, p.tokens, p.row_warps, shared_address(shared));
+        if (is_product())
         {
-            const int drawn = threadIdx.x == 0 ? atomicAdd(p.counters, 1) : 0;  // the answer comes while this tile is made
-            const bool is_gate = number >= list.firsts && number < list.firsts + list.gates;
-            if (is_gate)
+            Products::begin(lane);
+        }
+
+#pragma unroll 1
+        while (number < list.tiles)
+        {
+            const int next = threadIdx.x == 0 ? atomicAdd(p.counters, 1) : 0;  // the answer comes while this tile is made
+            const bool is_first = number < list.firsts, has_sums = is_product();
+            if (has_sums)
             {
-                open_gate(p, (number - list.firsts) * kWarps + warp);
+                while (!is_first && load_acquire(p.counters + 2 + tile.token_tile) < list.row_tiles)
+                {
+                }
+
+                Products::multiply(lane, sums);
             }
             else
             {
-                float sums[kTiles][4] = {};
-                const Tile tile = list.find(p, number);
-                int* const stored = number < list.firsts ? nullptr : p.counters + 2 + tile.token_tile;
-                multiply(tile, p.tokens, p.row_warps, sums, [&] {
-                    while (stored != nullptr && load_acquire(stored) < list.row_tiles)
-                    {
-                    }
+                open_gate(p, (number - list.firsts) * kWarps + (int)threadIdx.x / 32);
+            }
+
+            if (threadIdx.x == 0)
+            {
+                drawn = next;
+            }
+
+            // The next tile's weights come while this one's sums are stored.
+            __syncthreads();
+            number = drawn;
+            const Tile done = tile;
+            tile = list.find(p, number);
+            if (is_product())
+            {
+                lane = typename Products::Lane(tile, p.tokens, p.row_warps, shared_address(shared));
+                Products::begin(lane);
+            }
+
+            if (has_sums)
+            {
+                Products::store_sums(done, p.tokens, p.row_warps, sums, is_first ? p.up_factor : p.down_factor, [&](int row, int token, float even, float odd) {
+                    store(p, is_first, row, token, even, odd);
                 });
-#pragma unroll
-                for (int j = 0; j < kTiles; j++)
-                {
-                    shared.sums[(warp * kTiles + j) * 32 + lane] = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
-                }
-            }
-
-            if (threadIdx.x == 0)
-            {
-                shared.next = drawn;
             }
 
             __syncthreads();
-            if (!is_gate)
+            if (threadIdx.x == 0 && is_first)
             {
-                store_sums(p, shared);
-            }
-
-            number = shared.next;
-            __syncthreads();
-            if (threadIdx.x == 0)
-            {
-                if (shared.number < list.firsts)
-                {
-                    add_release(p.counters + 2 + shared.number % list.token_tiles, 1);
-                }
-
-                shared.number = number;
+                add_release(p.counters + 2 + done.token_tile, 1);
             }
         }
 
@@ -299,9 +204,9 @@ struct SharedExpert
 };
 }
 
-/// Grid: any number of blocks, best one a multiprocessor.
-template <int kTiles, typename TActivation>
+/// Grid: any number of blocks, best one a multiprocessor. Dynamic shared memory: FewTokens::kSharedBytes.
+template <int kTiles, typename TActivation, bool kE4M3>
 __global__ void __launch_bounds__(256, 2) moe_shared_expert(const __grid_constant__ SharedExpertParameters p)
 {
-    SharedExpert<kTiles, TActivation>::run(p);
+    SharedExpert<kTiles, TActivation, kE4M3>::run(p);
 }
