@@ -24,7 +24,7 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp
         // In float64, 3.2e-2 to 5.4e-2 on the golden files, 8.9e-2 with one block of 32 neurons and five tokens.
         RelativeError = 0.125,
         Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums"
-            + (fp8 ? "; on FP8 tensor cores a scale for each 128, and sums of 128 inputs of about 14 bits" : ""),
+            + (fp8 ? "; on FP8 tensor cores a scale for a whole row and, before the second product, for each 128; sums of 128 inputs of about 14 bits" : ""),
         IsDeterministic = true,
     };
 

@@ -4,13 +4,9 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Sm100;
 
 /// <summary>
-/// The same products on the FP8 tensor cores of compute capability 9.0. Codes become E4M3 in registers, exactly; activations have one scale for 128 of a row
-/// instead of 32; sums of 128 inputs keep about 14 bits, and are added in float32.
+/// The same products on the FP8 tensor cores of compute capability 9.0. Codes become E4M3 in registers, exactly; activations have one scale for a whole row
+/// before the first product and for 128 of a row before the second, instead of 32; sums of 128 inputs keep about 14 bits, and are added in float32.
 /// </summary>
-/// <remarks>
-/// With another tile they ran on a device before their last change, and were wrong there where the second product has more than 128 inputs, for its scales were
-/// found with a wrong stride. A model of their thread blocks has them right; nobody has seen them right on a device since.
-/// </remarks>
 internal sealed class Fp8Experts(KernelLibrary library, MoeLayerShape shape) : CudaExperts
 {
     private readonly KernelLibrary _library = library;

@@ -4,13 +4,14 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100;
 
-/// <summary>What the FP8 products know of a matrix beside its groups: each row's largest scale and factor (<c>mxfp4_fp8_load.cu</c>).</summary>
+/// <summary>A matrix as the FP8 products read it: its codes dealt for E4M3, and each row's largest scale and factor (<c>mxfp4_fp8_load.cu</c>).</summary>
 internal sealed class Fp8Matrix : DeviceArena
 {
     private const int Threads = 256;
     private const int WarpsPerBlock = Threads / 32;
+    private const int DealBlocks = 1024;
 
-    /// <summary>Allocates, and finds out. The context must be current.</summary>
+    /// <summary>Allocates, finds out, and deals the matrix's codes anew: no other products read them then. The context must be current.</summary>
     /// <param name="library">The backend's kernels.</param>
     /// <param name="experts">Experts.</param>
     /// <param name="matrix">The matrix, loaded.</param>
@@ -45,6 +46,8 @@ internal sealed class Fp8Matrix : DeviceArena
         int[] count = new int[1];
         CudaMemory.Download<int>(count, splits);
         SplitRows = count[0];
+        var deal = new DealParameters { Groups = matrix.Groups, Count = experts * Mxfp4Layout.ExpertBytes(matrix.Rows, matrix.Depth) / Mxfp4Layout.GroupBytes };
+        library.Get(Unit, "moe_mxfp4_fp8_deal").Launch(new CudaLaunchConfig(new CudaDim3(DealBlocks), Threads), 0, in deal);
     }
 
     /// <summary>The source of the kernel.</summary>
@@ -67,6 +70,14 @@ internal sealed class Fp8Matrix : DeviceArena
 
     /// <summary>Rows of all experts whose scales span more than E4M3 holds: their bands are multiplied 32 inputs at a time.</summary>
     public int SplitRows { get; }
+
+    /// <summary>As in <c>mxfp4_fp8_load.cu</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct DealParameters
+    {
+        public nint Groups;
+        public long Count;
+    }
 
     /// <summary>As in <c>mxfp4_fp8_load.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

@@ -51,7 +51,6 @@ internal sealed class Fp8Products
             OutScales = gathered.Scales,
             SortedPairs = routing.SortedPairs,
             ExpertOffsets = routing.ExpertOffsets,
-            ScaleStride = gathered.ScaleStride,
             Stride = (int)rows.Stride,
             Columns = _shape.HiddenSize,
             TopK = _shape.TopK,
@@ -62,11 +61,15 @@ internal sealed class Fp8Products
 
         CudaLaunchConfig launch = _library.Launch(_multiprocessors, Fp8Tile.Only.Threads, Fp8Tile.Only.SharedBytes);
         Parameters first = Common(weights.GateUp, gathered, routing);
+        first.RowScales = gathered.Scales;
         first.Out = act.Codes;
         first.OutScales = act.Scales;
+        first.ScaleStride = act.ScaleStride;
         first.OutStride = _shape.IntermediateSize;
         _product1.Launch(launch, stream, in first);
         Parameters second = Common(weights.Down, act, routing);
+        second.Scales = act.Scales;
+        second.ScaleStride = act.ScaleStride;
         second.Out = workspace.PartialResults;
         second.OutStride = _shape.HiddenSize;
         _product2.Launch(launch, stream, in second);
@@ -79,8 +82,6 @@ internal sealed class Fp8Products
         Wide = rows.Wide,
         Narrow = rows.Narrow,
         Bias = weights.Matrix.Bias,
-        Scales = rows.Scales,
-        ScaleStride = rows.ScaleStride,
         Factor = weights.Factors,
         Largest = weights.Largest,
         IsSplit = weights.IsSplit,
@@ -94,13 +95,14 @@ internal sealed class Fp8Products
     };
 
     /// <summary>As in <c>mxfp4_fp8.cu</c>. Its size is a multiple of its alignment, 64.</summary>
-    [StructLayout(LayoutKind.Sequential, Size = 512)]
+    [StructLayout(LayoutKind.Sequential, Size = 576)]
     private struct Parameters
     {
         public CudaTensorMap Weight;
         public CudaTensorMap Wide;
         public CudaTensorMap Narrow;
         public nint Bias;
+        public nint RowScales;
         public nint Scales;
         public nint Factor;
         public nint Largest;
@@ -128,7 +130,6 @@ internal sealed class Fp8Products
         public nint OutScales;
         public nint SortedPairs;
         public nint ExpertOffsets;
-        public long ScaleStride;
         public int Stride;
         public int Columns;
         public int TopK;

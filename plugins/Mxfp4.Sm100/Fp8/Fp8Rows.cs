@@ -2,11 +2,14 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Sm100;
 
-/// <summary>Rows of E4M3 with a scale for each 128 of a row.</summary>
+/// <summary>Rows of E4M3 with a scale each, or one for each 128 of a row.</summary>
 internal readonly struct Fp8Rows
 {
     private const int WideBox = 64;
     private const int NarrowBox = 8;
+
+    /// <summary><c>kScaleTokens</c> of <c>mxfp4_e4m3.cuh</c>.</summary>
+    private const int ScaleRows = 16;
 
     /// <summary>Describes them.</summary>
     /// <param name="codes">[rows, columns].</param>
@@ -29,7 +32,7 @@ internal readonly struct Fp8Rows
     /// <summary>[rows, columns].</summary>
     public nint Codes { get; }
 
-    /// <summary>[chunks, <see cref="ScaleStride"/>] float32, an expert's rows from <c>scale_place</c> on.</summary>
+    /// <summary>[rows] float32 before the first product; before the second [chunks, <see cref="ScaleStride"/>] bytes, an expert's rows from <c>scale_place</c> on.</summary>
     public nint Scales { get; }
 
     /// <summary>Scales from one chunk's to the next's.</summary>
@@ -41,10 +44,10 @@ internal readonly struct Fp8Rows
     /// <summary>8 rows a box.</summary>
     public CudaTensorMap Narrow { get; }
 
-    /// <summary>Bytes of the scales of so many rows.</summary>
+    /// <summary>Bytes of the scales of so many rows, of either kind.</summary>
     public static long ScaleBytes(int columns, int rows, int experts) =>
-        (columns + Fp8Tile.Chunk - 1) / Fp8Tile.Chunk * (long)Stride(rows, experts) * sizeof(float);
+        Math.Max((columns + Fp8Tile.Chunk - 1) / Fp8Tile.Chunk * (long)Stride(rows, experts), rows * (long)sizeof(float));
 
-    // Each expert's begin at a multiple of 4.
-    private static int Stride(int rows, int experts) => (rows + (3 * experts) + 6) / 4 * 4;
+    // Each expert's begin at a multiple of as many as lie together.
+    private static int Stride(int rows, int experts) => (rows + ((ScaleRows - 1) * (experts + 2))) / ScaleRows * ScaleRows;
 }

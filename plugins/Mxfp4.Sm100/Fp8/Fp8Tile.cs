@@ -19,10 +19,10 @@ internal sealed record Fp8Tile(int Tokens, int Groups, int Stages, int Registers
     public const int MaxExperts = 512;
 
     private const int LoaderRegisters = 40;
-    private const int OutBytes = 4096;
+    private const int OutBytes = 5120;
 
     /// <summary><c>StoreE4m3::kLargestBytes</c> of a warpgroup.</summary>
-    private const int LargestBytes = 512;
+    private const int LargestBytes = 1024;
 
     /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
     private const int NumberBytes = 640;
@@ -31,7 +31,7 @@ internal sealed record Fp8Tile(int Tokens, int Groups, int Stages, int Registers
     private const int AlignmentBytes = 1024;
 
     /// <summary>The one there is.</summary>
-    public static Fp8Tile Only { get; } = new(80, 4, 7, 104);
+    public static Fp8Tile Only { get; } = new(128, 2, 6, 232);
 
     /// <summary>Threads of a block: the warpgroups that multiply, and one that loads.</summary>
     public int Threads => 128 * (Groups + 1);
@@ -47,7 +47,7 @@ internal sealed record Fp8Tile(int Tokens, int Groups, int Stages, int Registers
     public KernelUnit Unit => new("mxfp4_fp8.cu", FirstEntry, SecondEntry);
 
     private int StageBytes =>
-        (Tokens * (Chunk + sizeof(float))) + (Chunk / Mxfp4Layout.GroupDepth * (Rows / Mxfp4Layout.GroupRows) * Mxfp4Layout.GroupBytes);
+        (Tokens * (Chunk + 1)) + (Chunk / Mxfp4Layout.GroupDepth * (Rows / Mxfp4Layout.GroupRows) * Mxfp4Layout.GroupBytes);
 
     private string Arguments => $"<{Tokens}, {Groups}, {Stages}, {Registers}, {LoaderRegisters}, {SharedBytes}>";
 }

@@ -25,6 +25,6 @@ internal sealed class Fp8Weights : CudaWeights
             own.Down = own.Add(new Fp8Matrix(library, shape.LocalExpertCount, weights.Down));
             own.Remark = string.Create(
                 CultureInfo.InvariantCulture,
-                $"of {(weights.GateUp.Rows + weights.Down.Rows) * (long)shape.LocalExpertCount} weight rows {own.GateUp.SplitRows + own.Down.SplitRows} have scales that span more than FP8 holds (2^11): their bands of 64 rows are multiplied 32 inputs at a time, which is slower and as exact; these kernels have not been seen right on hardware");
+                $"of {(weights.GateUp.Rows + weights.Down.Rows) * (long)shape.LocalExpertCount} weight rows {own.GateUp.SplitRows + own.Down.SplitRows} have scales that span more than FP8 holds (2^11): their bands of 64 rows are multiplied 32 inputs at a time, which is slower and as exact");
         });
 }

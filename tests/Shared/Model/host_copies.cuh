@@ -195,6 +195,5 @@ inline void copy_async_wait()
     }
 }
 
-inline float2 load_shared_floats(u32 address) { return *(const float2*)(shared_memory + address); }
 inline uint4 load_shared(u32 address) { return *(const uint4*)(shared_memory + address); }
 inline u32 load_shared_word(u32 address) { return *(const u32*)(shared_memory + address); }

@@ -48,12 +48,25 @@ public sealed class Fp8NumericsTests
         Check($"outliers × {times}", fp8, Run(Sm100.Host, shape, weights.Source, input.View, CudaHost.Auto, default));
     }
 
+    /// <summary>The first forward of all: the first product's blocks begin while the launch before it still brings many rows, and their scales, into order.</summary>
+    [Fact]
+    public void A_first_forward_waits_for_the_scales_of_its_rows()
+    {
+        Sm100.Fp8.RequireDevice();
+        MoeLayerShape shape = new() { HiddenSize = 2880, IntermediateSize = 128, ExpertCount = 4, TopK = 4 };
+        using var weights = new RandomLayer(shape, seed: 6);
+        using MoeBuffer input = RandomInput.Create(1024, shape.HiddenSize, seed: 7);
+        Errors fp8 = Run(Sm100.Fp8, shape, weights.Source, input.View, CudaHost.Auto, default);
+        Assert.True(fp8.Mxfp8 <= Fp8ForwardTests.Fp8Tolerance, $"{fp8.Mxfp8:0.0e0} from the oracle that rounds to MXFP8");
+    }
+
     private static void Check(string name, Errors fp8, Errors widened)
     {
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{name}: FP8 {fp8.Mxfp8:0.0e0} of MXFP8, {fp8.Exact:0.0e0} of exact arithmetic; widened {widened.Mxfp8:0.0e0}, {widened.Exact:0.0e0}");
         Assert.True(fp8.Mxfp8 <= Fp8ForwardTests.Fp8Tolerance, $"{name}: {fp8.Mxfp8:0.0e0} from the oracle that rounds to MXFP8");
-        Assert.True(fp8.Exact <= fp8.Promised, $"{name}: {fp8.Exact:0.0e0}");
+        // What MXFP8 itself loses on such tokens is not for these kernels to make up.
+        Assert.True(fp8.Exact <= Math.Max(fp8.Promised, 1.05 * widened.Exact), $"{name}: {fp8.Exact:0.0e0}");
     }
 
     private static Errors Run(CudaHost host, MoeLayerShape shape, MoeWeightSource source, MoeTensorView input, string kernels, MoeTensorView expected)

@@ -2,10 +2,12 @@
 //
 // A code times 2^k is an E4M3 number without a subnormal for k from -5 (0.5 becomes 2^-6) to 6 (6 becomes 384). So a row whose scales span
 // 2^11 is widened exactly, up to a factor of the whole row: the table of the eight magnitudes times the block's share of that factor is two registers, and
-// a byte permute looks four codes up at once. Signs are moved to where the bytes have them by a multiplication.
+// a byte permute looks four codes up at once.
 //
 // A word's eight codes become two registers: bytes 0 to 3 of the first are inputs 2t + 25, 2t + 17, 2t + 8 and 2t of the block of 32, of the second 2t + 24,
-// 2t + 16, 2t + 9 and 2t + 1. Tokens lie in the same order (e4m3_place).
+// 2t + 16, 2t + 9 and 2t + 1. Tokens lie in the same order (e4m3_place). For that words are dealt anew at load (deal_e4m3): a nibble's lower three bits are a
+// magnitude, those of the first register's codes in the lower half; bits 7, 15, 23 and 31 are their signs, bits 3, 11, 19 and 27 the second register's.
+// Seven instructions widen such a word, where one that is dealt for BF16 takes fifteen.
 #pragma once
 #include "formats/mxfp4.cuh"
 
@@ -43,25 +45,59 @@ __device__ __forceinline__ float power_of_two(int exponent)
     return __uint_as_float(exponent >= -126 ? (u32)(exponent + 127) << 23 : exponent >= -149 ? 1u << (exponent + 149) : 0);
 }
 
-/// Where the scales of an expert's rows begin in each chunk's, `first` being its first row: a multiple of 4, so that those of a tile are an aligned stretch.
+/// Scales of so many rows lie together, in the order in which the matrix instruction's sums have their columns: a thread's four follow each other.
+constexpr int kScaleTokens = 16;
+
+/// Where the scales of an expert's rows begin in each chunk's, `first` being its first row: a multiple of kScaleTokens, so that those of a tile are an
+/// aligned stretch.
 __device__ __forceinline__ int scale_place(int first, int expert)
 {
-    return (first + 3 * expert + 3) / 4 * 4;
+    return (first + (kScaleTokens - 1) * (expert + 1)) / kScaleTokens * kScaleTokens;
 }
 
-/// Signs at bits 1, 5, 11 and 15, moved to bits 7, 15, 23 and 31; what else the product has lies elsewhere.
-__device__ __forceinline__ u32 sign_bytes(u32 word)
+/// A scale of tokens in one byte: 2^(2 · byte − 127), 0 for 0. Only every second power of two, so that a byte permute makes a float32 of it.
+__device__ __forceinline__ float e4m3_scale(u32 word, int index)
 {
-    return (word & 0x8822u) * 0x11440u & 0x80808080u;
+    return __uint_as_float(__byte_perm(word, 0, index << 12 | 0x444));
 }
 
-/// A word as two registers of the matrix instruction's first operand.
+/// The least such scale that is not below 2^(exponent − 127), as an exponent of the same kind: twice the byte.
+__device__ __forceinline__ u32 e4m3_scale_exponent(u32 exponent)
+{
+    return exponent + 1 & ~1u;
+}
+
+/// Where the scale of an expert's row lies from there on.
+__device__ __forceinline__ int scale_slot(int row)
+{
+    return row / kScaleTokens * kScaleTokens + row % 8 / 2 * 4 + row % kScaleTokens / 8 * 2 + row % 2;
+}
+
+/// A word that was dealt for it (deal_e4m3) as two registers of the matrix instruction's first operand.
 __device__ __forceinline__ void widen_e4m3(u32& first, u32& second, u32 word, const E4m3Table& table)
 {
-    const u32 swapped = __byte_perm(word, 0, 0x1032);
-    const u32 selectors = (word << 6 & 0x77007700u) | (__funnelshift_l(word, word, 8) & 0x00760076u) | (swapped & 0x00010001u);
-    first = permute_bytes(table.low, table.high, selectors) | sign_bytes(word);
-    second = permute_bytes(table.low, table.high, selectors >> 16) | sign_bytes(swapped);
+    const u32 selectors = word & 0x77777777u;
+    first = permute_bytes(table.low, table.high, selectors) | (word & 0x80808080u);
+    second = permute_bytes(table.low, table.high, selectors >> 16) | (word << 4 & 0x80808080u);
+}
+
+/// A word of mxfp4.cuh dealt so.
+__device__ __forceinline__ u32 deal_e4m3(u32 word)
+{
+    // Pairs of inputs 2t + 8i and the one after it, in the lower and the upper half.
+    const u32 pairs[4] = {word & kCodeMask, word << 4 & kCodeMask, __funnelshift_r(word, word, 6) & kCodeMask,
+                          (__funnelshift_r(word, word, 2) & 0x81808180u) | (word << 6 & 0x00400040u)};
+    u32 dealt = 0;
+#pragma unroll
+    for (int place = 0; place < 4; place++)
+    {
+        const int pair = 3 - place;
+        const u32 even = pairs[pair] & 0xffff, odd = pairs[pair] >> 16, first = pair / 2 ? odd : even, second = pair / 2 ? even : odd;
+        dealt |= (first >> 6 & 7) << 4 * place | (first >> 15) << (8 * place + 7);
+        dealt |= (second >> 6 & 7) << (16 + 4 * place) | (second >> 15) << (8 * place + 3);
+    }
+
+    return dealt;
 }
 
 /// Where an input of a block of 32 lies among the tokens' bytes.

@@ -1,6 +1,6 @@
-// Brings rows of MXFP8 into the order of the sorted pairs for mxfp4_fp8.cu: E4M3 with one scale for each 128 inputs, the largest of its four blocks',
-// blocks of 32 in the order of e4m3_place. A block of a smaller scale is rounded again: what becomes subnormal, below 2^-14 of the 128 inputs' largest, loses
-// bits, everything else stays what it is.
+// Brings rows of MXFP8 into the order of the sorted pairs for mxfp4_fp8.cu: E4M3 with one scale for a whole row, the largest of its blocks', blocks of 32 in
+// the order of e4m3_place. A block of a smaller scale is rounded again: what becomes subnormal, below 2^-14 of the row's largest, loses bits, everything
+// else stays what it is.
 #include "formats/mxfp4_e4m3.cuh"
 #include "formats/mxfp8.cuh"
 
@@ -9,10 +9,9 @@ struct GatherE4m3Parameters
     const u8* codes;          // E4M3 [tokens, stride], 16-byte aligned
     const u8* scales;         // E8M0 [tokens, stride / 32]
     u8* out;                  // E4M3 [sorted pairs, columns]
-    float* out_scales;        // [chunks, scale_stride]: an expert's rows from scale_place on
+    float* out_scales;        // [sorted pairs]
     const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
     const int* expert_offsets;
-    i64 scale_stride;         // floats
     int stride;               // codes, a multiple of 32
     int columns;              // a multiple of 32, at most stride
     int top_k;
@@ -51,38 +50,24 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_e4m3(const __grid_c
 {
     wait_for_previous_launch();
     allow_next_launch();
-    const int lane = threadIdx.x % 32, blocks = p.columns / kMxBlock, whole = ceil_div(blocks, 4) * 4, rows = load_coherent(p.expert_offsets + p.experts);
+    const int lane = threadIdx.x % 32, blocks = p.columns / kMxBlock, rows = load_coherent(p.expert_offsets + p.experts);
     for (int place = blockIdx.x * 8 + threadIdx.x / 32; place < rows; place += gridDim.x * 8)
     {
-        // The expert of a place is as many as begin no later and end before.
-        int expert = 0;
-        for (int base = 0; base < p.experts; base += 32)
-        {
-            const bool is_before = base + lane < p.experts && load_coherent(p.expert_offsets + base + lane + 1) <= place;
-            expert += __popc(__ballot_sync(~0u, is_before));
-        }
-
-        const int first = load_coherent(p.expert_offsets + expert);
-        float* out_scales = p.out_scales + scale_place(first, expert) + place - first;
         const i64 token = load_coherent(p.sorted_pairs + place) / p.top_k;
         const uint4* from = (const uint4*)(p.codes + token * p.stride);
         const u8* scales = p.scales + token * (p.stride / kMxBlock);
         uint4* to = (uint4*)(p.out + (i64)place * p.columns);
-        for (int base = 0; base < whole; base += 32)
+        u32 largest = 0;
+        for (int block = lane; block < blocks; block += 32)
         {
-            // All lanes, for those of a chunk tell each other their scales.
-            const int block = base + lane;
-            const bool is_there = block < blocks;
-            const u32 scale = is_there ? scales[block] : 0;
-            uint4 codes[2] = {};
-            if (is_there)
-            {
-                codes[0] = from[block * 2];
-                codes[1] = from[block * 2 + 1];
-            }
+            largest = max(largest, (u32)scales[block]);
+        }
 
-            u32 largest = max(scale, __shfl_xor_sync(~0u, scale, 1));
-            largest = max(largest, __shfl_xor_sync(~0u, largest, 2));
+        largest = __reduce_max_sync(~0u, largest);
+        for (int block = lane; block < blocks; block += 32)
+        {
+            const u32 scale = scales[block];
+            const uint4 codes[2] = {from[block * 2], from[block * 2 + 1]};
             u32 words[8] = {codes[0].x, codes[0].y, codes[0].z, codes[0].w, codes[1].x, codes[1].y, codes[1].z, codes[1].w};
             if (scale != largest)
             {
@@ -95,15 +80,13 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_e4m3(const __grid_c
                 }
             }
 
-            if (is_there)
-            {
-                to[block * 2] = place_e4m3<0>(words);
-                to[block * 2 + 1] = place_e4m3<1>(words);
-                if (lane % 4 == 0)
-                {
-                    out_scales[block / 4 * p.scale_stride] = __uint_as_float(largest << 23);
-                }
-            }
+            to[block * 2] = place_e4m3<0>(words);
+            to[block * 2 + 1] = place_e4m3<1>(words);
+        }
+
+        if (lane == 0)
+        {
+            p.out_scales[place] = __uint_as_float(largest << 23);
         }
     }
 }

@@ -68,3 +68,20 @@ extern "C" __global__ void __launch_bounds__(256) moe_mxfp4_fp8_rows(const __gri
         }
     }
 }
+
+struct Mxfp4DealParameters
+{
+    u8* groups;
+    i64 count;  // groups
+};
+
+/// Deals the codes of all groups for E4M3 (mxfp4_e4m3.cuh), in place. A warp a group, any number of blocks of 256 threads.
+extern "C" __global__ void __launch_bounds__(256) moe_mxfp4_fp8_deal(const __grid_constant__ Mxfp4DealParameters p)
+{
+    for (i64 group = (i64)blockIdx.x * 8 + threadIdx.x / 32; group < p.count; group += (i64)gridDim.x * 8)
+    {
+        uint4* own = (uint4*)(p.groups + group * kGroupBytes) + threadIdx.x % 32;
+        const uint4 codes = *own;
+        *own = make_uint4(deal_e4m3(codes.x), deal_e4m3(codes.y), deal_e4m3(codes.z), deal_e4m3(codes.w));
+    }
+}

@@ -110,13 +110,6 @@ __device__ __forceinline__ uint4 load_shared(u32 address)
     return v;
 }
 
-__device__ __forceinline__ float2 load_shared_floats(u32 address)
-{
-    float2 v;
-    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
-    return v;
-}
-
 __device__ __forceinline__ void store_shared(u32 shared, const uint4& v)
 {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");

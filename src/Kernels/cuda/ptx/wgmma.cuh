@@ -198,14 +198,31 @@ __device__ __forceinline__ void wgmma_bf16(float* d, const u32 (&rows)[4], u64 c
 template <int kColumns, bool kAdds>
 __device__ __forceinline__ void wgmma_e4m3(float* d, const u32 (&rows)[4], u64 columns)
 {
-    static_assert(kColumns == 256 || kColumns % 8 == 0 && kColumns >= 16 && kColumns <= 64, "add the cases that are needed");
-    MOE_WGMMA_E4M3(16, 8, 9, 10, 11, 12, 13)
+    static_assert(kColumns == 256 || kColumns % 8 == 0 && kColumns >= 8 && kColumns <= 192, "add the cases that are needed");
+    MOE_WGMMA_E4M3(8, 4, 5, 6, 7, 8, 9)
+    else MOE_WGMMA_E4M3(16, 8, 9, 10, 11, 12, 13)
     else MOE_WGMMA_E4M3(24, 12, 13, 14, 15, 16, 17)
     else MOE_WGMMA_E4M3(32, 16, 17, 18, 19, 20, 21)
     else MOE_WGMMA_E4M3(40, 20, 21, 22, 23, 24, 25)
     else MOE_WGMMA_E4M3(48, 24, 25, 26, 27, 28, 29)
     else MOE_WGMMA_E4M3(56, 28, 29, 30, 31, 32, 33)
     else MOE_WGMMA_E4M3(64, 32, 33, 34, 35, 36, 37)
+    else MOE_WGMMA_E4M3(72, 36, 37, 38, 39, 40, 41)
+    else MOE_WGMMA_E4M3(80, 40, 41, 42, 43, 44, 45)
+    else MOE_WGMMA_E4M3(88, 44, 45, 46, 47, 48, 49)
+    else MOE_WGMMA_E4M3(96, 48, 49, 50, 51, 52, 53)
+    else MOE_WGMMA_E4M3(104, 52, 53, 54, 55, 56, 57)
+    else MOE_WGMMA_E4M3(112, 56, 57, 58, 59, 60, 61)
+    else MOE_WGMMA_E4M3(120, 60, 61, 62, 63, 64, 65)
+    else MOE_WGMMA_E4M3(128, 64, 65, 66, 67, 68, 69)
+    else MOE_WGMMA_E4M3(136, 68, 69, 70, 71, 72, 73)
+    else MOE_WGMMA_E4M3(144, 72, 73, 74, 75, 76, 77)
+    else MOE_WGMMA_E4M3(152, 76, 77, 78, 79, 80, 81)
+    else MOE_WGMMA_E4M3(160, 80, 81, 82, 83, 84, 85)
+    else MOE_WGMMA_E4M3(168, 84, 85, 86, 87, 88, 89)
+    else MOE_WGMMA_E4M3(176, 88, 89, 90, 91, 92, 93)
+    else MOE_WGMMA_E4M3(184, 92, 93, 94, 95, 96, 97)
+    else MOE_WGMMA_E4M3(192, 96, 97, 98, 99, 100, 101)
     else MOE_WGMMA_E4M3(256, 128, 129, 130, 131, 132, 133)
 }
 
