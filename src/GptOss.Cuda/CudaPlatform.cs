@@ -29,7 +29,7 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
 
     public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
-        Check(config, options, plan.Count);
+        Check(config, options, plan);
         long experts = requests.Where(request => host.Explain(request).Selected?.Device is { Kind: MoeDeviceKind.Cuda }).Sum(request => ExpertBytes.Of(request.Shape));
         for (int rank = 0; rank < plan.Count; rank++)
         {
@@ -40,10 +40,8 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
                 continue;
             }
 
-            // Ranks may share a device; each of the others has as much.
-            int ranks = plan.Devices.Count(other => other == device);
             GptOssConfig share = new ModelShare(config, rank, plan.Count).Config;
-            long needed = (ranks * (DeviceModel.ByteCountOf(share) + (CachePool.PositionBytes(share) * options.MaxContext) + (experts / plan.Count))) + Reserve;
+            long needed = DeviceModel.ByteCountOf(share) + (CachePool.PositionBytes(share) * options.MaxContext) + (experts / plan.Count) + Reserve;
             long free = context.GetFreeMemory();
             if (needed > free)
             {
@@ -112,7 +110,7 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         }
     }
 
-    internal static void Check(GptOssConfig config, GptOssOptions options, int ranks)
+    internal static void Check(GptOssConfig config, GptOssOptions options, RankPlan plan)
     {
         Require(options.ActivationType == MoeElementType.BFloat16, $"{nameof(options.ActivationType)} is {options.ActivationType}; BFloat16 is expected on a CUDA device");
         Require(options.CacheType == MoeElementType.BFloat16, $"{nameof(options.CacheType)} is {options.CacheType}; BFloat16 is expected on a CUDA device");
@@ -123,8 +121,16 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         Require(
             RowsOfTile % config.GroupSize == 0,
             $"{config.GroupSize} query heads share a key-value head; 1, 2, 4, 8 or 16 are expected on a CUDA device");
-        string? refusal = ModelShare.Refuse(config, ranks);
+        string? refusal = ModelShare.Refuse(config, plan.Count);
         Require(refusal is null, refusal ?? "");
+
+        // Ranks on one GPU were seen to wait for each other until the group's time was up. What would explain it, and was not traced: kernels, cuBLAS's among them,
+        // are loaded at their first launch, for which the driver may wait for all that runs in the context; a reduction runs there until another rank has
+        // launched its own, and that launch waits for the context. On GPUs of their own a rank's context holds only reductions that all ranks launch before
+        // they come to what is loaded. A launch that begins early cannot take the places of a reduction's blocks either: it begins once all of them run.
+        Require(
+            plan.Devices.Distinct().Count() == plan.Count,
+            $"The ranks are on {string.Join(", ", plan.Devices)}; a GPU of its own is expected for each of them");
     }
 
     private static void Require(bool condition, string message)

@@ -31,12 +31,15 @@ internal static class GpuModels
         return GptOssModel.Load(host ?? Auto.Value, options, cancellationToken: TestContext.Current.CancellationToken);
     }
 
-    /// <summary>As many devices as there are, round robin; skips the test where a group of them cannot be made.</summary>
+    /// <summary>So many ranks, each on a GPU of its own.</summary>
+    public static RankPlan Plan(int ranks) => new([.. Enumerable.Range(0, ranks).Select(MoeDevice.Cuda)], ranks, 1);
+
+    /// <summary>A device for each rank; skips the test where there are not so many, or a group of them cannot be made.</summary>
     public static IReadOnlyList<MoeDevice> Devices(int ranks)
     {
         RequireDevice();
-        int count = Math.Min(ranks, CudaDevice.Count);
-        MoeDevice[] devices = [.. Enumerable.Range(0, ranks).Select(rank => MoeDevice.Cuda(rank % count))];
+        Assert.SkipUnless(CudaDevice.Count >= ranks, $"There are {CudaDevice.Count} GPUs, and {ranks} are needed.");
+        IReadOnlyList<MoeDevice> devices = Plan(ranks).Devices;
         using IMoeGroup? group = TryCreate(new MoeGroupRequest { Devices = devices, MaxTokens = 1, Width = 8 }, out string refusal);
         Assert.SkipWhen(group is null, refusal);
         return devices;

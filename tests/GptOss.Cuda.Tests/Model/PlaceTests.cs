@@ -46,7 +46,7 @@ public sealed class PlaceTests
         {
             string file = Path.Combine(folder.FullName, "config.json");
             File.WriteAllText(file, config.ToJsonString());
-            var exception = Assert.Throws<MoeException>(() => CudaPlatform.Check(GptOssConfig.Read(file), new GptOssOptions().UseCuda(), ranks: 1));
+            var exception = Assert.Throws<MoeException>(() => CudaPlatform.Check(GptOssConfig.Read(file), new GptOssOptions().UseCuda(), GpuModels.Plan(1)));
             Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         }
         finally
@@ -60,7 +60,7 @@ public sealed class PlaceTests
     {
         GptOssOptions options = new GptOssOptions().UseCuda();
         options.CacheType = MoeElementType.Float32;
-        var exception = Assert.Throws<MoeException>(() => CudaPlatform.Check(GptOssConfig.GptOss20B, options, ranks: 1));
+        var exception = Assert.Throws<MoeException>(() => CudaPlatform.Check(GptOssConfig.GptOss20B, options, GpuModels.Plan(1)));
         Assert.Contains("CacheType is Float32; BFloat16 is expected", exception.Message, StringComparison.Ordinal);
     }
 

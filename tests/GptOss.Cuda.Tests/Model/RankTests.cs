@@ -3,7 +3,7 @@ using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.GptOss.Cuda.Tests;
 
-/// <summary>A model that ranks share, each on a GPU where there are so many, against transformers' float64, the processor and one GPU.</summary>
+/// <summary>A model that ranks share, each on a GPU, against transformers' float64, the processor and one GPU.</summary>
 [Collection(Alone.Name)]
 public sealed class RankTests
 {

@@ -64,9 +64,18 @@ public sealed class ShareTests
     public void What_cannot_be_shared_is_said(int ranks, int vocabulary, string message)
     {
         var exception = Assert.Throws<MoeException>(
-            () => CudaPlatform.Check(GptOssConfig.GptOss20B with { VocabularySize = vocabulary }, new GptOssOptions().UseCuda(), ranks));
+            () => CudaPlatform.Check(GptOssConfig.GptOss20B with { VocabularySize = vocabulary }, new GptOssOptions().UseCuda(), GpuModels.Plan(ranks)));
         Assert.Equal(MoeReason.Configuration, exception.Reason);
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ranks_that_share_a_GPU_are_refused()
+    {
+        RankPlan plan = new([MoeDevice.Cuda(0), MoeDevice.Cuda(1), MoeDevice.Cuda(0), MoeDevice.Cuda(2)], 4, 1);
+        var exception = Assert.Throws<MoeException>(() => CudaPlatform.Check(GptOssConfig.GptOss20B, new GptOssOptions().UseCuda(plan.Devices), plan));
+        Assert.Contains("The ranks are on cuda:0, cuda:1, cuda:0, cuda:2; a GPU of its own is expected", exception.Message, StringComparison.Ordinal);
+        CudaPlatform.Check(GptOssConfig.GptOss20B, new GptOssOptions().UseCuda(GpuModels.Plan(4).Devices), GpuModels.Plan(4));
     }
 
     [Fact]
