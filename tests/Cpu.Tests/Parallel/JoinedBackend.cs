@@ -47,7 +47,8 @@ internal sealed class JoinedBackend(IMoeParallelBackend inner) : IMoeBackend, IM
     {
         public IReadOnlyList<IMoeCommunicator> Members { get; } = [.. ends.Select(end => end.Group.Members.Single())];
 
-        public MoeException? Failure => ends[0].Group.Failure;
+        /// <summary>What the first end has heard of: an end hears from another one a little later than that one's own calls end.</summary>
+        public MoeException? Failure => ends.Select(end => end.Group.Failure).FirstOrDefault(failure => failure is not null);
 
         public void Abort(string why)
         {
