@@ -275,7 +275,7 @@ internal sealed class RendezvousHub
         }
     }
 
-    // The first failure counts.
+    // The first failure counts. Who has connected and was not taken in yet, such as rank 0 itself, still hears of it: Close ends the listening.
     private void End(MoeReason reason, string message)
     {
         if (_end is null)
@@ -283,7 +283,6 @@ internal sealed class RendezvousHub
             _end = FrameText.OfEnd(reason, message);
             Array.Clear(_parts);
             Tell(FrameKind.End, _end);
-            StopListening();
         }
     }
 
