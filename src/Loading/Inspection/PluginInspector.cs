@@ -35,6 +35,7 @@ internal static class PluginInspector
 
         ContractCheck.Check(manifest.Contract);
         string folder = Path.GetDirectoryName(mainAssembly)!;
+        LoaderFilesCheck.Check(mainAssembly);
         FrameworkCheck.Check(mainAssembly);
         PluginFolderCheck.Check(folder);
         NativeImportCheck.Check(folder);
