@@ -11,8 +11,8 @@ namespace Moe.Plugins.Sm100;
 /// <remarks>
 /// Setting <c>Native</c>, false by default: whether compute capability 10.0 and 10.3 run the kernels on their block-scaled matrix
 /// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, …) of the others for every number
-/// of tokens; without it the fastest is chosen. Setting <c>Fp8</c>, Off by default: whether
-/// products run on the FP8 tensor cores of compute capability 9.0 (On), which is hardly faster, and loads weights for those alone.
+/// of tokens; without it the fastest is chosen. Setting <c>Fp8</c>, Off by default: On runs
+/// the products on the FP8 tensor cores of compute capability 9.0. That is hardly faster, and weights are then loaded only for those kernels.
 /// </remarks>
 public sealed class Sm100Plugin : IMoePlugin
 {

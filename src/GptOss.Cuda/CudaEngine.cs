@@ -176,8 +176,8 @@ internal sealed class CudaEngine : IModelEngine
     }
 
     /// <summary>
-    /// Does something on each rank's thread. Ranks wait for each other on their devices, so all of them enqueue a whole forward, or the group ends: one
-    /// device alone may be told to end within it.
+    /// Does something on each rank's thread. Ranks wait for each other on their devices, so all of them enqueue a whole forward, or the group ends. Only
+    /// where there is one device may the work be told to end early.
     /// </summary>
     private void OnDevices(Action<DeviceForward, CancellationToken> work, CancellationToken cancellationToken)
     {

@@ -8,7 +8,7 @@ internal interface IModelPlatform
     /// <summary>Where its engines compute: the devices that were named, or the first one.</summary>
     IReadOnlyList<MoeDevice> Devices { get; }
 
-    /// <summary>Whether ranks share all of the model; else the expert layers alone.</summary>
+    /// <summary>Whether ranks share the whole model; else they share only its expert layers.</summary>
     bool IsCut { get; }
 
     /// <summary>A layer of experts where it is best placed for this platform, unless the request or the host's configuration says otherwise.</summary>

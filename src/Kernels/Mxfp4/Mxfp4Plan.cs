@@ -56,7 +56,7 @@ public sealed class Mxfp4Plan
     /// <summary>The variants that may be chosen.</summary>
     public IReadOnlyList<Mxfp4Variant> Available => _forced is { Kind: not Mxfp4Kind.Stream } forced ? [forced] : _available;
 
-    /// <summary>As <see cref="CudaExperts.HasCompany"/>: it leaves no multiprocessor to a stream alone.</summary>
+    /// <summary>As <see cref="CudaExperts.HasCompany"/>: other work then needs multiprocessors, which a stream would fill.</summary>
     internal bool HasCompany { get; set; }
 
     /// <summary>The variant that runs so many tokens.</summary>

@@ -120,16 +120,7 @@ internal static class ModelBenchCommand
 
     private static ExperimentResult Compare(ExperimentRun run, int[] batches, int[] contexts, ProgressLine progress)
     {
-        foreach (int context in contexts)
-        {
-            foreach (int batch in batches)
-            {
-                progress.Begin($"{batch} × {context}");
-                run.Measure(batch, context);
-                progress.Step();
-            }
-        }
-
+        ForEach(batches, contexts, progress, run.Measure);
         return run.Result;
     }
 
@@ -142,17 +133,21 @@ internal static class ModelBenchCommand
             progress.Step();
         }
 
+        ForEach(batches, contexts, progress, run.MeasureDecode);
+        return run.Result;
+    }
+
+    private static void ForEach(int[] batches, int[] contexts, ProgressLine progress, Action<int, int> measure)
+    {
         foreach (int context in contexts)
         {
             foreach (int batch in batches)
             {
                 progress.Begin($"{batch} × {context}");
-                run.MeasureDecode(batch, context);
+                measure(batch, context);
                 progress.Step();
             }
         }
-
-        return run.Result;
     }
 
     private static int[] Given(ParseResult result, Option<int[]> option, params int[] defaults) =>

@@ -36,10 +36,10 @@ internal static class ParallelOptions
     public static Option<string?> Plot { get; } = CommandOptions.Text(
         "--plot", "FILE.png", "Draw the layers: the share of a layer's time that is saved, over tokens.");
 
-    /// <summary>What alone is measured; null for reductions and layers.</summary>
+    /// <summary>The one thing to measure; null for reductions and layers.</summary>
     public static Option<string?> Only { get; } = new("--only")
     {
-        Description = $"{Reductions}, {Layers} or {Exchanges}: what alone is measured. Default: reductions and layers.",
+        Description = $"{Reductions}, {Layers} or {Exchanges}: measures only these. Default: reductions and layers.",
         HelpName = "WHAT",
         CustomParser = result =>
         {

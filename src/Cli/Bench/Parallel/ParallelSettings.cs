@@ -17,7 +17,7 @@ internal sealed record ParallelSettings
     /// <summary>Tokens of the layers.</summary>
     public required IReadOnlyList<int> LayerTokens { get; init; }
 
-    /// <summary>What alone is measured, of what <see cref="ParallelOptions"/> names; null for reductions and layers.</summary>
+    /// <summary>The one thing to measure, by its name in <see cref="ParallelOptions"/>; null for reductions and layers.</summary>
     public required string? Only { get; init; }
 
     /// <summary>Columns of what is summed.</summary>

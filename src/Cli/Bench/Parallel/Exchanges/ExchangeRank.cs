@@ -1,33 +1,28 @@
 namespace Moe.Plugins.Cli;
 
 /// <summary>One rank's tensors: tokens of its own and those of all, and sums of all and of its own.</summary>
-internal sealed class ExchangeRank : IDisposable
+internal sealed class ExchangeRank : RankTensors
 {
-    private readonly IMoeCommunicator _member;
-    private readonly List<IDisposable> _owned = [];
     private readonly MoeBuffer _hostTokens;
     private readonly MoeBuffer _hostParts;
     private readonly MoeBuffer _hostFound;
     private readonly DeviceBuffer _tokens;
     private readonly DeviceBuffer _gathered;
     private readonly DeviceBuffer _sums;
-    private readonly nint _stream;
 
     public ExchangeRank(IMoeCommunicator member, int seed)
+        : base(member)
     {
-        _member = member;
         int all = member.Request.MaxTokens;
         int own = all / member.Count;
-        int width = member.Request.Width;
-        _hostTokens = Own(BenchNumbers.Create(own, width, seed, member.Rank + 1));
-        _hostParts = Own(BenchNumbers.Create(all, width, seed, member.Rank + (1 << 16)));
-        _hostFound = Own(MoeBuffer.OnHost(MoeElementType.BFloat16, all, width));
-        _tokens = Own(new DeviceBuffer(member.Memory, MoeElementType.BFloat16, own, width));
-        _gathered = Own(new DeviceBuffer(member.Memory, MoeElementType.BFloat16, all, width));
-        _sums = Own(new DeviceBuffer(member.Memory, MoeElementType.BFloat16, own, width));
-        _stream = member.Memory.CreateStream();
-        _tokens.CopyIn(_hostTokens.View, _stream);
-        member.Memory.Synchronize(_stream);
+        _hostTokens = Numbers(own, seed, member.Rank + 1);
+        _hostParts = Numbers(all, seed, member.Rank + (1 << 16));
+        _hostFound = OnHost(all);
+        _tokens = OnDevice(own);
+        _gathered = OnDevice(all);
+        _sums = OnDevice(own);
+        _tokens.CopyIn(_hostTokens.View, Stream);
+        member.Memory.Synchronize(Stream);
     }
 
     /// <summary>Brings the rank's numbers to one exchange of each kind, over results of none, and waits for it.</summary>
@@ -35,13 +30,13 @@ internal sealed class ExchangeRank : IDisposable
     public void ExchangeOnce(int tokens)
     {
         Poison.Fill(_hostFound);
-        _gathered.CopyIn(_hostFound.View.FirstRows(tokens), _stream);
-        _sums.CopyIn(_hostFound.View.FirstRows(tokens / _member.Count), _stream);
-        MoePartial partial = _member.LendPartial(tokens);
-        _member.Memory.CopyIn(partial.View.Address, _hostParts.View.Address, tokens * _hostParts.View.RowBytes, _stream);
-        Scatter(partial, _stream);
-        Gather(tokens, 1, _stream);
-        _member.Memory.Synchronize(_stream);
+        _gathered.CopyIn(_hostFound.View.FirstRows(tokens), Stream);
+        _sums.CopyIn(_hostFound.View.FirstRows(tokens / Member.Count), Stream);
+        MoePartial partial = Member.LendPartial(tokens);
+        Member.Memory.CopyIn(partial.View.Address, _hostParts.View.Address, tokens * _hostParts.View.RowBytes, Stream);
+        Scatter(partial, Stream);
+        Gather(tokens, 1, Stream);
+        Member.Memory.Synchronize(Stream);
     }
 
     /// <summary>Enqueues gatherings.</summary>
@@ -49,9 +44,9 @@ internal sealed class ExchangeRank : IDisposable
     {
         for (int round = 0; round < rounds; round++)
         {
-            _member.AllGather(new MoeGatherArguments
+            Member.AllGather(new MoeGatherArguments
             {
-                Input = _tokens.View.FirstRows(tokens / _member.Count),
+                Input = _tokens.View.FirstRows(tokens / Member.Count),
                 Output = _gathered.View.FirstRows(tokens),
                 Stream = stream,
             });
@@ -63,7 +58,7 @@ internal sealed class ExchangeRank : IDisposable
     {
         for (int round = 0; round < rounds; round++)
         {
-            Scatter(_member.LendPartial(tokens), stream);
+            Scatter(Member.LendPartial(tokens), stream);
         }
     }
 
@@ -83,51 +78,35 @@ internal sealed class ExchangeRank : IDisposable
     {
         int own = tokens / ranks.Count;
         MoeTensorView found = Read(_sums, own);
-        double difference = 0;
-        double reference = 0;
+        var error = default(RelativeError);
         for (int i = 0; i < Math.Min(count, own); i++)
         {
             int row = (int)((long)i * own / Math.Min(count, own));
             for (int column = 0; column < found.Columns; column++)
             {
-                double sum = ranks.Sum(rank => BenchNumbers.At(rank._hostParts.View, (_member.Rank * own) + row, column));
-                double off = BenchNumbers.At(found, row, column) - sum;
-                difference += off * off;
-                reference += sum * sum;
+                double sum = ranks.Sum(rank => BenchNumbers.At(rank._hostParts.View, (Member.Rank * own) + row, column));
+                error.Add(BenchNumbers.At(found, row, column), sum);
             }
         }
 
-        return Math.Sqrt(difference / reference);
-    }
-
-    public void Dispose()
-    {
-        _owned.AsEnumerable().Reverse().ToList().ForEach(item => item.Dispose());
-        _member.Memory.DestroyStream(_stream);
+        return error.Value;
     }
 
     private static unsafe ReadOnlySpan<byte> Bytes(in MoeTensorView dense, int first, int rows) =>
         new((void*)dense.RowAddress(first), checked((int)(rows * dense.RowBytes)));
 
-    private void Scatter(MoePartial partial, nint stream) => _member.ReduceScatter(new MoeReduceArguments
+    private void Scatter(MoePartial partial, nint stream) => Member.ReduceScatter(new MoeReduceArguments
     {
         Partial = partial,
-        Output = _sums.View.FirstRows(partial.Rows / _member.Count),
+        Output = _sums.View.FirstRows(partial.Rows / Member.Count),
         Stream = stream,
     });
 
     private MoeTensorView Read(DeviceBuffer buffer, int rows)
     {
         MoeTensorView found = _hostFound.View.FirstRows(rows);
-        buffer.CopyOut(found, _stream);
-        _member.Memory.Synchronize(_stream);
+        buffer.CopyOut(found, Stream);
+        Member.Memory.Synchronize(Stream);
         return found;
-    }
-
-    private T Own<T>(T item)
-        where T : IDisposable
-    {
-        _owned.Add(item);
-        return item;
     }
 }

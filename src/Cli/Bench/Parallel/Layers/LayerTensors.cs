@@ -40,8 +40,7 @@ internal sealed class LayerTensors : IDisposable
     /// <summary>How far <see cref="Output"/> is from <see cref="Sums"/> with the residual, normed in float64.</summary>
     public double NormError(int rows)
     {
-        double difference = 0;
-        double reference = 0;
+        var error = default(RelativeError);
         double[] sum = new double[Sums.View.Columns];
         for (int row = 0; row < rows; row++)
         {
@@ -55,14 +54,11 @@ internal sealed class LayerTensors : IDisposable
             double factor = 1 / Math.Sqrt((squares / sum.Length) + Epsilon);
             for (int column = 0; column < sum.Length; column++)
             {
-                double expected = sum[column] * factor * At(NormWeight, 0, column);
-                double off = At(Output, row, column) - expected;
-                difference += off * off;
-                reference += expected * expected;
+                error.Add(At(Output, row, column), sum[column] * factor * At(NormWeight, 0, column));
             }
         }
 
-        return Math.Sqrt(difference / reference);
+        return error.Value;
     }
 
     /// <summary>Whether both ranks hold the same bits.</summary>

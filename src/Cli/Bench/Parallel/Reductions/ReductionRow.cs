@@ -31,5 +31,4 @@ internal sealed record ReductionRow
 
     /// <summary>Whether that is right, and all ranks hold the same bits. A row that is not has no time.</summary>
     public required bool Right { get; init; }
-
 }
