@@ -201,15 +201,10 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         team.Run(this, (int)phase, _unitsOfNodes);
     }
 
-    /// <summary>Which expert that has tokens, and which of its panels, a unit of a product is.</summary>
-    private (int Active, int First, int Last) Find(int unit)
+    /// <summary>What a unit of a product is: the place of its expert among those that have tokens, and panels.</summary>
+    private (int Active, int First, int Last) Find(int number)
     {
-        int node = 0;
-        while (unit >= _unitsOfNodes[node])
-        {
-            unit -= _unitsOfNodes[node++];
-        }
-
+        (int node, int unit) = NodeUnits.Find(_unitsOfNodes, number);
         int[] firsts = _product.Matrix.FirstPanels;
         int groups = Groups(firsts[node + 1] - firsts[node], _group);
         int first = firsts[node] + (unit % groups * _group);

@@ -55,7 +55,7 @@ internal sealed class NcclGroup : IMoeGroup
     {
         if (_isMade && _life.Failure is null && OnThreads(_members.Count, WaitForWork, i => _members[i].Context.Synchronize()) is not null)
         {
-            // A kernel that NCCL lets go in the middle leaves numbers that are none with the ranks that still come: they are to know before.
+            // A kernel that NCCL lets go in the middle leaves garbage with the ranks that still come: they are to know before.
             string who = _members.Count == 1 ? $"Rank {_members[0].Rank}" : "The process of all ranks";
             _life.End(MoeReason.PeerFailed, $"{who} disposed the group, and what it had begun was not done.");
         }

@@ -43,7 +43,7 @@ public readonly record struct MoeDevice(MoeDeviceKind Kind, int Ordinal)
         return true;
     }
 
-    /// <summary><c>cpu</c> or <c>cuda:N</c>; of a kind that there is not, its number stands for its name.</summary>
+    /// <summary><c>cpu</c> or <c>cuda:N</c>; an unknown kind is written as its number.</summary>
     public override string ToString() => Kind switch
     {
         MoeDeviceKind.Cpu => "cpu",

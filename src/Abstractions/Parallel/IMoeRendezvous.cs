@@ -25,8 +25,8 @@ public interface IMoeRendezvous : IDisposable
 
     /// <summary>
     /// Raised once when it has ended, as soon as all processes that are left have <see cref="Failure"/>, or after 2 seconds. Whoever lets go
-    /// what waits for other ranks does it here and not before: what is let go in the middle may leave numbers that are none with those
-    /// ranks, and they would believe in them.
+    /// what waits for other ranks does it here and not before: what is let go in the middle may leave garbage with those ranks,
+    /// which they would take for results.
     /// </summary>
     event Action<MoeException>? Ended;
 

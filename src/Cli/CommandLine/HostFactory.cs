@@ -72,7 +72,7 @@ internal static class HostFactory
         return new CommandException(ExitCode.NoBackend, IsNamed(report.Request) ? report.Sentence : Describe(report));
     }
 
-    /// <summary>What ends a command whose layer a backend said that it runs, and could not make; of itself no command goes on with another one.</summary>
+    /// <summary>What ends a command whose layer a backend said that it runs, and could not make: no command falls back to another backend by itself.</summary>
     public static CommandException NotMade(MoeSelectionReport chosen, MoeSelectionException exception)
     {
         string id = chosen.Selected!.Id;

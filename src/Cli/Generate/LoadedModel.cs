@@ -12,14 +12,13 @@ internal sealed class LoadedModel : IAsyncDisposable
     private const int DefaultContext = 8192;
 
     private readonly MoeHost _host;
-    private readonly IDisposable? _around;
 
-    private LoadedModel(MoeHost host, IDisposable? around, GptOssModel model, MoeElementType cacheType, TimeSpan loadTime)
+    private LoadedModel(MoeHost host, WayHost? ways, GptOssModel model, MoeElementType cacheType, TimeSpan loadTime)
     {
         LoadTime = loadTime;
         CacheType = cacheType;
         _host = host;
-        _around = around;
+        Ways = ways;
         Model = model;
     }
 
@@ -34,17 +33,20 @@ internal sealed class LoadedModel : IAsyncDisposable
     /// <summary>The host that chose the backends.</summary>
     public MoeHost Host => _host;
 
+    /// <summary>What runs the expert layers the ways that are compared; null where none are.</summary>
+    public WayHost? Ways { get; }
+
     private static string SampleFolder => Path.Combine(AppContext.BaseDirectory, "samples", "gpt-oss-sample");
 
     /// <param name="result">The command line.</param>
     /// <param name="console">Where it is said that the sample is no model to ask.</param>
     /// <param name="progress">Told how far loading is, and cleared.</param>
     /// <param name="cancellationToken">Ends it early.</param>
-    /// <param name="around">Puts a host around the one that chooses backends, whose layers run other ways; null for none.</param>
+    /// <param name="hasWays">Whether expert layers run the ways that are compared, of <see cref="Ways"/>.</param>
     /// <exception cref="CommandException">No backend runs a layer, one failed, or the model does not fit into memory.</exception>
     /// <exception cref="MoeException">The model is none.</exception>
     public static LoadedModel Open(
-        ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken, Func<MoeHost, WayHost>? around = null)
+        ParseResult result, CommandConsole console, ProgressLine progress, CancellationToken cancellationToken, bool hasWays = false)
     {
         string folder = result.GetValue(ModelOptions.Model) ?? SampleFolder;
         if (folder == SampleFolder && !console.AsJson)
@@ -56,7 +58,7 @@ internal sealed class LoadedModel : IAsyncDisposable
         GptOssOptions options = Options(result, folder);
         options.MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made);
         MoeHost host = HostFactory.Create(result, console);
-        WayHost? ways = around?.Invoke(host);
+        WayHost? ways = hasWays ? new WayHost(host) : null;
         try
         {
             progress.Begin("loading");
@@ -98,7 +100,7 @@ internal sealed class LoadedModel : IAsyncDisposable
 
         if (devices.DistinctBy(device => device.Kind).Count() > 1)
         {
-            throw new CommandException(ExitCode.BadInput, $"--devices is {string.Join(',', devices)}; GPUs or processors alone are expected.");
+            throw new CommandException(ExitCode.BadInput, $"--devices is {string.Join(',', devices)}; only GPUs or only processors are expected.");
         }
 
         var options = new GptOssOptions
@@ -135,7 +137,7 @@ internal sealed class LoadedModel : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Model.Dispose();
-        _around?.Dispose();
+        Ways?.Dispose();
         await _host.DisposeAsync();
     }
 }

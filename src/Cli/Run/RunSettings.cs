@@ -109,7 +109,7 @@ internal sealed record RunSettings
         };
     }
 
-    /// <summary>Where a launcher started a process for each rank, what is said here of ranks is said of its processes.</summary>
+    /// <summary>Where a launcher started a process for each rank, the command line's ranks are those processes.</summary>
     public void TellLaunched(MoeOptions options)
     {
         if (options.Parallel.Launcher == MoeLauncher.None || !SaysRanks)

@@ -37,7 +37,7 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <param name="inputs">Inputs.</param>
     /// <param name="isGated">Whether outputs are pairs of a gate and an up.</param>
     /// <param name="isCoarse">Whether what comes of the products is rounded to BF16 in the end.</param>
-    /// <param name="team">Who multiplies: its nodes get their panels of each expert; null for no matter who.</param>
+    /// <param name="team">Who multiplies: its nodes get their panels of each expert; null where memory is not placed by node.</param>
     public PanelMatrix(
         MoeExpertMatrix matrix, MoeWeightFormat format, int experts, int outputs, int inputs, bool isGated, bool isCoarse = false, CpuTeam? team = null)
     {

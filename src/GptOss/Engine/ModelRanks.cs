@@ -27,7 +27,7 @@ internal sealed class ModelRanks : IDisposable
 
     public int Count => Plan.Count;
 
-    /// <summary>Makes the ranks of a plan; one alone needs no group.</summary>
+    /// <summary>Makes the ranks of a plan; a single rank needs no group.</summary>
     /// <exception cref="MoeException">No plugin makes such a group.</exception>
     public static ModelRanks Create(IMoeHost host, RankPlan plan, MoeLayerRequest layer) => new(
         plan,

@@ -16,7 +16,7 @@ internal sealed record RankPlan(IReadOnlyList<MoeDevice> Devices, int Tensor, in
 
     /// <summary>
     /// The ranks that the options ask for, else those of the host's configuration. They are where the platform was told, where the configuration says, or
-    /// on one GPU after another from the first layer's or the platform's on; all on the processor, if that is there.
+    /// on consecutive GPUs, beginning with the platform's or the first layer's; if that is the processor, all are on it.
     /// </summary>
     /// <exception cref="MoeException">The ranks are no threads of this process, or their devices do not fit.</exception>
     public static RankPlan Create(IMoeHost host, MoeLayerRequest layer, GptOssOptions options)
@@ -26,11 +26,17 @@ internal sealed record RankPlan(IReadOnlyList<MoeDevice> Devices, int Tensor, in
         MoeRanks configured = host.Ranks;
         if (asked == 1 && configured.Count > 1)
         {
-            return configured.Local.Count < configured.Count
-                ? throw Wrong("Moe:Parallel:Launcher starts a process for each rank; threads of one process are expected for a whole model")
-                : options.Platform.IsCut && configured.Devices.Any(device => device.Kind != named[0].Kind)
-                ? throw Wrong($"Moe:Parallel:Devices has {string.Join(", ", configured.Devices)}; GPUs are expected for a model that is on {named[0]}")
-                : new RankPlan(configured.Devices, configured.Tensor, configured.Expert) { Timeout = configured.Timeout };
+            if (configured.AreProcesses)
+            {
+                throw Wrong("Moe:Parallel:Launcher starts a process for each rank; threads of one process are expected for a whole model");
+            }
+
+            if (options.Platform.IsCut && configured.Devices.Any(device => device.Kind != named[0].Kind))
+            {
+                throw Wrong($"Moe:Parallel:Devices has {string.Join(", ", configured.Devices)}; GPUs are expected for a model that is on {named[0]}");
+            }
+
+            return new RankPlan(configured.Devices, configured.Tensor, configured.Expert) { Timeout = configured.Timeout };
         }
 
         if (asked == 1)

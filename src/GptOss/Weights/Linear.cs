@@ -90,13 +90,8 @@ internal sealed class Linear : IDisposable
     public unsafe void Multiply(PanelKernel kernel, int unit, RowBlocks input, float* output)
     {
         float* sums = stackalloc float[kernel.MaxTokens * PanelKernel.Rows];
-        int node = 0;
-        while (unit >= UnitsOfNodes[node])
-        {
-            unit -= UnitsOfNodes[node++];
-        }
-
-        int first = _firstPanels[node] + (unit * _group), last = Math.Min(first + _group, _firstPanels[node + 1]);
+        (int node, int unitOfNode) = NodeUnits.Find(UnitsOfNodes, unit);
+        int first = _firstPanels[node] + (unitOfNode * _group), last = Math.Min(first + _group, _firstPanels[node + 1]);
         for (int panel = first; panel < last; panel++)
         {
             (PanelMatrix piece, int panelOfPiece, int place) = _panels[panel];

@@ -25,7 +25,7 @@ internal static class LayerCallCheck
         CheckOverlaps(call);
     }
 
-    // A backend may write before it has read all. The same tensor twice is the caller's business, and most can.
+    // A backend may write before it has read all. The same tensor twice is the caller's business: most backends can do that.
     private static void CheckOverlaps(in MoeLayerCall call)
     {
         RequireApart(call.Output, nameof(call.Output), call.Input, nameof(call.Input));

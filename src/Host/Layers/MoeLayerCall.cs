@@ -8,7 +8,7 @@ public readonly struct MoeLayerCall
 
     /// <summary>
     /// [tokens, the model's hidden size] of the layer's output type, any row stride. Nothing outside of it is written. What is written may lie between the
-    /// rows of another tensor of the call, and overlaps none in part.
+    /// rows of another tensor of the call, but must not partly overlap one.
     /// </summary>
     public required MoeTensorView Output { get; init; }
 

@@ -93,12 +93,11 @@ internal static class ModelBenchCommand
         int[] batches = Given(result, Batches, 1, 8, 32), contexts = Given(result, Contexts, 1024);
         ProgressLine progress = console.BeginProgress();
         progress.Plan(1 + (batches.Length * contexts.Length));
-        WayHost? host = null;
-        await using LoadedModel loaded = LoadedModel.Open(result, console, progress, cancellationToken, inner => host = new WayHost(inner));
+        await using LoadedModel loaded = LoadedModel.Open(result, console, progress, cancellationToken, hasWays: true);
         progress.Step();
         var defaults = new BenchSettings();
         var run = new ExperimentRun(
-            loaded, host!, result.GetValue(CommandOptions.Seed) ?? defaults.Seed, result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds, cancellationToken)
+            loaded, result.GetValue(CommandOptions.Seed) ?? defaults.Seed, result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds, cancellationToken)
         {
             OutputPath = output,
         };

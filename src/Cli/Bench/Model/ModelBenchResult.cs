@@ -7,7 +7,7 @@ internal sealed record ModelBenchResult
 
     public required string Version { get; init; }
 
-    /// <summary>The processor.</summary>
+    /// <summary>What it ran on.</summary>
     public required string Device { get; init; }
 
     /// <summary>The model's folder's name, its layers and bytes of weights.</summary>
@@ -23,8 +23,8 @@ internal sealed record ModelBenchResult
 
     public List<ModelBenchRow> Rows { get; init; } = [];
 
-    /// <summary>Whether a file is such a result: only it has experts.</summary>
-    public static bool IsIn(string path) => !BenchJson.Lacks(path, "experts");
+    /// <summary>Whether a file is such a result: only it has types.</summary>
+    public static bool IsIn(string path) => !BenchJson.Lacks(path, "types");
 
     /// <summary>Reads what `moe bench model` wrote.</summary>
     /// <exception cref="MoeException">The file is not there, or is none.</exception>

@@ -28,10 +28,10 @@ internal sealed record ModelBenchRow
 
     public required int Replays { get; init; }
 
-    /// <summary>Bytes that must be read, of ranks by each.</summary>
+    /// <summary>Bytes that must be read; where ranks share the model, by each of them.</summary>
     public required double Bytes { get; init; }
 
-    /// <summary>Operations that must be computed, of ranks by each.</summary>
+    /// <summary>Operations that must be computed; where ranks share the model, by each of them.</summary>
     public required double Operations { get; init; }
 
     /// <summary>Read bandwidth, the mean of before and after the row; null where no one device computes it all.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Moe.Plugins.GptOss;
 
 namespace Moe.Plugins.Cli;
@@ -6,9 +5,6 @@ namespace Moe.Plugins.Cli;
 /// <summary>Measures a model. The machine's rates are measured before and after each row, because others may use it meanwhile.</summary>
 internal sealed class ModelBenchRun
 {
-    private const int LeastReplays = 3;
-    private const int MostReplays = 200;
-
     private readonly LoadedModel _loaded;
     private readonly Random _random;
     private readonly double _seconds;
@@ -70,18 +66,11 @@ internal sealed class ModelBenchRun
         step();
         _ = _instruments?.ReadCondition();
         var times = new List<double>();
-        long start = Stopwatch.GetTimestamp();
-        while (times.Count < LeastReplays || (Stopwatch.GetElapsedTime(start).TotalSeconds < _seconds && times.Count < MostReplays))
-        {
-            long begin = Stopwatch.GetTimestamp();
-            step();
-            times.Add(Stopwatch.GetElapsedTime(begin).TotalMilliseconds);
-        }
-
+        StepTimes.Take(times, _seconds, step);
         string? throttle = _instruments?.ReadCondition().Throttle;
         MoeCeilings? before = _ceilings;
         _ceilings = _instruments?.MeasureCeilings(_cancellationToken);
-        times.Sort();
+        (double median, double spread) = StepTimes.Of(times);
         GptOssModel model = _loaded.Model;
         var cost = new ModelCost(model.Config, model.ExpertSelections[0].Request.Shape, _loaded.CacheType);
         Result.Rows.Add(new ModelBenchRow
@@ -90,8 +79,8 @@ internal sealed class ModelBenchRun
             Batch = batch,
             Context = context,
             Tokens = tokens,
-            Milliseconds = times[times.Count / 2],
-            Spread = (times[times.Count * 3 / 4] - times[times.Count / 4]) / 2,
+            Milliseconds = median,
+            Spread = spread,
             Replays = times.Count,
             Bytes = cost.Bytes(batch, context, tokens) / model.Devices.Count,
             Operations = cost.Operations(batch, context, tokens) / model.Devices.Count,

@@ -7,11 +7,11 @@ internal static class BenchNumbers
     /// <param name="columns">Columns.</param>
     /// <param name="seed">The run's.</param>
     /// <param name="stream">What tells these numbers from others of the run.</param>
-    public static unsafe MoeBuffer Create(int rows, int columns, int seed, int stream)
+    public static MoeBuffer Create(int rows, int columns, int seed, int stream)
     {
         MoeBuffer buffer = MoeBuffer.OnHost(MoeElementType.BFloat16, rows, columns);
         uint state = ((uint)seed * 0x9E3779B9u) ^ ((uint)stream * 0x85EBCA6Bu) ^ 0x27D4EB2Fu;
-        var values = new Span<ushort>((void*)buffer.View.Address, checked(rows * columns));
+        Span<ushort> values = BFloat16.Span(buffer.View);
         for (int i = 0; i < values.Length; i++)
         {
             state = (state * 1664525u) + 1013904223u;
@@ -21,5 +21,5 @@ internal static class BenchNumbers
         return buffer;
     }
 
-    public static unsafe double At(MoeTensorView view, int row, int column) => MoeBFloat16.ToSingle(((ushort*)view.RowAddress(row))[column]);
+    public static double At(MoeTensorView view, int row, int column) => MoeBFloat16.ToSingle(BFloat16.Row(view, row)[column]);
 }

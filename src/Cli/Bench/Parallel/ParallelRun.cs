@@ -81,6 +81,8 @@ internal sealed class ParallelRun
         };
     }
 
+    private static string NameOf(string id, string? plan, int tokens) => $"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")}";
+
     private MoeGroupRequest Request(int maxTokens) => new() { Devices = _settings.Devices, MaxTokens = maxTokens, Width = _settings.Width };
 
     private void MeasureReductions(MoeHost host, string id, IMoeInstrumentedBackend backend, string? plan, ProgressLine progress)
@@ -89,7 +91,7 @@ internal sealed class ParallelRun
         using var bench = new ReductionBench(group, backend, _settings.Bench);
         foreach (int tokens in _settings.Tokens)
         {
-            progress.Begin($"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")}");
+            progress.Begin(NameOf(id, plan, tokens));
             _cancellationToken.ThrowIfCancellationRequested();
             Result!.Reductions.Add(bench.Measure(id, plan, tokens, _cancellationToken));
             Save();
@@ -104,7 +106,7 @@ internal sealed class ParallelRun
         using var bench = new ExchangeBench(group, backend, _settings.Bench);
         foreach (int tokens in _settings.Tokens)
         {
-            progress.Begin($"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")} of {ranks} ranks");
+            progress.Begin($"{NameOf(id, plan, tokens)} of {ranks} ranks");
             _cancellationToken.ThrowIfCancellationRequested();
             if (tokens % ranks == 0)
             {

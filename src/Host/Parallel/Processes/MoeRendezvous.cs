@@ -14,8 +14,10 @@ public sealed class MoeRendezvous : IMoeRendezvous
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(30);
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>How long those who have heard of the end wait for those who have not; and where rank 0, who would tell, is no more.</summary>
+    /// <summary>How long those who have heard of the end wait for those who have not.</summary>
     private static readonly TimeSpan MostWaitForOthers = TimeSpan.FromSeconds(2);
+
+    /// <summary>The same where rank 0, who would tell, cannot be reached any more.</summary>
     private static readonly TimeSpan WaitWithoutHub = TimeSpan.FromMilliseconds(250);
 
     private readonly object _gate = new();

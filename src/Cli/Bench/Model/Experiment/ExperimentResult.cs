@@ -12,7 +12,7 @@ internal sealed record ExperimentResult
 
     public required int Ranks { get; init; }
 
-    /// <summary>The model's folder's name, its layers and bytes of weights.</summary>
+    /// <summary>The name of the model's folder, and how many layers it has.</summary>
     public required string Model { get; init; }
 
     /// <summary>The backend of the expert layers.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Moe.Plugins.GptOss;
 
 namespace Moe.Plugins.Cli;
@@ -11,10 +10,11 @@ internal sealed class ExperimentRun
 
     /// <summary>The first step is launched kernel by kernel, the second is recorded.</summary>
     private const int StepsBefore = 4;
-    private const int LeastReplays = 3;
-    private const int MostReplays = 200;
 
-    /// <summary>Of logits, where rounding sends tokens of random weights to other experts; those of a mistake have nothing to do with each other.</summary>
+    /// <summary>
+    /// How far the logits of two ways may be apart. With random weights rounding sends some tokens to other experts; after a mistake the logits have nothing
+    /// to do with each other.
+    /// </summary>
     private const double MostError = 0.3;
 
     private readonly GptOssModel _model;
@@ -24,10 +24,10 @@ internal sealed class ExperimentRun
     private readonly CancellationToken _cancellationToken;
 
     /// <exception cref="CommandException">There are no ranks whose ways could be compared.</exception>
-    public ExperimentRun(LoadedModel loaded, WayHost host, int seed, double seconds, CancellationToken cancellationToken)
+    public ExperimentRun(LoadedModel loaded, int seed, double seconds, CancellationToken cancellationToken)
     {
         _model = loaded.Model;
-        _host = host;
+        _host = loaded.Ways!;
         _random = new Random(seed);
         _seconds = seconds;
         _cancellationToken = cancellationToken;
@@ -81,7 +81,7 @@ internal sealed class ExperimentRun
                     Require(batch, way, logits, first);
                 }
 
-                TakeTimes(times[way], () => sequences.Step(sequences.Tokens(batch), _cancellationToken));
+                StepTimes.Take(times[way], _seconds / Turns, () => sequences.Step(sequences.Tokens(batch), _cancellationToken));
             }
         }
 
@@ -100,37 +100,23 @@ internal sealed class ExperimentRun
         }
     }
 
-    private void TakeTimes(List<double> times, Action step)
-    {
-        long start = Stopwatch.GetTimestamp();
-        for (int replay = 0; replay < LeastReplays || (Stopwatch.GetElapsedTime(start).TotalSeconds < _seconds / Turns && replay < MostReplays); replay++)
-        {
-            long begin = Stopwatch.GetTimestamp();
-            step();
-            times.Add(Stopwatch.GetElapsedTime(begin).TotalMilliseconds);
-        }
-    }
-
     private static void Require(int batch, LayerWay way, float[] logits, float[] first)
     {
-        double difference = 0, size = 0;
+        var error = default(RelativeError);
         for (int i = 0; i < logits.Length; i++)
         {
-            difference += Math.Pow(logits[i] - first[i], 2);
-            size += Math.Pow(first[i], 2);
+            error.Add(logits[i], first[i]);
         }
 
-        double error = Math.Sqrt(difference / size);
-        if (!(error < MostError))
+        if (!(error.Value < MostError))
         {
-            throw new MoeException(MoeReason.DeviceFailed, $"Logits of {batch} sequences, {way}, are {HumanText.Error(error)} away from those of the first way.");
+            throw new MoeException(MoeReason.DeviceFailed, $"Logits of {batch} sequences, {way}, are {HumanText.Error(error.Value)} away from those of the first way.");
         }
     }
 
     private static ExperimentSide Side(List<double> times, int batch)
     {
-        times.Sort();
-        double median = times[times.Count / 2];
-        return new ExperimentSide(Math.Round(median, 4), Math.Round((times[times.Count * 3 / 4] - times[times.Count / 4]) / 2, 4), Math.Round(batch / median * 1e3, 1));
+        (double median, double spread) = StepTimes.Of(times);
+        return new ExperimentSide(Math.Round(median, 4), Math.Round(spread, 4), Math.Round(batch / median * 1e3, 1));
     }
 }

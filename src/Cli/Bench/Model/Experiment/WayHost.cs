@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>
@@ -6,8 +8,7 @@ namespace Moe.Plugins.Cli;
 /// </summary>
 internal sealed class WayHost(MoeHost inner) : IMoeHost, IDisposable
 {
-    private readonly Dictionary<(string Name, int Rank), WayWeights> _layers = [];
-    private readonly Lock _lock = new();
+    private readonly ConcurrentDictionary<(string Name, int Rank), WayWeights> _layers = [];
     private MoeSelectionReport? _first;
     private LayerGroups? _groups;
     private LayerWays[] _ways = [];
@@ -15,9 +16,8 @@ internal sealed class WayHost(MoeHost inner) : IMoeHost, IDisposable
     /// <summary>The way of layers that are made from now on; those that there are become outdated.</summary>
     public LayerWay Way { get; set; } = LayerWay.Fused;
 
-    /// <summary>The ways that differ: without padding there are two.</summary>
-    public IReadOnlyList<LayerWay> Ways =>
-        _groups is null ? [] : IsPadded ? Enum.GetValues<LayerWay>() : [LayerWay.Skipping, LayerWay.Fused];
+    /// <summary>The ways that differ; none before there is a group.</summary>
+    public IReadOnlyList<LayerWay> Ways => _groups?.Ways ?? [];
 
     /// <inheritdoc/>
     public IReadOnlyList<MoePluginInfo> Plugins => inner.Plugins;
@@ -30,8 +30,6 @@ internal sealed class WayHost(MoeHost inner) : IMoeHost, IDisposable
 
     /// <inheritdoc/>
     public IReadOnlyList<string> LostDevices => inner.LostDevices;
-
-    private bool IsPadded => _groups!.Padded.Members[0].Request.Width != _groups.Ranks.Members[0].Request.Width;
 
     /// <inheritdoc/>
     public MoeSelectionReport Explain(MoeLayerRequest request)
@@ -52,19 +50,13 @@ internal sealed class WayHost(MoeHost inner) : IMoeHost, IDisposable
         }
 
         int rank = request.Options.Part.Rank;
-        WayWeights? made;
-        lock (_lock)
-        {
-            _layers.TryGetValue((request.Name, rank), out made);
-        }
-
-        if (made is null)
+        if (!_layers.TryGetValue((request.Name, rank), out WayWeights? made))
         {
             MoeLayer layer = inner.CreateLayer(request, weights, progress, cancellationToken);
             PaddedPart? padded = null;
             try
             {
-                padded = IsPadded
+                padded = _groups.IsPadded
                     ? new PaddedPart(inner.FindBackend(_first!.Selected!.Id)!, layer.Device, request.Shape, request.Options, weights, cancellationToken)
                     : null;
             }
@@ -75,10 +67,7 @@ internal sealed class WayHost(MoeHost inner) : IMoeHost, IDisposable
             }
 
             made = new WayWeights(layer, padded);
-            lock (_lock)
-            {
-                _layers.Add((request.Name, rank), made);
-            }
+            _layers[(request.Name, rank)] = made;
         }
 
         return new WayLayer(this, made, _ways[rank]);

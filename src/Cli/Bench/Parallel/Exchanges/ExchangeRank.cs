@@ -25,7 +25,7 @@ internal sealed class ExchangeRank : RankTensors
         member.Memory.Synchronize(Stream);
     }
 
-    /// <summary>Brings the rank's numbers to one exchange of each kind, over results of none, and waits for it.</summary>
+    /// <summary>Brings the rank's numbers to one exchange of each kind, over results that no exchange gives, and waits for it.</summary>
     /// <param name="tokens">Of all ranks.</param>
     public void ExchangeOnce(int tokens)
     {
@@ -67,7 +67,7 @@ internal sealed class ExchangeRank : RankTensors
     {
         int own = tokens / ranks.Count;
         MoeTensorView found = Read(_gathered, tokens);
-        return ranks.Select((rank, i) => (rank, i)).All(of => Bytes(found, of.i * own, own).SequenceEqual(Bytes(of.rank._hostTokens.View, 0, own)));
+        return ranks.Select((rank, i) => (rank, i)).All(of => Bits(found, of.i * own, own).SequenceEqual(Bits(of.rank._hostTokens.View, 0, own)));
     }
 
     /// <summary>How far the rank's sums are from float64, on a sample of the rows.</summary>
@@ -92,8 +92,8 @@ internal sealed class ExchangeRank : RankTensors
         return error.Value;
     }
 
-    private static unsafe ReadOnlySpan<byte> Bytes(in MoeTensorView dense, int first, int rows) =>
-        new((void*)dense.RowAddress(first), checked((int)(rows * dense.RowBytes)));
+    private static ReadOnlySpan<ushort> Bits(in MoeTensorView dense, int first, int rows) =>
+        BFloat16.Span(dense).Slice(first * dense.Columns, rows * dense.Columns);
 
     private void Scatter(MoePartial partial, nint stream) => Member.ReduceScatter(new MoeReduceArguments
     {

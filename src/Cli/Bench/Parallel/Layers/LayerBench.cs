@@ -29,9 +29,8 @@ internal sealed class LayerBench : IDisposable
         int width = target.Shape.HiddenSize;
         int padded = PaddedPart.WidthOf(host.FindBackend(target.Backend)!, target.Device, target.Shape);
 
-        // Where a backend pads nothing, only the other two differ.
-        _ways = padded == width ? [LayerWay.Skipping, LayerWay.Fused] : Enum.GetValues<LayerWay>();
         _groups = new LayerGroups(host, group, new MoeGroupRequest { Devices = settings.Devices, MaxTokens = most, Width = width }, padded);
+        _ways = _groups.Ways;
         _tensors = new LayerTensors(source, LayerRank.Forwards * most, settings.Bench.Seed);
         try
         {

@@ -28,6 +28,11 @@ internal sealed class LayerGroups : IDisposable
 
     public IMoeGroup Padded { get; } = null!;
 
+    public bool IsPadded => Padded.Members[0].Request.Width != Ranks.Members[0].Request.Width;
+
+    /// <summary>The ways that differ: where a backend pads nothing, there are two.</summary>
+    public LayerWay[] Ways => IsPadded ? Enum.GetValues<LayerWay>() : [LayerWay.Skipping, LayerWay.Fused];
+
     /// <summary>A rank in a group of its own.</summary>
     public IMoeCommunicator Alone(int rank) => _alone[rank].Members[0];
 

@@ -36,13 +36,12 @@ internal sealed class LayerRank : IDisposable
         try
         {
             IMoeBackend backend = host.FindBackend(target.Backend)!;
-            bool isPadded = groups.Padded.Members[_rank].Request.Width != target.Shape.HiddenSize;
             for (int copy = 0; copy < Copies; copy++)
             {
                 MoeLayer layer = Own(host.CreateLayer(
                     new MoeLayerRequest { Shape = target.Shape, Backend = target.Backend, Device = Member.Device, Options = options }, source, null, cancellationToken));
                 _layers.Add((layer, Own(layer.CreateState(Member))));
-                if (isPadded)
+                if (groups.IsPadded)
                 {
                     _padded.Add(Own(new PaddedPart(backend, Member.Device, target.Shape, options, source, cancellationToken)));
                 }

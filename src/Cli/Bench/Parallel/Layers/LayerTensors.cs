@@ -70,5 +70,5 @@ internal sealed class LayerTensors : IDisposable
 
     public void Dispose() => Array.ForEach([Input, Residual, NormWeight, Sums, Output, Other, Ids], buffer => buffer.Dispose());
 
-    private static unsafe double At(MoeBuffer buffer, int row, int column) => MoeBFloat16.ToSingle(((ushort*)buffer.View.RowAddress(row))[column]);
+    private static double At(MoeBuffer buffer, int row, int column) => BenchNumbers.At(buffer.View, row, column);
 }

@@ -20,8 +20,8 @@ internal sealed class LayerWays : IDisposable
     /// <param name="way">The way.</param>
     /// <param name="layer">The part.</param>
     /// <param name="state">Made for the rank's member of the ranks' group.</param>
-    /// <param name="padded">The part with padding around it; null but for the padded way.</param>
-    /// <param name="call">The fused way's.</param>
+    /// <param name="padded">The part with padding around it, only for the padded way; else null.</param>
+    /// <param name="call">The call of the fused way, from which those of the others follow.</param>
     public void Enqueue(LayerWay way, IMoeLayer layer, IMoeForwardState state, PaddedPart? padded, in MoeLayerCall call)
     {
         if (way == LayerWay.Fused)
