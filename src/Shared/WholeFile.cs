@@ -60,7 +60,7 @@ internal static class WholeFile
         {
             Run(path, temporary, () =>
             {
-                using (FileStream stream = File.Create(temporary))
+                using (FileStream stream = Create(temporary))
                 {
                     // Who may read the old file may read the new one, and nobody else.
                     if (kind == FileKind.Regular && !OperatingSystem.IsWindows())
@@ -80,6 +80,18 @@ internal static class WholeFile
             TryDelete(temporary);
             throw;
         }
+    }
+
+    // Others may read what is new as far as the user's umask says, and never write it, whatever the umask says: it may be what decides on trust.
+    private static FileStream Create(string path)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.None };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+        }
+
+        return new FileStream(path, options);
     }
 
     private static FileKind Require(string path)

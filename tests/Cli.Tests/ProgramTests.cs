@@ -11,6 +11,28 @@ public sealed class ProgramTests
     public async Task The_default_run_prints_one_object_and_ends_with_0() =>
         Assert.Equal(JsonValueKind.Object, (await Cli.RunProgram("run", "--json")).Json().ValueKind);
 
+    /// <summary>What cannot be written to, on either stream, is a sentence on the other one and an exit code.</summary>
+    [Theory]
+    [InlineData("backends > /dev/full", "standard output cannot be written to: No space left on device")]
+    [InlineData("run --json > /dev/full", "standard output cannot be written to: No space left on device")]
+    [InlineData("--help > /dev/full", "standard output cannot be written to: No space left on device")]
+    [InlineData("backends >&-", "standard output cannot be written to: ")]
+    [InlineData("run --shape nonsense 2> /dev/full", "")]
+    [InlineData("run --shape nonsense 2>&-", "")]
+    [InlineData("run --json > /dev/full 2>&1", "")]
+    public async Task A_stream_that_is_full_or_closed_is_said(string command, string expected)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "There is no /dev/full here.");
+        string program = Path.Combine(AppContext.BaseDirectory, "Moe.Plugins.Cli.dll");
+        using Process process = Process.Start(new ProcessStartInfo("bash", ["-c", $"dotnet '{program}' {command}"]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        Task<string> output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string error = await process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(ExitCode.BadInput, process.ExitCode);
+        Assert.Contains(expected, error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", error + await output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

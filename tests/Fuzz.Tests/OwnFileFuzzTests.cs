@@ -69,7 +69,29 @@ public sealed class OwnFileFuzzTests : IDisposable
             input =>
             {
                 File.WriteAllBytes(Path.ChangeExtension(assembly, ".runtimeconfig.json"), input);
+                LoaderFilesCheck.Check(assembly);
                 FrameworkCheck.Check(assembly);
+            },
+            _output);
+    }
+
+    [Fact]
+    public void Files_that_lead_a_loader()
+    {
+        string assembly = Path.Combine(_folder, "Leading.dll");
+        Fuzzer.Run(
+            FuzzTests.Texts(
+                """{"targets":{".NETCoreApp,Version=v10.0":{"A/1.0.0":{"runtime":{"lib/net10.0/A.dll":{}},"resources":{"de/A.dll":{"locale":"de"}}}}},"libraries":{"A/1.0.0":{"type":"package","path":"a/1.0.0"}}}""",
+                """{"runtimeOptions":{"tfm":"net10.0","additionalProbingPaths":["/tmp"]}}"""),
+            [.. FuzzTests.JsonWords, .. FuzzTests.Texts("../", "/", "path", "locale", "runtimeOptions", "additionalProbingPaths", "tfm")],
+            input =>
+            {
+                foreach (string extension in (string[])[".deps.json", ".runtimeconfig.json", ".runtimeconfig.dev.json"])
+                {
+                    File.WriteAllBytes(Path.ChangeExtension(assembly, extension), input);
+                }
+
+                LoaderFilesCheck.Check(assembly);
             },
             _output);
     }

@@ -14,7 +14,7 @@ if (args[0] == "trust")
 
 if (args[0] == "serve")
 {
-    return await Serving.RunAsync(options);
+    return await Serving.RunAsync(options, args.ElementAtOrDefault(1));
 }
 
 await using MoeHost host = MoeHost.Create(options);

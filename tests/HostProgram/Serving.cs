@@ -7,7 +7,9 @@ internal static class Serving
 {
     private const int Rounds = 50;
 
-    public static async Task<int> RunAsync(MoeOptions options)
+    /// <param name="options">The host's.</param>
+    /// <param name="changed">A file of the plugin Working that is changed before it is reloaded, so that it is copied and tried anew; null for none.</param>
+    public static async Task<int> RunAsync(MoeOptions options, string? changed)
     {
         options.Layers["served"] = "Working";
         options.Layers["bad"] = "Misbehaving";
@@ -28,7 +30,13 @@ internal static class Serving
             }
 
             right += Serve(served);
-            await host.ReloadAsync("Working");
+            if (changed is not null)
+            {
+                await File.WriteAllTextAsync(changed, "changed");
+            }
+
+            MoeReloadReport report = await host.ReloadAsync("Working");
+            await output.WriteLineAsync($"{report.Outcome}: {report.Sentence}");
             using (MoeLayer another = host.CreateLayer(TinyLayer.Request with { Name = "served" }, TinyLayer.Weights))
             {
                 right += Serve(another);

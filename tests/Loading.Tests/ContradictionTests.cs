@@ -13,7 +13,7 @@ public sealed class ContradictionTests : IDisposable
     {
         await Load(options => options.Plugins["Misbehaving"] = new Dictionary<string, string> { ["mod"] = "x", ["mode"] = "" });
         Assert.Contains(
-            "Misbehaving did not ask for Moe:Plugins:Misbehaving:mod when it was made. Did you mean 'mode'? It asked for: mode.",
+            "Misbehaving did not ask for Moe:Plugins:Misbehaving:mod when it was made. Did you mean 'mode'? It asked for: mode, switch.",
             Texts(18));
         Assert.Single(Texts(18));
     }

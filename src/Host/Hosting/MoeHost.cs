@@ -86,7 +86,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     {
         ArgumentNullException.ThrowIfNull(weights);
         Check(request);
-        using Activity? activity = MoeTelemetry.Start("create layer");
+        using MoeTelemetry.Work activity = MoeTelemetry.Start("create layer");
         using PluginSet.Lease lease = Take();
         request = Ranks.Place(request);
         MoeSelectionReport report = _selector.Select(lease.Plugins, request);

@@ -31,7 +31,7 @@ public sealed class MoeLayer : IMoeLayer
         _whole = whole;
         WeightByteCount = weights.ByteCount;
         WeightRoundingError = weights.RoundingError;
-        WeightRemark = weights.Remark;
+        WeightRemark = weights.Remark is { } remark ? PlainText.OfMessage(remark) : null;
         _parts = new Parts(method, memory, weights);
     }
 
@@ -315,7 +315,15 @@ public sealed class MoeLayer : IMoeLayer
                 IMoeWeights made = Require(
                     method.CreateWeights(config, source, progress, cancellationToken),
                     $"{nameof(IMoeQuantMethod)}.{nameof(IMoeQuantMethod.CreateWeights)}");
-                return new MoeLayer(owner, method, config, memory, made, shape, hasRouter: source.RouterWeight is not null);
+                try
+                {
+                    return new MoeLayer(owner, method, config, memory, made, shape, hasRouter: source.RouterWeight is not null);
+                }
+                catch
+                {
+                    Fault.Ignore(made.Dispose);
+                    throw;
+                }
             },
             cancellationToken);
     }

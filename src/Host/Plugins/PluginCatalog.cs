@@ -9,7 +9,7 @@ internal static class PluginCatalog
     /// <param name="activator">Makes the backends.</param>
     public static IReadOnlyList<PluginRecord> Load(IEnumerable<IPluginSource> sources, PluginActivator activator)
     {
-        using Activity? activity = MoeTelemetry.Start("load");
+        using MoeTelemetry.Work activity = MoeTelemetry.Start("load");
         var plugins = new List<PluginRecord>();
         foreach (IPluginSource source in sources)
         {

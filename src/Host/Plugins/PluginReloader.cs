@@ -41,7 +41,7 @@ internal sealed class PluginReloader(
 
     private MoeReloadReport Reload(PluginRecord? old, PluginFile file)
     {
-        using Activity? activity = MoeTelemetry.Start("reload");
+        using MoeTelemetry.Work activity = MoeTelemetry.Start("reload");
         PluginRecord? next = file.Source.Reload(file, old, plugins.Current);
         if (next is null)
         {

@@ -101,10 +101,10 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
         lock (_unloaded)
         {
             _unloaded.Add((id, code));
-            for (int round = 0; round < Collections && CountOf(id) > 1; round++)
+            int round = 0;
+            while (round < Collections && CountOf(id) > 1 && TryCollect())
             {
-                GC.Collect();
-                GC.WaitForPendingFinalizers();
+                round++;
             }
 
             _unloaded.RemoveAll(static unloaded => !unloaded.Code.IsAlive);
@@ -113,6 +113,15 @@ internal sealed class PluginUnloader(MoeOptions options, ILogger logger)
                 HostLog.StillLoaded(logger, count, id);
             }
         }
+    }
+
+    // On another thread, as all that may run a plugin's code: its finalizer may never return.
+    private bool TryCollect()
+    {
+        GC.Collect();
+        var finalizers = new Thread(GC.WaitForPendingFinalizers) { IsBackground = true, Name = "Moe.Plugins wait for finalizers" };
+        finalizers.Start();
+        return finalizers.Join(options.ActivationTimeout);
     }
 
     private int CountOf(string id) => _unloaded.Count(unloaded => unloaded.Id == id && unloaded.Code.IsAlive);

@@ -39,31 +39,70 @@ public static class MoeTelemetry
 
     private static readonly ActivitySource Source = new(Name, MoeContract.Version);
 
-    internal static Activity? Start(string what) => Source.StartActivity(what);
+    /// <summary>Begins an activity, which ends when it is disposed.</summary>
+    internal static Work Start(string what)
+    {
+        try
+        {
+            return new Work(Source.StartActivity(what));
+        }
+        catch (Exception)
+        {
+            return default;
+        }
+    }
 
     internal static void Loaded(PluginRecord plugin) =>
-        Loads.Add(1, new(PluginTag, plugin.Id), new("moe.state", plugin.State.ToString()));
+        Count(Loads, 1, new(PluginTag, plugin.Id), new("moe.state", plugin.State.ToString()));
 
     internal static void Reloaded(MoeReloadReport report) =>
-        Reloads.Add(1, new(PluginTag, report.Id), new("moe.outcome", report.Outcome.ToString()));
+        Count(Reloads, 1, new(PluginTag, report.Id), new("moe.outcome", report.Outcome.ToString()));
 
     internal static void Selected(MoeSelectionReport report) =>
-        Selections.Add(1, new(PluginTag, report.Selected?.Id), new("moe.fallback", report.IsFallback));
+        Count(Selections, 1, new(PluginTag, report.Selected?.Id), new("moe.fallback", report.IsFallback));
 
-    internal static void CacheHit(string cache) => CacheHits.Add(1, new KeyValuePair<string, object?>("moe.cache", cache));
+    internal static void CacheHit(string cache) => Count(CacheHits, 1, new KeyValuePair<string, object?>("moe.cache", cache));
 
     internal static void Forwarded(string? plugin, int tokens)
     {
         if (Forwards.Enabled)
         {
-            Forwards.Add(1, new KeyValuePair<string, object?>(PluginTag, plugin));
+            Count(Forwards, 1, new KeyValuePair<string, object?>(PluginTag, plugin));
         }
 
         if (Tokens.Enabled)
         {
-            Tokens.Add(tokens, new KeyValuePair<string, object?>(PluginTag, plugin));
+            Count(Tokens, tokens, new KeyValuePair<string, object?>(PluginTag, plugin));
         }
     }
 
-    internal static void ForwardFailed(string? plugin) => Failures.Add(1, new KeyValuePair<string, object?>(PluginTag, plugin));
+    internal static void ForwardFailed(string? plugin) => Count(Failures, 1, new KeyValuePair<string, object?>(PluginTag, plugin));
+
+    // Listeners run here, plugins' too, and what one throws is no fault of what is counted.
+    private static void Count(Counter<long> counter, long value, params ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        try
+        {
+            counter.Add(value, tags);
+        }
+        catch (Exception)
+        {
+        }
+    }
+
+    /// <summary>An activity that is under way, if anybody listens.</summary>
+    internal readonly struct Work(Activity? activity) : IDisposable
+    {
+        public void Dispose()
+        {
+            try
+            {
+                activity?.Dispose();
+            }
+            catch (Exception)
+            {
+                // A listener's, as above.
+            }
+        }
+    }
 }

@@ -48,6 +48,9 @@ internal sealed class ChildOutput
         }
     }
 
+    /// <summary>Whether nobody can write any more.</summary>
+    public bool HasEnded => !_thread.IsAlive;
+
     /// <summary>Waits for the end; a process that the plugin has left behind may keep it from coming.</summary>
     public void Wait(TimeSpan patience) => _thread.Join(patience);
 

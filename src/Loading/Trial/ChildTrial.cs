@@ -58,7 +58,7 @@ internal static class ChildTrial
 
         output.Wait(TimeSpan.FromSeconds(1));
         error.Wait(TimeSpan.FromSeconds(1));
-        return Judge(StagesOf(output), hasEnded, process.ExitCode, error.Beginning, timeout);
+        return Judge(StagesOf(output), hasEnded, process.HasExited ? process.ExitCode : 0, error.Beginning, timeout);
     }
 
     /// <summary>What the end of a child says of the plugin. An exit status does not tell who sent a signal, so those that people send say nothing.</summary>
@@ -96,7 +96,9 @@ internal static class ChildTrial
         return stage switch
         {
             TrialStage.Pool => $"In a process of its own, it kept the thread pool busy: no other work began within {limit}.",
-            TrialStage.End => $"In a process of its own, it left a foreground thread, which keeps a program from ending: {limit} passed.",
+            TrialStage.Console => $"In a process of its own, it kept the console for itself: nothing could be written to it within {limit}.",
+            TrialStage.Throw => $"In a process of its own, an exception that was thrown after it had run was not caught within {limit}.",
+            TrialStage.End => $"In a process of its own, it left a foreground thread or a handler of the end, which keeps a program from ending: {limit} passed.",
             _ => $"{When(stage)}, in a process of its own, it did not return within {limit}.",
         };
     }
@@ -106,7 +108,8 @@ internal static class ChildTrial
         TrialStage.Load => "When it was loaded",
         TrialStage.Activate => "When its backend was made",
         TrialStage.Probe => "When its backend was asked about a layer",
-        TrialStage.Pool => "After its backend was asked about a layer",
+        TrialStage.Pool or TrialStage.Console => "After it had run",
+        TrialStage.Throw => "When an exception was thrown after it had run",
         TrialStage.Dispose => "When its backend was disposed",
         TrialStage.Collect => "When what it left was collected",
         _ => "After its backend was disposed",
@@ -122,6 +125,12 @@ internal static class ChildTrial
         TimeSpan silence = StartAllowance;
         while (!process.WaitForExit(OwnTime.Tick))
         {
+            // Where some code in this process has turned off the news of children's ends (SIGCHLD), what the child said last must do.
+            if (output.HasEnded && StagesOf(output) is [.., TrialStage.Done])
+            {
+                return true;
+            }
+
             if (StagesOf(output).Length is int reached && reached != stages)
             {
                 stages = reached;

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 
 namespace Moe.Plugins;
 
@@ -15,10 +16,11 @@ namespace Moe.Plugins;
 [RequiresDynamicCode(McMasterPluginLoader.Reason)]
 internal static class TrialProcess
 {
+    private const int StandardOutput = 1;
+
     private static readonly Lock Writing = new();
     private static Stream _output = Stream.Null;
     private static string _mark = "";
-    private static TrialStage _stage;
 
     /// <summary>
     /// Called by the program moe-trial: main assembly, entry type, what each line of progress begins with, seconds for each step. A line with the
@@ -29,25 +31,28 @@ internal static class TrialProcess
         (string mainAssembly, string entryType, _mark) = (args[0], args[1], args[2]);
         var timeout = TimeSpan.FromSeconds(double.Parse(args[3], CultureInfo.InvariantCulture));
 
-        // Before the plugin can put others in their places.
-        _output = Console.OpenStandardOutput();
+        // Not the console's, whose lock a plugin may keep.
+        _output = OperatingSystem.IsWindows() ? Console.OpenStandardOutput() : new FileStream(new SafeFileHandle(StandardOutput, ownsHandle: false), FileAccess.Write, bufferSize: 0);
         Stream input = Console.OpenStandardInput();
         IReadOnlyDictionary<string, string> settings = TrialSettings.Read(input);
         TrialProcessGroup.Begin(input);
-        AppDomain.CurrentDomain.ProcessExit += static (_, _) => Finish();
-
         var context = new PluginContext(settings, Path.GetDirectoryName(mainAssembly)!, new PluginLog(NullLogger.Instance));
         ILoadedPlugin? loaded = null;
         IMoeBackend? backend = null;
         _ = Step(TrialStage.Load, timeout, () => loaded = new McMasterPluginLoader().Load(mainAssembly))
             && Step(TrialStage.Activate, timeout, () => backend = loaded!.CreateEntry(entryType).CreateBackend(context))
-            && Step(TrialStage.Probe, timeout, () => Ask(backend))
-            && Step(TrialStage.Pool, timeout, UseThreadPool)
-            && Step(TrialStage.Dispose, timeout, () => backend?.DisposeAsync().AsTask().GetAwaiter().GetResult());
+            && Step(TrialStage.Probe, timeout, () => Ask(backend));
+
+        // Also after what threw: it has run, and the host runs it too.
+        Step(TrialStage.Pool, timeout, UseThreadPool);
+        Step(TrialStage.Console, timeout, UseConsole);
+        Step(TrialStage.Throw, timeout, ThrowAndCatch);
+        Step(TrialStage.Dispose, timeout, () => backend?.DisposeAsync().AsTask().GetAwaiter().GetResult());
         backend = null;
         Step(TrialStage.Collect, timeout, Collect);
 
-        // The runtime waits for foreground threads before it says that the process exits.
+        // The runtime waits for foreground threads before it says that the process exits, and tells the plugin first: it has asked earlier.
+        AppDomain.CurrentDomain.ProcessExit += static (_, _) => Finish();
         Say(TrialStage.End);
         new Thread(() => HangUnless(Sleep, timeout)) { IsBackground = true, Name = "Moe.Plugins trial, the end" }.Start();
         return 0;
@@ -108,12 +113,8 @@ internal static class TrialProcess
 
     private static void Finish()
     {
-        // Anything earlier is a plugin that ends the process.
-        if (_stage == TrialStage.End)
-        {
-            Say(TrialStage.Done);
-            TrialProcessGroup.End();
-        }
+        Say(TrialStage.Done);
+        TrialProcessGroup.End();
     }
 
     // On a line of its own, whatever the plugin has begun to write.
@@ -121,7 +122,6 @@ internal static class TrialProcess
     {
         lock (Writing)
         {
-            _stage = stage == TrialStage.Alive ? _stage : stage;
             _output.Write(Encoding.UTF8.GetBytes($"\n{_mark} {stage}\n"));
             _output.Flush();
         }
@@ -149,6 +149,24 @@ internal static class TrialProcess
         {
             GC.Collect();
             GC.WaitForPendingFinalizers();
+        }
+    }
+
+    private static void UseConsole()
+    {
+        // What a plugin puts in its place may throw; that it never returns is what matters.
+        Fault.Ignore(static () => Console.Out.Write(""));
+        Fault.Ignore(static () => Console.Error.Write(""));
+    }
+
+    private static void ThrowAndCatch()
+    {
+        try
+        {
+            throw new InvalidOperationException();
+        }
+        catch (InvalidOperationException)
+        {
         }
     }
 

@@ -8,6 +8,9 @@ internal static partial class TrialProcessGroup
 {
     private const int Kill = 9;
 
+    /// <summary>What is killed ends at once, if this process hears of it.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     /// <summary>Makes this process the head of a group of its own, which ends when <paramref name="parent"/>, a pipe from the parent, does.</summary>
     public static void Begin(Stream parent)
     {
@@ -63,7 +66,7 @@ internal static partial class TrialProcessGroup
         }
 
         child.Kill(entireProcessTree: true);
-        child.WaitForExit();
+        child.WaitForExit(Patience);
     }
 
     [LibraryImport("libc")]

@@ -13,6 +13,12 @@ internal enum TrialStage
     /// <summary>The thread pool must still take work.</summary>
     Pool,
 
+    /// <summary>The console must still be written to.</summary>
+    Console,
+
+    /// <summary>Exceptions must still be thrown and caught: those who listen to all of them may throw one, and so on without end.</summary>
+    Throw,
+
     Dispose,
 
     /// <summary>What it left is collected: an exception of a finalizer ends the process.</summary>

@@ -20,12 +20,15 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         }
     }
 
+    // Then the host allocates, copies and frees in the backend's memory.
+    private bool IsPadded => mode.Place is "allocate" or "free" or "copy" or "zero" or "wait" or "device" || mode.At("memory") == "nowhere";
+
     public bool SupportsSkipForwardPadding
     {
         get
         {
             mode.Throw("capability");
-            return mode.At("capability") != "pad" && mode.At("memory") != "nowhere";
+            return mode.At("capability") != "pad" && !IsPadded;
         }
     }
 
@@ -42,7 +45,7 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
             "most" => int.MaxValue,
             "drift" => hiddenSize + 1,
             "far" => (hiddenSize + 65535) / 65536 * 65536,
-            _ => mode.At("memory") == "nowhere" ? (hiddenSize + 7) / 8 * 8 : hiddenSize,
+            _ => IsPadded ? (hiddenSize + 7) / 8 * 8 : hiddenSize,
         };
     }
 
@@ -94,7 +97,16 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
             get
             {
                 mode.Throw(what + "-size");
-                return mode.At(what + "-size") == "negative" ? -1 : 0;
+                return mode.At(what + "-size") switch { "negative" => -1, "most" => long.MaxValue, _ => 0 };
+            }
+        }
+
+        public string? Remark
+        {
+            get
+            {
+                mode.Throw("remark");
+                return mode.At("remark") switch { "escape" => "\u001b[2J\u202eright", "huge" => new string('r', 5_000_000), _ => null };
             }
         }
 
@@ -103,18 +115,40 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
         public void Forward(MoeForwardArguments arguments) => method.Forward(arguments);
 
         public void Dispose() => mode.Throw(what + "-end");
+
+        public override bool Equals(object? obj) => mode.At("equals") == "throw" ? throw new UnreadableException() : ReferenceEquals(this, obj);
+
+        public override int GetHashCode() => mode.At("equals") == "throw" ? throw new UnreadableException() : base.GetHashCode();
     }
 
     private sealed class Host(Mode mode) : IMoeMemory
     {
-        public MoeDevice Device => MoeDevice.Cpu;
+        public MoeDevice Device
+        {
+            get
+            {
+                mode.Throw("device");
+                return MoeDevice.Cpu;
+            }
+        }
 
-        public nint Allocate(long byteCount) => mode.At("memory") == "nowhere" ? 0 : (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
+        public nint Allocate(long byteCount)
+        {
+            mode.Throw("allocate");
+            return mode.At("memory") == "nowhere" ? 0 : (nint)NativeMemory.AlignedAlloc((nuint)byteCount, 256);
+        }
 
-        public void Free(nint address) => NativeMemory.AlignedFree((void*)address);
+        public void Free(nint address)
+        {
+            NativeMemory.AlignedFree((void*)address);
+            mode.Throw("free");
+        }
 
-        public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream) =>
+        public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream)
+        {
+            mode.Throw("copy");
             NativeMemory.Copy((void*)hostSource, (void*)destination, (nuint)byteCount);
+        }
 
         public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream) => CopyIn(hostDestination, source, byteCount, stream);
 
@@ -126,10 +160,16 @@ internal sealed unsafe class MisbehavingMethod(Mode mode) : IMoeQuantMethod
             }
         }
 
-        public void Zero(nint address, long byteCount, nint stream) => NativeMemory.Clear((void*)address, (nuint)byteCount);
-
-        public void Synchronize(nint stream)
+        public void Zero(nint address, long byteCount, nint stream)
         {
+            mode.Throw("zero");
+            NativeMemory.Clear((void*)address, (nuint)byteCount);
         }
+
+        public void Synchronize(nint stream) => mode.Throw("wait");
+
+        public override bool Equals(object? obj) => mode.At("equals") == "throw" ? throw new UnreadableException() : ReferenceEquals(this, obj);
+
+        public override int GetHashCode() => mode.At("equals") == "throw" ? throw new UnreadableException() : base.GetHashCode();
     }
 }

@@ -1,3 +1,4 @@
+using System.Threading.Tasks.Sources;
 using Moe.Plugins;
 
 [assembly: MoePlugin("Misbehaving", typeof(Fixtures.MisbehavingPlugin))]
@@ -9,7 +10,7 @@ public sealed class MisbehavingPlugin : IMoePlugin
 {
     public IMoeBackend CreateBackend(IMoePluginContext context)
     {
-        var mode = new Mode(context.Settings.GetValueOrDefault("mode", ""));
+        var mode = new Mode(context.Settings.GetValueOrDefault("mode", ""), context.Settings.GetValueOrDefault("switch", ""));
         switch (mode.At("create"))
         {
             case "null":
@@ -18,6 +19,10 @@ public sealed class MisbehavingPlugin : IMoePlugin
                 context.Log.Write(MoeLogLevel.Warning, null!, new UnreadableException());
                 context.Log.Write((MoeLogLevel)77, "a message", new TextlessException());
                 context.Log.Write(MoeLogLevel.Error, "\u001b]0;title\u0007", new InvalidOperationException("\u001b[8m"));
+                break;
+            case "huge":
+                context.Log.Write(MoeLogLevel.Error, new string('x', 5_000_000), new InvalidOperationException(new string('y', 5_000_000)));
+                context.Log.Write(MoeLogLevel.Error, "{a brace, and {another} one, which {0} closes: }}}}");
                 break;
             case "files":
                 foreach (string file in Directory.GetFiles(context.Folder))
@@ -46,6 +51,9 @@ public sealed class MisbehavingPlugin : IMoePlugin
                 "cursor" => MoeProbeResult.Supported(MoeDevice.Cpu, "\u001b[31m", 1, "\u202eright"),
                 "cursorrefusal" => MoeProbeResult.Unsupported(MoeReason.Shape, "\u001b[8mhidden"),
                 "reason" => MoeProbeResult.Unsupported((MoeReason)4711, "a reason that there is not"),
+                "huge" => MoeProbeResult.Supported(MoeDevice.Cpu, new string('d', 5_000_000), 1, new string('n', 5_000_000)),
+                "hugerefusal" => MoeProbeResult.Unsupported(MoeReason.Shape, new string('r', 5_000_000)),
+                "least" => MoeProbeResult.Supported(MoeDevice.Cpu, "fixture", int.MinValue),
                 "device" => MoeProbeResult.Supported(new MoeDevice((MoeDeviceKind)77, 5), "a device that there is not", int.MaxValue),
                 _ => MoeProbeResult.Supported(MoeDevice.Cpu, "fixture", int.MaxValue),
             };
@@ -57,12 +65,48 @@ public sealed class MisbehavingPlugin : IMoePlugin
             return mode.At("method") == "null" ? null! : new MisbehavingMethod(mode);
         }
 
-        public async ValueTask DisposeAsync()
+        public ValueTask DisposeAsync()
         {
             mode.Throw("dispose");
-            if (mode.At("dispose") == "never")
+            return mode.At("dispose") switch
             {
-                await new TaskCompletionSource().Task;
+                "never" => new ValueTask(new TaskCompletionSource().Task),
+                "task" => new ValueTask(Task.FromException(new UnreadableException())),
+                "source" => new ValueTask(new Source(ValueTaskSourceStatus.Pending), 0),
+                "lies" => new ValueTask(new Source(ValueTaskSourceStatus.Succeeded), 0),
+                _ => ValueTask.CompletedTask,
+            };
+        }
+
+        public override bool Equals(object? obj) => mode.At("equals") == "throw" ? throw new UnreadableException() : ReferenceEquals(this, obj);
+
+        public override int GetHashCode() => mode.At("equals") == "throw" ? throw new UnreadableException() : base.GetHashCode();
+
+        public override string ToString() => mode.At("equals") == "throw" ? throw new UnreadableException() : "a backend";
+    }
+
+    /// <summary>A task that ends twice, and on another thread while it is asked, and has a result that throws.</summary>
+    private sealed class Source(ValueTaskSourceStatus status) : IValueTaskSource
+    {
+        public void GetResult(short token) => throw new UnreadableException();
+
+        public ValueTaskSourceStatus GetStatus(short token) => status;
+
+        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+        {
+            new Thread(() => Try(continuation, state)) { IsBackground = true }.Start();
+            Try(continuation, state);
+        }
+
+        private static void Try(Action<object?> continuation, object? state)
+        {
+            try
+            {
+                continuation(state);
+            }
+            catch (Exception)
+            {
+                // It was told once already.
             }
         }
     }

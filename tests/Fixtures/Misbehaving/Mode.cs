@@ -3,12 +3,21 @@ using Moe.Plugins;
 namespace Fixtures;
 
 /// <summary>Where to misbehave, and how.</summary>
-internal sealed class Mode(string text)
+/// <param name="text">A place and a way: <c>probe:unreadable</c>.</param>
+/// <param name="key">The key of the program's data that says it in place of the text, where there is one: a test changes it as it goes.</param>
+internal sealed class Mode(string text, string key)
 {
-    private readonly string[] _parts = text.Split(':');
+    /// <summary>Where to misbehave.</summary>
+    public string Place => Text.Split(':')[0];
+
+    private string Text => AppContext.GetData(key) as string ?? text;
 
     /// <summary>How to misbehave at a place; empty where the mode is about another one.</summary>
-    public string At(string place) => _parts[0] == place ? _parts[1] : "";
+    public string At(string place)
+    {
+        string[] parts = Text.Split(':');
+        return parts[0] == place ? parts[1] : "";
+    }
 
     /// <summary>Throws, or never returns, where the mode says so.</summary>
     public void Throw(string place)
@@ -61,6 +70,9 @@ internal sealed class Mode(string text)
                 throw new InvalidOperationException(new string('x', 5_000_000));
             case "hang":
                 Thread.Sleep(Timeout.Infinite);
+                break;
+            case "interrupt":
+                Thread.CurrentThread.Interrupt();
                 break;
         }
     }

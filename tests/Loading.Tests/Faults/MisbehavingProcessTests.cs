@@ -6,18 +6,22 @@ namespace Moe.Plugins.Tests;
 /// <summary>Whatever a plugin does to the process that all are in, short of ending it, the host in it serves the layers of others, and ends by itself.</summary>
 public sealed class MisbehavingProcessTests
 {
+    // What takes nothing from another is done in one process.
     private static readonly string[] Modes =
     [
-        "console", "chatter", "stdin", "culture", "folder", "environment",
-        "pool", "threads", "priority", "context", "resolving", "unobserved",
-        "unload", "lock", "memory", "timer", "logs", "handles",
-        "process", "exitcode", "settings", "rewrite", "staging", "slow",
+        "console", "chatter", "stdin", "folder", "environment", "pool", "unload", "lock", "process", "settings", "rewrite", "staging",
+        "culture+priority+context+threads+timer+logs+handles+memory", "resolving+unobserved+exitcode+slow+assemblyload+events",
+        "meters+activities", "samples+terminate", "ends+noregion+affinity", "allmeters", "firstchance", "unobserver", "resolver",
+        "exithang", "exitthrow", "finalizer", "consolelock+throw", "umask", "children", "nowhere", "hooks", "files",
     ];
 
-    /// <summary>Two of them do little but wait, twice, until their trial is over. The others are let wait for a busy machine.</summary>
-    private static readonly string[] Waiting = ["stdin", "pool"];
+    /// <summary>These do little but wait, twice, until their trial is over. The others are let wait for a busy machine.</summary>
+    private static readonly string[] Waiting = ["stdin", "pool", "exithang", "finalizer", "consolelock+throw"];
 
-    /// <summary>Each mode in a process of its own, as many at once as there are processors, and the two that wait beside them.</summary>
+    /// <summary>After these the other plugin is another version, which is copied and tried in what is left of the process.</summary>
+    private static readonly string[] Changing = ["folder", "environment", "umask", "children", "nowhere", "hooks"];
+
+    /// <summary>Each in a process of its own, as many at once as there are processors, and those that wait beside them.</summary>
     [Fact]
     public async Task What_is_done_to_the_process_keeps_no_layer_from_being_served()
     {
@@ -29,10 +33,13 @@ public sealed class MisbehavingProcessTests
         };
         await Parallel.ForEachAsync(Waiting.Union(Modes), degree, async (mode, token) =>
         {
-            (int exitCode, string output) = await ServeAsync(mode, token);
+            using DropFolder drop = new DropFolder().With("Working", "Misbehaving");
+            (int exitCode, string output) = await ServeAsync(drop, mode, token);
 
             // A console that it took away says nothing; the exit code does.
-            if (exitCode != 0 || (mode != "console" && !output.Contains("served 200 of 200", StringComparison.Ordinal)))
+            bool isServed = exitCode == 0 && (mode == "console" || output.Contains("served 200 of 200", StringComparison.Ordinal));
+            bool isReplaced = !Changing.Contains(mode) || output.Contains("Replaced: ", StringComparison.Ordinal);
+            if (!isServed || !isReplaced || MayOthersWrite(drop.Staging))
             {
                 failed.Add($"{mode}: exit code {exitCode}: {PlainText.OfMessage(output)}");
             }
@@ -40,9 +47,11 @@ public sealed class MisbehavingProcessTests
         Assert.Empty(failed);
     }
 
-    private static async Task<(int ExitCode, string Output)> ServeAsync(string mode, CancellationToken cancellationToken)
+    private static async Task<(int ExitCode, string Output)> ServeAsync(DropFolder drop, string mode, CancellationToken cancellationToken)
     {
-        using DropFolder drop = new DropFolder().With("Working", "Misbehaving");
+        // The trial of the other plugin has tests of its own.
+        string working = Path.Combine(drop.Plugins, "Working");
+        new VerdictStore(drop.Staging).Keep(new TrialVerdict("Working", "0.1.0", PluginContent.Read(working).Hash, MoeReason.None, "", VerdictStore.Runtime, 20, ""));
         using Process process = HostProgram.Start(
             drop,
             new Dictionary<string, string>
@@ -50,7 +59,12 @@ public sealed class MisbehavingProcessTests
                 ["Moe__Plugins__Misbehaving__mode"] = $"world:{mode}",
                 ["Moe__ActivationTimeout"] = Waiting.Contains(mode) ? "00:00:03" : "00:00:20",
             },
-            "serve");
+            ["serve", .. Changing.Contains(mode) ? (string[])[Path.Combine(working, "note.txt")] : []]);
         return await HostProgram.EndAsync(process, cancellationToken);
     }
+
+    private static bool MayOthersWrite(string folder) =>
+        Directory.Exists(folder)
+        && Directory.EnumerateFileSystemEntries(folder, "*", SearchOption.AllDirectories).Any(static entry =>
+            !OperatingSystem.IsWindows() && (File.GetUnixFileMode(entry) & (UnixFileMode.OtherWrite | UnixFileMode.GroupWrite)) != 0);
 }

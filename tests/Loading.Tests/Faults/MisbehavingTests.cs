@@ -26,18 +26,36 @@ public sealed class MisbehavingTests : IAsyncDisposable
     /// <summary>Every place at which the plugin's code runs, with every way to fail there.</summary>
     public static TheoryData<string> Places =>
     [
-        "create", "probe", "method", "round", "capability", "memory", "weights", "weights-size", "weights-end", "workspace", "workspace-size",
-        "workspace-end", "forward", "end", "dispose",
+        "create", "probe", "method", "round", "capability", "memory", "device", "weights", "weights-size", "weights-end", "remark", "workspace",
+        "workspace-size", "workspace-end", "allocate", "zero", "copy", "forward", "wait", "free", "end", "dispose",
     ];
 
     [Theory]
     [MemberData(nameof(Places))]
     public async Task What_is_thrown_anywhere_is_said_and_harms_nobody(string place)
     {
+        if (place is "create" or "dispose")
+        {
+            foreach (string way in Ways)
+            {
+                await Meet($"{place}:{way}");
+            }
+
+            return;
+        }
+
+        // One host meets all of them, one after the other.
+        string key = $"misbehaving {place}";
+        MoeOptions options = Options("");
+        options.Plugins["Misbehaving"] = new Dictionary<string, string> { ["switch"] = key };
+        await using MoeHost host = MoeHost.Create(options, _log);
         foreach (string way in Ways)
         {
-            await Meet($"{place}:{way}");
+            AppContext.SetData(key, $"{place}:{way}");
+            Meet(host);
         }
+
+        AppContext.SetData(key, "");
     }
 
     [Theory]
@@ -50,6 +68,19 @@ public sealed class MisbehavingTests : IAsyncDisposable
     [InlineData("probe:nullrefusal")]
     [InlineData("probe:cursor")]
     [InlineData("probe:cursorrefusal")]
+    [InlineData("create:huge")]
+    [InlineData("probe:huge")]
+    [InlineData("probe:hugerefusal")]
+    [InlineData("probe:least")]
+    [InlineData("weights-size:most")]
+    [InlineData("workspace-size:most")]
+    [InlineData("remark:escape")]
+    [InlineData("remark:huge")]
+    [InlineData("equals:throw")]
+    [InlineData("dispose:task")]
+    [InlineData("dispose:source")]
+    [InlineData("dispose:lies")]
+    [InlineData("probe:interrupt")]
     [InlineData("probe:reason")]
     [InlineData("probe:device")]
     [InlineData("probe:hang")]
@@ -159,9 +190,14 @@ public sealed class MisbehavingTests : IAsyncDisposable
     // Nothing but what the host's API promises comes out of it, and what it logs can be written.
     private async Task Meet(string mode)
     {
+        await using MoeHost host = MoeHost.Create(Options(mode), _log);
+        Meet(host);
+    }
+
+    private void Meet(MoeHost host)
+    {
         try
         {
-            await using MoeHost host = MoeHost.Create(Options(mode), _log);
             Assert.NotEmpty(string.Concat(host.Plugins.Select(p => p.ToString())));
             MoeSelectionReport report = host.Explain(TinyLayer.Request);
             AssertPlain(report.Sentence);
@@ -170,7 +206,9 @@ public sealed class MisbehavingTests : IAsyncDisposable
             using MoeLayer layer = WorkingFolder.CreateLayer(host);
             using MoeForwardState state = layer.CreateState();
             _ = state.ByteCount;
+            AssertPlain(layer.WeightRemark ?? "");
             Forward(layer, state);
+            layer.Synchronize();
         }
         catch (MoeException exception)
         {

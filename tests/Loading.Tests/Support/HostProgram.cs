@@ -10,8 +10,8 @@ internal static class HostProgram
         AppContext.BaseDirectory.Replace($"{Path.DirectorySeparatorChar}Loading.Tests{Path.DirectorySeparatorChar}", $"{Path.DirectorySeparatorChar}HostProgram{Path.DirectorySeparatorChar}", StringComparison.Ordinal),
         "HostProgram.dll");
 
-    /// <summary>Starts it as a user who may have so many threads, and to whom all of the folder is given.</summary>
-    public static Process StartWithThreads(DropFolder drop, int threads, IReadOnlyDictionary<string, string> settings)
+    /// <summary>Starts it as another user than root, who may have so many threads, and to whom all of the folder is given.</summary>
+    public static Process StartAsNobody(DropFolder drop, IReadOnlyDictionary<string, string> settings, int? threads = null)
     {
         const string Nobody = "65534";
         using (var give = Process.Start("chown", ["-R", Nobody, drop.Root]))
@@ -23,7 +23,7 @@ internal static class HostProgram
             drop,
             settings,
             "setpriv",
-            ["--reuid", Nobody, "--clear-groups", "bash", "-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -u {threads}; exec \"$@\""), "-", "dotnet", Program, "start"]);
+            ["--reuid", Nobody, "--clear-groups", "bash", "-c", string.Create(CultureInfo.InvariantCulture, $"{(threads is null ? "" : $"ulimit -u {threads}; ")}exec \"$@\""), "-", "dotnet", Program, "start"]);
     }
 
     public static Process Start(DropFolder drop, IReadOnlyDictionary<string, string> settings, params string[] arguments) =>

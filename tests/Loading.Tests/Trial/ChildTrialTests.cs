@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Moe.Plugins.Tests;
 
@@ -16,7 +17,7 @@ public sealed class ChildTrialTests : IDisposable
         { "activate", "thread", MoeReason.Crashed, "thrown on a thread of the plugin's own" },
         { "activate", "hang", MoeReason.TimedOut, "did not return within 2 s" },
         { "activate", "spin", MoeReason.TimedOut, "did not return within 2 s" },
-        { "activate", "foreground", MoeReason.TimedOut, "it left a foreground thread, which keeps a program from ending" },
+        { "activate", "foreground", MoeReason.TimedOut, "it left a foreground thread or a handler of the end, which keeps a program from ending" },
         { "activate", "pool", MoeReason.TimedOut, "it kept the thread pool busy" },
         { "activate", "finalizer", MoeReason.Crashed, "When what it left was collected, in a process of its own, it died of SIGABRT" },
         { "probe", "segv", MoeReason.Crashed, "When its backend was asked about a layer, in a process of its own, it died of SIGSEGV" },
@@ -148,7 +149,7 @@ public sealed class ChildTrialTests : IDisposable
         Assert.SkipUnless(OperatingSystem.IsLinux() && UnixFile.CurrentUser() == 0, "To be another user, whose threads are limited, needs root, on Linux.");
         Assert.SkipUnless(Environment.ProcessorCount <= 16, "A runtime starts a thread for each processor.");
         var settings = new Dictionary<string, string> { ["Moe__Trial"] = "Child", ["Moe__Plugins__Faulty__what"] = "exit" };
-        using (Process few = HostProgram.StartWithThreads(_drop, ThreadRoom.Enough, settings))
+        using (Process few = HostProgram.StartAsNobody(_drop, settings, ThreadRoom.Enough))
         {
             string said = await HostProgram.ReadAsync(few, TestContext.Current.CancellationToken);
             Assert.Contains("Faulty Failed Crashed", said, StringComparison.Ordinal);
@@ -156,7 +157,7 @@ public sealed class ChildTrialTests : IDisposable
         }
 
         Assert.DoesNotContain(Verdicts(), static verdict => !verdict.IsHarmless);
-        using Process many = HostProgram.StartWithThreads(_drop, 8 * ThreadRoom.Enough, settings);
+        using Process many = HostProgram.StartAsNobody(_drop, settings, 8 * ThreadRoom.Enough);
         Assert.Contains("Faulty Quarantined Crashed", await HostProgram.ReadAsync(many, TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
@@ -188,6 +189,37 @@ public sealed class ChildTrialTests : IDisposable
         Assert.DoesNotContain(Verdicts(), static verdict => !verdict.IsHarmless);
     }
 
+    /// <summary>Ctrl+C goes to the group of the terminal's foreground; a child has one of its own, and does not outlive who started it.</summary>
+    [Fact]
+    public async Task A_child_hears_no_Ctrl_C_and_ends_with_its_parent()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Where processes are listed in /proc.");
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
+        var settings = new Dictionary<string, string>
+        {
+            ["Moe__Trial"] = "Child",
+            ["Moe__ActivationTimeout"] = "00:30:00",
+            ["Moe__Plugins__Faulty__where"] = "activate",
+            ["Moe__Plugins__Faulty__what"] = "hang",
+        };
+        using Process parent = HostProgram.Start(_drop, settings, "start");
+        int child = 0;
+        while (child == 0 || GroupOf(child) != child)
+        {
+            child = Directory.GetDirectories("/proc").Select(static folder => int.TryParse(Path.GetFileName(folder), out int id) ? id : 0).FirstOrDefault(id => ParentOf(id) == parent.Id);
+            await Task.Delay(20, cancellation);
+        }
+
+        Assert.NotEqual(GroupOf(parent.Id), GroupOf(child));
+        parent.Kill();
+        while (ParentOf(child) != 0)
+        {
+            await Task.Delay(20, cancellation);
+        }
+
+        Assert.DoesNotContain(Verdicts(), static verdict => !verdict.IsHarmless);
+    }
+
     [Fact]
     public async Task A_time_limit_that_was_too_short_counts_for_no_longer_one()
     {
@@ -198,7 +230,7 @@ public sealed class ChildTrialTests : IDisposable
             Assert.Equal(MoeCandidateState.Quarantined, first.Plugins.Single(p => p.Id == "Faulty").State);
         }
 
-        TrialVerdict verdict = Assert.Single(Verdicts(), v => !v.IsHarmless);
+        TrialVerdict verdict = Assert.Single(Verdicts(), static v => v.Id == "Faulty" && !v.IsHarmless);
         Assert.True(verdict.Counts(TimeSpan.FromSeconds(0.1), hasty.SettingsOf("Faulty")));
         Assert.False(verdict.Counts(TimeSpan.FromSeconds(1), hasty.SettingsOf("Faulty")));
         await using MoeHost second = MoeHost.Create(Options("activate", ""));
@@ -289,6 +321,24 @@ public sealed class ChildTrialTests : IDisposable
     }
 
     public void Dispose() => _drop.Dispose();
+
+    // proc(5): after the name in brackets come the state, the parent and the group. 0 where there is no such process, or only what is left of one.
+    private static int ParentOf(int process) => StatusOf(process) is [var state, var parent, ..] && state is not ("Z" or "X") ? int.Parse(parent, CultureInfo.InvariantCulture) : 0;
+
+    private static int GroupOf(int process) => StatusOf(process) is [_, _, var group, ..] ? int.Parse(group, CultureInfo.InvariantCulture) : 0;
+
+    private static string[] StatusOf(int process)
+    {
+        try
+        {
+            string line = File.ReadAllText($"/proc/{process}/stat");
+            return line[(line.LastIndexOf(')') + 2)..].Split(' ');
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+    }
 
     private static string TrialOf(MoePluginInfo plugin) => plugin.Steps.Single(s => s.Step == MoePluginStepKind.Trial).Sentence;
 
