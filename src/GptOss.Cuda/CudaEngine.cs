@@ -165,7 +165,7 @@ internal sealed class CudaEngine : IModelEngine
             SetDraws(asking, first, count, results);
             foreach (DeviceForward device in _devices)
             {
-                device.EnqueueHeadOf(rows.AsSpan(first, count), tokens.Count);
+                device.EnqueueHeadOf(rows.AsSpan(first, count));
             }
 
             Wait();

@@ -15,7 +15,6 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
 
     private const int SizeUnit = 8;
     private const int MostHidden = 8192;
-    private const int RowsOfTile = 16;
     private static readonly int[] HeadSizes = [32, 64];
 
     public IReadOnlyList<MoeDevice> Devices => devices;
@@ -95,7 +94,7 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         try
         {
             library = new KernelLibrary(context, new KernelCompiler(compiler), typeof(CudaPlatform).Assembly);
-            var kernels = new ModelKernels(library, share.Config);
+            var kernels = new ModelKernels(library, share.Config, isPart: member is not null);
             model = new DeviceModel(context, tensors, share, options.MaxContext, progress, cancellationToken);
             return member is null
                 ? new WholeForward(library, kernels, model, share, experts, options.ChunkTokens)
@@ -119,7 +118,7 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
             $"The hidden size is {config.HiddenSize}; a multiple of {SizeUnit} up to {MostHidden} is expected on a CUDA device");
         Require(HeadSizes.Contains(config.HeadSize), $"The head size is {config.HeadSize}; {string.Join(" or ", HeadSizes)} is expected on a CUDA device");
         Require(
-            RowsOfTile % config.GroupSize == 0,
+            ModelKernels.RowsOfTile % config.GroupSize == 0,
             $"{config.GroupSize} query heads share a key-value head; 1, 2, 4, 8 or 16 are expected on a CUDA device");
         string? refusal = ModelShare.Refuse(config, plan.Count);
         Require(refusal is null, refusal ?? "");

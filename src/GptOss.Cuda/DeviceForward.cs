@@ -14,16 +14,13 @@ internal abstract class DeviceForward : IDisposable
     private readonly CudaEvent _done;
     private readonly Stack<IDisposable> _made = new();
     private readonly Dictionary<int, CudaExecutableGraph> _steps = [];
-    private readonly ModelShare _share;
-    private readonly int _rank;
     private readonly float _scale;
 
     /// <summary>Takes over library, context and model, once it is made.</summary>
-    protected DeviceForward(KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, int rank, int maxTokens, bool isPart)
+    protected DeviceForward(KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, int maxTokens, bool isPart)
     {
         _library = library;
-        _share = share;
-        _rank = rank;
+        Share = share;
         Kernels = kernels;
         Model = model;
         _scale = (float)(Math.Log2(Math.E) / Math.Sqrt(Config.HeadSize));
@@ -57,7 +54,9 @@ internal abstract class DeviceForward : IDisposable
     public bool HasBlas => _blas is not null;
 
     /// <summary>The model's sizes, as far as the device has them.</summary>
-    protected GptOssConfig Config => _share.Config;
+    protected GptOssConfig Config => Share.Config;
+
+    protected ModelShare Share { get; }
 
     protected ModelKernels Kernels { get; }
 
@@ -71,13 +70,13 @@ internal abstract class DeviceForward : IDisposable
     public void SetDraws(bool wantsLogits, ReadOnlySpan<DeviceDraw> draws) => Buffers.SetDraws(wantsLogits, draws);
 
     /// <summary>Says which tokens come next; needs no context.</summary>
-    public void SetBatch(IReadOnlyList<BatchToken> tokens) => Buffers.SetBatch(tokens, _rank);
+    public void SetBatch(IReadOnlyList<BatchToken> tokens) => Buffers.SetBatch(tokens, Share.Rank);
 
     /// <summary>Says which tokens of the whole vocabulary are never chosen, a bit each. Makes the context current.</summary>
     public void Ban(ReadOnlySpan<uint> words)
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaMemory.Upload(Buffers.Banned, words.Slice(_share.FirstToken / 32, Buffers.BannedWords));
+        CudaMemory.Upload(Buffers.Banned, words.Slice(Share.FirstToken / 32, Buffers.BannedWords));
     }
 
     /// <summary>One token of each of so many texts, all of which ask.</summary>
@@ -85,7 +84,7 @@ internal abstract class DeviceForward : IDisposable
     {
         Buffers.CopyBatch(count, Stream);
         EnqueueLayers(count, groups: 0, cancellationToken);
-        EnqueueHead(count, [], count);
+        EnqueueHead([], count);
     }
 
     /// <summary>Records a step of so many texts.</summary>
@@ -119,12 +118,12 @@ internal abstract class DeviceForward : IDisposable
         EnqueueLayers(tokens.Count, groups, cancellationToken);
     }
 
-    /// <summary>The head of some rows, behind the layers of so many tokens. Makes the context current.</summary>
-    public void EnqueueHeadOf(ReadOnlySpan<int> rows, int tokens)
+    /// <summary>The head of some rows, behind the last prompt's layers. Makes the context current.</summary>
+    public void EnqueueHeadOf(ReadOnlySpan<int> rows)
     {
         using CudaContextScope scope = Context.MakeCurrent();
         Buffers.CopyBatch(tokens: 0, Stream);
-        EnqueueHead(tokens, rows, rows.Length);
+        EnqueueHead(rows, rows.Length);
     }
 
     /// <summary>Copies the device's logits of a row to their place in a row of the whole vocabulary on the host. Makes the context current.</summary>
@@ -132,11 +131,11 @@ internal abstract class DeviceForward : IDisposable
     {
         using CudaContextScope scope = Context.MakeCurrent();
         long width = Config.VocabularySize;
-        CudaMemory.Copy(host + Offset<float>(_share.FirstToken), Buffers.Logits + Offset<float>(row * width), Offset<float>(width), Stream);
+        CudaMemory.Copy(host + Offset<float>(Share.FirstToken), Buffers.Logits + Offset<float>(row * width), Offset<float>(width), Stream);
     }
 
     /// <summary>The token that was chosen for a row, of the device's own, once that was waited for.</summary>
-    public DeviceCandidate Chosen(int row) => Buffers.Chosen[row] is { Id: >= 0 } own ? own with { Id = own.Id + _share.FirstToken } : Buffers.Chosen[row];
+    public DeviceCandidate Chosen(int row) => Buffers.Chosen[row] is { Id: >= 0 } own ? own with { Id = own.Id + Share.FirstToken } : Buffers.Chosen[row];
 
     /// <summary>Marks where <see cref="Wait"/> waits for. Makes the context current.</summary>
     public void Mark()
@@ -186,11 +185,10 @@ internal abstract class DeviceForward : IDisposable
     protected abstract void EnqueueLayers(int count, int groups, CancellationToken cancellationToken);
 
     /// <summary>Brings normed rows to the head.</summary>
-    /// <param name="tokens">Tokens that the layers had.</param>
     /// <param name="rows">The rows that ask; empty for the first <paramref name="count"/>.</param>
     /// <param name="count">How many.</param>
     /// <returns>The rows, or what they are normed from by the head itself.</returns>
-    protected abstract HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count);
+    protected abstract HeadRows EnqueueHeadRows(ReadOnlySpan<int> rows, int count);
 
     /// <summary>Frees what was made later first.</summary>
     protected T Own<T>(T part)
@@ -297,9 +295,9 @@ internal abstract class DeviceForward : IDisposable
     protected MoeTensorView View(nint address, int count) => new(address, Device, MoeElementType.BFloat16, count, Config.HiddenSize);
 
     /// <summary>The last norm, the head, and the chosen tokens.</summary>
-    private void EnqueueHead(int layerTokens, ReadOnlySpan<int> rows, int count)
+    private void EnqueueHead(ReadOnlySpan<int> rows, int count)
     {
-        HeadRows input = EnqueueHeadRows(layerTokens, rows, count);
+        HeadRows input = EnqueueHeadRows(rows, count);
         for (int first = 0; first < count; first += ModelKernels.ProductTokens)
         {
             int tokens = Math.Min(ModelKernels.ProductTokens, count - first);

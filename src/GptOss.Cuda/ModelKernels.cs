@@ -63,8 +63,11 @@ internal sealed class ModelKernels
     private readonly WeightRing _headRing;
     private readonly CudaFunction? _normHead;
 
+    /// <param name="library">Gets them; its context must be current.</param>
+    /// <param name="config">The sizes, as far as the device has them.</param>
+    /// <param name="isPart">Whether ranks share the model: a layer is then never one launch, and those kernels are not loaded.</param>
     /// <exception cref="MoeException">A kernel does not compile, or there is no compiler.</exception>
-    public ModelKernels(KernelLibrary library, GptOssConfig config)
+    public ModelKernels(KernelLibrary library, GptOssConfig config, bool isPart)
     {
         _library = library;
         _config = config;
@@ -81,7 +84,7 @@ internal sealed class ModelKernels
         KernelUnit attention = AttentionOf(config.HeadSize);
         _attentionDecode = Get(attention, attention.Instances[0]);
         _attentionPrefill = Get(attention, attention.Instances[1]);
-        _layerPlan = AttentionLayerPlan.TryCreate(library.Context.Device, config);
+        _layerPlan = isPart ? null : AttentionLayerPlan.TryCreate(library.Context.Device, config);
         if (_layerPlan is not null)
         {
             _headRing = WeightRing.OfHead(library.Context.Device.MaxSharedBytesPerBlock, config);

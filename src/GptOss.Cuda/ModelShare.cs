@@ -7,12 +7,11 @@ internal sealed class ModelShare
     private const int VocabularyUnit = 32;
 
     private readonly GptOssConfig _whole;
-    private readonly int _rank;
 
     public ModelShare(GptOssConfig whole, int rank, int count)
     {
         _whole = whole;
-        _rank = rank;
+        Rank = rank;
         int each = Each(whole, count);
         FirstToken = rank * each;
         Config = whole with
@@ -22,6 +21,8 @@ internal sealed class ModelShare
             VocabularySize = Math.Min(each, whole.VocabularySize - FirstToken),
         };
     }
+
+    public int Rank { get; }
 
     /// <summary>The model's sizes with the rank's heads and vocabulary.</summary>
     public GptOssConfig Config { get; }
@@ -47,12 +48,12 @@ internal sealed class ModelShare
         int[] rows = [queries, keys, keys];
         return layer with
         {
-            QueryKeyValue = [.. layer.QueryKeyValue.Select((linear, i) => linear.Rows(_rank * rows[i], rows[i]))],
-            Sinks = layer.Sinks.Slice(0, 1, 0, 1, _rank * Config.HeadCount, Config.HeadCount),
+            QueryKeyValue = [.. layer.QueryKeyValue.Select((linear, i) => linear.Rows(Rank * rows[i], rows[i]))],
+            Sinks = layer.Sinks.Slice(0, 1, 0, 1, Rank * Config.HeadCount, Config.HeadCount),
             Output = new LinearTensors
             {
-                Weight = layer.Output.Weight.Slice(0, 1, 0, _whole.HiddenSize, _rank * queries, queries),
-                Bias = _rank == 0 ? layer.Output.Bias : null,
+                Weight = layer.Output.Weight.Slice(0, 1, 0, _whole.HiddenSize, Rank * queries, queries),
+                Bias = Rank == 0 ? layer.Output.Bias : null,
             },
         };
     }

@@ -11,7 +11,6 @@ internal sealed class PartForward : DeviceForward
 {
     private readonly IReadOnlyList<ExpertLayer> _experts;
     private readonly IMoeCommunicator _member;
-    private readonly int _firstToken;
 
     public PartForward(
         KernelLibrary library,
@@ -21,11 +20,10 @@ internal sealed class PartForward : DeviceForward
         IReadOnlyList<ExpertLayer> experts,
         IMoeCommunicator member,
         int maxTokens)
-        : base(library, kernels, model, share, member.Rank, maxTokens, isPart: true)
+        : base(library, kernels, model, share, maxTokens, isPart: true)
     {
         _experts = experts;
         _member = member;
-        _firstToken = share.FirstToken;
     }
 
     /// <inheritdoc/>
@@ -47,7 +45,7 @@ internal sealed class PartForward : DeviceForward
     }
 
     /// <inheritdoc/>
-    protected override HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count)
+    protected override HeadRows EnqueueHeadRows(ReadOnlySpan<int> rows, int count)
     {
         // Normed behind the last layer's experts.
         if (rows.IsEmpty)
@@ -78,7 +76,7 @@ internal sealed class PartForward : DeviceForward
                 Embedding = Model.Embedding,
                 Tokens = Buffers.Tokens,
                 Part = part.View.Address,
-                First = _firstToken,
+                First = Share.FirstToken,
                 Count = Config.VocabularySize,
                 Width = Config.HiddenSize,
             },

@@ -14,7 +14,7 @@ internal sealed class WholeForward : DeviceForward
 
     public WholeForward(
         KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, IReadOnlyList<ExpertLayer> experts, int maxTokens)
-        : base(library, kernels, model, share, rank: 0, maxTokens, isPart: false)
+        : base(library, kernels, model, share, maxTokens, isPart: false)
     {
         _experts = experts;
         using CudaContextScope scope = Context.MakeCurrent();
@@ -41,24 +41,14 @@ internal sealed class WholeForward : DeviceForward
     }
 
     /// <inheritdoc/>
-    protected override HeadRows EnqueueHeadRows(int tokens, ReadOnlySpan<int> rows, int count)
+    protected override HeadRows EnqueueHeadRows(ReadOnlySpan<int> rows, int count)
     {
         if (rows.IsEmpty && Kernels.CanNorm(count))
         {
             return new HeadRows(0, Normed(Buffers.ExpertOutput, Model.FinalNorm));
         }
 
-        var norm = new ModelKernels.NormParameters
-        {
-            Stream = Buffers.Stream,
-            Added = Buffers.ExpertOutput,
-            Weight = Model.FinalNorm,
-            Normed = Buffers.HeadRows,
-            Rows = rows.IsEmpty ? 0 : Buffers.SetRows(rows, Stream),
-            Width = Config.HiddenSize,
-            Epsilon = (float)Config.NormEpsilon,
-        };
-        Kernels.AddNorm(in norm, count, Stream);
+        EnqueueNorm(count, Model.FinalNorm, Buffers.HeadRows, Buffers.ExpertOutput, rows: rows.IsEmpty ? 0 : Buffers.SetRows(rows, Stream));
         return new HeadRows(Buffers.HeadRows, null);
     }
 
@@ -74,11 +64,11 @@ internal sealed class WholeForward : DeviceForward
             return;
         }
 
-        EnqueueNorm(count, layer.AttentionNorm, added, begins: begins);
+        EnqueueNorm(count, layer.AttentionNorm, Buffers.Normed, added, begins: begins);
         EnqueueQueryKeyValue(layer.QueryKeyValue, cache, Buffers.Normed, count);
         EnqueueAttention(layer, cache, count, groups);
         EnqueueOutput(layer.Output, count);
-        EnqueueNorm(count, layer.ExpertNorm, bias: IsLarge(count) ? layer.Output.Bias : 0);
+        EnqueueNorm(count, layer.ExpertNorm, Buffers.Normed, bias: IsLarge(count) ? layer.Output.Bias : 0);
     }
 
     private void EnqueueAttentionLayer(
@@ -107,15 +97,16 @@ internal sealed class WholeForward : DeviceForward
         Epsilon = (float)Config.NormEpsilon,
     };
 
-    private void EnqueueNorm(int count, nint weight, nint added = 0, nint bias = 0, nint begins = 0) => Kernels.AddNorm(
+    private void EnqueueNorm(int count, nint weight, nint normed, nint added = 0, nint bias = 0, nint begins = 0, nint rows = 0) => Kernels.AddNorm(
         new ModelKernels.NormParameters
         {
             Stream = Buffers.Stream,
             Added = added,
             Bias = bias,
             Weight = weight,
-            Normed = Buffers.Normed,
+            Normed = normed,
             Begins = begins,
+            Rows = rows,
             Width = Config.HiddenSize,
             Epsilon = (float)Config.NormEpsilon,
         },

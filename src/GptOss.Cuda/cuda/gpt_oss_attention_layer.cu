@@ -21,7 +21,7 @@ struct AttentionLayerParameters
     float* stream;            // [tokens, outputs], the one that is normed first; what is added to it there and the output are added
     const float* norm;        // [outputs]
     u16* normed;              // BF16 [tokens, outputs]
-    u32* counters;            // kCounters · kCounterWords, 0 before and after; of this layer alone, for the next one's launch may begin early
+    u32* counters;            // kCounters · kCounterWords, 0 before and after; only this layer's, since the next one's launch may begin early
     int shares;               // at most kMostShares, and no more than outputs of the second product or pairs of the first
     int splits;               // of attention, at most
     RingShape ring;

@@ -19,7 +19,7 @@ struct NormedRows
     int reserved;
 };
 
-/// Puts (stream + added) · weight into shared memory, whose product is divided later; returns that factor for the token threadIdx.x % 8.
+/// Puts (stream + added) · weight into shared memory, whose product is divided later; returns that factor for the token threadIdx.x % kNormedTokens.
 __device__ __forceinline__ float norm_rows(const Product& p, const NormedRows& n, u16* rows)
 {
     __shared__ float squares[kProductWarps][kNormedTokens];

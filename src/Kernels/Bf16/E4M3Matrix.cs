@@ -35,10 +35,11 @@ internal sealed class E4M3Matrix : DeviceArena
     public static unsafe E4M3Matrix? Read(CudaContext context, MoeExpertMatrix source, int rows, int inputs)
     {
         var reader = new MoeExpertReader(source, MoeWeightFormat.Fp8Block, rows, inputs);
-        bool interleaves = source.RowOrder != MoeRowOrder.Interleaved;
-        int outputsOfGroup = interleaves ? GroupRows / 2 : GroupRows;
+        // Gates and ups that are stored apart come as pairs of rows.
+        bool dealsPairs = source.RowOrder != MoeRowOrder.Interleaved;
+        int outputsOfGroup = dealsPairs ? GroupRows / 2 : GroupRows;
         MoeExpertMatrix up = source.Up ?? source;
-        bool sharesScales = (source.ScaleRows | source.ScaleRowOffset | up.ScaleRows | up.ScaleRowOffset | (source.Up is null && interleaves ? rows / 2 : 0)) % outputsOfGroup == 0;
+        bool sharesScales = (source.ScaleRows | source.ScaleRowOffset | up.ScaleRows | up.ScaleRowOffset | (source.Up is null && dealsPairs ? rows / 2 : 0)) % outputsOfGroup == 0;
         if ((source.ScaleColumns | source.ScaleColumnOffset | up.ScaleColumns | up.ScaleColumnOffset) % ScaledInputs != 0 || !sharesScales)
         {
             return null;
@@ -62,7 +63,7 @@ internal sealed class E4M3Matrix : DeviceArena
         {
             MoeExpertMatrix of = half == 1 ? up : source;
             float[,] values = Decode(of.Scales!);
-            int first = half == 1 && interleaves && source.Up is null ? rows / 2 : 0;
+            int first = half == 1 && dealsPairs && source.Up is null ? rows / 2 : 0;
             for (int group = 0; group * GroupRows < rows; group++)
             {
                 int row = (first + (group * outputsOfGroup) + of.ScaleRowOffset) / of.ScaleRows;

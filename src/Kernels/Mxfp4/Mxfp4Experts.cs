@@ -104,7 +104,10 @@ public class Mxfp4Experts : CudaExperts
     public override int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
 
     /// <inheritdoc/>
-    /// <remarks>The rows are of the kind that the plan says, but for few tokens' (<see cref="Mxfp4Kind.Stream"/>), which are rounded BF16 rows; MXFP8 ones lie in another buffer than the routing's rows, which are overwritten.</remarks>
+    /// <remarks>
+    /// Rows are of the kind that the plan's activations name. For <see cref="Mxfp4Kind.Stream"/> they are BF16 rows, rounded already where activations are.
+    /// Rows of MXFP8 lie in another buffer than the routing's rows, which are overwritten.
+    /// </remarks>
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
         var own = (Mxfp4Weights)weights;

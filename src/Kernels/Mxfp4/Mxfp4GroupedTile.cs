@@ -11,21 +11,21 @@ namespace Moe.Plugins.Kernels;
 internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int Steps, int Stages, int SharedBytes, string Activation)
 {
     /// <summary>Compute capability 9.0: shared memory of a multiprocessor, and what each block takes of it for the system.</summary>
-    private const int MultiprocessorSharedBytes = 228 << 10;
-    private const int SystemSharedBytes = 1 << 10;
+    internal const int MultiprocessorSharedBytes = 228 << 10;
+    internal const int SystemSharedBytes = 1 << 10;
     private const int OutBytes = 4096;
 
     /// <summary>The most experts of a layer with the common activation, which has a stage more for the room that a table of more would take.</summary>
     private const int FewExperts = 512;
 
     /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
-    private const int NumberBytes = 640;
+    internal const int NumberBytes = 640;
 
-    private const int AlignmentBytes = 1024;
-    private const int BarrierBytes = 16;
+    internal const int AlignmentBytes = 1024;
+    internal const int BarrierBytes = 16;
 
     /// <summary>What a warpgroup needs to round to MXFP8, <c>RoundMxfp8</c>; beside the dynamic part.</summary>
-    private const int RoundingBytes = 512;
+    internal const int RoundingBytes = 512;
 
     /// <summary><c>kLoaderRegisters</c> of the kernel.</summary>
     private const int LoaderRegisters = 40;
@@ -39,10 +39,13 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     public (string First, string Second) Entries(Mxfp4Activations activations) =>
         ($"moe_mxfp4_product1{Arguments(activations)}", $"moe_mxfp4_product2{Arguments(activations)}");
 
+    /// <summary>The kernels' argument for how activations are rounded.</summary>
+    internal static string Rounding(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
+
     private string Arguments(Mxfp4Activations activations)
     {
         string activation = Activation == ActivationConstants.Silu ? "" : $", {Activation}, {RoutingBuffers.MaxExperts}";
-        return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {(activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16")}{activation}>";
+        return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {Rounding(activations)}{activation}>";
     }
 
     public KernelUnit Unit(Mxfp4Activations activations)

@@ -34,13 +34,9 @@ internal sealed class Mxfp4StreamKernels
     }
 
     /// <summary>The source.</summary>
-    public static KernelUnit Unit(Mxfp4Activations activations)
-    {
-        bool isMxfp8 = activations == Mxfp4Activations.Mxfp8;
-        return new(
-            isMxfp8 ? "mxfp4_stream_mxfp8.cu" : "mxfp4_stream.cu",
-            $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {(isMxfp8 ? "RoundMxfp8" : "RoundBf16")}>");
-    }
+    public static KernelUnit Unit(Mxfp4Activations activations) => new(
+        activations == Mxfp4Activations.Mxfp8 ? "mxfp4_stream_mxfp8.cu" : "mxfp4_stream.cu",
+        $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}>");
 
     /// <summary>Whether the kernel has a layer: its activation, its sizes.</summary>
     public static bool Runs(MoeLayerShape shape) =>
@@ -87,25 +83,14 @@ internal sealed class Mxfp4StreamKernels
     /// <summary>A block's shared memory: as many stages as there is room for.</summary>
     private static class Room
     {
-        /// <summary>Compute capability 9.0: what a multiprocessor has, and what the system and rounding to MXFP8 take of it.</summary>
-        private const int MultiprocessorBytes = 228 << 10;
-        private const int SystemBytes = 1 << 10;
-        private const int RoundingBytes = Groups * 512;
-
         private const int Columns = 8;
         private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
         private const int OutBytes = 2048;
-        private const int BarrierBytes = 16;
+        private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + Mxfp4GroupedTile.BarrierBytes))
+            + ((MostExperts + 1) * 2 * sizeof(int)) + Mxfp4GroupedTile.NumberBytes + Mxfp4GroupedTile.AlignmentBytes;
+        private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + Mxfp4GroupedTile.BarrierBytes;
 
-        /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
-        private const int NumberBytes = 640;
-
-        private const int AlignmentBytes = 1024;
-        private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + BarrierBytes))
-            + ((MostExperts + 1) * 2 * sizeof(int)) + NumberBytes + AlignmentBytes;
-        private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + BarrierBytes;
-
-        public const int Stages = (MultiprocessorBytes - SystemBytes - RoundingBytes - FixedBytes) / StageBytes;
+        public const int Stages = (Mxfp4GroupedTile.MultiprocessorSharedBytes - Mxfp4GroupedTile.SystemSharedBytes - (Groups * Mxfp4GroupedTile.RoundingBytes) - FixedBytes) / StageBytes;
         public const int SharedBytes = FixedBytes + (Stages * StageBytes);
     }
 

@@ -52,18 +52,17 @@ public class Mxfp4Workspace : CudaWorkspace
         private const int NarrowBox = 8;
 
         /// <summary>64 rows a box.</summary>
-        public CudaTensorMap Wide { get; } = Map(address, columns, columns, rows, WideBox);
+        public CudaTensorMap Wide { get; } = Map(address, columns, rows, WideBox);
 
         /// <summary>8 rows a box.</summary>
-        public CudaTensorMap Narrow { get; } = Map(address, columns, columns, rows, NarrowBox);
+        public CudaTensorMap Narrow { get; } = Map(address, columns, rows, NarrowBox);
 
-        // On the stack: one is made in every forward of few tokens, which allocates nothing.
-        private static CudaTensorMap Map(nint address, int columns, long stride, int rows, uint box)
-        {
-            ReadOnlySpan<ulong> sizes = stackalloc ulong[] { (ulong)columns, (ulong)rows };
-            ReadOnlySpan<ulong> strides = stackalloc ulong[] { (ulong)stride * sizeof(ushort) };
-            ReadOnlySpan<uint> boxes = stackalloc uint[] { Mxfp4Layout.GroupDepth, box };
-            return CudaTensorMap.Tiled(CudaTensorMapDataType.BFloat16, address, sizes, strides, boxes, CudaTensorMapSwizzle.Swizzle128B);
-        }
+        private static CudaTensorMap Map(nint address, int columns, int rows, uint box) => CudaTensorMap.Tiled(
+            CudaTensorMapDataType.BFloat16,
+            address,
+            [(ulong)columns, (ulong)rows],
+            [(ulong)columns * sizeof(ushort)],
+            [Mxfp4Layout.GroupDepth, box],
+            CudaTensorMapSwizzle.Swizzle128B);
     }
 }

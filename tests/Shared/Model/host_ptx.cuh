@@ -317,8 +317,6 @@ inline uint4 load_readonly(const void* p) { uint4 v; std::memcpy(&v, p, 16); ret
 inline void prefetch_l2(const void*) {}
 inline u32 load_relaxed_if(bool exists, const u32* p) { return exists ? *(const volatile u32*)p : 0; }
 inline void store_relaxed(u32* p, u32 v) { *p = v; }
-inline uint4 load_if(bool exists, const void* p) { return exists ? load_readonly(p) : uint4{}; }
-inline uint4 load_once_if(bool exists, const void* p) { return load_if(exists, p); }
 
 inline int4 load_coherent(const int4* p) { return *p; }
 

@@ -1,5 +1,5 @@
 // Products of few tokens, where reading the weights is all the time there is. Every lane copies what it multiplies itself to shared memory, a ring of
-// slices ahead, so that nobody waits for another and for nothing but the oldest slice: loads to registers would share the few scoreboards of a warp, and
+// slices ahead, so that no lane waits for another one, and each only for its oldest slice: loads to registers would share the few scoreboards of a warp, and
 // wait for each other. A tile is 16 · row_warps weight rows by 8 · kTiles tokens; a block's other warps divide the inner dimension.
 #pragma once
 #include "ptx/ptx.cuh"

@@ -36,7 +36,7 @@ struct Mxfp4Fp8Parameters
     Activation activation;
 };
 
-/// A product with one tile, as the host's Mxfp4Fp8Tile works it out.
+/// A product with one tile, as the host's Fp8Tile works it out.
 template <int kTokens, int kGroups, int kStages, int kGroupRegisters, int kLoaderRegisters, int kHostSharedBytes>
 struct Mxfp4Fp8
 {

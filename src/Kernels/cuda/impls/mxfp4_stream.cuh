@@ -175,13 +175,13 @@ template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRoun
 struct Mxfp4Stream
 {
     static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
+    static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
     static constexpr int kStageSteps = kGroups * kSteps, kStepBytes = kBandGroups * kGroupBytes;
     static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
     static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
     static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
     static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
-        static constexpr int kStagesBeforeStore = 4;  // of the next tile: by then the others have mostly done with this one
     static constexpr int kPairsBase = kListBase + StreamList::kBytes;
     static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;

@@ -222,7 +222,7 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
             rows[i][1] = valid && expert + 8 < p.experts ? load_readonly(row + 8 * (i64)p.hidden) : zero;
         }
     };
-    // One that whoever sorts has waited for, or the same.
+    // The block that empties the early offsets is the one that sorts, or one that it has waited for.
     const bool empties = p.sort && blockIdx.x == 0 && blockIdx.y == gridDim.y - 1 && blockIdx.z == gridDim.z - 1;
     if (!empties)
     {

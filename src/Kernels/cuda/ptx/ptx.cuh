@@ -18,24 +18,6 @@ __device__ __forceinline__ uint4 load_readonly(const void* p)
     return v;
 }
 
-/// 16 read-only bytes that nobody reads again, or zeros; what stands beside them, to 256 bytes, comes to L2.
-__device__ __forceinline__ uint4 load_once_if(bool exists, const void* p)
-{
-    uint4 v;
-    asm volatile("{ .reg .pred q; setp.ne.s32 q, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; mov.b32 %3, 0; @q ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4]; }"
-                 : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w) : "l"(p), "r"((int)exists));
-    return v;
-}
-
-/// 16 bytes, or zeros.
-__device__ __forceinline__ uint4 load_if(bool exists, const void* p)
-{
-    uint4 v;
-    asm volatile("{ .reg .pred q; setp.ne.s32 q, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; mov.b32 %3, 0; @q ld.global.v4.u32 {%0, %1, %2, %3}, [%4]; }"
-                 : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w) : "l"(p), "r"((int)exists) : "memory");
-    return v;
-}
-
 /// Brings a line of 128 bytes into L2.
 __device__ __forceinline__ void prefetch_l2(const void* p)
 {

@@ -13,7 +13,7 @@ struct SortTarget
     int4* row_blocks;     // {expert, first sorted position, rows, 0}: each expert's positions in blocks of at most block_rows
     int* row_block_count; // [1]
     ProductCounters counters;  // those of the products that follow: cleared
-    u32* early_offsets;   // [experts + 1]: expert_offsets for who does not wait for the launch's end, but for each word to be no longer kNoOffset
+    u32* early_offsets;   // [experts + 1]: expert_offsets for readers that wait for each word to differ from kNoOffset, not for the launch's end
     int block_rows;       // 0: none are made
     int experts;          // of this device: pairs of others are left out
     int first_expert;     // the id of the first of them

@@ -31,9 +31,6 @@ struct TileScheduler
     int stripes, parts;  // of the weight rows, of the inner dimension
     int expert;          // the last tile's
 
-    /// All tiles.
-    __device__ __forceinline__ int tiles(int experts) const { return offsets[kStride + experts] * stripes * parts; }
-
     /// Tiles of an expert's tokens.
     __device__ __forceinline__ int token_tiles(int e) const
     {
