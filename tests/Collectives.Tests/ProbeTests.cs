@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moe.Plugins.Collectives.Tests;
 
 /// <summary>What is refused before a device is touched, and in which words.</summary>
@@ -85,6 +87,36 @@ public sealed class ProbeTests
 
         Assert.Contains($"Moe:Plugins:Collectives.Cuda:{key}", message, StringComparison.Ordinal);
         Assert.Contains(words, message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A table is a file; what is none is refused by its kind, and a pipe is not waited for.</summary>
+    [Theory]
+    [InlineData("pipe", "is a pipe; a file is expected")]
+    [InlineData("folder", "is a folder; a file is expected")]
+    [InlineData("/dev/zero", "is a device; a file is expected")]
+    [InlineData("", "is a folder; a file is expected")]
+    public void A_table_that_is_no_file_is_named_by_its_kind(string what, string words)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Kinds of files are as they are on Linux.");
+        string folder = Directory.CreateTempSubdirectory("moe-table-").FullName;
+        string path = what.Length == 0 || what[0] == '/' ? what : Path.Combine(folder, what);
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "folder"));
+            using (Process pipe = Process.Start("mkfifo", Path.Combine(folder, "pipe")))
+            {
+                pipe.WaitForExit();
+            }
+
+            using MoeHost host = CollectivesHost.Create(("Table", path));
+            string message = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id).Message;
+            Assert.Contains("Moe:Plugins:Collectives.Cuda:Table", message, StringComparison.Ordinal);
+            Assert.Contains($"{words}.", message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static void Refuses(MoeGroupRequest request, MoeReason reason, string words)

@@ -29,18 +29,20 @@ internal sealed class ReductionTable
                     $"{Settings}Plan is '{plan}'; a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch are expected, as in push:132:2:1024.");
         }
 
+        if (path is null)
+        {
+            using Stream shipped = typeof(ReductionTable).Assembly.GetManifestResourceStream(Shipped)!;
+            return Parse(shipped, Shipped);
+        }
+
         try
         {
-            using Stream stream = path is null
-                ? typeof(ReductionTable).Assembly.GetManifestResourceStream(Shipped)!
-                : File.OpenRead(Path.GetFullPath(path, AppContext.BaseDirectory));
-            return stream.Length > MostFileBytes
-                ? throw new MoeException(MoeReason.Configuration, $"{Settings}Table: {path} has {stream.Length:N0} bytes; a table has at most {MostFileBytes:N0}.")
-                : Parse(stream, path ?? Shipped);
+            using var file = new MemoryStream(SmallFile.Read(Path.Combine(AppContext.BaseDirectory, path), MostFileBytes));
+            return Parse(file, path);
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        catch (MoeException exception) when (exception.Reason == MoeReason.NotFound)
         {
-            throw new MoeException(MoeReason.NotFound, $"{Settings}Table: {path} cannot be read: {exception.Message}", exception);
+            throw new MoeException(MoeReason.NotFound, $"{Settings}Table: {exception.Message}", exception);
         }
     }
 

@@ -125,7 +125,7 @@ internal sealed class PluginContent
         return name.Any(static c => char.IsControl(c) || c == '\\')
             ? throw new MoeException(
                 MoeReason.Trust,
-                $"{folder} holds a file whose name has a backslash or a control character, '{string.Concat(name.Select(static c => char.IsControl(c) ? '?' : c))}'; "
+                $"{folder} holds a file whose name has a backslash or a control character, '{PlainText.Of(name)}'; "
                 + "a plugin's names have neither.")
             : name;
     }

@@ -6,6 +6,7 @@ namespace Moe.Plugins.Cli;
 internal static class PlanTable
 {
     private const int BytesOfValue = 2;
+    private const long MostBytes = 1 << 20;
     private const string Reductions = "reductions";
 
     /// <summary>Plans that are compared where none are named: those of Collectives.Cuda.</summary>
@@ -72,7 +73,7 @@ internal static class PlanTable
 
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using JsonDocument document = JsonDocument.Parse(SmallFile.Read(path, MostBytes));
             return [.. document.RootElement.GetProperty(Reductions).EnumerateArray().Select(entry => new Entry(
                 entry.GetProperty("ranks").GetInt32(),
                 entry.TryGetProperty("bytes", out JsonElement bytes) ? bytes.GetInt64() : null,
