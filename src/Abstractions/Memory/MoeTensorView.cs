@@ -98,8 +98,42 @@ public readonly record struct MoeTensorView
     /// <summary>Whether this is the default value: no tensor at all.</summary>
     public bool IsEmpty => Address == 0;
 
+    private long End => RowAddress(Rows - 1) + RowBytes;
+
     /// <summary>Address of row <paramref name="row"/> of plane <paramref name="plane"/>; not range-checked.</summary>
     public nint RowAddress(int row, int plane = 0) => checked((nint)(Address + (plane * PlaneStride) + (row * RowStride)));
+
+    /// <summary>
+    /// Whether two matrices share bytes and are not the same one: what is written through one would be read through the other. The rows of one may lie
+    /// between those of the other.
+    /// </summary>
+    /// <param name="other">The other matrix. Of tensors with several planes, the first counts.</param>
+    public bool OverlapsInPart(in MoeTensorView other)
+    {
+        if (Device != other.Device || Rows == 0 || other.Rows == 0 || Address >= other.End || other.Address >= End)
+        {
+            return false;
+        }
+
+        if (Address == other.Address && RowBytes == other.RowBytes && RowStride == other.RowStride)
+        {
+            return false;
+        }
+
+        for (int i = 0, j = 0; i < Rows && j < other.Rows;)
+        {
+            nint own = RowAddress(i);
+            nint its = other.RowAddress(j);
+            if (own < its + other.RowBytes && its < own + RowBytes)
+            {
+                return true;
+            }
+
+            (i, j) = own < its ? (i + 1, j) : (i, j + 1);
+        }
+
+        return false;
+    }
 
     /// <summary>The same tensor, its first <paramref name="count"/> columns only.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="count"/> is negative or more than <see cref="Columns"/>.</exception>

@@ -49,14 +49,14 @@ public interface IMoeCommunicator
     /// Every rank gets y = RMSNorm(r) · weight with r = the sum of all ranks' parts + residual, and r itself. r is rounded to its type once,
     /// and the norm is that of the rounded values: r ÷ √(mean of r² + epsilon).
     /// </summary>
-    /// <exception cref="ArgumentException">A tensor has another size, type or device than the group.</exception>
+    /// <exception cref="ArgumentException">A tensor has another size, type or device than the group, or one that is written overlaps another in part.</exception>
     /// <exception cref="InvalidOperationException">The part was reduced already.</exception>
     /// <exception cref="MoeException">The group has ended, now or before: <see cref="IMoeGroup.Failure"/>.</exception>
     void ReduceAddNorm(MoeReduceAddNormArguments arguments);
 
     /// <summary>Every rank gets the rows of all ranks, one rank's after another's.</summary>
     /// <exception cref="ArgumentException">
-    /// A tensor is on another device, the output is not <see cref="Count"/> times the input, or a row has more bytes than the group's.
+    /// A tensor is on another device, the output is not <see cref="Count"/> times the input or overlaps it in part, or a row has more bytes than the group's.
     /// </exception>
     /// <exception cref="MoeException">The group has ended, now or before: <see cref="IMoeGroup.Failure"/>.</exception>
     void AllGather(MoeGatherArguments arguments);

@@ -36,7 +36,9 @@ public readonly record struct MoeGroupCall
     public float Epsilon { get; private init; }
 
     /// <summary>Checks a call of <see cref="IMoeCommunicator.AllReduce"/>.</summary>
-    /// <exception cref="ArgumentException">A tensor has another size, type or device than the group, or lies in memory that is lent.</exception>
+    /// <exception cref="ArgumentException">
+    /// A tensor has another size, type or device than the group, lies in memory that is lent, or is written and overlaps another in part.
+    /// </exception>
     public static MoeGroupCall AllReduce(IMoeCommunicator member, MoePartialBuffer lent, in MoeReduceArguments arguments)
     {
         CheckPartial(member, lent, arguments.Partial);
@@ -69,6 +71,11 @@ public readonly record struct MoeGroupCall
         Check(member, lent, arguments.Output, nameof(arguments.Output), rows);
         CheckOptional(member, lent, addNorm.Residual, nameof(addNorm.Residual), rows);
         CheckOptional(member, lent, addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), rows);
+        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.Residual, nameof(addNorm.Residual));
+        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.ResidualOutput, nameof(addNorm.ResidualOutput));
+        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.NormWeight, nameof(addNorm.NormWeight));
+        RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.Residual, nameof(addNorm.Residual));
+        RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.NormWeight, nameof(addNorm.NormWeight));
         bool hasNorm = !addNorm.NormWeight.IsEmpty;
         if (hasNorm)
         {
@@ -101,6 +108,7 @@ public readonly record struct MoeGroupCall
 
         Check(member, lent, input, nameof(arguments.Input), input.Rows, input.Columns, input.ElementType);
         Check(member, lent, arguments.Output, nameof(arguments.Output), checked(member.Count * input.Rows), input.Columns, input.ElementType);
+        RequireApart(arguments.Output, nameof(arguments.Output), input, nameof(arguments.Input));
         return new MoeGroupCall(MoeGroupCallKind.AllGather, input.Rows, input.Columns, input.ElementType);
     }
 
@@ -123,6 +131,14 @@ public readonly record struct MoeGroupCall
         if (!partial.IsIn(lent))
         {
             throw new ArgumentException($"The part was not lent by rank {member.Rank} of this group.", nameof(partial));
+        }
+    }
+
+    private static void RequireApart(in MoeTensorView written, string name, in MoeTensorView other, string otherName)
+    {
+        if (written.OverlapsInPart(other))
+        {
+            throw new ArgumentException($"{name} overlaps {otherName} in part: what is written to the one would be read from the other.");
         }
     }
 

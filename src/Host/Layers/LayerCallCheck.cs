@@ -54,7 +54,7 @@ internal static class LayerCallCheck
 
     private static void RequireApart(in MoeTensorView written, string name, in MoeTensorView other, string otherName)
     {
-        if (TensorOverlap.IsPartial(written, other))
+        if (written.OverlapsInPart(other))
         {
             throw new ArgumentException($"{name} overlaps {otherName} in part: what is written to the one would be read from the other.");
         }

@@ -122,6 +122,13 @@ public sealed class GroupFailureTests
             Assert.Throws<ArgumentException>(() => member.AllReduce(new MoeReduceArguments { Partial = partial, Output = partial.View }));
             Assert.Throws<ArgumentException>(() => member.AllReduce(new MoeReduceArguments { Partial = default, Output = partial.View }));
             Assert.Throws<ArgumentOutOfRangeException>(() => member.LendPartial(Groups.MaxTokens + 1));
+            using MoeBuffer rows = MoeBuffer.OnHost(MoeElementType.Float32, 5, Groups.Width);
+            MoeTensorView From(int row, int count) => new(rows.View.RowAddress(row), MoeDevice.Cpu, MoeElementType.Float32, count, Groups.Width);
+            RefusesOverlap("Output overlaps Residual", () => member.ReduceAddNorm(
+                new MoeReduceAddNormArguments { Partial = partial, Output = From(1, 2), AddNorm = new MoeAddNorm { Residual = From(0, 2) } }));
+            RefusesOverlap("ResidualOutput overlaps Residual", () => member.ReduceAddNorm(
+                new MoeReduceAddNormArguments { Partial = partial, Output = From(3, 2), AddNorm = new MoeAddNorm { Residual = From(0, 2), ResidualOutput = From(1, 2) } }));
+            RefusesOverlap("Output overlaps Input", () => member.AllGather(new MoeGatherArguments { Input = From(1, 2), Output = From(0, 4) }));
             using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.Float32, 2, Groups.Width);
             member.AllReduce(new MoeReduceArguments { Partial = partial, Output = output.View });
             Assert.Throws<InvalidOperationException>(() => member.AllReduce(new MoeReduceArguments { Partial = partial, Output = output.View }));
@@ -222,6 +229,9 @@ public sealed class GroupFailureTests
     // A thread that the machine has not run yet may be missing too.
     private static void AssertIsMissing(IMoeGroup group, int rank) =>
         Assert.Contains($"{rank}", group.Failure!.Message[..group.Failure.Message.IndexOf(" did not", StringComparison.Ordinal)], StringComparison.Ordinal);
+
+    private static void RefusesOverlap(string words, Action call) =>
+        Assert.Contains($"{words} in part", Assert.Throws<ArgumentException>(call).Message, StringComparison.Ordinal);
 
     private static void AssertEnded(IMoeGroup group, Exception?[] errors, MoeReason reason, params string[] anyOf)
     {
