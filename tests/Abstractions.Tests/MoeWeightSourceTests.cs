@@ -71,6 +71,14 @@ public sealed class MoeWeightSourceTests
     }
 
     [Theory]
+    [InlineData(0, 64, "outputs")]
+    [InlineData(-64, 64, "outputs")]
+    [InlineData(64, 0, "inputs")]
+    [InlineData(64, -64, "inputs")]
+    public void A_reader_of_nothing_is_refused_by_the_arguments_name(int outputs, int inputs, string name) =>
+        Assert.Throws<ArgumentOutOfRangeException>(name, () => new MoeExpertReader(Fitting().GateUp, MoeWeightFormat.Mxfp4, outputs, inputs));
+
+    [Theory]
     [InlineData(4)]
     [InlineData(-1)]
     public unsafe void A_table_of_tokens_is_read_and_names_only_experts_that_there_are(int stray)

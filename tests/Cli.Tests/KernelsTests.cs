@@ -19,6 +19,16 @@ public sealed class KernelsTests
         Assert.Equal(JsonValueKind.Null, router.GetProperty("error").ValueKind);
     }
 
+    /// <summary>The compiler that a setting names is the one that is looked for.</summary>
+    [Fact]
+    public async Task A_compiler_that_a_setting_names_and_that_is_not_there_is_named()
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Plugins__Bf16__Nvrtc", "/nowhere/libnvrtc.so.13")], "kernels", "--backend", "Bf16", "--arch", "sm_90a");
+
+        Assert.Equal(4, result.ExitCode);
+        Assert.Contains("'/nowhere/libnvrtc.so.13'", result.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("'Cpu', which is not a backend with kernels", "kernels", "--backend", "Cpu")]
     [InlineData("'Nope', which is not a backend with kernels", "kernels", "--backend", "Nope")]

@@ -1,3 +1,4 @@
+using System.Linq.Expressions;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 
@@ -15,6 +16,8 @@ public sealed class PublicArgumentTests
     [InlineData("Checkpoints", 5)]
     [InlineData("Conformance", 5)]
     [InlineData("GptOss", 15)]
+    [InlineData("GptOss.Cuda", 1)]
+    [InlineData("Kernels", 30)]
     [InlineData("Cuda", 15)]
     public void A_null_is_refused_by_the_arguments_name(string library, int least)
     {
@@ -30,12 +33,12 @@ public sealed class PublicArgumentTests
                from parameter in method.GetParameters()
                where !parameter.ParameterType.IsValueType && !parameter.ParameterType.IsPointer && !parameter.ParameterType.IsByRef
                where Annotations.Create(parameter).WriteState == NullabilityState.NotNull
-               where method is MethodInfo { IsStatic: true } || !type.IsAbstract
+               where method is MethodInfo { IsStatic: true } || !type.IsAbstract || (method is MethodInfo && Derived(type) is not null)
                select (method, parameter),
         ];
         Assert.InRange(cases.Length, least, int.MaxValue);
         string[] wrong = [.. cases.Select(static one => Wrong(one.Method, one.Parameter)).OfType<string>()];
-        Assert.Empty(wrong);
+        Assert.True(wrong.Length == 0, string.Join('\n', wrong));
     }
 
     // Exceptions, attributes and records of plain values take what they are given.
@@ -67,10 +70,17 @@ public sealed class PublicArgumentTests
         { IsValueType: true } => Activator.CreateInstance(type),
         { IsInterface: true, IsGenericType: true } => type.IsAssignableFrom(type.GetGenericArguments()[0].MakeArrayType()) ? Array.CreateInstance(type.GetGenericArguments()[0], 0) : null,
         { IsInterface: true } => DispatchProxy.Create(type, typeof(Silent)),
-        { IsAbstract: true } => null,
-        _ when type.IsAssignableTo(typeof(Delegate)) => null,
+        { IsAbstract: true } => Derived(type) is { } derived ? Make(derived) : null,
+        _ when type.IsAssignableTo(typeof(Delegate)) => Nothing(type.GetMethod("Invoke")!, type),
         _ => RuntimeHelpers.GetUninitializedObject(type),
     };
+
+    private static Type? Derived(Type type) =>
+        type.Assembly.GetTypes().FirstOrDefault(derived => derived.IsSubclassOf(type) && derived is { IsAbstract: false, ContainsGenericParameters: false });
+
+    private static Delegate Nothing(MethodInfo call, Type type) => Expression
+        .Lambda(type, Expression.Default(call.ReturnType), [.. call.GetParameters().Select(static parameter => Expression.Parameter(parameter.ParameterType))])
+        .Compile();
 
     /// <summary>Answers every call with nothing.</summary>
     public class Silent : DispatchProxy

@@ -96,6 +96,21 @@ public sealed class FakeDriverTests : IDisposable
         await OwnProcess.RunAsync(nameof(A_compiler_that_is_named_and_too_new_is_refused_with_both_versions), libraries.PathOf("libnvrtc.so.13"), libraries.SearchPath);
     }
 
+    [Fact]
+    public async Task A_compiler_that_is_named_is_taken_and_not_the_one_that_the_search_finds()
+    {
+        if (OwnProcess.Told is { } path)
+        {
+            var compiler = new KernelCompiler(new KernelCompilerOptions { NvrtcPath = path });
+            Assert.True(compiler.TryLoadNvrtc(out string? reason), reason);
+            Assert.Equal(12, Nvrtc.GetVersion().Major);
+            return;
+        }
+
+        FakeLibraries libraries = _libraries.WithDriver(13000).WithNvrtc(13).WithNvrtc(12, "named");
+        await OwnProcess.RunAsync(nameof(A_compiler_that_is_named_is_taken_and_not_the_one_that_the_search_finds), libraries.PathOf("named"), libraries.SearchPath);
+    }
+
     /// <summary>What is found first and is none is said, and what is found next is taken.</summary>
     [Theory]
     [InlineData(true)]

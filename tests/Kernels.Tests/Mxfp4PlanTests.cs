@@ -23,6 +23,10 @@ public sealed class Mxfp4PlanTests
     }
 
     [Fact]
+    public void What_is_out_of_range_is_refused_by_the_arguments_name() =>
+        Assert.Throws<ArgumentOutOfRangeException>("tokens", () => new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B).Choose(-1));
+
+    [Fact]
     public void Sizes_that_the_stream_does_not_take_run_otherwise()
     {
         var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2880, IntermediateSize = 2848, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read("Kernels", "stream8x64"));

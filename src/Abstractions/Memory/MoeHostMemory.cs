@@ -35,16 +35,20 @@ public sealed unsafe class MoeHostMemory : IMoeMemory
     public void Free(nint address) => NativeMemory.AlignedFree((void*)address);
 
     /// <inheritdoc/>
-    public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream) =>
+    public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         Buffer.MemoryCopy((void*)hostSource, (void*)destination, byteCount, byteCount);
+    }
 
     /// <inheritdoc/>
-    public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream) =>
-        Buffer.MemoryCopy((void*)source, (void*)hostDestination, byteCount, byteCount);
+    public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream) => CopyIn(hostDestination, source, byteCount, stream);
 
     /// <inheritdoc/>
     public void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(rowBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
         for (int row = 0; row < rows; row++)
         {
             Buffer.MemoryCopy((byte*)source + (row * sourceStride), (byte*)destination + (row * destinationStride), rowBytes, rowBytes);
@@ -52,7 +56,11 @@ public sealed unsafe class MoeHostMemory : IMoeMemory
     }
 
     /// <inheritdoc/>
-    public void Zero(nint address, long byteCount, nint stream) => NativeMemory.Clear((void*)address, (nuint)byteCount);
+    public void Zero(nint address, long byteCount, nint stream)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
+        NativeMemory.Clear((void*)address, (nuint)byteCount);
+    }
 
     /// <inheritdoc/>
     public void Synchronize(nint stream)

@@ -32,6 +32,8 @@ public sealed unsafe class MoeExpertReader
     public MoeExpertReader(MoeExpertMatrix matrix, MoeWeightFormat format, int outputs, int inputs)
     {
         ArgumentNullException.ThrowIfNull(matrix);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         Format = format;
         Outputs = outputs;
         Inputs = inputs;

@@ -29,13 +29,17 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
 
     /// <inheritdoc/>
     public IMoeWeights CreateWeights(
-        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Guard(library(), kernels =>
+        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(source);
+        return Guard(library(), kernels =>
         {
             CudaLayer layer = MakeLayer(kernels, config.Shape);
             var networks = new LayerNetworks(config, this);
             return new Weights(layer, config, networks, LayerWeights.Load(layer, networks, config.Shape, source, progress, cancellationToken));
         });
+    }
 
     /// <inheritdoc/>
     public void Dispose() => GC.SuppressFinalize(this); // Kernels and contexts are the backend's.

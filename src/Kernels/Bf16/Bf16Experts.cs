@@ -18,6 +18,8 @@ public sealed class Bf16Experts : CudaExperts
     /// <param name="shape">The layer's shape: sizes that are multiples of 8.</param>
     public Bf16Experts(KernelLibrary library, MoeLayerShape shape)
     {
+        ArgumentNullException.ThrowIfNull(library);
+        ArgumentNullException.ThrowIfNull(shape);
         _library = library;
         _shape = shape;
         _decode = new Bf16DecodeProducts(library, shape);
@@ -41,18 +43,30 @@ public sealed class Bf16Experts : CudaExperts
 
     /// <inheritdoc/>
     public override CudaWeights LoadWeights(
-        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Bf16Weights.Load(_library, _shape, source, progress, cancellationToken);
+        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(source);
+        return Bf16Weights.Load(_library, _shape, source, progress, cancellationToken);
+    }
 
     /// <inheritdoc/>
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Bf16Workspace(_library.Context, config);
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return new Bf16Workspace(_library.Context, config);
+    }
 
     /// <inheritdoc/>
     public override int BlockRows(int tokens) => ProductsFor(tokens).BlockRows(tokens);
 
     /// <inheritdoc/>
-    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream) =>
-        ProductsFor(rows.Tokens).Run(rows, (Bf16Weights)weights, (Bf16Workspace)workspace, stream);
+    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(workspace);
+        return ProductsFor(rows.Tokens).Run(rows, (Bf16Weights)weights, (Bf16Workspace)workspace, stream);
+    }
 
     private IBf16Products ProductsFor(int tokens) => Bf16Plan.IsPrefill(tokens, _shape) ? _prefill : _decode;
 }

@@ -107,6 +107,8 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void Copy2D(nint destination, long destinationStride, nint source, long sourceStride, long rowBytes, int rows, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(rowBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
         if (rowBytes == 0 || rows == 0)
         {
             return;

@@ -13,13 +13,14 @@ public class DeviceArena(CudaContext context) : IDisposable
     public long ByteCount => _own.Sum(memory => memory.ByteCount) + _parts.Sum(part => part.ByteCount);
 
     /// <summary>The context that the memory belongs to.</summary>
-    public CudaContext Context { get; } = context;
+    public CudaContext Context { get; } = context ?? throw new ArgumentNullException(nameof(context));
 
     /// <summary>Allocates; 0 bytes take one, so that there always is an address.</summary>
     /// <returns>The device address, 256-byte aligned.</returns>
     /// <exception cref="MoeException">The device has not that much memory left.</exception>
     public nint Allocate(long byteCount)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         try
         {
             CudaDeviceMemory memory = Context.Allocate(Math.Max(1, byteCount));
@@ -47,6 +48,7 @@ public class DeviceArena(CudaContext context) : IDisposable
     public T Add<T>(T part)
         where T : DeviceArena
     {
+        ArgumentNullException.ThrowIfNull(part);
         _parts.Add(part);
         return part;
     }

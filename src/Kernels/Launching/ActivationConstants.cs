@@ -23,27 +23,39 @@ public readonly record struct ActivationConstants(float Alpha, float Limit, floa
     public static IReadOnlyList<string> Types { get; } = [Silu, Gated, ReluSquared];
 
     /// <summary>Why the kernels have no such activation; null where they have.</summary>
-    public static string? Refuse(MoeActivation activation) => (activation.Kind, activation.Function) switch
+    public static string? Refuse(MoeActivation activation)
     {
-        (MoeActivationKind.Glu, MoeGluFunction.Silu or MoeGluFunction.GeluTanh) => null,
-        (MoeActivationKind.ReluSquared or MoeActivationKind.SiTu, _) => null,
-        _ => $"its kernels have no activation {activation.Kind} with {activation.Function}",
-    };
+        ArgumentNullException.ThrowIfNull(activation);
+        return (activation.Kind, activation.Function) switch
+        {
+            (MoeActivationKind.Glu, MoeGluFunction.Silu or MoeGluFunction.GeluTanh) => null,
+            (MoeActivationKind.ReluSquared or MoeActivationKind.SiTu, _) => null,
+            _ => $"its kernels have no activation {activation.Kind} with {activation.Function}",
+        };
+    }
 
     /// <summary>The kernels' argument for an activation.</summary>
-    public static string TypeOf(MoeActivation activation) => activation switch
+    public static string TypeOf(MoeActivation activation)
     {
-        { Kind: MoeActivationKind.ReluSquared } => ReluSquared,
-        { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false } => Silu,
-        _ => Gated,
-    };
+        ArgumentNullException.ThrowIfNull(activation);
+        return activation switch
+        {
+            { Kind: MoeActivationKind.ReluSquared } => ReluSquared,
+            { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false } => Silu,
+            _ => Gated,
+        };
+    }
 
     /// <summary>The constants of an activation that is not refused.</summary>
-    public static ActivationConstants Of(MoeActivation activation) => activation.Kind == MoeActivationKind.SiTu
-        ? new(activation.GateBeta, activation.UpBeta, 0, 4)
-        : new(
-            activation.Alpha,
-            activation.Limit,
-            activation.Beta,
-            (activation.Function == MoeGluFunction.GeluTanh ? 2 : 0) + (activation.ClampsAfter ? 1 : 0));
+    public static ActivationConstants Of(MoeActivation activation)
+    {
+        ArgumentNullException.ThrowIfNull(activation);
+        return activation.Kind == MoeActivationKind.SiTu
+            ? new(activation.GateBeta, activation.UpBeta, 0, 4)
+            : new(
+                activation.Alpha,
+                activation.Limit,
+                activation.Beta,
+                (activation.Function == MoeGluFunction.GeluTanh ? 2 : 0) + (activation.ClampsAfter ? 1 : 0));
+    }
 }

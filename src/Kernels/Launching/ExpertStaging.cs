@@ -22,7 +22,7 @@ public sealed class ExpertStaging : DeviceArena
     public ExpertStaging(CudaContext context, int experts, long expertBytes)
         : base(context)
     {
-        ArgumentNullException.ThrowIfNull(context);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
         _device = Allocate(expertBytes);
         int slots = Math.Min(Slots, experts);
         _host = new CudaHostMemory[slots];
@@ -44,6 +44,7 @@ public sealed class ExpertStaging : DeviceArena
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public void Load(int experts, long byteCount, Action<int, nint> read, Action<int, nint> use, Action<int>? progress, CancellationToken cancellationToken)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         ArgumentNullException.ThrowIfNull(read);
         ArgumentNullException.ThrowIfNull(use);
         var reads = new Task?[_host.Length];

@@ -29,7 +29,9 @@ public static class KernelCatalog
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(units);
+        ArgumentNullException.ThrowIfNull(architecture);
         ArgumentNullException.ThrowIfNull(compiler);
+        ArgumentNullException.ThrowIfNull(own);
         CudaArchitecture target = ParseArchitecture(architecture);
         if (!compiler.TryLoadNvrtc(out string? reason))
         {

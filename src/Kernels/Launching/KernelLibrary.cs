@@ -18,6 +18,9 @@ public sealed class KernelLibrary : IDisposable
     /// <param name="own">The backend's assembly, whose embedded sources come before those of this assembly.</param>
     public KernelLibrary(CudaContext context, KernelCompiler compiler, Assembly own)
     {
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentNullException.ThrowIfNull(compiler);
+        ArgumentNullException.ThrowIfNull(own);
         Context = context;
         _hasDependentLaunch = context.Device.Architecture.HasClusters;
         _compiler = compiler;
@@ -42,6 +45,8 @@ public sealed class KernelLibrary : IDisposable
     public CudaFunction Get(KernelUnit unit, string entry, int dynamicSharedBytes = 0, bool besideProducts = false)
     {
         ArgumentNullException.ThrowIfNull(unit);
+        ArgumentNullException.ThrowIfNull(entry);
+        ArgumentOutOfRangeException.ThrowIfNegative(dynamicSharedBytes);
         try
         {
             Unit loaded = _units.GetOrMake(unit.ToString(), _ => Load(unit));

@@ -18,6 +18,8 @@ public class Mxfp4Experts : CudaExperts
     /// <param name="plan">Which kernels run what.</param>
     public Mxfp4Experts(KernelLibrary library, MoeLayerShape shape, Mxfp4Plan plan)
     {
+        ArgumentNullException.ThrowIfNull(library);
+        ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(plan);
         Plan = plan;
         _library = library;
@@ -94,11 +96,19 @@ public class Mxfp4Experts : CudaExperts
 
     /// <inheritdoc/>
     public override CudaWeights LoadWeights(
-        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-        Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken);
+        MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(source);
+        return Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken);
+    }
 
     /// <inheritdoc/>
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Mxfp4Workspace(_library.Context, config);
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return new Mxfp4Workspace(_library.Context, config);
+    }
 
     /// <inheritdoc/>
     public override int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
@@ -110,6 +120,8 @@ public class Mxfp4Experts : CudaExperts
     /// </remarks>
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentNullException.ThrowIfNull(workspace);
         var own = (Mxfp4Weights)weights;
         var buffers = (Mxfp4Workspace)workspace;
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);

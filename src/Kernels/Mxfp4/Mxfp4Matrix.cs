@@ -21,7 +21,9 @@ public sealed class Mxfp4Matrix : DeviceArena
     public Mxfp4Matrix(CudaContext context, int experts, int rows, int depth, bool isGateUp)
         : base(context)
     {
-        ArgumentNullException.ThrowIfNull(context);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(depth);
         _experts = experts;
         Rows = rows;
         Depth = depth;

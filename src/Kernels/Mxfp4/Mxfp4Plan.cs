@@ -62,6 +62,7 @@ public sealed class Mxfp4Plan
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(tokens);
         if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Stream || tokens <= StreamTokens))
         {
             return forced;

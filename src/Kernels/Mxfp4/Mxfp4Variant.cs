@@ -28,6 +28,7 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     /// <exception cref="MoeException">There is no such variant.</exception>
     public static Mxfp4Variant? Read(string setting, string? name)
     {
+        ArgumentNullException.ThrowIfNull(setting);
         if (string.IsNullOrEmpty(name))
         {
             return null;

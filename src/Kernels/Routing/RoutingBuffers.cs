@@ -16,7 +16,6 @@ public sealed class RoutingBuffers : DeviceArena
     public RoutingBuffers(CudaContext context, MoeLayerConfig config)
         : base(context)
     {
-        ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(config);
         MoeLayerShape shape = config.Shape;
         _experts = shape.LocalExpertCount;
