@@ -48,6 +48,8 @@ public sealed class LiarTests
         { Lie.Leaks, "leaks-nothing" },
         { Lie.DropsTheBiasOfTheFirstRank, "parts-sum-up" },
         { Lie.AddsTheBiasOnAllRanks, "parts-sum-up" },
+        { Lie.SumsInFourteenBits, "beyond-rounding" },
+        { Lie.DropsBlocksOfSmallScales, "beyond-rounding" },
     };
 
     [Fact]
@@ -67,6 +69,15 @@ public sealed class LiarTests
         Assert.NotEqual("", failure.Expected);
         Assert.NotEqual("", failure.Got);
         Assert.EndsWith($"--rule {ruleId} --seed 1", result.Command, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Who_rounds_as_it_says_and_does_nothing_besides_passes()
+    {
+        var subject = new ConformanceSubject { Backend = new LyingBackend(Lie.None, roundsToMxfp8: true) };
+        ConformanceResult result = ConformanceSuite.Run(subject, ["beyond-rounding"], cancellationToken: TestContext.Current.CancellationToken)[0];
+
+        Assert.Equal(ConformanceOutcome.Passed, result.Outcome);
     }
 
     [Theory]

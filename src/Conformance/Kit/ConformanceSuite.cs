@@ -13,6 +13,7 @@ public static class ConformanceSuite
         new WeightsAreCountedRule(),
         new NoTokensRule(),
         .. OracleRule.All,
+        new BeyondRoundingRule(),
         new TopKRule(),
         new NanIsLastRule(),
         new CallerRoutingRule(),

@@ -21,11 +21,14 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     public string Reason { get; private set; } = "";
 
     /// <summary>The layers that the backend can run, of those that the kit has; at least one, or the rule does not apply.</summary>
-    public IReadOnlyList<MoeLayerShape> Shapes(Func<MoeLayerShape, bool>? filter = null)
+    public IReadOnlyList<MoeLayerShape> Shapes(Func<MoeLayerShape, bool>? filter = null) => Shapes(KitShapes.All.Where(shape => filter?.Invoke(shape) ?? true));
+
+    /// <summary>The same of a rule's own layers.</summary>
+    public IReadOnlyList<MoeLayerShape> Shapes(IEnumerable<MoeLayerShape> among)
     {
         string? refusal = null;
         var shapes = new List<MoeLayerShape>();
-        foreach (MoeLayerShape shape in KitShapes.All.Where(shape => filter?.Invoke(shape) ?? true))
+        foreach (MoeLayerShape shape in among)
         {
             MoeProbeResult answer = Subject.Backend.Probe(new MoeProbeRequest { Shape = shape, Device = Subject.Device });
             if (answer.IsSupported)
@@ -110,16 +113,30 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     /// a failure's cause is said of it.
     /// </summary>
     public void RequireNumerics(
-        LayerUnderTest layer, MoeBuffer input, ForwardResult result, string what = "", MoeBuffer? weights = null, Func<KnownMistake?>? diagnose = null)
+        LayerUnderTest layer, MoeBuffer input, ForwardResult result, string what = "", MoeBuffer? weights = null, Func<KnownMistake?>? diagnose = null) =>
+        Require(layer.Method.Numerics.RelativeError, OracleActivations.Exact, layer, input, result, what, weights, diagnose);
+
+    /// <summary>The same beyond the rounding of activations that the method names.</summary>
+    public void RequireNumericsBeyondRounding(LayerUnderTest layer, MoeBuffer input, ForwardResult result, string what) =>
+        Require(layer.Method.Numerics.ErrorBeyondRounding, OracleActivations.Mxfp8, layer, input, result, what);
+
+    private void Require(
+        double promised,
+        OracleActivations activations,
+        LayerUnderTest layer,
+        MoeBuffer input,
+        ForwardResult result,
+        string what,
+        MoeBuffer? weights = null,
+        Func<KnownMistake?>? diagnose = null)
     {
         OracleResult oracle = MoeOracle.Compute(
             layer.Config.Shape,
             layer.Source,
             input.View,
-            new OracleOptions { TopKIds = result.Ids.View, TopKWeights = weights?.View ?? default },
+            new OracleOptions { TopKIds = result.Ids.View, TopKWeights = weights?.View ?? default, Activations = activations },
             CancellationToken);
         TensorDifference difference = TensorDifference.Measure(result.Output.View, oracle);
-        double promised = layer.Method.Numerics.RelativeError;
         if (!(difference.RelativeError <= promised))
         {
             string cause = diagnose?.Invoke() is { } mistake ? $": just what comes out where {mistake.Words}" : "";

@@ -67,6 +67,25 @@ internal static unsafe class WeightEdit
         }
     }
 
+    /// <summary>Every second block of a row has a scale that is smaller by a power of two.</summary>
+    public static void LowerEverySecondScale(MoeTensorView scales, int exponent)
+    {
+        Span<byte> bytes = Bytes(scales);
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            bytes[i] -= (byte)(i % scales.Columns % 2 * exponent);
+        }
+    }
+
+    /// <summary>Codes without signs.</summary>
+    public static void ClearSigns(MoeTensorView codes)
+    {
+        foreach (ref byte pair in Bytes(codes))
+        {
+            pair &= 0x77;
+        }
+    }
+
     /// <summary>Each byte's two codes change places.</summary>
     public static void SwapNibbles(MoeTensorView codes)
     {

@@ -45,4 +45,6 @@ public enum Lie
     Leaks,
     DropsTheBiasOfTheFirstRank,
     AddsTheBiasOnAllRanks,
+    SumsInFourteenBits,
+    DropsBlocksOfSmallScales,
 }

@@ -1,9 +1,10 @@
 using System.Runtime.InteropServices;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Conformance.Tests.Liars;
 
 /// <summary>A layer computed plainly in float32, token by token; alignment 128, padding and slicing skipped. But for one lie.</summary>
-internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQuantMethod
+internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roundsToMxfp8) : IMoeQuantMethod
 {
     /// <summary>The scratch that all workspaces share, where that is the lie.</summary>
     public float[]? SharedScratch { get; } = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
@@ -15,7 +16,16 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
     public bool HasUnpaddedOutput => true;
 
-    public MoeNumerics Numerics { get; } = new() { RelativeError = 5e-3, Description = "float32", IsDeterministic = true };
+    public MoeNumerics Numerics { get; } = roundsToMxfp8
+        ? new()
+        {
+            RelativeError = 0.125,
+            Description = "float32, activations rounded to MXFP8",
+            IsDeterministic = true,
+            ActivationRounding = MoeActivationRounding.Mxfp8,
+            ErrorBeyondRounding = 2e-2,
+        }
+        : new() { RelativeError = 5e-3, Description = "float32", IsDeterministic = true };
 
     public IMoeMemory Memory => _memory;
 
@@ -117,6 +127,11 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
         if (lie == Lie.SharesScratchBetweenWorkspaces)
         {
             Thread.Sleep(1);
+        }
+
+        if (roundsToMxfp8)
+        {
+            RoundToMxfp8(workspace.X.AsSpan(0, shape.HiddenSize));
         }
 
         for (int k = 0; k < shape.TopK; k++)
@@ -258,6 +273,11 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
             workspace.Act[i] = lie == Lie.SwapsGateAndUp ? Activate(odd, even) : Activate(even, odd);
         }
 
+        if (roundsToMxfp8)
+        {
+            RoundToMxfp8(workspace.Act.AsSpan(0, intermediate));
+        }
+
         for (int i = 0; i < hidden; i++)
         {
             int row = (expert * hidden) + i;
@@ -305,7 +325,34 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie) : IMoeQua
 
     private static float Bias(float[] biases, int at) => biases.Length > 0 ? biases[at] : 0;
 
-    private static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    private static void RoundToMxfp8(Span<float> row)
+    {
+        double[] rounded = Mxfp8.Round([.. row.ToArray().Select(value => (double)value)]);
+        for (int i = 0; i < row.Length; i++)
+        {
+            row[i] = (float)rounded[i];
+        }
+    }
+
+    private float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        if (lie != Lie.SumsInFourteenBits)
+        {
+            return DotInFloat32(a, b);
+        }
+
+        // As a tensor core's sums of E4M3 numbers that nobody adds up in float32 in between.
+        float sum = 0;
+        for (int i = 0; i < a.Length; i += 32)
+        {
+            int count = Math.Min(32, a.Length - i);
+            sum = BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(sum + DotInFloat32(a.Slice(i, count), b.Slice(i, count))) & ~0x3FFu);
+        }
+
+        return sum;
+    }
+
+    private static float DotInFloat32(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
         var sums = System.Numerics.Vector<float>.Zero;
         int width = System.Numerics.Vector<float>.Count;

@@ -99,14 +99,27 @@ internal sealed class LyingWeights : IMoeWeights
                     reader.ReadScales(i / (outputs * inputs), (nint)scaleTarget);
                 }
 
+                ReadOnlySpan<byte> own = scales.AsSpan(row * (inputs / 32), inputs / 32);
                 byte pair = codes[((row * inputs) + input) / 2];
                 bool isLow = input % 2 == 0 != (_lie == Lie.SwapsNibbles);
                 int block = _lie == Lie.UsesOneScaleForARow ? 0 : input / 32;
-                values[i] = E2M1(isLow ? pair & 15 : pair >> 4) * MathF.ScaleB(1, scales[(row * (inputs / 32)) + block] - 127);
+                bool isDropped = _lie == Lie.DropsBlocksOfSmallScales && own[block] + 11 < Largest(own);
+                values[i] = isDropped ? 0 : E2M1(isLow ? pair & 15 : pair >> 4) * MathF.ScaleB(1, own[block] - 127);
             }
         }
 
         return values;
+    }
+
+    private static byte Largest(ReadOnlySpan<byte> scales)
+    {
+        byte largest = 0;
+        foreach (byte scale in scales)
+        {
+            largest = Math.Max(largest, scale);
+        }
+
+        return largest;
     }
 
     private static float E2M1(int code)
