@@ -9,17 +9,16 @@ public sealed class MisbehavingProcessTests
     // What takes nothing from another is done in one process.
     private static readonly string[] Modes =
     [
-        "console", "chatter", "stdin", "folder", "environment", "pool", "unload", "lock", "process", "settings", "rewrite", "staging",
+        "console", "folder+environment+hooks+umask", "nowhere+children", "lock+unload", "chatter+rewrite", "staging+settings",
         "culture+priority+context+threads+timer+logs+handles+memory", "resolving+unobserved+exitcode+slow+assemblyload+events",
-        "meters+activities", "samples+terminate", "ends+noregion+affinity", "allmeters", "firstchance", "unobserver", "resolver",
-        "exithang", "exitthrow", "finalizer", "consolelock+throw", "umask", "children", "nowhere", "hooks", "files",
+        "meters+activities", "samples+terminate+process", "ends+noregion+affinity", "allmeters+unobserver", "firstchance", "resolver+files", "exitthrow",
     ];
 
     /// <summary>These do little but wait, twice, until their trial is over. The others are let wait for a busy machine.</summary>
     private static readonly string[] Waiting = ["stdin", "pool", "exithang", "finalizer", "consolelock+throw"];
 
     /// <summary>After these the other plugin is another version, which is copied and tried in what is left of the process.</summary>
-    private static readonly string[] Changing = ["folder", "environment", "umask", "children", "nowhere", "hooks"];
+    private static readonly string[] Changing = ["folder+environment+hooks+umask", "nowhere+children"];
 
     /// <summary>Each in a process of its own, as many at once as there are processors, and those that wait beside them.</summary>
     [Fact]
