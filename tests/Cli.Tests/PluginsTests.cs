@@ -44,6 +44,36 @@ public sealed class PluginsTests : IDisposable
         Assert.Contains(json.Json().GetProperty("files").EnumerateObject(), file => file.Name == name);
     }
 
+    /// <summary>What a name adds stands on the line of its own plugin, and looks like no other's.</summary>
+    [Fact]
+    public async Task A_name_of_several_lines_is_shown_on_one()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "No name has a line end there.");
+        const string name = "Broken\n\nright: all of it";
+        string plugin = Directory.CreateDirectory(Path.Combine(_folder.Path, "plugins", name)).FullName;
+        await File.WriteAllTextAsync(Path.Combine(plugin, $"{name}.dll"), "x", TestContext.Current.CancellationToken);
+        string folder = Path.GetDirectoryName(plugin)!;
+        foreach (string[] arguments in (string[][])
+        [
+            ["backends", "--plugins", folder],
+            ["backends", "--explain", "--plugins", folder],
+            ["run", "--plugins", folder],
+            ["run", "--plugins", plugin],
+            ["verify", plugin],
+            ["plugins", "trust", plugin, "--yes"],
+            ["plugins", "trust", plugin + "x", "--yes"],
+            ["plugins", "trust", Cpu, "--lock", plugin, "--yes"],
+            ["inspect", plugin],
+            ["run", "--output", plugin],
+        ])
+        {
+            Cli result = await Cli.Run(arguments);
+            string said = result.Output + result.Error;
+            Assert.Contains(@"Broken\n\nright: all of it", said, StringComparison.Ordinal);
+            Assert.DoesNotContain(said.Split('\n'), static line => line.TrimStart().StartsWith("right:", StringComparison.Ordinal));
+        }
+    }
+
     [Fact]
     public async Task Trust_that_nobody_confirms_writes_nothing()
     {

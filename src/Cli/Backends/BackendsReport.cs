@@ -65,7 +65,7 @@ internal sealed class BackendsReport
         console.Say($"{_selection.Sentence}");
         if (explain)
         {
-            console.Say($"Looked in {string.Join(", ", _selection.Folders)}.");
+            console.Say($"Looked in {string.Join(", ", _selection.Folders.Select(static folder => PlainText.Of(folder)))}.");
         }
     }
 }

@@ -94,6 +94,6 @@ internal static class HostFactory
         IEnumerable<string> reasons = report.Candidates
             .GroupBy(candidate => candidate.Message.Length > 0 ? candidate.Message : $"{candidate.State}, {candidate.Reason}")
             .Select(same => $"  {string.Join(", ", same.Select(candidate => PlainText.Of(candidate.Id)))}: {same.Key}");
-        return string.Join('\n', [report.Sentence, .. reasons, .. report.Folders.Select(folder => $"  Looked in {folder}")]);
+        return string.Join('\n', [report.Sentence, .. reasons, .. report.Folders.Select(folder => $"  Looked in {PlainText.Of(folder)}")]);
     }
 }

@@ -82,7 +82,7 @@ internal static class StartLog
     // Without a backend no layer can be made, which is better said now than then.
     private static void WriteEmpty(ILogger logger, IReadOnlyList<string> folders)
     {
-        string[] looked = [.. folders.Select(folder => PluginFolderState.Describe(folder) is { } wrong ? $"{folder}, which {wrong}" : folder)];
+        string[] looked = [.. folders.Select(static folder => PluginFolderState.Describe(folder) is { } wrong ? $"{PlainText.Of(folder)}, which {wrong}" : PlainText.Of(folder))];
         HostLog.NoBackend(
             logger,
             $"No MoE backend was found. Looked in: {(looked.Length == 0 ? "no folder" : string.Join("; ", looked))}. "

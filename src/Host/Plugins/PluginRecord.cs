@@ -145,18 +145,22 @@ internal class PluginRecord
     {
     }
 
+    // Before any of its code runs all is said in single sentences: a line end in one is part of a name, which would pass for another plugin's line.
+    private static string Plain(MoePluginStepKind kind, string sentence) =>
+        kind < MoePluginStepKind.Load ? PlainText.Of(sentence, PlainText.MessageLength) : PlainText.OfMessage(sentence);
+
     private void Pass(MoePluginStepKind kind, MoeCandidateState reached, string sentence, TimeSpan duration)
     {
         lock (_lock)
         {
             State = reached;
-            _steps.Add(new MoePluginStep(kind, MoeStepOutcome.Passed, MoeReason.None, PlainText.OfMessage(sentence), duration));
+            _steps.Add(new MoePluginStep(kind, MoeStepOutcome.Passed, MoeReason.None, Plain(kind, sentence), duration));
         }
     }
 
     private void End(MoePluginStep step)
     {
-        step = step with { Sentence = PlainText.OfMessage(step.Sentence) };
+        step = step with { Sentence = Plain(step.Step, step.Sentence) };
         lock (_lock)
         {
             // Two probes may be late at once; the first says it.

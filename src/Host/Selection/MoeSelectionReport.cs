@@ -47,7 +47,7 @@ public sealed record MoeSelectionReport
 
         foreach (string folder in Folders)
         {
-            text.AppendLine().Append("  Looked in ").Append(folder);
+            text.AppendLine().Append("  Looked in ").Append(PlainText.Of(folder));
             if (PluginFolderState.Describe(folder) is { } wrong)
             {
                 text.Append(", which ").Append(wrong);

@@ -11,6 +11,6 @@ internal static class UnknownBackend
         string[] names = [.. found.Distinct(StringComparer.OrdinalIgnoreCase)];
         return $"{source} names the backend '{id}', which was not found.{DidYouMean.Ask(id, names)} "
             + $"Found: {(names.Length == 0 ? "none" : string.Join(", ", names))}. "
-            + $"Looked in: {(folders.Count == 0 ? "no folder" : string.Join(", ", folders))}.";
+            + $"Looked in: {(folders.Count == 0 ? "no folder" : string.Join(", ", folders.Select(static folder => PlainText.Of(folder))))}.";
     }
 }

@@ -22,7 +22,7 @@ internal static class RegularFile
         }
         else if (new FileInfo(path) is { LinkTarget: { } target })
         {
-            throw new MoeException(reason, $"{path} is a link to {target}; a regular file is expected.");
+            throw new MoeException(reason, $"{PlainText.Of(path)} is a link to {PlainText.Of(target)}; a regular file is expected.");
         }
 
         // What was a file a moment ago may be a pipe by now: it is opened without waiting, and the open file is looked at.
@@ -53,7 +53,7 @@ internal static class RegularFile
             using FileStream stream = Open(path, reason);
             if (stream.Length > maxByteCount)
             {
-                throw new MoeException(reason, $"{path} has {stream.Length} bytes; at most {maxByteCount} are read.");
+                throw new MoeException(reason, $"{PlainText.Of(path)} has {stream.Length} bytes; at most {maxByteCount} are read.");
             }
 
             byte[] bytes = new byte[stream.Length];
@@ -62,7 +62,7 @@ internal static class RegularFile
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(reason, $"{path} cannot be read: {exception.Message}", exception);
+            throw new MoeException(reason, $"{PlainText.Of(path)} cannot be read: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
@@ -70,7 +70,7 @@ internal static class RegularFile
     {
         if (!file.IsRegular)
         {
-            throw new MoeException(reason, $"{path} is {file.Kind.Describe()}; a regular file is expected.");
+            throw new MoeException(reason, $"{PlainText.Of(path)} is {file.Kind.Describe()}; a regular file is expected.");
         }
     }
 

@@ -16,7 +16,7 @@ internal static class PluginInspector
         {
             throw new MoeException(
                 MoeReason.NotFound,
-                $"The folder holds no {Path.GetFileName(mainAssembly)}; a plugin's main assembly is named after its folder.");
+                $"The folder holds no {PlainText.Of(Path.GetFileName(mainAssembly))}; a plugin's main assembly is named after its folder.");
         }
 
         PluginManifest manifest;
@@ -30,7 +30,7 @@ internal static class PluginInspector
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(MoeReason.NotFound, $"{Path.GetFileName(mainAssembly)} cannot be read: {exception.Message}", exception);
+            throw new MoeException(MoeReason.NotFound, $"{PlainText.Of(Path.GetFileName(mainAssembly))} cannot be read: {PlainText.Of(exception.Message)}", exception);
         }
 
         ContractCheck.Check(manifest.Contract);
@@ -61,5 +61,5 @@ internal static class PluginInspector
     }
 
     private static MoeException NotAPlugin(string mainAssembly, string what) =>
-        new(MoeReason.NotAPlugin, $"{Path.GetFileName(mainAssembly)} {what}.");
+        new(MoeReason.NotAPlugin, $"{PlainText.Of(Path.GetFileName(mainAssembly))} {what}.");
 }

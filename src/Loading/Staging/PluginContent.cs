@@ -50,7 +50,7 @@ internal sealed class PluginContent
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(MoeReason.NotFound, $"{folder} cannot be read: {exception.Message}", exception);
+            throw new MoeException(MoeReason.NotFound, $"{PlainText.Of(folder)} cannot be read: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
@@ -76,7 +76,7 @@ internal sealed class PluginContent
             byteCount += stream.Length;
             if (byteCount > MaxByteCount)
             {
-                throw new MoeException(MoeReason.Trust, $"{folder} holds more than {MaxByteCount >> 30} GiB; that is no plugin.");
+                throw new MoeException(MoeReason.Trust, $"{PlainText.Of(folder)} holds more than {MaxByteCount >> 30} GiB; that is no plugin.");
             }
 
             files.Add(name, Convert.ToHexStringLower(copy is null ? SHA256.HashData(stream) : CopyFile(stream, Path.Combine(copy, name))));
@@ -125,7 +125,7 @@ internal sealed class PluginContent
         return name.Any(static c => char.IsControl(c) || c == '\\')
             ? throw new MoeException(
                 MoeReason.Trust,
-                $"{folder} holds a file whose name has a backslash or a control character, '{PlainText.Of(name)}'; "
+                $"{PlainText.Of(folder)} holds a file whose name has a backslash or a control character, '{PlainText.Of(name)}'; "
                 + "a plugin's names have neither.")
             : name;
     }
@@ -143,7 +143,7 @@ internal sealed class PluginContent
         {
             if (entry.LinkTarget is { } target)
             {
-                throw new MoeException(MoeReason.Trust, $"{entry.FullName} is a link to {target}; a plugin's folder holds plain files only.");
+                throw new MoeException(MoeReason.Trust, $"{PlainText.Of(entry.FullName)} is a link to {PlainText.Of(target)}; a plugin's folder holds plain files only.");
             }
 
             if (entry is not FileInfo file)
@@ -154,7 +154,7 @@ internal sealed class PluginContent
             files.Add(file);
             if (files.Count > MaxFileCount)
             {
-                throw new MoeException(MoeReason.Trust, $"{folder} holds more than {MaxFileCount} files; that is no plugin.");
+                throw new MoeException(MoeReason.Trust, $"{PlainText.Of(folder)} holds more than {MaxFileCount} files; that is no plugin.");
             }
         }
 

@@ -10,7 +10,7 @@ internal static class PluginFolderReader
         string path = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
         if (!Directory.Exists(path))
         {
-            throw new MoeException(MoeReason.NotFound, $"{path} is not a folder.");
+            throw new MoeException(MoeReason.NotFound, $"{PlainText.Of(path)} is not a folder.");
         }
 
         try
@@ -54,7 +54,7 @@ internal static class PluginFolderReader
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(MoeReason.NotFound, $"{path} cannot be read: {exception.Message}", exception);
+            throw new MoeException(MoeReason.NotFound, $"{PlainText.Of(path)} cannot be read: {PlainText.Of(exception.Message)}", exception);
         }
     }
 
