@@ -25,17 +25,29 @@ public sealed class AttentionLayerModelTests
         using (var kernel = new BlockModel<ModelKernels.AttentionLayerParameters>(
             "gpt_oss_attention_layer.cu", $"moe_attention_layer<{size}>", "AttentionLayerParameters"))
         {
-            // Twice: the counters must be what they were.
+            // Twice, from another block on: the counters must be what they were.
             for (int run = 0; run < 2; run++)
             {
                 ModelKernels.AttentionLayerParameters parameters = test.Begin();
-                AttentionLayerPlan.TryCreate(shares, sharedBytes: 232448, test.Config)!.Set(ref parameters, keyValueHeads);
+                AttentionLayerPlan.TryCreate(shares, BlockModel.AllSharedBytes, test.Config)!.Set(ref parameters, keyValueHeads);
                 parameters.Ring.Groups = groups;
-                kernel.Run(parameters, threads: 288, x: parameters.Shares);
+                kernel.Run(parameters, threads: 288, x: parameters.Shares, sharedBytes: parameters.Ring.SharedBytes, first: 2 * run);
             }
         }
 
         test.Check();
+    }
+
+    /// <summary>The ring's end lies beyond what the launch has: the model says so, as a device would.</summary>
+    [Fact]
+    public void A_launch_with_too_little_shared_memory_is_refused()
+    {
+        var test = new Case(32, 4, 2, 64, window: 0, begins: false, [64]);
+        var kernel = new BlockModel<ModelKernels.AttentionLayerParameters>("gpt_oss_attention_layer.cu", "moe_attention_layer<32>", "AttentionLayerParameters");
+        ModelKernels.AttentionLayerParameters parameters = test.Begin();
+        AttentionLayerPlan.TryCreate(12, BlockModel.AllSharedBytes, test.Config)!.Set(ref parameters, keyValueHeads: 2);
+        kernel.Run(parameters, threads: 288, x: parameters.Shares, sharedBytes: parameters.Ring.Begin + parameters.Ring.Stride);
+        Assert.Contains("beyond the launch's shared memory", Assert.ThrowsAny<Exception>(kernel.Dispose).Message, StringComparison.Ordinal);
     }
 
     private sealed class Case

@@ -17,11 +17,13 @@ internal sealed unsafe class BlockModel<TParameters> : IDisposable
         _library = HostLibrary.CompileBlock(file, $$"""
             #include "{{file}}"
             extern "C" int size() { return sizeof({{parameters}}); }
-            extern "C" void run(const {{parameters}}* p, int x, int y, int z, int threads)
+            extern "C" void run(const {{parameters}}* p, int x, int y, int z, int threads, int bytes, int first)
             {
+                shared_bytes = bytes;
                 gridDim = {x, y, z};
-                for (int i = 0; i < x * y * z; i++)
+                for (int n = 0; n < x * y * z; n++)
                 {
+                    const int i = (first + n) % (x * y * z);
                     run_block(threads, [=] {
                         blockIdx = {i % x, i / x % y, i / x / y};
                         {{entry}}(*p);
@@ -32,8 +34,21 @@ internal sealed unsafe class BlockModel<TParameters> : IDisposable
         Assert.Equal(Marshal.SizeOf<TParameters>(), ((delegate* unmanaged<int>)_library.Export("size"))());
     }
 
-    public void Run(TParameters parameters, int threads, int x, int y = 1, int z = 1) =>
-        ((delegate* unmanaged<TParameters*, int, int, int, int, void>)_library.Export("run"))(&parameters, x, y, z, threads);
+    /// <param name="parameters">What the device would get.</param>
+    /// <param name="threads">Of a block.</param>
+    /// <param name="x">Blocks in the first dimension.</param>
+    /// <param name="y">In the second.</param>
+    /// <param name="z">In the third.</param>
+    /// <param name="sharedBytes">Dynamic shared memory of a block.</param>
+    /// <param name="first">The block that comes first.</param>
+    public void Run(TParameters parameters, int threads, int x, int y = 1, int z = 1, int sharedBytes = BlockModel.AllSharedBytes, int first = 0) =>
+        ((delegate* unmanaged<TParameters*, int, int, int, int, int, int, void>)_library.Export("run"))(&parameters, x, y, z, threads, sharedBytes, first);
 
     public void Dispose() => _library.Dispose();
+}
+
+internal static class BlockModel
+{
+    /// <summary>Shared memory of a block of Hopper's.</summary>
+    public const int AllSharedBytes = 232448;
 }

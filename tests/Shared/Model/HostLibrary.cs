@@ -73,10 +73,13 @@ internal sealed partial class HostLibrary : IDisposable
 
     public nint Export(string name) => NativeLibrary.GetExport(_library, name);
 
-    public void Dispose()
+    /// <summary>Says that a kernel has reached beyond its launch's shared memory, where one has.</summary>
+    public unsafe void Dispose()
     {
+        int outside = NativeLibrary.TryGetExport(_library, "outside_accesses", out nint count) ? *(int*)count : 0;
         NativeLibrary.Free(_library);
         _folder.Delete(recursive: true);
+        Assert.True(outside == 0, $"{outside} accesses beyond the launch's shared memory");
     }
 
     [GeneratedRegex(@"extern __shared__ (?:__align__\(\d+\) )?(char|float4) (\w+)\[\];")]

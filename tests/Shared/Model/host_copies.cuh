@@ -92,7 +92,7 @@ inline void copy_box(u32 shared, const TensorMap& map, u32 barrier, const Coordi
             from += place * (d == 0 ? map.element : map.strides[d - 1]);
         }
 
-        char* target = shared_memory + (map.is_swizzled ? swizzled_128b(to) : to);
+        char* target = shared_at(map.is_swizzled ? swizzled_128b(to) : to, map.element);
         is_inside ? (void)std::memcpy(target, from, map.element) : (void)std::memset(target, 0, map.element);
         to += map.element;
         for (int d = 0; ++within[d] == map.box[d] && d + 1 < map.rank; d++)
@@ -133,7 +133,7 @@ inline void tma_load_5d(u32 shared, const TensorMap* map, u32 barrier, int c0, i
 inline void bulk_load(u32 shared, const void* global, u32 bytes, u32 barrier)
 {
     block->copies.push_back([=] {
-        std::memcpy(shared_memory + shared, global, bytes);
+        std::memcpy(shared_at(shared, bytes), global, bytes);
         arrivals[barrier / 8].bytes -= bytes;
         settle(arrivals[barrier / 8]);
     });
@@ -141,13 +141,14 @@ inline void bulk_load(u32 shared, const void* global, u32 bytes, u32 barrier)
 
 inline void copy_async(u32 shared, const void* global, int bytes)
 {
-    std::memset(shared_memory + shared, 0, 16);
-    std::memcpy(shared_memory + shared, global, bytes);
+    char* to = shared_at(shared, 16);
+    std::memset(to, 0, 16);
+    std::memcpy(to, global, bytes);
 }
 
 inline void copy_async_word(u32 shared, const void* global)
 {
-    block->fibers[threadIdx.x].copies.push_back([=] { std::memcpy(shared_memory + shared, global, 4); });
+    block->fibers[threadIdx.x].copies.push_back([=] { std::memcpy(shared_at(shared, 4), global, 4); });
 }
 
 inline void copy_async_wait_all()
@@ -195,5 +196,5 @@ inline void copy_async_wait()
     }
 }
 
-inline uint4 load_shared(u32 address) { return *(const uint4*)(shared_memory + address); }
-inline u32 load_shared_word(u32 address) { return *(const u32*)(shared_memory + address); }
+inline uint4 load_shared(u32 address) { return *(const uint4*)shared_at(address, 16); }
+inline u32 load_shared_word(u32 address) { return *(const u32*)shared_at(address, 4); }

@@ -7,7 +7,7 @@ inline void store_matrix_transposed_x4(u32 shared, u32 a, u32 b, u32 c, u32 d)
 {
     Warp& warp = block->warps[threadIdx.x / 32];
     const int lane = threadIdx.x % 32;
-    warp.rows[lane] = (u16*)(shared_memory + shared);
+    warp.rows[lane] = (u16*)shared_at(shared, 16);
     warp.barrier.arrive_and_wait();
     const u32 words[4] = {a, b, c, d};
     for (int m = 0; m < 4; m++)
@@ -24,7 +24,7 @@ inline void load_matrix_x4(u32 (&v)[4], u32 shared)
 {
     Warp& warp = block->warps[threadIdx.x / 32];
     const int lane = threadIdx.x % 32;
-    warp.rows[lane] = (u16*)(shared_memory + shared);
+    warp.rows[lane] = (u16*)shared_at(shared, 16);
     warp.barrier.arrive_and_wait();
     for (int m = 0; m < 4; m++)
     {
@@ -85,7 +85,7 @@ inline void registers_lower() {}
 /// A value of an operand in shared memory: rows of 128 bytes, swizzled.
 inline float shared_operand(u64 descriptor, int row, int k)
 {
-    return from_bf16(*(const u16*)(shared_memory + swizzled_128b((u32)descriptor * 16 + row * 128 + k * 2)));
+    return from_bf16(*(const u16*)shared_at(swizzled_128b((u32)descriptor * 16 + row * 128 + k * 2), 2));
 }
 
 template <int kColumns>
@@ -138,7 +138,7 @@ inline void wgmma_e4m3(float* d, const u32 (&rows)[4], u64 columns)
         float sum = kAdds ? d[i] : 0;
         for (int k = 0; k < 32; k++)
         {
-            sum += first[i % 4 >= 2][k] * from_e4m3((u8)shared_memory[swizzled_128b((u32)columns * 16 + column * 128 + k)]);
+            sum += first[i % 4 >= 2][k] * from_e4m3((u8)*shared_at(swizzled_128b((u32)columns * 16 + column * 128 + k), 1));
         }
 
         d[i] = sum;

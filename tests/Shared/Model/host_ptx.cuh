@@ -80,6 +80,29 @@ inline dim gridDim = {1, 1, 1};
 /// Shared addresses are offsets from here.
 inline char shared_memory[232448];
 
+/// The dynamic shared memory of a launch; all there is where a test does not say.
+inline u32 shared_bytes = sizeof(shared_memory);
+
+/// How often a kernel has reached beyond it, which a device answers with an error. HostLibrary refuses a kernel that does.
+inline int outside_accesses;
+
+/// What is at a shared address: elsewhere and NaN where the launch does not have all of it.
+inline char* shared_at(u32 address, u32 bytes)
+{
+    if (address <= shared_bytes && bytes <= shared_bytes - address)
+    {
+        return shared_memory + address;
+    }
+
+    static char nowhere[sizeof(shared_memory)];
+    if (outside_accesses++ == 0)
+    {
+        std::fprintf(stderr, "%u bytes at %u are beyond the %u of shared memory\n", bytes, address, shared_bytes);
+    }
+
+    return (char*)std::memset(nowhere, 0xff, min((int)bytes, (int)sizeof(nowhere)));
+}
+
 /// Shows whether anything has happened since the threads were last asked.
 inline u64 progress;
 
