@@ -32,6 +32,20 @@ public sealed class MakeModelTests : IDisposable
         Assert.True(layer.GetProperty("passed").GetBoolean());
     }
 
+    /// <summary>A model of four layers from the files of one that has two.</summary>
+    [Fact]
+    public async Task Layers_that_are_not_stored_load_those_that_are()
+    {
+        string large = _folder.File("large"), small = _folder.File("small");
+        Assert.Equal(0, (await Cli.Run("make-model", large, "--layers", "4", "--stored-layers", "2")).ExitCode);
+        Assert.Equal(0, (await Cli.Run("make-model", small, "--layers", "2")).ExitCode);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(small, "model.safetensors")), File.ReadAllBytes(Path.Combine(large, "model.safetensors")));
+        JsonElement of4 = (await Cli.Run("generate", "--model", large, "--prompt-ids", "1,2,3", "--max-tokens", "3", "--json")).Json();
+        Assert.Equal(["model.layers.0.mlp", "model.layers.1.mlp", "model.layers.2.mlp", "model.layers.3.mlp"], of4.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("name").GetString()));
+        Cli bench = await Cli.Run("bench", "model", "--model", large, "--prompt", "4", "--batch", "1", "--context-tokens", "4", "--seconds", "0.01");
+        Assert.Contains("4 layers with the weights of 2", bench.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("gpt-oss-20b", 13_761_264_768)] // total_size of the published index
     [InlineData("gpt-oss-120b", 65_248_815_744)]

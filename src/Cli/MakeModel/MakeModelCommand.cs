@@ -23,9 +23,12 @@ internal static class MakeModelCommand
 
     private static readonly Option<int?> Layers = CommandOptions.WholeNumber("--layers", 1, "Layers; fewer than the published model has, to measure with. Default: all.");
 
+    private static readonly Option<int?> StoredLayers = CommandOptions.WholeNumber(
+        "--stored-layers", 1, "Layers with weights of their own, the first ones. The others load theirs again, in turns: a large model to measure with from a small folder. Default: all.");
+
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("make-model", Description) { Folder, Size, Layers, CommandOptions.Seed };
+        var command = new Command("make-model", Description) { Folder, Size, Layers, StoredLayers, CommandOptions.Seed };
         command.SetComputation((result, cancellationToken) => Task.FromResult(Execute(result, console, cancellationToken)));
         return command;
     }
@@ -47,6 +50,11 @@ internal static class MakeModelCommand
             config = config with { IsSliding = [.. Enumerable.Range(0, layers).Select(layer => layer % 2 == 0)] };
         }
 
+        if (size != Sample && result.GetValue(StoredLayers) is int stored)
+        {
+            config = config with { StoredLayerCount = Math.Min(stored, config.LayerCount) };
+        }
+
         ModelTensor[] tensors = size == Sample ? SampleModel.Tensors(config, seed) : RandomModel.Tensors(config, seed);
         RequireSpace(folder, tensors.Sum(tensor => tensor.ByteCount));
         Directory.CreateDirectory(folder);
@@ -64,9 +72,10 @@ internal static class MakeModelCommand
             {
                 writer.WriteString("folder", folder);
                 writer.WriteNumber("layers", config.LayerCount);
+                writer.WriteNumber("storedLayers", config.StoredLayerCount);
                 writer.WriteNumber("bytes", bytes);
             },
-            text => text.Say($"{folder} has {HumanText.Count(config.LayerCount, "layer")}, {HumanText.Bytes(bytes)} of random weights."));
+            text => text.Say($"{folder} has {HumanText.Layers(config)}, {HumanText.Bytes(bytes)} of random weights."));
         return ExitCode.Ok;
     }
 

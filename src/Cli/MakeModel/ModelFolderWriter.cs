@@ -85,40 +85,49 @@ internal static class ModelFolderWriter
     }
 
     /// <summary>The published form.</summary>
-    private static string ToJson(GptOssConfig config) => new JsonObject
+    private static string ToJson(GptOssConfig config)
     {
-        ["architectures"] = new JsonArray("GptOssForCausalLM"),
-        ["model_type"] = "gpt_oss",
-        ["attention_bias"] = true,
-        ["attention_dropout"] = 0.0,
-        ["experts_per_token"] = config.TopK,
-        ["head_dim"] = config.HeadSize,
-        ["hidden_act"] = "silu",
-        ["hidden_size"] = config.HiddenSize,
-        ["initial_context_length"] = config.Rotary.OriginalContext,
-        ["intermediate_size"] = config.IntermediateSize,
-        ["layer_types"] = new JsonArray([.. config.IsSliding.Select(slides => (JsonNode)(slides ? "sliding_attention" : "full_attention"))]),
-        ["max_position_embeddings"] = config.MaxPositions,
-        ["num_attention_heads"] = config.HeadCount,
-        ["num_experts_per_tok"] = config.TopK,
-        ["num_hidden_layers"] = config.LayerCount,
-        ["num_key_value_heads"] = config.KeyValueHeadCount,
-        ["num_local_experts"] = config.ExpertCount,
-        ["quantization_config"] = new JsonObject { ["quant_method"] = "mxfp4" },
-        ["rms_norm_eps"] = config.NormEpsilon,
-        ["rope_scaling"] = new JsonObject
+        var json = new JsonObject
         {
-            ["rope_type"] = "yarn",
-            ["factor"] = config.Rotary.Factor,
-            ["beta_fast"] = config.Rotary.BetaFast,
-            ["beta_slow"] = config.Rotary.BetaSlow,
-            ["original_max_position_embeddings"] = config.Rotary.OriginalContext,
-            ["truncate"] = config.Rotary.Truncate,
-        },
-        ["rope_theta"] = config.Rotary.Theta,
-        ["sliding_window"] = config.SlidingWindow,
-        ["swiglu_limit"] = config.SwiGluLimit,
-        ["tie_word_embeddings"] = false,
-        ["vocab_size"] = config.VocabularySize,
-    }.ToJsonString(Indented);
+            ["architectures"] = new JsonArray("GptOssForCausalLM"),
+            ["model_type"] = "gpt_oss",
+            ["attention_bias"] = true,
+            ["attention_dropout"] = 0.0,
+            ["experts_per_token"] = config.TopK,
+            ["head_dim"] = config.HeadSize,
+            ["hidden_act"] = "silu",
+            ["hidden_size"] = config.HiddenSize,
+            ["initial_context_length"] = config.Rotary.OriginalContext,
+            ["intermediate_size"] = config.IntermediateSize,
+            ["layer_types"] = new JsonArray([.. config.IsSliding.Select(slides => (JsonNode)(slides ? "sliding_attention" : "full_attention"))]),
+            ["max_position_embeddings"] = config.MaxPositions,
+            ["num_attention_heads"] = config.HeadCount,
+            ["num_experts_per_tok"] = config.TopK,
+            ["num_hidden_layers"] = config.LayerCount,
+            ["num_key_value_heads"] = config.KeyValueHeadCount,
+            ["num_local_experts"] = config.ExpertCount,
+            ["quantization_config"] = new JsonObject { ["quant_method"] = "mxfp4" },
+            ["rms_norm_eps"] = config.NormEpsilon,
+            ["rope_scaling"] = new JsonObject
+            {
+                ["rope_type"] = "yarn",
+                ["factor"] = config.Rotary.Factor,
+                ["beta_fast"] = config.Rotary.BetaFast,
+                ["beta_slow"] = config.Rotary.BetaSlow,
+                ["original_max_position_embeddings"] = config.Rotary.OriginalContext,
+                ["truncate"] = config.Rotary.Truncate,
+            },
+            ["rope_theta"] = config.Rotary.Theta,
+            ["sliding_window"] = config.SlidingWindow,
+            ["swiglu_limit"] = config.SwiGluLimit,
+            ["tie_word_embeddings"] = false,
+            ["vocab_size"] = config.VocabularySize,
+        };
+        if (config.StoredLayerCount < config.LayerCount)
+        {
+            json["stored_layers"] = config.StoredLayerCount;
+        }
+
+        return json.ToJsonString(Indented);
+    }
 }

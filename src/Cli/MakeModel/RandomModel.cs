@@ -24,7 +24,7 @@ internal static class RandomModel
             Ones("model.norm.weight", hidden),
             Normal("lm_head.weight", seed, 2 / Math.Sqrt(hidden), config.VocabularySize, hidden),
         };
-        for (int layer = 0; layer < config.LayerCount; layer++)
+        for (int layer = 0; layer < config.StoredLayerCount; layer++)
         {
             string name = $"model.layers.{layer}.";
             void Linear(string part, int outputs, int inputs)

@@ -1,3 +1,4 @@
+using Moe.Plugins.GptOss;
 using static System.FormattableString;
 
 namespace Moe.Plugins.Cli;
@@ -26,6 +27,11 @@ internal static class HumanText
 
     /// <summary>A size and what it was padded to, if it was.</summary>
     public static string Padded(int size, int padded) => padded == size ? Invariant($"{size}") : Invariant($"{size} → {padded}");
+
+    /// <summary>A model's layers.</summary>
+    public static string Layers(GptOssConfig config) => config.StoredLayerCount == config.LayerCount
+        ? Count(config.LayerCount, "layer")
+        : Invariant($"{Count(config.LayerCount, "layer")} with the weights of {config.StoredLayerCount}");
 
     /// <summary>A number with its noun: one token, 17 tokens.</summary>
     public static string Count(long count, string noun) => count == 1 ? $"one {noun}" : Invariant($"{count} {noun}s");

@@ -3,6 +3,8 @@ namespace Moe.Plugins.GptOss;
 /// <summary>A model's sizes and constants, as its <c>config.json</c> states them.</summary>
 public sealed record GptOssConfig
 {
+    private readonly int? _storedLayerCount;
+
     /// <summary>Width of the residual stream.</summary>
     public required int HiddenSize { get; init; }
 
@@ -47,6 +49,16 @@ public sealed record GptOssConfig
 
     /// <summary>Number of layers.</summary>
     public int LayerCount => IsSliding.Count;
+
+    /// <summary>
+    /// Layers that the files have weights of, 1 to <see cref="LayerCount"/>; the further ones load those of the first again, in turns. Only models to measure
+    /// with have fewer than all.
+    /// </summary>
+    public int StoredLayerCount
+    {
+        get => _storedLayerCount ?? LayerCount;
+        init => _storedLayerCount = value;
+    }
 
     /// <summary>Query heads that share a key-value head.</summary>
     public int GroupSize => HeadCount / KeyValueHeadCount;

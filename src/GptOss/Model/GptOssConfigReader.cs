@@ -49,6 +49,8 @@ internal sealed class GptOssConfigReader
             SwiGluLimit = (float)(Positive(_root, "swiglu_limit") ?? 7.0),
             MaxPositions = TrySize(_root, "max_position_embeddings") ?? 131072,
         };
+        config = TrySize(_root, "stored_layers") is int stored ? config with { StoredLayerCount = stored } : config;
+        Require(config.StoredLayerCount <= config.LayerCount, $"stored_layers is {config.StoredLayerCount}; at most {config.LayerCount}, the number of layers, is expected");
         Require(config.HeadCount % config.KeyValueHeadCount == 0, $"num_attention_heads {config.HeadCount} is no multiple of num_key_value_heads {config.KeyValueHeadCount}");
         Require(config.HeadSize % 2 == 0, $"head_dim is {config.HeadSize}; an even number is expected");
         Require(config.TopK <= config.ExpertCount, $"num_experts_per_tok is {config.TopK}; at most {config.ExpertCount}, the number of experts, is expected");

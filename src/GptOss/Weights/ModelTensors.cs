@@ -18,7 +18,8 @@ internal sealed class ModelTensors
         Embedding = Matrix(_names.Embedding, config.VocabularySize, config.HiddenSize);
         FinalNorm = Vector(_names.FinalNorm, config.HiddenSize);
         Head = Matrix(_names.Head, config.VocabularySize, config.HiddenSize);
-        Layers = [.. Enumerable.Range(0, config.LayerCount).Select(ReadLayer)];
+        LayerTensors[] stored = [.. Enumerable.Range(0, config.StoredLayerCount).Select(ReadLayer)];
+        Layers = [.. Enumerable.Range(0, config.LayerCount).Select(layer => Rename(stored[layer % stored.Length], layer))];
         RefuseUnknown();
     }
 
@@ -51,6 +52,10 @@ internal sealed class ModelTensors
         };
     }
 
+    private static LayerTensors Rename(LayerTensors tensors, int layer) => tensors with { Experts = tensors.Experts with { Name = ExpertsName(layer) } };
+
+    private static string ExpertsName(int layer) => $"{TensorNames.Published.Layer}{layer}.mlp";
+
     private LinearTensors[] ReadQueryKeyValue(int layer, int queries, int keys)
     {
         int[] rows = [queries, keys, keys];
@@ -80,7 +85,7 @@ internal sealed class ModelTensors
         }
 
         // Patterns of configuration mean the published names, whatever the file has.
-        return new ExpertTensors { Name = $"{TensorNames.Published.Layer}{layer}.mlp", Shape = shape, Source = source };
+        return new ExpertTensors { Name = ExpertsName(layer), Shape = shape, Source = source };
     }
 
     private (MoeLayerShape Shape, MoeWeightSource Source) FindExperts(int layer)
@@ -134,7 +139,7 @@ internal sealed class ModelTensors
         string[] unknown = [.. _checkpoint.Files.SelectMany(file => file.Tensors.Keys).Where(name => !_used.Contains(name)).Order(StringComparer.Ordinal)];
         if (unknown.Length > 0)
         {
-            throw Error($"it has {unknown.Length} tensors that no GPT-OSS of {_config.LayerCount} layers has, the first '{unknown[0]}'");
+            throw Error($"it has {unknown.Length} tensors that no GPT-OSS of {_config.StoredLayerCount} layers has, the first '{unknown[0]}'");
         }
     }
 

@@ -49,6 +49,8 @@ public sealed class WrongCheckpointTests
     [InlineData("num_experts_per_tok", 9, "num_experts_per_tok is 9; at most 8")]
     [InlineData("num_attention_heads", 0, "num_attention_heads is 0")]
     [InlineData("num_local_experts", 16, "num_local_experts = 16")]
+    [InlineData("stored_layers", 5, "stored_layers is 5; at most 4")]
+    [InlineData("stored_layers", 3, "no GPT-OSS of 3 layers has")]
     public void A_configuration_that_contradicts_the_tensors(string key, int value, string named)
     {
         using var checkpoint = new TinyCheckpoint();

@@ -33,7 +33,7 @@ internal sealed class ModelBenchRun
             Date = RunStamp.Now(),
             Version = RunStamp.Version,
             Device = $"{(model.Devices.Count > 1 ? $"{model.Devices.Count} × " : "")}{_instruments?.ReadCondition().Name ?? $"{model.Devices[0]} and the experts' devices"}",
-            Model = $"{model.Name}: {HumanText.Count(model.Config.LayerCount, "layer")}, {HumanText.Bytes(model.WeightByteCount)} of weights",
+            Model = $"{model.Name}: {HumanText.Layers(model.Config)}, {HumanText.Bytes(model.WeightByteCount)} of weights",
             Experts = string.Join(", ", backends.GroupBy(backend => backend.Id).Select(group => $"{group.Key} ({HumanText.Count(group.Count(), "layer")})")),
             Types = $"{(model.ThreadCount > 0 ? HumanText.Count(model.ThreadCount, "thread") : string.Join(", ", model.Devices))}, chunks of {model.ChunkTokens}",
             LoadSeconds = Math.Round(loaded.LoadTime.TotalSeconds, 3),

@@ -45,7 +45,7 @@ internal sealed class ExperimentRun
             Version = RunStamp.Version,
             Device = instruments?.ReadCondition().Name ?? $"{_model.Devices[0]}",
             Ranks = _model.Devices.Count,
-            Model = $"{_model.Name}: {HumanText.Count(_model.Config.LayerCount, "layer")}",
+            Model = $"{_model.Name}: {HumanText.Layers(_model.Config)}",
             Experts = experts.Id,
         };
     }
