@@ -10,7 +10,7 @@ namespace Moe.Plugins.Sm100;
 /// Every kind of experts computes the same numbers: activations rounded to MXFP8 before each product (<see cref="Mxfp8Quantizer"/> has the
 /// rule), MXFP4 weights as they are, float32 sums. <see cref="Fp8Experts"/> says what those lose beyond that.
 /// </remarks>
-internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp4Variant? forced, bool fp8) : CudaMethod(library)
+internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp4Variant? forced, Fp8Use fp8) : CudaMethod(library)
 {
     private const int Alignment = 256;
 
@@ -24,8 +24,12 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp
         // In float64, 3.2e-2 to 5.4e-2 on the golden files, 8.9e-2 with one block of 32 neurons and five tokens.
         RelativeError = 0.125,
         Description = "activations rounded to MXFP8 (E4M3, a scale for each 32) before both products; MXFP4 weights as they are; float32 sums"
-            + (fp8 ? "; on FP8 tensor cores a scale for a whole row and, before the second product, for each 128; sums of 128 inputs of about 14 bits" : ""),
+            + (fp8 != Fp8Use.Off ? "; on FP8 tensor cores a scale for a whole row and, before the second product, for each 128; sums of 128 inputs of about 14 bits" : ""),
         IsDeterministic = true,
+        ActivationRounding = MoeActivationRounding.Mxfp8,
+
+        // Of BF16 in the partial results and the output; with FP8, of results of the first product that sums of 14 bits send to the other side of a tie.
+        ErrorBeyondRounding = fp8 != Fp8Use.Off ? 2e-2 : 5e-3,
     };
 
     public override int RoundUpHiddenSize(int hiddenSize) => RoundUp(hiddenSize, Alignment);
@@ -35,7 +39,7 @@ internal sealed class Sm100Method(Func<KernelLibrary> library, bool native, Mxfp
     protected override CudaExperts CreateExperts(KernelLibrary library, MoeLayerShape shape) =>
         native && NativeExperts.RunsOn(library.Context.Device.Architecture) && NativeExperts.Runs(shape)
             ? new NativeExperts(library, shape)
-            : fp8 && Fp8Experts.Runs(library.Context.Device.Architecture, shape)
-            ? new Fp8Experts(library, shape)
+            : fp8 != Fp8Use.Off && Fp8Experts.Runs(library.Context.Device.Architecture, shape)
+            ? new Fp8Experts(library, shape, fp8, forced)
             : new WidenedExperts(library, shape, forced);
 }

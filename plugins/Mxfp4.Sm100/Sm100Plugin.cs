@@ -12,7 +12,7 @@ namespace Moe.Plugins.Sm100;
 /// Setting <c>Native</c>, false by default: whether compute capability 10.0 and 10.3 run the kernels on their block-scaled matrix
 /// instruction, which have never run on hardware. Setting <c>Kernels</c>: one variant (<c>grouped32x64</c>, …) of the others for every number
 /// of tokens; without it the fastest is chosen. Setting <c>Fp8</c>, Off by default: On runs
-/// the products on the FP8 tensor cores of compute capability 9.0. That is hardly faster, and weights are then loaded only for those kernels.
+/// the products on the FP8 tensor cores of compute capability 9.0, Auto those of many tokens, for which that is faster.
 /// </remarks>
 public sealed class Sm100Plugin : IMoePlugin
 {
@@ -36,7 +36,7 @@ public sealed class Sm100Plugin : IMoePlugin
         private const int WidenedScore = 150;
 
         private readonly bool _native = ReadNative(context.Settings.GetValueOrDefault(NativeSetting));
-        private readonly bool _fp8 = ReadFp8(context.Settings.GetValueOrDefault(Fp8Setting));
+        private readonly Fp8Use _fp8 = ReadFp8(context.Settings.GetValueOrDefault(Fp8Setting));
         private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
 
         protected override string? Refuse(MoeLayerShape shape) => Mxfp4Experts.Refuse(shape);
@@ -47,9 +47,9 @@ public sealed class Sm100Plugin : IMoePlugin
             const string never = $"have never run on hardware, and {NativeSetting} = true asks for them";
             if (!NativeExperts.RunsOn(architecture))
             {
-                return _fp8 && Fp8Experts.Runs(architecture, shape)
-                    ? (WidenedScore, $"MXFP8 times MXFP4 on FP8 tensor cores, as {Fp8Setting} = On asks for")
-                    : (WidenedScore, $"{widened}kernels {TunedFor(architecture)}");
+                return _fp8 != Fp8Use.Off && Fp8Experts.Runs(architecture, shape)
+                    ? (WidenedScore, $"MXFP8 times MXFP4 on FP8 tensor cores{(_fp8 == Fp8Use.Auto ? " where tokens are many" : "")}, as {Fp8Setting} = {_fp8} asks for")
+                    : (WidenedScore, $"{widened}kernels {TunedFor(architecture)}{(_fp8 == Fp8Use.Off ? "" : $"; those that {Fp8Setting} = {_fp8} asks for are of compute capability 9.0, SiLU and up to {Fp8Tile.MaxExperts} experts alone")}");
             }
 
             return _native
@@ -68,11 +68,12 @@ public sealed class Sm100Plugin : IMoePlugin
             .. NativeExperts.RunsOn(architecture) ? NativeExperts.Units : [],
         ];
 
-        private static bool ReadFp8(string? value) => value?.ToUpperInvariant() switch
+        private static Fp8Use ReadFp8(string? value) => value?.ToUpperInvariant() switch
         {
-            null or "" or "OFF" => false,
-            "ON" => true,
-            _ => throw new MoeException(MoeReason.Configuration, $"{Fp8Setting} is '{value}'; Off or On is expected."),
+            null or "" or "OFF" => Fp8Use.Off,
+            "AUTO" => Fp8Use.Auto,
+            "ON" => Fp8Use.On,
+            _ => throw new MoeException(MoeReason.Configuration, $"{Fp8Setting} is '{value}'; Off, Auto or On is expected."),
         };
 
         private static bool ReadNative(string? value)

@@ -62,18 +62,11 @@ public sealed unsafe class Mxfp4Fp8Tests
             {
                 run_block(Product::kThreads, [=] {
                     blockIdx = {b, 0};
-                    is_second ? moe_mxfp4_fp8_product2<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p) : moe_mxfp4_fp8_product1<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p);
+                    is_second ? moe_mxfp4_fp8_product2<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p) : moe_mxfp4_fp8_product1<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes, kPipelined>(p);
                 });
             }
 
             return counters.is_all_stored();
-        }
-
-        extern "C" void deal(u8* groups, int count)
-        {
-            const Mxfp4DealParameters p = {groups, count};
-            gridDim = {1, 1};
-            run_block(256, [=] { blockIdx = {0, 0}; moe_mxfp4_fp8_deal(p); });
         }
         """;
 
@@ -227,10 +220,10 @@ public sealed unsafe class Mxfp4Fp8Tests
                 fixed (float* before = packed.Factors, factors = Factors)
                 {
                     know(groups, before, factors, largest, split, &splits, packed.Rows, packed.Depth, packed.IsGateUp ? 1 : 0, packed.Experts);
-                    ((delegate* unmanaged<byte*, int, void>)library.Export("deal"))(groups, packed.Groups.Length / Mxfp4Layout.GroupBytes);
                 }
             }
 
+            packed.DealForE4M3();
             Assert.Equal(isWide, splits > 0);
             Assert.Equal(isWide, IsSplit.Contains((byte)1));
             Assert.True(!isWide || IsSplit.Contains((byte)0));
@@ -280,10 +273,8 @@ public sealed unsafe class Mxfp4Fp8Tests
         [
             .. Enumerable.Range(0, Columns).Select(input =>
             {
-                int within = input % 32;
-                int pair = within / 8;
-                int upper = (input % 2) ^ (pair / 2);
-                byte code = Codes[(row * Columns) + (input - within) + (upper * 16) + (within % 8 / 2 * 4) + 3 - pair];
+                int place = (input / 16 * 16) + (input % 8 / 2 * 4) + (input / 8 % 2 * 2) + (input % 2);
+                byte code = Codes[(row * Columns) + place];
                 return E4M3.Decode(code) * Scale(row, input);
             }),
         ];

@@ -124,6 +124,17 @@ public sealed unsafe class Mxfp4ProductTests
         }
     }
 
+    [Theory]
+    [InlineData("32, 64")]
+    [InlineData("80, 256")]
+    public void Codes_that_are_dealt_for_E4M3_are_the_same_products(string tile)
+    {
+        KernelUnit chosen = Units().First(unit => unit.File == "mxfp4_grouped.cu" && Arguments(unit).StartsWith(tile, StringComparison.Ordinal));
+        using HostLibrary library = Compile(chosen, "Activation", ", Activation, 512, DealtForE4m3");
+        Run(library, PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 125).DealForE4M3(), [0, 5, 37, 1], isSecond: false, hasBias: true);
+        Run(library, PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119).DealForE4M3(), [0, 5, 37, 1], isSecond: true, hasBias: true);
+    }
+
     /// <summary>Of an expert whose rows the first product has not all stored nothing is multiplied, and what comes before it is.</summary>
     [Fact]
     public void The_second_product_waits_for_an_experts_rows()
@@ -137,19 +148,19 @@ public sealed unsafe class Mxfp4ProductTests
         .Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16)
         .Where(unit => unit.File is "mxfp4_grouped.cu" or "mxfp4_mma.cu");
 
-    private static HostLibrary Compile(KernelUnit unit, string activation)
+    private static HostLibrary Compile(KernelUnit unit, string activation, string furtherArguments = "")
     {
         string text = Mma.Replace("ACTIVATION", activation, StringComparison.Ordinal);
         if (unit.File == "mxfp4_grouped.cu")
         {
             string arguments = Arguments(unit);
             string[] values = arguments.Split(", ");
-            text = Grouped.Replace("ARGUMENTS", arguments, StringComparison.Ordinal).Replace("TOKENS", values[0], StringComparison.Ordinal)
+            text = Grouped.Replace("ARGUMENTS", arguments + furtherArguments, StringComparison.Ordinal).Replace("TOKENS", values[0], StringComparison.Ordinal)
                 .Replace("NEURON_ROWS", activation == "ReluSquared" ? "1" : "2", StringComparison.Ordinal)
                 .Replace("ROWS", values[1], StringComparison.Ordinal).Replace("STEPS", values[3], StringComparison.Ordinal);
         }
 
-        return HostLibrary.CompileBlock(unit.File, $"#include \"{unit.File}\"\n{text}");
+        return HostLibrary.CompileBlock(unit.File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{unit.File}\"\n{text}", "mxfp4_fp8_load.cu");
     }
 
     /// <summary>Those of the products' templates.</summary>

@@ -51,14 +51,16 @@ public sealed unsafe class Mxfp4StreamTests
         """;
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Every_pair_has_both_products(bool isTwice)
+    [InlineData(false, Mxfp4Dealing.BFloat16)]
+    [InlineData(true, Mxfp4Dealing.BFloat16)]
+    [InlineData(false, Mxfp4Dealing.E4M3)]
+    public void Every_pair_has_both_products(bool isTwice, Mxfp4Dealing dealing)
     {
         const string File = "mxfp4_stream.cu";
         KernelUnit unit = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Single(unit => unit.File == File);
         string arguments = unit.Instances[0][(unit.Instances[0].IndexOf('<', StringComparison.Ordinal) + 1)..^1];
-        string text = Exports.Replace("ARGUMENTS", arguments, StringComparison.Ordinal);
+        bool isDealtAnew = dealing == Mxfp4Dealing.E4M3;
+        string text = Exports.Replace("ARGUMENTS", isDealtAnew ? $"{arguments}, DealtForE4m3" : arguments, StringComparison.Ordinal);
 
         // Expert 2 gets nobody, 0 every token; or twice, so that it has more pairs than a tile has columns.
         int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => isTwice || pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
@@ -66,6 +68,12 @@ public sealed unsafe class Mxfp4StreamTests
         int[] offsets = [.. Enumerable.Range(0, Experts + 1).Select(expert => ids.Count(id => id < expert))];
         PackedMatrix up = PackedMatrix.Random(Experts, 2 * Intermediate, Hidden, isGateUp: true, lowestScale: 119);
         PackedMatrix down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
+        if (isDealtAnew)
+        {
+            up.DealForE4M3();
+            down.DealForE4M3();
+        }
+
         var random = new Random(1);
         ushort[] x = [.. Enumerable.Range(0, Tokens * Hidden).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
         float[] upBias = [.. Enumerable.Range(0, Experts * 2 * Intermediate).Select(_ => (float)random.NextDouble())];
@@ -74,7 +82,7 @@ public sealed unsafe class Mxfp4StreamTests
         ushort[] output = new ushort[(ids.Length + 1) * Hidden];
         Array.Fill(act, Untouched);
         Array.Fill(output, Untouched);
-        using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"{File}\"\n{text}"))
+        using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
         {
             var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, void>)library.Export("run");
             fixed (byte* ug = up.Groups, dg = down.Groups)

@@ -10,6 +10,14 @@ internal sealed unsafe class PackedMatrix
     private const string Exports =
         """
         #include "mxfp4_load.cu"
+        #include "mxfp4_fp8_load.cu"
+        extern "C" void deal(u8* groups, int count)
+        {
+            const Mxfp4DealParameters p = {groups, count};
+            gridDim = {1, 1};
+            run_block(256, [=] { blockIdx = {0, 0}; moe_mxfp4_fp8_deal(p); });
+        }
+
         extern "C" void pack(const u8* codes, const u8* scales, float* factor, u8* groups, int* any, int rows, int depth, int gate_up)
         {
             const Mxfp4FactorParameters factors = {scales, factor, any, rows, depth};
@@ -85,7 +93,7 @@ internal sealed unsafe class PackedMatrix
             }
         }
 
-        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_load.cu", Exports);
+        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_load.cu", Exports, "mxfp4_fp8_load.cu");
         var pack = (delegate* unmanaged<byte*, byte*, float*, byte*, int*, int, int, int, void>)library.Export("pack");
         fixed (byte* codes = matrix.Codes, scales = matrix.Scales, groups = matrix.Groups)
         {
@@ -110,6 +118,18 @@ internal sealed unsafe class PackedMatrix
         }
 
         return matrix;
+    }
+
+    /// <summary>Deals its codes for products of E4M3 numbers.</summary>
+    public PackedMatrix DealForE4M3()
+    {
+        using HostLibrary library = HostLibrary.CompileBlock("mxfp4_load.cu", Exports, "mxfp4_fp8_load.cu");
+        fixed (byte* groups = Groups)
+        {
+            ((delegate* unmanaged<byte*, int, void>)library.Export("deal"))(groups, Groups.Length / Mxfp4Layout.GroupBytes);
+        }
+
+        return this;
     }
 
     /// <summary>Row · input, in float64.</summary>

@@ -6,17 +6,52 @@ namespace Moe.Plugins.Sm100;
 /// <summary>
 /// The same products on the FP8 tensor cores of compute capability 9.0. Codes become E4M3 in registers, exactly; activations have one scale for a whole row
 /// before the first product and for 128 of a row before the second, instead of 32; sums of 128 inputs keep about 14 bits, and are added in float32.
+/// With <see cref="Fp8Use.Auto"/> few tokens run on BF16 tensor cores, whose products then read the same weights.
 /// </summary>
-internal sealed class Fp8Experts(KernelLibrary library, MoeLayerShape shape) : CudaExperts
+internal sealed class Fp8Experts : CudaExperts
 {
-    private readonly KernelLibrary _library = library;
-    private readonly MoeLayerShape _shape = shape;
-    private readonly Mxfp8Quantizer _quantizer = new(library);
-    private readonly Fp8Products _products = new(library, shape);
+    /// <summary>From so many pairs an expert on FP8 was measured to be faster than BF16 (bench/NOTES.md).</summary>
+    private const double FewestPairs = 64;
+
+    private readonly KernelLibrary _library;
+    private readonly MoeLayerShape _shape;
+    private readonly Mxfp8Quantizer _quantizer;
+    private readonly Fp8Products _products;
+    private readonly WidenedExperts? _widened;
+    private readonly bool _isForced;
+
+    /// <summary>Gets the kernels.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="shape">The layer's shape.</param>
+    /// <param name="use">Auto or On.</param>
+    /// <param name="forced">The one variant of BF16's that is to run every number of tokens, with Auto alone.</param>
+    public Fp8Experts(KernelLibrary library, MoeLayerShape shape, Fp8Use use, Mxfp4Variant? forced)
+    {
+        _library = library;
+        _shape = shape;
+        _quantizer = new Mxfp8Quantizer(library);
+        _products = new Fp8Products(library, shape);
+        _widened = use == Fp8Use.Auto ? new WidenedExperts(library, shape, forced, Mxfp4Dealing.E4M3) : null;
+        _isForced = forced is not null;
+    }
+
+    public override bool HasCompany
+    {
+        get => base.HasCompany;
+        set
+        {
+            base.HasCompany = value;
+            if (_widened is not null)
+            {
+                _widened.HasCompany = value;
+            }
+        }
+    }
 
     /// <summary>The sources beside those of the widened products.</summary>
-    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
-        architecture.HasWgmma ? [Fp8Products.GatherUnit, Fp8Matrix.Unit, Fp8Tile.Only.Unit] : [];
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => architecture.HasWgmma
+        ? [Fp8Products.GatherUnit, Fp8Matrix.Unit, Fp8Tile.Only.Unit, .. Mxfp4Experts.Units(Mxfp4Activations.Mxfp8, Mxfp4Dealing.E4M3)]
+        : [];
 
     /// <summary>Whether there are kernels for a layer on a device: others run on the products that widen.</summary>
     public static bool Runs(CudaArchitecture architecture, MoeLayerShape shape) => architecture.HasWgmma
@@ -30,11 +65,17 @@ internal sealed class Fp8Experts(KernelLibrary library, MoeLayerShape shape) : C
 
     public override int BlockRows(int tokens) => 0;
 
-    public override bool MultipliesFp8(int tokens) => true;
+    public override bool MultipliesFp8(int tokens) => _widened is null || (!_isForced && (double)tokens * _shape.TopK / _shape.ExpertCount >= FewestPairs);
 
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
-        var own = (WidenedWorkspace)workspace;
-        return _products.Run(own.Quantize(_quantizer, rows, _shape.HiddenSize, stream), (Fp8Weights)weights, own, stream);
+        var own = (Fp8Weights)weights;
+        if (_widened is not null && !MultipliesFp8(rows.Tokens))
+        {
+            return _widened.Run(rows, own.Weights, workspace, stream);
+        }
+
+        var buffers = (WidenedWorkspace)workspace;
+        return _products.Run(buffers.Quantize(_quantizer, rows, _shape.HiddenSize, stream), own, buffers, stream);
     }
 }

@@ -8,8 +8,8 @@ namespace Moe.Plugins.Sm100;
 /// numbers, so that products of widened codes are those of the codes. The caller's rows become MXFP8 once, and are widened as they are brought
 /// into the experts' order; the first product's results are rounded to MXFP8 in its registers.
 /// </summary>
-internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape, Mxfp4Variant? forced)
-    : Mxfp4Experts(library, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape, forced, Mxfp4Activations.Mxfp8))
+internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape, Mxfp4Variant? forced, Mxfp4Dealing dealing = Mxfp4Dealing.BFloat16)
+    : Mxfp4Experts(library, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape, forced, Mxfp4Activations.Mxfp8, dealing))
 {
     private readonly KernelLibrary _library = library;
     private readonly MoeLayerShape _shape = shape;

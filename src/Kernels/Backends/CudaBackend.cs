@@ -117,7 +117,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     /// <summary>How far kernels that were tuned with wgmma fit an architecture, for an explanation: "kernels …".</summary>
     protected static string TunedFor(CudaArchitecture architecture) => architecture.HasWgmma
         ? "tuned for this device"
-        : $"compiled for {architecture}, on which they have not been timed";
+        : $"compiled for {architecture}, on which they have never run";
 
     /// <summary>The kernels of a device.</summary>
     /// <exception cref="MoeException">There is no such device, or it cannot be used.</exception>

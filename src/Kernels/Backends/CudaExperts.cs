@@ -5,7 +5,7 @@ namespace Moe.Plugins.Kernels;
 public abstract class CudaExperts
 {
     /// <summary>Whether another network, the shared experts or the routed ones, takes part of each multiprocessor while the products run: kernels that need all of one would wait for their end.</summary>
-    internal virtual bool HasCompany { get; set; }
+    public virtual bool HasCompany { get; set; }
 
     /// <summary>Loads a layer's weights. The source's memory is the caller's again once this returns.</summary>
     /// <param name="config">The layer.</param>

@@ -34,12 +34,12 @@ public class Mxfp4Experts : CudaExperts
 
             if (variant.Kind == Mxfp4Kind.Stream)
             {
-                _stream = new Mxfp4StreamKernels(library, shape, plan.Activations);
+                _stream = new Mxfp4StreamKernels(library, shape, plan.Activations, plan.Dealing);
             }
             else
             {
                 _gather ??= new RowGather(library, plan.Activations);
-                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations);
+                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations, plan.Dealing);
             }
         }
 
@@ -52,38 +52,48 @@ public class Mxfp4Experts : CudaExperts
     /// <summary>Which kernels run what.</summary>
     public Mxfp4Plan Plan { get; }
 
-    internal override bool HasCompany
+    /// <inheritdoc/>
+    public override bool HasCompany
     {
         get => Plan.HasCompany;
         set => Plan.HasCompany = value;
     }
 
-    /// <summary>Every source for an architecture and kind of activations.</summary>
+    /// <summary>Every source for an architecture and kind of activations, of weights as they were loaded.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
     {
         yield return Mxfp4Loader.Unit;
         yield return Mxfp4MmaKernels.Unit(activations);
         if (architecture.HasWgmma)
         {
-            foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
+            foreach (KernelUnit unit in Units(activations, Mxfp4Dealing.BFloat16))
             {
-                if (variant.Kind == Mxfp4Kind.Stream)
-                {
-                    yield return Mxfp4StreamKernels.Unit(activations);
-                    continue;
-                }
-
-                foreach (string activation in ActivationConstants.Types.Where(
-                    type => type == ActivationConstants.Silu || Mxfp4Variant.OfAnyActivation.Contains(variant)))
-                {
-                    yield return Mxfp4GroupedTile.Of(variant, activation).Unit(activations);
-                }
+                yield return unit;
             }
         }
 
         if (architecture.HasWgmma || activations == Mxfp4Activations.Mxfp8)
         {
             yield return RowGather.Unit(activations);
+        }
+    }
+
+    /// <summary>The sources of the products on 9.0 alone.</summary>
+    public static IEnumerable<KernelUnit> Units(Mxfp4Activations activations, Mxfp4Dealing dealing)
+    {
+        foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
+        {
+            if (variant.Kind == Mxfp4Kind.Stream)
+            {
+                yield return Mxfp4StreamKernels.Unit(activations, dealing);
+                continue;
+            }
+
+            foreach (string activation in ActivationConstants.Types.Where(
+                type => type == ActivationConstants.Silu || (dealing == Mxfp4Dealing.BFloat16 && Mxfp4Variant.OfAnyActivation.Contains(variant))))
+            {
+                yield return Mxfp4GroupedTile.Of(variant, activation).Unit(activations, dealing);
+            }
         }
     }
 

@@ -23,7 +23,7 @@ internal sealed class Mxfp4GroupedKernels
     private readonly Mxfp4Variant _variant;
 
     public Mxfp4GroupedKernels(
-        KernelLibrary library, RowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations)
+        KernelLibrary library, RowGather gather, MoeLayerShape shape, Mxfp4Variant variant, Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
         _library = library;
         _gather = gather;
@@ -32,8 +32,8 @@ internal sealed class Mxfp4GroupedKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant, Mxfp4GroupedTile.ActivationOf(shape));
-        KernelUnit unit = _tile.Unit(activations);
-        (string first, string second) = _tile.Entries(activations);
+        KernelUnit unit = _tile.Unit(activations, dealing);
+        (string first, string second) = _tile.Entries(activations, dealing);
         _product1 = library.Get(unit, first, _tile.SharedBytes);
         _product2 = library.Get(unit, second, _tile.SharedBytes);
     }

@@ -36,21 +36,22 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     public int Threads => 128 * (Groups + 1);
 
     /// <summary>Both products' entries: of the first, and of the second.</summary>
-    public (string First, string Second) Entries(Mxfp4Activations activations) =>
-        ($"moe_mxfp4_product1{Arguments(activations)}", $"moe_mxfp4_product2{Arguments(activations)}");
+    public (string First, string Second) Entries(Mxfp4Activations activations, Mxfp4Dealing dealing) =>
+        ($"moe_mxfp4_product1{Arguments(activations, dealing)}", $"moe_mxfp4_product2{Arguments(activations, dealing)}");
 
     /// <summary>The kernels' argument for how activations are rounded.</summary>
     internal static string Rounding(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
 
-    private string Arguments(Mxfp4Activations activations)
+    private string Arguments(Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
-        string activation = Activation == ActivationConstants.Silu ? "" : $", {Activation}, {RoutingBuffers.MaxExperts}";
+        string activation = dealing == Mxfp4Dealing.E4M3 ? $", {Activation}, {FewExperts}, DealtForE4m3"
+            : Activation == ActivationConstants.Silu ? "" : $", {Activation}, {RoutingBuffers.MaxExperts}";
         return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {Rounding(activations)}{activation}>";
     }
 
-    public KernelUnit Unit(Mxfp4Activations activations)
+    public KernelUnit Unit(Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
-        (string first, string second) = Entries(activations);
+        (string first, string second) = Entries(activations, dealing);
         return new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_grouped_mxfp8.cu" : "mxfp4_grouped.cu", first, second);
     }
 

@@ -30,12 +30,19 @@ public sealed class Mxfp4Plan
     /// <param name="shape">The layer's shape.</param>
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
     /// <param name="activations">What activations are rounded to.</param>
+    /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels of 9.0 alone, for the common activation and MXFP8.</param>
     /// <exception cref="MoeException">The device cannot run the forced one.</exception>
-    public Mxfp4Plan(CudaArchitecture architecture, MoeLayerShape shape, Mxfp4Variant? forced = null, Mxfp4Activations activations = Mxfp4Activations.BFloat16)
+    public Mxfp4Plan(
+        CudaArchitecture architecture,
+        MoeLayerShape shape,
+        Mxfp4Variant? forced = null,
+        Mxfp4Activations activations = Mxfp4Activations.BFloat16,
+        Mxfp4Dealing dealing = Mxfp4Dealing.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(shape);
         _shape = shape;
         Activations = activations;
+        Dealing = dealing;
         _runsGrouped = architecture.HasWgmma;
         _isCommon = Mxfp4GroupedTile.ActivationOf(shape) == ActivationConstants.Silu;
         if (forced is Mxfp4Variant wanted && wanted.Kind != Mxfp4Kind.Mma && !_runsGrouped)
@@ -46,12 +53,16 @@ public sealed class Mxfp4Plan
         _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape);
 
         // What is asked for and has no kernels for the layer's activation runs as if nothing were.
-        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) && (_canStream || other.Kind != Mxfp4Kind.Stream) ? forced : null;
+        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) && (_canStream || other.Kind != Mxfp4Kind.Stream)
+            && (other.Kind != Mxfp4Kind.Mma || dealing == Mxfp4Dealing.BFloat16) ? forced : null;
         _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
 
     /// <summary>What activations are rounded to.</summary>
     public Mxfp4Activations Activations { get; }
+
+    /// <summary>How the weights hold their codes.</summary>
+    public Mxfp4Dealing Dealing { get; }
 
     /// <summary>The variants that may be chosen.</summary>
     public IReadOnlyList<Mxfp4Variant> Available => _forced is { Kind: not Mxfp4Kind.Stream } forced ? [forced] : _available;
@@ -78,7 +89,7 @@ public sealed class Mxfp4Plan
 
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
-        Mxfp4Kind.Mma => true,
+        Mxfp4Kind.Mma => Dealing == Mxfp4Dealing.BFloat16,
         Mxfp4Kind.Stream => _canStream,
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
@@ -128,4 +139,14 @@ public enum Mxfp4Activations
     /// BF16 has a number for each but those beyond its range.
     /// </summary>
     Mxfp8,
+}
+
+/// <summary>How a word of the weights holds its codes.</summary>
+public enum Mxfp4Dealing
+{
+    /// <summary>As they are loaded, so that BF16 numbers take the fewest instructions (<c>mxfp4.cuh</c>).</summary>
+    BFloat16,
+
+    /// <summary>Dealt anew for products of E4M3 numbers (<c>mxfp4_e4m3.cuh</c>). BF16 takes 17 instructions for 8 codes then, and 13 else.</summary>
+    E4M3,
 }

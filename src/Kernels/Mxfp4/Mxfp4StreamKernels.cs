@@ -24,19 +24,19 @@ internal sealed class Mxfp4StreamKernels
     private readonly ActivationConstants _activation;
     private readonly CudaFunction _products;
 
-    public Mxfp4StreamKernels(KernelLibrary library, MoeLayerShape shape, Mxfp4Activations activations)
+    public Mxfp4StreamKernels(KernelLibrary library, MoeLayerShape shape, Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
         _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
-        KernelUnit unit = Unit(activations);
+        KernelUnit unit = Unit(activations, dealing);
         _products = library.Get(unit, unit.Instances[0], Room.SharedBytes);
     }
 
     /// <summary>The source.</summary>
-    public static KernelUnit Unit(Mxfp4Activations activations) => new(
+    public static KernelUnit Unit(Mxfp4Activations activations, Mxfp4Dealing dealing) => new(
         activations == Mxfp4Activations.Mxfp8 ? "mxfp4_stream_mxfp8.cu" : "mxfp4_stream.cu",
-        $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}>");
+        $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}{(dealing == Mxfp4Dealing.E4M3 ? ", DealtForE4m3" : "")}>");
 
     /// <summary>Whether the kernel has a layer: its activation, its sizes.</summary>
     public static bool Runs(MoeLayerShape shape) =>

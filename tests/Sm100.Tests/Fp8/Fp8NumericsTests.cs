@@ -1,3 +1,4 @@
+using System.Globalization;
 using Moe.Plugins.Checkpoints;
 using Moe.Plugins.Conformance;
 using Moe.Plugins.Tests;
@@ -5,8 +6,11 @@ using Moe.Plugins.Tests;
 namespace Moe.Plugins.Sm100.Tests;
 
 /// <summary>What FP8 tensor cores lose beyond MXFP8, written out for each golden file and for tokens with channels of outliers.</summary>
+/// <remarks>The variable <see cref="TableVariable"/> names a file that gets the rows of docs/cuda.md's table.</remarks>
 public sealed class Fp8NumericsTests
 {
+    private const string TableVariable = "MOE_NUMERICS_TABLE";
+
     public static TheoryData<string, string> Files() => TestCases.Golden([CudaHost.Auto]);
 
     [Theory]
@@ -62,8 +66,15 @@ public sealed class Fp8NumericsTests
 
     private static void Check(string name, Errors fp8, Errors widened)
     {
-        TestContext.Current.TestOutputHelper?.WriteLine(
-            $"{name}: FP8 {fp8.Mxfp8:0.0e0} of MXFP8, {fp8.Exact:0.0e0} of exact arithmetic; widened {widened.Mxfp8:0.0e0}, {widened.Exact:0.0e0}");
+        string line = string.Create(
+            CultureInfo.InvariantCulture,
+            $"| {name} | {fp8.Mxfp8:0.0e0} | {widened.Mxfp8:0.0e0} | {fp8.Exact:0.0e0} | {widened.Exact:0.0e0} |");
+        TestContext.Current.TestOutputHelper?.WriteLine(line);
+        if (Environment.GetEnvironmentVariable(TableVariable) is { Length: > 0 } file)
+        {
+            File.AppendAllLines(file, [line]);
+        }
+
         Assert.True(fp8.Mxfp8 <= Fp8ForwardTests.Fp8Tolerance, $"{name}: {fp8.Mxfp8:0.0e0} from the oracle that rounds to MXFP8");
         // What MXFP8 itself loses on such tokens is not for these kernels to make up.
         Assert.True(fp8.Exact <= Math.Max(fp8.Promised, 1.05 * widened.Exact), $"{name}: {fp8.Exact:0.0e0}");

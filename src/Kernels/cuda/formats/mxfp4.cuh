@@ -55,3 +55,12 @@ __device__ __forceinline__ void widen_codes(u32 (&first)[4], u32 (&second)[4], u
     widen_row<0>(first, second, word_low, low);
     widen_row<1>(first, second, word_high, high);
 }
+
+/// Words that are dealt as this file says. Another dealing has the same member.
+struct DealtForBf16
+{
+    static __device__ __forceinline__ void widen(u32 (&first)[4], u32 (&second)[4], u32 word_low, u32 word_high, u32 low, u32 high)
+    {
+        widen_codes(first, second, word_low, word_high, low, high);
+    }
+};

@@ -4,10 +4,11 @@
 // 2^11 is widened exactly, up to a factor of the whole row: the table of the eight magnitudes times the block's share of that factor is two registers, and
 // a byte permute looks four codes up at once.
 //
-// A word's eight codes become two registers: bytes 0 to 3 of the first are inputs 2t + 25, 2t + 17, 2t + 8 and 2t of the block of 32, of the second 2t + 24,
-// 2t + 16, 2t + 9 and 2t + 1. Tokens lie in the same order (e4m3_place). For that words are dealt anew at load (deal_e4m3): a nibble's lower three bits are a
+// A word's eight codes become two registers: bytes 0 to 3 of the first are inputs 2t, 2t + 1, 2t + 8 and 2t + 9 of the block of 32, of the second those 16
+// further. Tokens lie in the same order (e4m3_place). For that words are dealt anew at load (deal_e4m3): a nibble's lower three bits are a
 // magnitude, those of the first register's codes in the lower half; bits 7, 15, 23 and 31 are their signs, bits 3, 11, 19 and 27 the second register's.
-// Seven instructions widen such a word, where one that is dealt for BF16 takes fifteen.
+// Seven instructions widen such a word, where one that is dealt for BF16 takes fifteen. To BF16 it is widened in 17 where that one takes 13 (DealtForE4m3),
+// which few tokens have time for: they wait for memory.
 #pragma once
 #include "formats/mxfp4.cuh"
 
@@ -89,12 +90,10 @@ __device__ __forceinline__ u32 deal_e4m3(u32 word)
                           (__funnelshift_r(word, word, 2) & 0x81808180u) | (word << 6 & 0x00400040u)};
     u32 dealt = 0;
 #pragma unroll
-    for (int place = 0; place < 4; place++)
+    for (int i = 0; i < 8; i++)
     {
-        const int pair = 3 - place;
-        const u32 even = pairs[pair] & 0xffff, odd = pairs[pair] >> 16, first = pair / 2 ? odd : even, second = pair / 2 ? even : odd;
-        dealt |= (first >> 6 & 7) << 4 * place | (first >> 15) << (8 * place + 7);
-        dealt |= (second >> 6 & 7) << (16 + 4 * place) | (second >> 15) << (8 * place + 3);
+        const u32 code = pairs[i / 2] >> 16 * (i % 2);
+        dealt |= (code >> 6 & 7) << 4 * i | (code >> 15 & 1) << (8 * (i % 4) + (i < 4 ? 7 : 3));
     }
 
     return dealt;
@@ -103,6 +102,34 @@ __device__ __forceinline__ u32 deal_e4m3(u32 word)
 /// Where an input of a block of 32 lies among the tokens' bytes.
 __device__ __forceinline__ int e4m3_place(int input)
 {
-    const int pair = input / 8, upper = (input & 1) ^ pair / 2;
-    return upper * 16 + input % 8 / 2 * 4 + 3 - pair;
+    return input / 16 * 16 + input % 8 / 2 * 4 + input / 8 % 2 * 2 + input % 2;
 }
+
+/// Such words for products of BF16 numbers, in the place of DealtForBf16.
+struct DealtForE4m3
+{
+    static __device__ __forceinline__ void widen(u32 (&first)[4], u32 (&second)[4], u32 word_low, u32 word_high, u32 low, u32 high)
+    {
+        widen_row<0>(first, second, word_low, low);
+        widen_row<1>(first, second, word_high, high);
+    }
+
+private:
+    template <int kRow>
+    static __device__ __forceinline__ void widen_row(u32 (&first)[4], u32 (&second)[4], u32 word, u32 factor)
+    {
+        const u32 selectors = word & 0x77777777u;
+        widen_pairs(first[kRow], first[kRow + 2], selectors, word, factor);
+        widen_pairs(second[kRow], second[kRow + 2], selectors >> 16, word << 4, factor);
+    }
+
+    /// Two pairs of inputs, whose signs are bits 7, 15, 23 and 31.
+    static __device__ __forceinline__ void widen_pairs(u32& pair, u32& next, u32 selectors, u32 signs, u32 factor)
+    {
+        // Both bytes of a number as the other dealing has them in place: the magnitude in bits 6 to 8.
+        const u32 lower = permute_bytes(0xc0804000u, 0xc0804000u, selectors);
+        const u32 upper = permute_bytes(0, 0x01010101u, selectors) | (signs & 0x80808080u);
+        pair = multiply_bf16x2(__byte_perm(lower, upper, 0x5140), factor);
+        next = multiply_bf16x2(__byte_perm(lower, upper, 0x7362), factor);
+    }
+};

@@ -26,23 +26,11 @@ __device__ __forceinline__ u32 rescale_e4m3(u32 codes, u32 scales)
     return pack(first) | pack(second) << 16;
 }
 
-/// 16 bytes in the order of e4m3_place, of the words of a block of 32: those of one of its halves.
-template <int kUpper>
-__device__ __forceinline__ uint4 place_e4m3(const u32 (&words)[8])
+/// 16 inputs in the order of e4m3_place.
+__device__ __forceinline__ uint4 place_e4m3(const u32* words)
 {
-    u32 placed[4];
-#pragma unroll
-    for (int t = 0; t < 4; t++)
-    {
-        // Inputs 24 and 16 with the other half's odd or even byte, 8 and 0 with this one's, of the two of lane t.
-        constexpr u32 kOdd = 1 - kUpper, kEven = kUpper;
-        const u32 at = t % 2 * 2, high = at + kOdd, low = at + kEven;
-        const u32 late = __byte_perm(words[6 + t / 2], words[4 + t / 2], high | (high + 4) << 4);
-        const u32 early = __byte_perm(words[2 + t / 2], words[t / 2], low | (low + 4) << 4);
-        placed[t] = __byte_perm(late, early, 0x5410);
-    }
-
-    return make_uint4(placed[0], placed[1], placed[2], placed[3]);
+    return make_uint4(__byte_perm(words[0], words[2], 0x5410), __byte_perm(words[0], words[2], 0x7632), __byte_perm(words[1], words[3], 0x5410),
+                      __byte_perm(words[1], words[3], 0x7632));
 }
 
 /// A warp a row, a lane a block; blocks of 256 threads, any number of them.
@@ -80,8 +68,8 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_e4m3(const __grid_c
                 }
             }
 
-            to[block * 2] = place_e4m3<0>(words);
-            to[block * 2 + 1] = place_e4m3<1>(words);
+            to[block * 2] = place_e4m3(words);
+            to[block * 2 + 1] = place_e4m3(words + 4);
         }
 
         if (lane == 0)

@@ -49,7 +49,8 @@ __device__ __forceinline__ PackedStep load_step(u32 group)
     return {load_shared(group + lane * 16), load_shared_word(group + kGroupCodeBytes + lane / 4 * 4)};
 }
 
-/// As matrix instructions take them.
+/// As matrix instructions take them. TDealing: how words hold their codes (mxfp4.cuh).
+template <typename TDealing>
 __device__ __forceinline__ void widen_step(u32 (&a)[4][4], const PackedStep& from)
 {
     const u32 words[4] = {from.codes.x, from.codes.y, from.codes.z, from.codes.w};
@@ -57,7 +58,7 @@ __device__ __forceinline__ void widen_step(u32 (&a)[4][4], const PackedStep& fro
     for (int half = 0; half < 2; half++)
     {
         const u32 low = scale_factor(from.scales, half), high = scale_factor(from.scales, half + 2);
-        widen_codes(a[2 * half], a[2 * half + 1], words[2 * half], words[2 * half + 1], low, high);
+        TDealing::widen(a[2 * half], a[2 * half + 1], words[2 * half], words[2 * half + 1], low, high);
     }
 }
 
@@ -76,9 +77,9 @@ __device__ __forceinline__ void multiply_step(float* d, const u32 (&a)[4][4], u6
 
 /// A product with one tile, as the host's Mxfp4GroupedTile works it out for a multiprocessor.
 /// kBlocks: of threads, per multiprocessor. kSteps: k-blocks per stage. kGroupRegisters: of a thread that multiplies. kHostSharedBytes: dynamic shared
-/// memory, which the host asks for. TRounding: of the first product's results (store_tile.cuh). TActivation: activation.cuh.
+/// memory, which the host asks for. TRounding: of the first product's results (store_tile.cuh). TActivation: activation.cuh. TDealing: mxfp4.cuh.
 template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding,
-          typename TActivation = Activation, int kMostExperts = 512>
+          typename TActivation = Activation, int kMostExperts = 512, typename TDealing = DealtForBf16>
 struct Mxfp4Grouped
 {
     static constexpr int kNeuronRows = TActivation::kNeuronRows;
@@ -180,7 +181,7 @@ struct Mxfp4Grouped
                 probe.mark(0);
             }
 
-            widen_step(a, load_step(groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes));
+            widen_step<TDealing>(a, load_step(groups + ring.stage * kWeightBytes + step * kBandGroups * kGroupBytes));
         };
         auto multiply = [&](const u32(&a)[4][4], int step) {
             multiply_step<kColumns>(d, a, wgmma_descriptor(shared + ring.stage * kTokenBytes + step * kStepBytes));
@@ -390,15 +391,15 @@ struct Mxfp4Grouped
 };
 
 template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding,
-          typename TActivation = Activation, int kMostExperts = 512>
+          typename TActivation = Activation, int kMostExperts = 512, typename TDealing = DealtForBf16>
 __global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product1(const __grid_constant__ Mxfp4GroupedParameters p)
 {
-    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts>::template run<true>(p);
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts, TDealing>::template run<true>(p);
 }
 
 template <int kTokens, int kRows, int kBlocks, int kSteps, int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding,
-          typename TActivation = Activation, int kMostExperts = 512>
+          typename TActivation = Activation, int kMostExperts = 512, typename TDealing = DealtForBf16>
 __global__ void __launch_bounds__(128 * (kRows / 64 + 1), kBlocks) moe_mxfp4_product2(const __grid_constant__ Mxfp4GroupedParameters p)
 {
-    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts>::template run<false>(p);
+    Mxfp4Grouped<kTokens, kRows, kBlocks, kSteps, kStages, kGroupRegisters, kSharedBytes, TRounding, TActivation, kMostExperts, TDealing>::template run<false>(p);
 }

@@ -171,7 +171,7 @@ struct StreamList
 };
 
 /// kStages: of the ring. The others as in Mxfp4Grouped.
-template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding>
+template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding, typename TDealing = DealtForBf16>
 struct Mxfp4Stream
 {
     static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
@@ -365,7 +365,7 @@ struct Mxfp4Stream
             for (int step = 0; step < kSteps; step++)
             {
                 u32 a[4][4];
-                widen_step(a, packed[step]);
+                widen_step<TDealing>(a, packed[step]);
 #pragma unroll
                 for (int k = 0; k < 4; k++)
                 {
@@ -623,8 +623,8 @@ struct Mxfp4Stream
     }
 };
 
-template <int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding>
+template <int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding, typename TDealing = DealtForBf16>
 __global__ void __launch_bounds__(640, 1) moe_mxfp4_stream(const __grid_constant__ Mxfp4StreamParameters q)
 {
-    Mxfp4Stream<kStages, kGroupRegisters, kSharedBytes, TRounding>::run(q);
+    Mxfp4Stream<kStages, kGroupRegisters, kSharedBytes, TRounding, TDealing>::run(q);
 }
