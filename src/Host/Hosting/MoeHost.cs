@@ -22,7 +22,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     private readonly SemaphoreSlim _reloading = new(1);
     private readonly Lock _lock = new();
     private readonly LiveLayers _layers;
-    private readonly LiveGroups _groups = new();
+    private readonly LiveGroups _groups;
     private readonly LaunchedRank? _launched;
     private readonly Lazy<MoeRanks> _ranks;
     private bool _isDisposed;
@@ -42,6 +42,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         _reloader = new PluginReloader(_plugins, sources, activator, _unloader);
         _selector = new BackendSelector(options, folders, _lost);
         _layers = new LiveLayers(_lost, _logger);
+        _groups = new LiveGroups(options);
         StartLog.Write(_logger, options, _plugins.Current, folders);
     }
 
@@ -323,7 +324,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     {
         using PluginSet.Lease lease = Take();
         MoeDevice first = _options.ParseDevice()
-            ?? (LiveGroups.CanJoin(lease.Plugins, MoeDevice.Cuda(rank)) ? MoeDevice.Cuda(0) : MoeDevice.Cpu);
+            ?? (_groups.CanJoin(lease.Plugins, MoeDevice.Cuda(rank)) ? MoeDevice.Cuda(0) : MoeDevice.Cpu);
         return first.Kind == MoeDeviceKind.Cuda ? MoeDevice.Cuda(first.Ordinal + rank) : first;
     }
 

@@ -1,15 +1,38 @@
 namespace Moe.Plugins;
 
 /// <summary>A plugin's group, which keeps the plugin loaded, and what is disposed behind it.</summary>
-internal sealed class HostGroup(IMoeGroup group, PluginRecord plugin, Action<HostGroup> disposed, IDisposable? owned) : IMoeGroup
+internal sealed class HostGroup : IMoeGroup
 {
+    private readonly IMoeGroup _group;
+    private readonly PluginRecord _plugin;
+    private readonly Action<HostGroup> _disposed;
+    private readonly IDisposable? _owned;
     private int _isDisposed;
 
-    public IReadOnlyList<IMoeCommunicator> Members => group.Members;
+    /// <summary>Looks at what a plugin made, and takes a use of the plugin.</summary>
+    /// <param name="group">What it made.</param>
+    /// <param name="plugin">The plugin.</param>
+    /// <param name="ranks">Members that were asked for.</param>
+    /// <param name="disposed">Told when the group is disposed.</param>
+    /// <param name="owned">Disposed behind the group; null for nothing.</param>
+    /// <exception cref="MoePluginException">Its members are not what was asked for.</exception>
+    public HostGroup(IMoeGroup group, PluginRecord plugin, int ranks, Action<HostGroup> disposed, IDisposable? owned)
+    {
+        (_group, _plugin, _disposed, _owned) = (group, plugin, disposed, owned);
+        IMoeCommunicator?[] members = PluginOwner.Call(plugin.Owner, "making a group", () =>
+        {
+            IMoeCommunicator?[] made = [.. Require(group.Members, $"{nameof(IMoeGroup)}.{nameof(Members)}")];
+            return made.Length == ranks ? made : throw new MoeException(MoeReason.ContractBroken, $"Its group has {made.Length} members; {ranks} were asked for.");
+        });
+        Members = [.. members.Select(member => new HostMember(member, plugin.Owner))];
+        plugin.Uses.Begin();
+    }
 
-    public MoeException? Failure => group.Failure;
+    public IReadOnlyList<IMoeCommunicator> Members { get; }
 
-    public void Abort(string why) => group.Abort(why);
+    public MoeException? Failure => Ask(_plugin.Owner, () => _group.Failure);
+
+    public void Abort(string why) => Call(_plugin.Owner, "ending a group", () => _group.Abort(why));
 
     public void Dispose()
     {
@@ -20,13 +43,37 @@ internal sealed class HostGroup(IMoeGroup group, PluginRecord plugin, Action<Hos
 
         try
         {
-            group.Dispose();
+            Call(_plugin.Owner, "freeing a group", _group.Dispose);
         }
         finally
         {
-            plugin.Uses.End();
-            owned?.Dispose();
-            disposed(this);
+            _plugin.Uses.End();
+            _owned?.Dispose();
+            _disposed(this);
         }
     }
+
+    /// <summary>Why a group has ended, as its plugin says; a plugin that cannot even say that has failed itself.</summary>
+    internal static MoeException? Ask(PluginOwner owner, Func<MoeException?> failure)
+    {
+        try
+        {
+            MoeException? said = failure();
+            return said is null || (Fault.Read(said) is var fault && ReferenceEquals(fault.Shown, said)) ? said : owner.Wrap(fault, "being in a group, which has ended");
+        }
+        catch (Exception exception)
+        {
+            return owner.Wrap(exception, "saying why its group has ended");
+        }
+    }
+
+    internal static void Call(PluginOwner owner, string doing, Action call) => PluginOwner.Call(owner, doing, () =>
+    {
+        call();
+        return true;
+    });
+
+    internal static T Require<T>(T? value, string member)
+        where T : class =>
+        value ?? throw new MoeException(MoeReason.ContractBroken, $"{member} is null.");
 }

@@ -1,7 +1,8 @@
 namespace Moe.Plugins;
 
 /// <summary>The groups that a host made and that are not disposed.</summary>
-internal sealed class LiveGroups
+/// <param name="options">The host's, with the time that a plugin has for an answer.</param>
+internal sealed class LiveGroups(MoeOptions options)
 {
     private readonly Lock _lock = new();
     private readonly HashSet<HostGroup> _groups = [];
@@ -17,9 +18,7 @@ internal sealed class LiveGroups
     public IMoeGroup Create(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend, IDisposable? owned = null)
     {
         request.Validate();
-        (PluginRecord plugin, IMoeGroup made) = Make(plugins, request, backend);
-        plugin.Uses.Begin();
-        var group = new HostGroup(made, plugin, Remove, owned);
+        HostGroup group = Make(plugins, request, backend, owned);
         lock (_lock)
         {
             if (!_isClosed)
@@ -34,10 +33,10 @@ internal sealed class LiveGroups
     }
 
     /// <summary>Whether a plugin has groups with such a device.</summary>
-    public static bool CanJoin(IReadOnlyList<PluginRecord> plugins, MoeDevice device)
+    public bool CanJoin(IReadOnlyList<PluginRecord> plugins, MoeDevice device)
     {
         var request = new MoeGroupRequest { Devices = [device], MaxTokens = 1, Width = 1 << 10 };
-        return plugins.Any(plugin => !plugin.HasEnded && plugin.Backend is IMoeParallelBackend parallel && Ask(parallel, request).IsSupported);
+        return plugins.Any(plugin => !plugin.HasEnded && plugin.Backend is IMoeParallelBackend parallel && Ask(plugin, parallel, request).IsSupported);
     }
 
     /// <summary>Disposes all, and whatever comes later.</summary>
@@ -57,7 +56,7 @@ internal sealed class LiveGroups
         }
     }
 
-    private static (PluginRecord Plugin, IMoeGroup Group) Make(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    private HostGroup Make(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend, IDisposable? owned)
     {
         try
         {
@@ -79,11 +78,20 @@ internal sealed class LiveGroups
                     request.Timeout);
             }
 
-            return (plugin, PluginOwner.Call(
+            IMoeGroup made = PluginOwner.Call(
                 plugin.Owner,
                 "making a group",
-                () => ((IMoeParallelBackend)plugin.Backend!).CreateGroup(request)
-                    ?? throw new MoeException(MoeReason.ContractBroken, $"{nameof(IMoeParallelBackend)}.{nameof(IMoeParallelBackend.CreateGroup)} returned null.")));
+                () => HostGroup.Require(
+                    ((IMoeParallelBackend)plugin.Backend!).CreateGroup(request), $"What {nameof(IMoeParallelBackend)}.{nameof(IMoeParallelBackend.CreateGroup)} returned"));
+            try
+            {
+                return new HostGroup(made, plugin, request.LocalRanks.Count, Remove, owned);
+            }
+            catch
+            {
+                Fault.Ignore(made.Dispose);
+                throw;
+            }
         }
         catch (Exception exception)
         {
@@ -93,7 +101,7 @@ internal sealed class LiveGroups
         }
     }
 
-    private static PluginRecord Choose(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
+    private PluginRecord Choose(IReadOnlyList<PluginRecord> plugins, MoeGroupRequest request, string? backend)
     {
         var refusals = new List<(string Id, MoeReason Reason, string Message)>();
         (PluginRecord Plugin, int Score)? best = null;
@@ -105,10 +113,10 @@ internal sealed class LiveGroups
                 continue;
             }
 
-            MoeProbeResult result = Ask(parallel, request);
+            MoeProbeResult result = Ask(plugin, parallel, request);
             if (!result.IsSupported)
             {
-                refusals.Add((plugin.Id, result.Reason, result.Message));
+                refusals.Add((plugin.Id, result.Reason, PlainText.OfMessage(result.Message)));
             }
             else if (best is null || result.Score > best.Value.Score)
             {
@@ -119,11 +127,18 @@ internal sealed class LiveGroups
         return best?.Plugin ?? throw None(refusals, backend);
     }
 
-    private static MoeProbeResult Ask(IMoeParallelBackend backend, MoeGroupRequest request)
+    private MoeProbeResult Ask(PluginRecord plugin, IMoeParallelBackend backend, MoeGroupRequest request)
     {
+        var answer = new Deadline<MoeProbeResult>($"Moe.Plugins probe of a group of {plugin.Id}", () => backend.ProbeGroup(request));
         try
         {
-            return backend.ProbeGroup(request) ?? MoeProbeResult.Unsupported(MoeReason.ContractBroken, "Its probe returned null.");
+            if (answer.TryGet(options.ActivationTimeout, out MoeProbeResult? result))
+            {
+                return result ?? MoeProbeResult.Unsupported(MoeReason.ContractBroken, "Its probe returned null.");
+            }
+
+            plugin.TimeOut(MoePluginStepKind.Probe, "Its probe of a group", options.ActivationTimeout);
+            return MoeProbeResult.Unsupported(plugin.Reason, plugin.Message);
         }
         catch (Exception exception)
         {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
@@ -168,7 +169,19 @@ internal static class TrialProcess
         catch (InvalidOperationException)
         {
         }
+
+        // The processor raises this one, as a signal, whose handler native code may have replaced.
+        try
+        {
+            _ = Nothing()!.Length;
+        }
+        catch (NullReferenceException)
+        {
+        }
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static string? Nothing() => null;
 
     private static void UseThreadPool()
     {

@@ -16,7 +16,10 @@ internal enum TrialStage
     /// <summary>The console must still be written to.</summary>
     Console,
 
-    /// <summary>Exceptions must still be thrown and caught: those who listen to all of them may throw one, and so on without end.</summary>
+    /// <summary>
+    /// Exceptions must still be thrown and caught: those who listen to all of them may throw one, and so on without end, and native code may have
+    /// taken the signal that a null reference is.
+    /// </summary>
     Throw,
 
     Dispose,

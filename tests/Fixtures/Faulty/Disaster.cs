@@ -47,6 +47,13 @@ internal static partial class Disaster
                 }
 
                 break;
+            case "listener":
+                AppDomain.CurrentDomain.FirstChanceException += static (_, _) => throw new InvalidOperationException("another one");
+                break;
+            case "nullsignal":
+                // SIGSEGV, SIG_DFL: as native code does that restores a handler which it never had.
+                _ = signal(11, 0);
+                break;
             case "finalizer":
                 _ = new Collected();
                 break;
@@ -68,6 +75,10 @@ internal static partial class Disaster
     [LibraryImport("libc")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial void abort();
+
+    [LibraryImport("libc")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial nint signal(int number, nint handler);
 
     [LibraryImport("libc")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

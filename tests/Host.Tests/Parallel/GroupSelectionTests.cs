@@ -1,3 +1,5 @@
+using Moq;
+
 namespace Moe.Plugins.Tests;
 
 /// <summary>Which plugin makes a group, and how long it stays.</summary>
@@ -23,7 +25,7 @@ public sealed class GroupSelectionTests
 
         MoeException refused = Assert.Throws<MoeException>(() => host.CreateGroup(Request));
         Assert.Equal(MoeReason.NoPeerAccess, refused.Reason);
-        Assert.Contains("Far: too far apart", refused.Message, StringComparison.Ordinal);
+        Assert.Contains(@"Far: too far apart\u{001B}[2J", refused.Message, StringComparison.Ordinal);
         Assert.Equal(MoeReason.NotFound, Assert.Throws<MoeException>(() => host.CreateGroup(Request, "None")).Reason);
         Assert.Equal(MoeReason.Configuration, Assert.Throws<MoeException>(() => host.CreateGroup(Request with { Width = 0 })).Reason);
     }
@@ -42,6 +44,95 @@ public sealed class GroupSelectionTests
         Assert.Throws<ObjectDisposedException>(() => host.CreateGroup(Request));
     }
 
+    /// <summary>Whatever a plugin's group does, it is said whose it is, and the host goes on.</summary>
+    [Theory]
+    [InlineData("probe", "NotSupportedException: not at probe")]
+    [InlineData("create", "Plugin Bad 1.2.3 failed while making a group: NotSupportedException: not at create")]
+    [InlineData("failure", "Plugin Bad 1.2.3 failed while saying why its group has ended: NotSupportedException: not at failure")]
+    [InlineData("abort", "Plugin Bad 1.2.3 failed while ending a group: NotSupportedException: not at abort")]
+    [InlineData("dispose", "Plugin Bad 1.2.3 failed while freeing a group: NotSupportedException: not at dispose")]
+    public void What_a_plugin_s_group_throws_is_said_with_the_plugin(string place, string expected)
+    {
+        var backend = new GroupBackend { Score = 1, At = at => _ = at == place ? throw new NotSupportedException($"not at {at}") : true };
+        using MoeHost host = Host(backend.As("Bad"));
+        MoeException? said = null;
+        try
+        {
+            using IMoeGroup group = host.CreateGroup(Request);
+            said = group.Failure as MoePluginException;
+            group.Abort("it is over");
+        }
+        catch (MoeException exception)
+        {
+            said = exception;
+        }
+
+        Assert.Contains(expected, said?.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_group_without_its_members_is_refused_and_freed()
+    {
+        (Func<IReadOnlyList<IMoeCommunicator>> Made, string Expected)[] wrong =
+        [
+            (static () => null!, "IMoeGroup.Members is null"),
+            (static () => [null!, GroupBackend.Member(1)], "a member is null"),
+            (static () => [GroupBackend.Member(0)], "Its group has 1 members; 2 were asked for"),
+            (static () => [GroupBackend.Member(0), Mock.Of<IMoeCommunicator>()], "Memory is null"),
+            (static () => throw new NotSupportedException("no members"), "NotSupportedException: no members"),
+        ];
+        foreach ((Func<IReadOnlyList<IMoeCommunicator>> made, string expected) in wrong)
+        {
+            var backend = new GroupBackend { Score = 1, MadeOf = made };
+            using MoeHost host = Host(backend.As("Bad"));
+            Assert.Contains(expected, Assert.Throws<MoePluginException>(() => host.CreateGroup(Request)).Message, StringComparison.Ordinal);
+            Assert.Equal(["group"], backend.Disposed);
+        }
+    }
+
+    [Fact]
+    public void A_probe_of_a_group_that_hangs_is_left_behind_and_not_asked_again()
+    {
+        using var never = new ManualResetEventSlim();
+        var options = new MoeOptions { ActivationTimeout = TimeSpan.FromSeconds(0.2) };
+        var hanging = new GroupBackend { Score = 2, At = _ => never.Wait() };
+        using (MoeHost host = MoeHost.Create(options, loggers: null, [_ => new CompiledInPlugins([hanging.As("Hanging"), new GroupBackend { Score = 1 }.As("Good")])]))
+        {
+            using (IMoeGroup group = host.CreateGroup(Request))
+            {
+                Assert.Equal("1", group.Failure?.Message);
+            }
+
+            Assert.Equal(MoeCandidateState.TimedOut, host.Plugins.Single(static plugin => plugin.Id == "Hanging").State);
+            host.CreateGroup(Request).Dispose();
+        }
+
+        never.Set();
+    }
+
+    /// <summary>What the contract lets a member throw names the rank that failed; anything else is the plugin's fault.</summary>
+    [Fact]
+    public void What_a_member_throws_is_the_group_s_word_or_said_with_the_plugin()
+    {
+        var word = new MoeException(MoeReason.PeerFailed, "rank 1 is gone");
+        var member = new Mock<IMoeCommunicator>();
+        member.SetupGet(static m => m.Memory).Returns(MoeHostMemory.Instance);
+        member.SetupGet(static m => m.Request).Returns(Request);
+        member.Setup(static m => m.AllReduce(It.IsAny<MoeReduceArguments>())).Throws(word);
+        member.Setup(static m => m.ReduceScatter(It.IsAny<MoeReduceArguments>())).Throws(new TimeoutException("it took too long"));
+        member.Setup(static m => m.LendPartial(9)).Throws(new ArgumentOutOfRangeException("rows"));
+        var backend = new GroupBackend { Score = 1, MadeOf = () => [member.Object, member.Object] };
+        using MoeHost host = Host(backend.As("Bad"));
+        using IMoeGroup group = host.CreateGroup(Request);
+
+        Assert.Same(word, Assert.Throws<MoeException>(() => group.Members[0].AllReduce(default)));
+        Assert.Throws<ArgumentOutOfRangeException>("rows", () => group.Members[0].LendPartial(9));
+        Assert.Contains(
+            "Plugin Bad 1.2.3 failed while exchanging with other ranks: TimeoutException: it took too long",
+            Assert.Throws<MoePluginException>(() => group.Members[1].ReduceScatter(default)).Message,
+            StringComparison.Ordinal);
+    }
+
     private static MoeHost Host(params CompiledInPlugin[] plugins) => MoeHost.Create(new MoeOptions(), loggers: null, [_ => new CompiledInPlugins(plugins)]);
 
     private sealed class GroupBackend : IMoePlugin, IMoeBackend, IMoeParallelBackend, IMoeGroup
@@ -50,9 +141,20 @@ public sealed class GroupSelectionTests
 
         public List<string> Disposed { get; } = [];
 
-        public IReadOnlyList<IMoeCommunicator> Members => [];
+        public Action<string>? At { get; init; }
 
-        public MoeException? Failure => new(MoeReason.PeerFailed, $"{Score}");
+        public Func<IReadOnlyList<IMoeCommunicator>>? MadeOf { get; init; }
+
+        public IReadOnlyList<IMoeCommunicator> Members => MadeOf is null ? [.. Enumerable.Range(0, Request.Devices.Count).Select(Member)] : MadeOf();
+
+        public MoeException? Failure
+        {
+            get
+            {
+                At?.Invoke("failure");
+                return new(MoeReason.PeerFailed, $"{Score}");
+            }
+        }
 
         public CompiledInPlugin As(string id) => new(id, "1.2.3", MoeContract.Version, () => this);
 
@@ -62,15 +164,30 @@ public sealed class GroupSelectionTests
 
         public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => throw new NotSupportedException();
 
-        public MoeProbeResult ProbeGroup(MoeGroupRequest request) => Score == 0
-            ? MoeProbeResult.Unsupported(MoeReason.NoPeerAccess, "too far apart")
-            : MoeProbeResult.Supported(MoeDevice.Cpu, "fake", Score);
+        public MoeProbeResult ProbeGroup(MoeGroupRequest request)
+        {
+            At?.Invoke("probe");
+            return Score == 0
+                ? MoeProbeResult.Unsupported(MoeReason.NoPeerAccess, "too far apart\u001b[2J")
+                : MoeProbeResult.Supported(MoeDevice.Cpu, "fake", Score);
+        }
 
-        public IMoeGroup CreateGroup(MoeGroupRequest request) => this;
+        public IMoeGroup CreateGroup(MoeGroupRequest request)
+        {
+            At?.Invoke("create");
+            return this;
+        }
 
-        public void Abort(string why) => throw new NotSupportedException();
+        public void Abort(string why) => At?.Invoke("abort");
 
-        public void Dispose() => Disposed.Add("group");
+        public void Dispose()
+        {
+            Disposed.Add("group");
+            At?.Invoke("dispose");
+        }
+
+        public static IMoeCommunicator Member(int rank) => Mock.Of<IMoeCommunicator>(
+            member => member.Rank == rank && member.Count == 2 && member.Memory == MoeHostMemory.Instance && member.Request == Request);
 
         public ValueTask DisposeAsync()
         {

@@ -20,6 +20,8 @@ public sealed class ChildTrialTests : IDisposable
         { "activate", "foreground", MoeReason.TimedOut, "it left a foreground thread or a handler of the end, which keeps a program from ending" },
         { "activate", "pool", MoeReason.TimedOut, "it kept the thread pool busy" },
         { "activate", "finalizer", MoeReason.Crashed, "When what it left was collected, in a process of its own, it died of SIGABRT" },
+        { "activate", "listener", MoeReason.Crashed, "When an exception was thrown after it had run, in a process of its own, it overflowed the stack" },
+        { "activate", "nullsignal", MoeReason.Crashed, "When an exception was thrown after it had run, in a process of its own, it died of SIGSEGV" },
         { "probe", "segv", MoeReason.Crashed, "When its backend was asked about a layer, in a process of its own, it died of SIGSEGV" },
         { "static", "segv", MoeReason.Crashed, "When its backend was made, in a process of its own, it died of SIGSEGV" },
     };
