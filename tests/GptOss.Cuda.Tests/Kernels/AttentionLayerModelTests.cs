@@ -209,38 +209,11 @@ public sealed class AttentionLayerModelTests
         }
 
         /// <summary>Of the queries, keys and values that there are.</summary>
-        private double[] Attended(int token)
-        {
-            double[] result = new double[_heads * _size];
-            int position = _positions[token], oldest = _window > 0 ? Math.Max(0, position - _window + 1) : 0;
-            for (int head = 0; head < _heads; head++)
-            {
-                int group = head / _cache.GroupSize;
-                double sum = Math.Exp(_sinks[head]);
-                for (int key = oldest; key <= position; key++)
-                {
-                    double score = 0;
-                    for (int i = 0; i < _size; i++)
-                    {
-                        score += Single(_queries[(((token * _heads) + head) * _size) + i]) * _cache.Key(Layer, token, group, key, i);
-                    }
-
-                    double weight = Math.Exp(score / Math.Sqrt(_size));
-                    sum += weight;
-                    for (int i = 0; i < _size; i++)
-                    {
-                        result[(head * _size) + i] += weight * _cache.Value(Layer, token, group, key, i);
-                    }
-                }
-
-                for (int i = 0; i < _size; i++)
-                {
-                    result[(head * _size) + i] /= sum;
-                }
-            }
-
-            return result;
-        }
+        private double[] Attended(int token) =>
+        [
+            .. Enumerable.Range(0, _heads).SelectMany(head =>
+                _cache.Attend(Layer, token, _positions[token], _window, head, _queries.AsSpan(((token * _heads) + head) * _size, _size), _sinks[head])),
+        ];
 
         private ModelKernels.ProductParameters Product(ushort[] weight, ushort[] rows, int outputs, int inputs, int half) => new()
         {

@@ -121,39 +121,15 @@ public sealed class AttentionModelTests
             {
                 for (int head = 0; head < _heads; head++)
                 {
-                    double[] expected = Expected(token, head);
+                    (int text, int position) = _places[token];
+                    ReadOnlySpan<ushort> query = _queries.AsSpan(((token * _heads) + head) * _size, _size);
+                    double[] expected = _cache.Attend(Layer, text, position, _window, head, query, _sinks[head]);
                     for (int i = 0; i < _size; i++)
                     {
                         Assert.Equal(expected[i], BFloat16.ToSingle(_out[(((token * _heads) + head) * _size) + i]), Tolerance);
                     }
                 }
             }
-        }
-
-        private double[] Expected(int token, int head)
-        {
-            (int text, int position) = _places[token];
-            int group = head / _cache.GroupSize;
-            int first = _window > 0 ? Math.Max(0, position - _window + 1) : 0;
-            double sum = Math.Exp(_sinks[head]);
-            double[] result = new double[_size];
-            for (int key = first; key <= position; key++)
-            {
-                double score = 0;
-                for (int i = 0; i < _size; i++)
-                {
-                    score += BFloat16.ToSingle(_queries[(((token * _heads) + head) * _size) + i]) * _cache.Key(Layer, text, group, key, i);
-                }
-
-                double weight = Math.Exp(score / Math.Sqrt(_size));
-                sum += weight;
-                for (int i = 0; i < _size; i++)
-                {
-                    result[i] += weight * _cache.Value(Layer, text, group, key, i);
-                }
-            }
-
-            return [.. result.Select(value => value / sum)];
         }
     }
 }

@@ -42,6 +42,38 @@ internal sealed class PagedCache
 
     public double Value(int layer, int text, int head, int position, int i) => BFloat16.ToSingle(_memory[ValueIndex(layer, text, head, position, i)]);
 
+    /// <summary>A query head's attention to a text's positions up to one, in float64.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="text">The text.</param>
+    /// <param name="position">The query's position.</param>
+    /// <param name="window">Keys that it sees; 0 for all.</param>
+    /// <param name="head">The query head.</param>
+    /// <param name="query">The query.</param>
+    /// <param name="sink">The head's sink.</param>
+    public double[] Attend(int layer, int text, int position, int window, int head, ReadOnlySpan<ushort> query, float sink)
+    {
+        int group = head / GroupSize;
+        double sum = Math.Exp(sink);
+        double[] result = new double[_size];
+        for (int key = window > 0 ? Math.Max(0, position - window + 1) : 0; key <= position; key++)
+        {
+            double score = 0;
+            for (int i = 0; i < _size; i++)
+            {
+                score += BFloat16.ToSingle(query[i]) * Key(layer, text, group, key, i);
+            }
+
+            double weight = Math.Exp(score / Math.Sqrt(_size));
+            sum += weight;
+            for (int i = 0; i < _size; i++)
+            {
+                result[i] += weight * Value(layer, text, group, key, i);
+            }
+        }
+
+        return [.. result.Select(value => value / sum)];
+    }
+
     /// <summary>Fills a text's keys and values up to a position, and what is behind it with large numbers.</summary>
     public void Fill(int layer, int text, int last, Random random)
     {
