@@ -16,8 +16,10 @@ internal sealed class CudaEngine : IModelEngine
     private readonly int _vocabulary;
     private readonly int _maxContext;
 
-    /// <summary>By the number of texts: false after the first step, which is launched kernel by kernel and loads what recording must find loaded.</summary>
-    private readonly Dictionary<int, bool> _steps = [];
+    /// <summary>
+    /// By the number of texts and whether ranks draw: false after the first step, which is launched kernel by kernel and loads what recording must find loaded.
+    /// </summary>
+    private readonly Dictionary<(int Count, bool IsDrawn), bool> _steps = [];
 
     private IReadOnlyCollection<int> _banned = [];
 
@@ -113,7 +115,7 @@ internal sealed class CudaEngine : IModelEngine
     private void RunStep(IReadOnlyList<BatchToken> tokens, ForwardResults results, CancellationToken cancellationToken)
     {
         int count = tokens.Count;
-        SetDraws(tokens, 0, count, results);
+        bool isDrawn = SetDraws(tokens, 0, count, results);
         foreach (DeviceForward device in _devices)
         {
             device.SetBatch(tokens);
@@ -122,24 +124,24 @@ internal sealed class CudaEngine : IModelEngine
         cancellationToken.ThrowIfCancellationRequested();
         if (!UsesGraphs || !_experts.All(layer => layer.IsAtHome))
         {
-            OnDevices((device, ends) => device.EnqueueStep(count, ends), cancellationToken);
+            OnDevices((device, ends) => device.EnqueueStep(count, isDrawn, ends), cancellationToken);
         }
-        else if (!_steps.TryGetValue(count, out bool isRecorded))
+        else if (!_steps.TryGetValue((count, isDrawn), out bool isRecorded))
         {
-            OnDevices((device, ends) => device.EnqueueStep(count, ends), cancellationToken);
-            _steps[count] = false;
+            OnDevices((device, ends) => device.EnqueueStep(count, isDrawn, ends), cancellationToken);
+            _steps[(count, isDrawn)] = false;
         }
         else
         {
             if (!isRecorded)
             {
-                OnDevices((device, _) => device.RecordStep(count), cancellationToken);
-                _steps[count] = true;
+                OnDevices((device, _) => device.RecordStep(count, isDrawn), cancellationToken);
+                _steps[(count, isDrawn)] = true;
             }
 
             foreach (DeviceForward device in _devices)
             {
-                device.ReplayStep(count);
+                device.ReplayStep(count, isDrawn);
             }
         }
 
@@ -162,11 +164,9 @@ internal sealed class CudaEngine : IModelEngine
         {
             cancellationToken.ThrowIfCancellationRequested();
             int count = Math.Min(ModelKernels.MostTexts, asking.Length - first);
-            SetDraws(asking, first, count, results);
-            foreach (DeviceForward device in _devices)
-            {
-                device.EnqueueHeadOf(rows.AsSpan(first, count));
-            }
+            bool isDrawn = SetDraws(asking, first, count, results);
+            int[] piece = rows[first..(first + count)];
+            OnDevices((device, _) => device.EnqueueHeadOf(piece, isDrawn), cancellationToken);
 
             Wait();
             Deliver(asking, first, count, results);
@@ -232,7 +232,10 @@ internal sealed class CudaEngine : IModelEngine
         }
     }
 
-    /// <summary>The likeliest of what the devices chose for a row; of equal ones the first, which has the lowest id.</summary>
+    /// <summary>
+    /// The likeliest of what the devices chose for a row; of equal ones the first, which has the lowest id. Where ranks draw, the logit of who has the token is
+    /// the highest.
+    /// </summary>
     private int Chosen(int row)
     {
         DeviceCandidate best = _devices[0].Chosen(row);
@@ -246,10 +249,11 @@ internal sealed class CudaEngine : IModelEngine
     }
 
     /// <summary>Says what is wanted of some tokens that ask.</summary>
-    private void SetDraws(IReadOnlyList<BatchToken> asking, int first, int count, ForwardResults results)
+    /// <returns>Whether ranks draw together.</returns>
+    private bool SetDraws(IReadOnlyList<BatchToken> asking, int first, int count, ForwardResults results)
     {
         Span<DeviceDraw> draws = stackalloc DeviceDraw[ModelKernels.MostTexts];
-        bool wantsLogits = !results.Logits.IsEmpty;
+        bool wantsLogits = !results.Logits.IsEmpty, isDrawn = false;
         for (int i = 0; i < count && !results.Next.IsEmpty; i++)
         {
             Sampler sampler = results.SamplerOf(asking[first + i].LogitRow);
@@ -261,6 +265,7 @@ internal sealed class CudaEngine : IModelEngine
             wantsLogits = true;
             if (IsDevices(sampler))
             {
+                isDrawn = _devices.Count > 1;
                 draws[i] = new DeviceDraw(sampler.NextUnit(), (float)sampler.Options.Temperature, (float)sampler.LeastWeight);
             }
         }
@@ -269,10 +274,12 @@ internal sealed class CudaEngine : IModelEngine
         {
             device.SetDraws(wantsLogits, draws);
         }
+
+        return isDrawn;
     }
 
-    /// <summary>Whether the devices choose. A nucleus has to be sorted, and of ranks none has all logits to draw from, so the host does that.</summary>
-    private bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || (sampler.Options.TopP == 1 && _devices.Count == 1);
+    /// <summary>Whether the devices choose. A nucleus has to be sorted, so the host does that.</summary>
+    private static bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || sampler.Options.TopP == 1;
 
     private void Ban(IReadOnlyCollection<int> banned)
     {

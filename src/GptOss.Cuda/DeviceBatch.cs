@@ -9,7 +9,7 @@ namespace Moe.Plugins.GptOss.Cuda;
 [StructLayout(LayoutKind.Sequential)]
 internal readonly record struct DeviceToken(nint Pages, int Id, int Position);
 
-/// <summary>How a row's token is chosen, as <c>gpt_oss_choose.cu</c> has it.</summary>
+/// <summary>How a row's token is chosen, as <c>gpt_oss_draw.cuh</c> has it.</summary>
 /// <param name="Unit">A number from 0 to 1 that says which token is drawn.</param>
 /// <param name="Temperature">What logits are divided by; 0 for the likeliest token.</param>
 /// <param name="Least">The weight from which on a token is in the draw, relative to the likeliest one's.</param>

@@ -13,7 +13,7 @@ internal abstract class DeviceForward : IDisposable
     private readonly CudaBlas? _blas;
     private readonly CudaEvent _done;
     private readonly Stack<IDisposable> _made = new();
-    private readonly Dictionary<int, CudaExecutableGraph> _steps = [];
+    private readonly Dictionary<(int Count, bool IsDrawn), CudaExecutableGraph> _steps = [];
     private readonly float _scale;
 
     /// <summary>Takes over library, context and model, once it is made.</summary>
@@ -80,22 +80,26 @@ internal abstract class DeviceForward : IDisposable
     }
 
     /// <summary>One token of each of so many texts, all of which ask.</summary>
-    public void EnqueueStep(int count, CancellationToken cancellationToken)
+    /// <param name="count">Texts.</param>
+    /// <param name="isDrawn">Whether the device's part in draws is wanted that it has with other ranks.</param>
+    /// <param name="cancellationToken">Ends it between two layers.</param>
+    public void EnqueueStep(int count, bool isDrawn, CancellationToken cancellationToken)
     {
         Buffers.CopyBatch(count, Stream);
         EnqueueLayers(count, groups: 0, cancellationToken);
-        EnqueueHead([], count);
+        EnqueueHead([], count, isDrawn);
     }
 
     /// <summary>Records a step of so many texts.</summary>
-    public void RecordStep(int count)
+    /// <inheritdoc cref="EnqueueStep" path="/param"/>
+    public void RecordStep(int count, bool isDrawn)
     {
-        using CudaGraph graph = Stream.Capture(() => EnqueueStep(count, CancellationToken.None));
-        _steps[count] = graph.Instantiate();
+        using CudaGraph graph = Stream.Capture(() => EnqueueStep(count, isDrawn, CancellationToken.None));
+        _steps[(count, isDrawn)] = graph.Instantiate();
     }
 
     /// <summary>Makes the context current.</summary>
-    public void ReplayStep(int count) => _steps[count].Launch(Stream);
+    public void ReplayStep(int count, bool isDrawn) => _steps[(count, isDrawn)].Launch(Stream);
 
     /// <summary>Forgets what was recorded. Makes the context current.</summary>
     public void ForgetSteps()
@@ -119,11 +123,11 @@ internal abstract class DeviceForward : IDisposable
     }
 
     /// <summary>The head of some rows, behind the last prompt's layers. Makes the context current.</summary>
-    public void EnqueueHeadOf(ReadOnlySpan<int> rows)
+    public void EnqueueHeadOf(ReadOnlySpan<int> rows, bool isDrawn)
     {
         using CudaContextScope scope = Context.MakeCurrent();
         Buffers.CopyBatch(tokens: 0, Stream);
-        EnqueueHead(rows, rows.Length);
+        EnqueueHead(rows, rows.Length, isDrawn);
     }
 
     /// <summary>Copies the device's logits of a row to their place in a row of the whole vocabulary on the host. Makes the context current.</summary>
@@ -189,6 +193,14 @@ internal abstract class DeviceForward : IDisposable
     /// <param name="count">How many.</param>
     /// <returns>The rows, or what they are normed from by the head itself.</returns>
     protected abstract HeadRows EnqueueHeadRows(ReadOnlySpan<int> rows, int count);
+
+    /// <summary>[rows], where the likeliest tokens go that are drawn from with other ranks.</summary>
+    protected virtual nint Likeliest => 0;
+
+    /// <summary>Chooses the tokens of so many rows together with other ranks, once each has its likeliest.</summary>
+    protected virtual void EnqueueDraws(int count)
+    {
+    }
 
     /// <summary>Frees what was made later first.</summary>
     protected T Own<T>(T part)
@@ -295,7 +307,7 @@ internal abstract class DeviceForward : IDisposable
     protected MoeTensorView View(nint address, int count) => new(address, Device, MoeElementType.BFloat16, count, Config.HiddenSize);
 
     /// <summary>The last norm, the head, and the chosen tokens.</summary>
-    private void EnqueueHead(ReadOnlySpan<int> rows, int count)
+    private void EnqueueHead(ReadOnlySpan<int> rows, int count, bool isDrawn)
     {
         HeadRows input = EnqueueHeadRows(rows, count);
         for (int first = 0; first < count; first += ModelKernels.ProductTokens)
@@ -314,14 +326,19 @@ internal abstract class DeviceForward : IDisposable
                 Candidates = Buffers.Candidates,
                 Logits = head.Logits,
                 Banned = Buffers.Banned,
-                Draws = Buffers.Draws + Offset<DeviceDraw>(first),
-                Chosen = Buffers.ChosenAddress + Offset<DeviceCandidate>(first),
+                Draws = isDrawn ? 0 : Buffers.Draws + Offset<DeviceDraw>(first),
+                Chosen = (isDrawn ? Likeliest : Buffers.ChosenAddress) + Offset<DeviceCandidate>(first),
                 Vocabulary = Config.VocabularySize,
                 Count = input.Normed is { } normed
                     ? Kernels.NormHead(new ModelKernels.NormHeadParameters { Head = head, Normed = normed }, Stream)
                     : Kernels.Head(in head, Stream),
             };
             Kernels.Choose(in choose, tokens, Stream);
+        }
+
+        if (isDrawn)
+        {
+            EnqueueDraws(count);
         }
     }
 

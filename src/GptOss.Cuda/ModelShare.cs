@@ -11,24 +11,30 @@ internal sealed class ModelShare
     public ModelShare(GptOssConfig whole, int rank, int count)
     {
         _whole = whole;
-        Rank = rank;
-        int each = Each(whole, count);
-        FirstToken = rank * each;
+        (Rank, Count) = (rank, count);
+        MostTokens = Each(whole, count);
+        FirstToken = rank * MostTokens;
         Config = whole with
         {
             HeadCount = whole.HeadCount / count,
             KeyValueHeadCount = whole.KeyValueHeadCount / count,
-            VocabularySize = Math.Min(each, whole.VocabularySize - FirstToken),
+            VocabularySize = Math.Min(MostTokens, whole.VocabularySize - FirstToken),
         };
     }
 
     public int Rank { get; }
+
+    /// <summary>Ranks.</summary>
+    public int Count { get; }
 
     /// <summary>The model's sizes with the rank's heads and vocabulary.</summary>
     public GptOssConfig Config { get; }
 
     /// <summary>The first token of the rank's range.</summary>
     public int FirstToken { get; }
+
+    /// <summary>Tokens of every rank's range but the last one's, which may be shorter.</summary>
+    public int MostTokens { get; }
 
     /// <summary>Why a model cannot be shared by so many ranks; null where it can.</summary>
     public static string? Refuse(GptOssConfig config, int count) =>

@@ -11,6 +11,7 @@ internal sealed class PartForward : DeviceForward
 {
     private readonly IReadOnlyList<ExpertLayer> _experts;
     private readonly IMoeCommunicator _member;
+    private readonly RankDraws _draws;
 
     public PartForward(
         KernelLibrary library,
@@ -24,7 +25,20 @@ internal sealed class PartForward : DeviceForward
     {
         _experts = experts;
         _member = member;
+        using CudaContextScope scope = Context.MakeCurrent();
+        try
+        {
+            _draws = Own(new RankDraws(Context, share));
+        }
+        catch
+        {
+            DisposeOwn();
+            throw;
+        }
     }
+
+    /// <inheritdoc/>
+    protected override nint Likeliest => _draws.Likeliest;
 
     /// <inheritdoc/>
     protected override void EnqueueLayers(int count, int groups, CancellationToken cancellationToken)
@@ -66,6 +80,38 @@ internal sealed class PartForward : DeviceForward
 
         return new HeadRows(Buffers.HeadRows, null);
     }
+
+    /// <inheritdoc/>
+    protected override void EnqueueDraws(int count)
+    {
+        Gather(_draws.Likeliest, _draws.AllLikeliest, count, sizeof(long) / sizeof(float));
+        var parameters = new ModelKernels.RankDrawParameters
+        {
+            Likeliest = _draws.AllLikeliest,
+            Logits = Buffers.Logits,
+            Banned = Buffers.Banned,
+            Draws = Buffers.Draws,
+            OwnSums = _draws.Sums,
+            Sums = _draws.AllSums,
+            Chosen = Buffers.ChosenAddress,
+            Rank = Share.Rank,
+            Ranks = Share.Count,
+            Shares = _draws.ShareCount,
+            ShareSize = _draws.ShareSize,
+            Vocabulary = Config.VocabularySize,
+            Tokens = count,
+        };
+        Kernels.SumShares(in parameters, Stream);
+        Gather(_draws.Sums, _draws.AllSums, count, _draws.ShareCount);
+        Kernels.DrawOfShares(in parameters, Stream);
+    }
+
+    private void Gather(nint own, nint all, int rows, int columns) => _member.AllGather(new MoeGatherArguments
+    {
+        Input = new MoeTensorView(own, Device, MoeElementType.Float32, rows, columns),
+        Output = new MoeTensorView(all, Device, MoeElementType.Float32, Share.Count * rows, columns),
+        Stream = Stream,
+    });
 
     private void EnqueueEmbedding(int count)
     {

@@ -1,6 +1,6 @@
 namespace Moe.Plugins.GptOss.Cuda.Tests;
 
-/// <summary>Drawing a token on a model of a thread block, against the weights in float64.</summary>
+/// <summary>Drawing a token on a model of a thread block, on one device and over ranks, against the weights in float64.</summary>
 public sealed class DrawModelTests
 {
     private const double Tolerance = 1e-6;
@@ -13,52 +13,180 @@ public sealed class DrawModelTests
     [InlineData(70001, 2.0, 0.0)]
     public void A_token_is_drawn_where_the_number_lies(int vocabulary, double temperature, double minP)
     {
-        double[] units = [0, 1e-4, 0.25, 0.5, 0.77, 0.9999, 0.99999999999999];
-        var random = new Random(vocabulary);
-        float[] logits = Pinned.Singles(vocabulary * units.Length, random, range: 8);
-        uint[] banned = Pinned.Make<uint>((vocabulary + 31) / 32);
-        double least = Math.Max(minP, 1e-13);
-        DeviceDraw[] draws = Pinned.Make(units.Length, i => new DeviceDraw(units[i], (float)temperature, (float)least));
-        long[] candidates = Pinned.Make<long>(units.Length);
-        DeviceCandidate[] found = Pinned.Make<DeviceCandidate>(units.Length);
+        var test = new Case(vocabulary, temperature, minP);
+        test.Check(test.ChooseAlone());
+    }
 
-        // The first and the last token, and the likeliest of the first row.
-        foreach (int id in (int[])[0, vocabulary - 1, Array.IndexOf(logits, logits[..vocabulary].Max())])
+    /// <summary>Ranges that are whole shares of the vocabulary, where the token is that of one device, and others; the last one shorter.</summary>
+    [Theory]
+    [InlineData(4096, 2, 1.0, 0.0, true)]
+    [InlineData(4096, 4, 0.7, 0.05, true)]
+    [InlineData(8192, 8, 1.0, 0.0, true)]
+    [InlineData(5000, 4, 1.0, 0.0, false)]
+    [InlineData(20001, 2, 2.0, 0.0, false)]
+    public void Ranks_draw_the_token_of_one_device(int vocabulary, int ranks, double temperature, double minP, bool areWholeShares)
+    {
+        var test = new Case(vocabulary, temperature, minP);
+        int[] chosen = test.ChooseOver(ranks);
+        test.Check(chosen);
+        if (areWholeShares)
         {
-            banned[id / 32] |= 1u << (id % 32);
+            Assert.Equal(test.ChooseAlone(), chosen);
+        }
+    }
+
+    /// <summary>A rank whose tokens are all banned, the likeliest token in place of a draw, and logits that are no numbers on one rank.</summary>
+    [Fact]
+    public void Ranks_choose_the_likeliest_and_say_what_is_no_number()
+    {
+        var test = new Case(4096, temperature: 0, minP: 0);
+        test.Ban(1024, 1024);
+        Assert.Equal(Enumerable.Range(0, test.Rows).Select(row => test.Likeliest(row, 0, 4096)), test.ChooseOver(ranks: 4));
+        test.Spoil(row: 3, token: 3000);
+        int[] chosen = test.ChooseOver(ranks: 4);
+        Assert.Equal(-1, chosen[3]);
+        Assert.DoesNotContain(-1, chosen[..3]);
+    }
+
+    private sealed class Case
+    {
+        private static readonly double[] Units = [0, 1e-4, 0.25, 0.5, 0.77, 0.9999, 0.99999999999999];
+
+        private readonly int _vocabulary;
+        private readonly double _temperature;
+        private readonly double _least;
+        private readonly float[] _logits;
+        private readonly uint[] _banned;
+        private readonly DeviceDraw[] _draws;
+
+        public Case(int vocabulary, double temperature, double minP)
+        {
+            (_vocabulary, _temperature, _least) = (vocabulary, temperature, Math.Max(minP, 1e-13));
+            _logits = Pinned.Singles(vocabulary * Rows, new Random(vocabulary), range: 8);
+            _banned = Pinned.Make<uint>((vocabulary + 31) / 32);
+            _draws = Pinned.Make(Rows, i => new DeviceDraw(Units[i], (float)temperature, (float)_least));
+
+            // The first and the last token, and the likeliest of the first row.
+            Ban(0, 1);
+            Ban(vocabulary - 1, 1);
+            Ban(Array.IndexOf(_logits, _logits[..vocabulary].Max()), 1);
         }
 
-        bool IsBanned(int id) => ((banned[id / 32] >> (id % 32)) & 1) != 0;
-        for (int row = 0; row < units.Length; row++)
+        public int Rows => Units.Length;
+
+        public void Ban(int first, int count)
         {
-            int best = Enumerable.Range(0, vocabulary).Where(id => !IsBanned(id)).MaxBy(id => logits[(row * vocabulary) + id]);
-            candidates[row] = ((long)best << 32) | BitConverter.SingleToUInt32Bits(logits[(row * vocabulary) + best]);
+            for (int id = first; id < first + count; id++)
+            {
+                _banned[id / 32] |= 1u << (id % 32);
+            }
         }
 
-        using (var kernel = new BlockModel<ModelKernels.ChooseParameters>("gpt_oss_choose.cu", "moe_choose", "ChooseParameters"))
+        public void Spoil(int row, int token) => _logits[(row * _vocabulary) + token] = float.NaN;
+
+        /// <summary>Of a range; −1 where one is no number.</summary>
+        public int Likeliest(int row, int first, int count)
         {
+            int[] range = [.. Enumerable.Range(first, count).Where(id => !IsBanned(id))];
+            return range.Any(id => float.IsNaN(Logit(row, id))) ? -1 : range.Length == 0 ? int.MaxValue : range.MaxBy(id => Logit(row, id));
+        }
+
+        public int[] ChooseAlone()
+        {
+            long[] candidates = Pinned.Make(Rows, row => Candidate(row, 0, _vocabulary));
+            DeviceCandidate[] found = Pinned.Make<DeviceCandidate>(Rows);
+            using var kernel = new BlockModel<ModelKernels.ChooseParameters>("gpt_oss_choose.cu", "moe_choose", "ChooseParameters");
             var parameters = new ModelKernels.ChooseParameters
             {
                 Candidates = Pinned.Address(candidates),
-                Logits = Pinned.Address(logits),
-                Banned = Pinned.Address(banned),
-                Draws = Pinned.Address(draws),
+                Logits = Pinned.Address(_logits),
+                Banned = Pinned.Address(_banned),
+                Draws = Pinned.Address(_draws),
                 Chosen = Pinned.Address(found),
                 Count = 1,
-                Vocabulary = vocabulary,
+                Vocabulary = _vocabulary,
             };
-            kernel.Run(parameters, threads: 1024, units.Length);
+            kernel.Run(parameters, threads: 1024, Rows);
+            return [.. found.Select(candidate => candidate.Id)];
         }
 
-        int[] chosen = [.. found.Select(candidate => candidate.Id)];
-        for (int row = 0; row < units.Length; row++)
+        /// <summary>As each rank does, and what a host makes of it.</summary>
+        public int[] ChooseOver(int ranks)
         {
-            float highest = BitConverter.UInt32BitsToSingle((uint)candidates[row]);
-            double[] weights = [.. Enumerable.Range(0, vocabulary).Select(id => IsBanned(id) ? 0 : Math.Exp((logits[(row * vocabulary) + id] - (double)highest) / temperature))];
-            double all = weights.Where(weight => weight >= least).Sum(), before = weights.Take(chosen[row]).Where(weight => weight >= least).Sum();
-            double own = weights[chosen[row]];
-            Assert.True(own >= least * (1 - Tolerance), $"{units[row]}: {chosen[row]} has weight {own}");
-            Assert.InRange(units[row], (before / all) - Tolerance, ((before + own) / all) + Tolerance);
+            ModelShare[] shares = [.. Enumerable.Range(0, ranks).Select(rank => new ModelShare(GptOssConfig.GptOss20B with { VocabularySize = _vocabulary }, rank, ranks))];
+            (int count, int size) = RankDraws.Shares(shares[0]);
+            long[] likeliest = Pinned.Make(ranks * Rows, i => Candidate(i % Rows, shares[i / Rows].FirstToken, shares[i / Rows].Config.VocabularySize));
+            float[][] logits = [.. shares.Select(LogitsOf)];
+            float[] sums = Pinned.Make(ranks * Rows * count, _ => float.NaN);
+            DeviceCandidate[][] found = [.. shares.Select(_ => Pinned.Make<DeviceCandidate>(Rows))];
+            ModelKernels.RankDrawParameters[] parameters = [.. shares.Select(share => new ModelKernels.RankDrawParameters
+            {
+                Likeliest = Pinned.Address(likeliest),
+                Logits = Pinned.Address(logits[share.Rank]),
+                Banned = Pinned.Address(_banned, share.FirstToken / 32),
+                Draws = Pinned.Address(_draws),
+                OwnSums = Pinned.Address(sums, share.Rank * Rows * count),
+                Sums = Pinned.Address(sums),
+                Chosen = Pinned.Address(found[share.Rank]),
+                Rank = share.Rank,
+                Ranks = ranks,
+                Shares = count,
+                ShareSize = size,
+                Vocabulary = share.Config.VocabularySize,
+                Tokens = Rows,
+            })];
+            foreach (string entry in (string[])["moe_sum_shares", "moe_rank_draw"])
+            {
+                using var kernel = new BlockModel<ModelKernels.RankDrawParameters>("gpt_oss_rank_draw.cu", entry, "RankDrawParameters");
+                Array.ForEach(parameters, one => kernel.Run(one, threads: 1024, Rows));
+            }
+
+            GC.KeepAlive(logits);
+
+            // Of a draw one rank has the token; of likeliest ones and what is no number too, or all say so.
+            return [.. Enumerable.Range(0, Rows).Select(row =>
+            {
+                int[] owners = [.. Enumerable.Range(0, ranks).Where(rank => found[rank][row].Logit > float.NegativeInfinity)];
+                bool isNumber = found[owners[0]][row].Id >= 0;
+                Assert.Equal(isNumber ? 1 : ranks, owners.Length);
+                return isNumber ? found[owners[0]][row].Id + shares[owners[0]].FirstToken : -1;
+            })];
         }
+
+        public void Check(int[] chosen)
+        {
+            for (int row = 0; row < Rows; row++)
+            {
+                double highest = Logit(row, Likeliest(row, 0, _vocabulary));
+                double[] weights = [.. Enumerable.Range(0, _vocabulary).Select(id => IsBanned(id) ? 0 : Math.Exp((Logit(row, id) - highest) / _temperature))];
+                double all = weights.Where(weight => weight >= _least).Sum(), before = weights.Take(chosen[row]).Where(weight => weight >= _least).Sum();
+                double own = weights[chosen[row]];
+                Assert.True(own >= _least * (1 - Tolerance), $"{Units[row]}: {chosen[row]} has weight {own}");
+                Assert.InRange(Units[row], (before / all) - Tolerance, ((before + own) / all) + Tolerance);
+            }
+        }
+
+        private float[] LogitsOf(ModelShare share)
+        {
+            int width = share.Config.VocabularySize;
+            return Pinned.Make(Rows * width, i => Logit(i / width, share.FirstToken + (i % width)));
+        }
+
+        /// <summary>The likeliest of a range, with an id of the range's own.</summary>
+        private long Candidate(int row, int first, int count)
+        {
+            int best = Likeliest(row, first, count);
+            (int id, float logit) = best switch
+            {
+                -1 => (-1, float.PositiveInfinity),
+                int.MaxValue => (best, float.NegativeInfinity),
+                _ => (best - first, Logit(row, best)),
+            };
+            return ((long)id << 32) | BitConverter.SingleToUInt32Bits(logit);
+        }
+
+        private float Logit(int row, int id) => _logits[(row * _vocabulary) + id];
+
+        private bool IsBanned(int id) => ((_banned[id / 32] >> (id % 32)) & 1) != 0;
     }
 }

@@ -7,7 +7,7 @@ namespace Moe.Plugins.GptOss.Cuda.Tests;
 [Collection(Alone.Name)]
 public sealed class RankTests
 {
-    private const int Length = 700;
+    private const int Context = 256;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -34,45 +34,13 @@ public sealed class RankTests
     public void Logits_are_the_processors_at_every_position(int ranks)
     {
         IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
-        using var checkpoint = new RandomCheckpoint();
-        var random = new Random(1);
-        int[] text = [.. Enumerable.Range(0, Length).Select(_ => random.Next(RandomCheckpoint.Vocabulary))];
-        float[] expected;
-        using (GptOssModel model = Models.Load(options => (options.Model, options.MaxContext) = (checkpoint.Folder, Length)))
-        {
-            expected = Models.AllLogits(model, text);
-        }
-
-        using GptOssModel shared = GpuModels.Load(options => Share(options, devices, checkpoint));
-        int[] pieces = [.. Enumerable.Repeat(1, 150), 30, 420, .. Enumerable.Repeat(1, 100)];
-        float[] found = Models.AllLogits(shared, text, pieces);
-        foreach ((int first, int count) in ((int, int)[])[(0, 1), (1, 127), (128, 22), (150, 30), (180, 420), (600, 100)])
-        {
-            int begin = first * RandomCheckpoint.Vocabulary, length = count * RandomCheckpoint.Vocabulary;
-            double error = Models.WorstRow(found.AsSpan(begin, length), expected.AsSpan(begin, length), length);
-            Assert.True(error is > 1e-5 and < GpuModels.BrainError, $"{count} positions from {first} on: {error:0.0e0}");
-        }
-
-        // Many texts at once, each somewhere else: the second step is recorded, the third replayed.
-        GptOssSequence[] sequences = [.. Enumerable.Range(0, 64).Select(_ => shared.CreateSequence())];
+        using var sizes = new RealSizes(length: 700);
+        using GptOssModel model = GpuModels.Load(options => sizes.Set(options.UseCuda(devices)));
+        sizes.CheckPositions(model, steps: 150, piece: 30, largePiece: 420);
         foreach (int texts in (int[])[64, 33, 9, 2])
         {
-            int[] lengths = [.. Enumerable.Range(0, texts).Select(i => 1 + (i * 10))];
-            Array.ForEach(sequences, sequence => sequence.Truncate(0));
-            float[] logits = new float[texts * RandomCheckpoint.Vocabulary];
-            for (int step = 0; step < 4; step++)
-            {
-                shared.ForwardBatch(
-                    [.. lengths.Select((length, i) => new GptOssInput { Sequence = sequences[i], Tokens = step == 0 ? text.AsMemory(0, length) : text.AsMemory(length + step - 1, 1) })],
-                    logits,
-                    Cancellation);
-            }
-
-            float[] rows = [.. lengths.SelectMany(length => expected.AsSpan((length + 2) * RandomCheckpoint.Vocabulary, RandomCheckpoint.Vocabulary).ToArray())];
-            Assert.InRange(Models.WorstRow(logits, rows, rows.Length), 1e-5, GpuModels.BrainError);
+            sizes.CheckTexts(model, texts, apart: 10);
         }
-
-        Array.ForEach(sequences, sequence => sequence.Dispose());
     }
 
     /// <summary>The same kernels on the same numbers, summed in the order of the ranks: the same bits, however often and whether launched one by one or replayed.</summary>
@@ -114,26 +82,52 @@ public sealed class RankTests
         Assert.Equal(2, ranks.Count);
     }
 
+    /// <summary>Draws of one text and of many, some of which take the likeliest token; a nucleus is the host's.</summary>
     [Theory]
-    [InlineData(1, 1)]
-    [InlineData(0.7, 0.9)]
-    public void Draws_are_those_of_the_host(double temperature, double topP)
+    [InlineData(2, 1, 1, 1, 0)]
+    [InlineData(2, 40, 0.7, 0.9, 0)]
+    [InlineData(2, 64, 1.5, 1, 0.02)]
+    [InlineData(4, 1, 1, 1, 0)]
+    [InlineData(4, 40, 0.8, 1, 0.05)]
+    public void Draws_are_those_of_the_host(int ranks, int texts, double temperature, double topP, double minP)
     {
-        using GptOssModel model = Load(ranks: 2);
-        using GptOssSequence sequence = model.CreateSequence();
-        var sampling = new GptOssSampling { Temperature = temperature, TopP = topP, Seed = 5 };
-        Sampler drawing = new(sampling), host = new(sampling);
-        float[] logits = new float[model.Config.VocabularySize];
-        int[] next = Golden.Prompt, banned = [3, 277];
-        for (int step = 0; step < 100; step++)
+        IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
+        using var checkpoint = new RandomCheckpoint();
+        using GptOssModel model = GpuModels.Load(options => Share(options, devices, checkpoint));
+        GptOssSequence[] sequences = [.. Enumerable.Range(0, texts).Select(_ => model.CreateSequence())];
+        GptOssSampling[] sampling = [.. Enumerable.Range(0, texts).Select(i => new GptOssSampling
         {
-            int[] found = new int[1];
-            model.Choose([new GptOssInput { Sequence = sequence, Tokens = next }], found, [drawing], banned, Cancellation);
-            sequence.Truncate(sequence.Length - next.Length);
-            model.Forward(sequence, next, logits, Cancellation);
-            Assert.Equal(host.Next(logits, banned), found[0]);
-            next = found;
+            Temperature = i % 5 == 4 ? 0 : temperature,
+            TopP = i % 3 == 0 ? topP : 1,
+            MinP = minP,
+            Seed = i,
+        })];
+        Sampler[] drawing = [.. sampling.Select(options => new Sampler(options))], host = [.. sampling.Select(options => new Sampler(options))];
+        float[] logits = new float[texts * RandomCheckpoint.Vocabulary];
+        int[] banned = [3, 277];
+        int[][] next = [.. Enumerable.Range(0, texts).Select(i => new[] { 1 + i, 2, 500 - i })];
+        var seen = new HashSet<int>();
+        for (int step = 0; step < (100 / texts) + 4; step++)
+        {
+            GptOssInput[] inputs = [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = next[i] })];
+            int[] found = new int[texts];
+            model.Choose(inputs, found, drawing, banned, Cancellation);
+            for (int i = 0; i < texts; i++)
+            {
+                sequences[i].Truncate(sequences[i].Length - next[i].Length);
+            }
+
+            model.ForwardBatch(inputs, logits, Cancellation);
+            for (int i = 0; i < texts; i++)
+            {
+                Assert.Equal(host[i].Next(logits.AsSpan(i * RandomCheckpoint.Vocabulary, RandomCheckpoint.Vocabulary), banned), found[i]);
+                next[i] = [found[i]];
+                seen.Add(found[i] / (RandomCheckpoint.Vocabulary / ranks));
+            }
         }
+
+        Assert.Equal(ranks, seen.Count);
+        Array.ForEach(sequences, sequence => sequence.Dispose());
     }
 
     /// <summary>The host's configuration says how many ranks there are, and that they share the experts.</summary>
@@ -187,7 +181,7 @@ public sealed class RankTests
     private static void Share(GptOssOptions options, IReadOnlyList<MoeDevice> devices, RandomCheckpoint checkpoint)
     {
         options.UseCuda(devices);
-        (options.Model, options.MaxContext) = (checkpoint.Folder, Length + 10);
+        (options.Model, options.MaxContext) = (checkpoint.Folder, Context);
     }
 
     private static int[] Answer(GptOssModel model, int texts, bool usesGraphs)

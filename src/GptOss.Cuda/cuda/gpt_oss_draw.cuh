@@ -1,0 +1,131 @@
+// Drawing a token: of those that are likely enough, in their order, the first whose probabilities together exceed a number from 0 to 1 times all of theirs. The
+// vocabulary is cut into shares, each of which one warp sums, so that whoever has the sums of all shares knows which one the token is in.
+#pragma once
+#include "gpt_oss_candidate.cuh"
+
+constexpr int kDrawWarps = 32;
+
+struct Draw
+{
+    double unit;        // 0 to 1
+    float temperature;  // 0 for the likeliest token
+    float least;        // the weight from which on a token is in the draw, relative to the likeliest one's
+};
+
+/// Of a row of logits the weight of each token: exp((logit − highest) ÷ temperature), or nothing.
+struct Weights
+{
+    const float* logits;
+    const u32* banned;
+    float highest, scale, least;
+
+    __device__ __forceinline__ Weights(const float* logits, const u32* banned, float highest, const Draw& draw)
+        : logits(logits), banned(banned), highest(highest), scale(1.4426950408889634f / draw.temperature), least(draw.least)
+    {
+    }
+
+    __device__ __forceinline__ float of(int id) const
+    {
+        const float weight = (banned[id / 32] >> id % 32 & 1) == 0 ? exp2f((logits[id] - highest) * scale) : 0.0f;
+        return weight >= least ? weight : 0.0f;
+    }
+
+    /// The sum of a range's. One warp.
+    __device__ __forceinline__ float sum(int begin, int end) const
+    {
+        float sum = 0.0f;
+#pragma unroll 8
+        for (int id = begin + (int)threadIdx.x % 32; id < end; id += 32)
+        {
+            sum += of(id);
+        }
+
+#pragma unroll
+        for (int d = 16; d > 0; d /= 2)
+        {
+            sum += __shfl_xor_sync(~0u, sum, d);
+        }
+
+        return sum;
+    }
+};
+
+/// The sum of shares' sums.
+__device__ __forceinline__ double add_shares(const float* sums, int count)
+{
+    double all = 0.0;
+#pragma unroll 4
+    for (int i = 0; i < count; i++)
+    {
+        all += sums[i];
+    }
+
+    return all;
+}
+
+/// The share that the target lies in; takes what comes before it from the target. Where rounding leaves the target beyond all, it is in the last one that has
+/// something.
+__device__ __forceinline__ int find_share(const float* sums, int count, double& target)
+{
+    int share = 0;
+    double before = 0.0, before_share = 0.0;
+#pragma unroll 1
+    for (int i = 0; i < count; i++)
+    {
+        if (sums[i] > 0.0f)
+        {
+            share = i;
+            before_share = before;
+            if (before + sums[i] > target)
+            {
+                break;
+            }
+        }
+
+        before += sums[i];
+    }
+
+    target -= before_share;
+    return share;
+}
+
+/// The token of a share's range that the target lies in; what a block's first warp returns counts. kDrawWarps warps.
+__device__ __forceinline__ int draw_of_share(const Weights& weights, int first, int end, double target)
+{
+    __shared__ float sums[kDrawWarps];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, size = ceil_div(end - first, kDrawWarps);
+    const int begin = min(first + warp * size, end), stop = min(begin + size, end);
+    const float sum = weights.sum(begin, stop);
+    if (lane == 0)
+    {
+        sums[warp] = sum;
+    }
+
+    __syncthreads();
+    const int from = min(first + find_share(sums, kDrawWarps, target) * size, end), to = min(from + size, end);
+
+    // A few hundred tokens are left: a warp goes over them 32 at a time.
+    int last = from;
+    for (int id = from; id < to; id += 32)
+    {
+        const float weight = id + lane < to ? weights.of(id + lane) : 0.0f;
+        float up_to = weight;
+#pragma unroll
+        for (int d = 1; d < 32; d *= 2)
+        {
+            const float before = __shfl_up_sync(~0u, up_to, d);
+            up_to += lane >= d ? before : 0.0f;
+        }
+
+        const u32 there = __ballot_sync(~0u, weight > 0.0f), reached = __ballot_sync(~0u, weight > 0.0f && up_to > target);
+        if (reached != 0)
+        {
+            return id + __ffs(reached) - 1;
+        }
+
+        last = there != 0 ? id + 31 - __clz(there) : last;
+        target -= __shfl_sync(~0u, up_to, 31);
+    }
+
+    return last;
+}
