@@ -70,6 +70,7 @@ public sealed class ErrorTests : IDisposable
         { "run --shape 8,96,160,2 --backend Cpu --expert-parallel 9", "the last of 9 expert ranks" },
         { "run --shape 8,96,160,2 --tensor-parallel 9 --expert-parallel 9", "81 ranks" },
         { "run --tensor-parallel 0", "--tensor-parallel is '0'" },
+        { "generate --prompt x --threads 1000000", "Threads is 1000000; 0 to 1024 is expected" },
         { "inspect", "inspect" },
         { "inspect /none", "/none" },
         { "backends --shape 0,0,0,0", "--shape" },

@@ -3,6 +3,9 @@ namespace Moe.Plugins.GptOss;
 /// <summary>How a model is loaded and run. Read once, when it is loaded.</summary>
 public sealed class GptOssOptions
 {
+    /// <summary>More than any machine has processors. Where a process may not have as many, the runtime ends it.</summary>
+    private const int MostThreads = 1024;
+
     /// <summary>The model's folder: <c>config.json</c> and safetensors files, as published, or its <c>original</c>, or as transformers saves it.</summary>
     public string Model { get; set; } = "";
 
@@ -18,7 +21,7 @@ public sealed class GptOssOptions
     /// <summary>Tokens that are computed at once: longer prompts are taken in pieces of this size.</summary>
     public int ChunkTokens { get; set; } = 512;
 
-    /// <summary>Threads for all but the expert layers; 0 for one a processor.</summary>
+    /// <summary>Threads for all but the expert layers, at most 1024; 0 for one a processor.</summary>
     public int Threads { get; set; }
 
     /// <summary>The backend of the expert layers, a plugin's id or <c>auto</c>; null leaves it to the host's configuration.</summary>
@@ -46,7 +49,7 @@ public sealed class GptOssOptions
         Require(Model.Length > 0, $"{nameof(Model)} is empty; the model's folder is expected");
         Require(MaxContext >= 1, $"{nameof(MaxContext)} is {MaxContext}; at least 1 is expected");
         Require(ChunkTokens >= 1, $"{nameof(ChunkTokens)} is {ChunkTokens}; at least 1 is expected");
-        Require(Threads >= 0, $"{nameof(Threads)} is {Threads}; 0 or more is expected");
+        Require(Threads is >= 0 and <= MostThreads, $"{nameof(Threads)} is {Threads}; 0 to {MostThreads} is expected");
         Require(TensorParallel >= 1, $"{nameof(TensorParallel)} is {TensorParallel}; at least 1 is expected");
         RequireFloats(ActivationType, nameof(ActivationType));
         RequireFloats(CacheType, nameof(CacheType));

@@ -42,7 +42,7 @@ public sealed record MoePluginFolder
 
     /// <summary>Pins the plugin in a lock file, which is made if there is none, in the place of what was pinned under its id.</summary>
     /// <param name="lockFile">The lock file; a signature that it has is no longer right afterwards.</param>
-    /// <exception cref="MoeException">The lock file cannot be read or written.</exception>
+    /// <exception cref="MoeException">The lock file cannot be read or written, or lies in the plugin's folder.</exception>
     public void PinIn(string lockFile)
     {
         ArgumentException.ThrowIfNullOrEmpty(lockFile);
@@ -50,6 +50,12 @@ public sealed record MoePluginFolder
         {
             // A link is followed, not replaced.
             string file = RealPath.Of(lockFile);
+            if (file.StartsWith(RealPath.Of(Path) + System.IO.Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            {
+                throw new MoeException(
+                    MoeReason.Configuration, $"{PlainText.Of(lockFile)} lies in the folder of the plugin, whose files it pins: a lock file belongs beside the program.");
+            }
+
             FileLock turn = FileLock.Take(file + ".writing", Patience);
             try
             {
@@ -67,7 +73,7 @@ public sealed record MoePluginFolder
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new MoeException(MoeReason.NotFound, $"{lockFile} cannot be written: {exception.Message}", exception);
+            throw new MoeException(MoeReason.NotFound, $"{PlainText.Of(lockFile)} cannot be written: {PlainText.Of(exception.Message)}", exception);
         }
     }
 }

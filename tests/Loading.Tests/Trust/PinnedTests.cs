@@ -245,6 +245,17 @@ public sealed class PinnedTests : IDisposable
         Assert.Equal(MoeReloadOutcome.Replaced, (await host.ReloadAsync("Working", TestContext.Current.CancellationToken)).Outcome);
     }
 
+    /// <summary>It would be one file more than it pins.</summary>
+    [Fact]
+    public void A_lock_file_in_the_plugins_own_folder_is_refused()
+    {
+        string inside = Path.Combine(_pinned.Folder, "moe.plugins.lock.json");
+        MoeException refused = Assert.Throws<MoeException>(() => MoePluginFolder.Read(_pinned.Folder).PinIn(inside));
+        Assert.Equal(MoeReason.Configuration, refused.Reason);
+        Assert.Contains($"{inside} lies in the folder of the plugin", refused.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(inside));
+    }
+
     [Fact]
     public void A_lock_file_reads_back_as_it_was_written()
     {
