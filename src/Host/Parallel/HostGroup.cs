@@ -30,7 +30,20 @@ internal sealed class HostGroup : IMoeGroup
 
     public IReadOnlyList<IMoeCommunicator> Members { get; }
 
-    public MoeException? Failure => Ask(_plugin.Owner, () => _group.Failure);
+    public MoeException? Failure
+    {
+        get
+        {
+            try
+            {
+                return Word(_plugin.Owner, _group.Failure);
+            }
+            catch (Exception exception)
+            {
+                return NoWord(_plugin.Owner, exception);
+            }
+        }
+    }
 
     public void Abort(string why) => Call(_plugin.Owner, "ending a group", () => _group.Abort(why));
 
@@ -53,19 +66,12 @@ internal sealed class HostGroup : IMoeGroup
         }
     }
 
-    /// <summary>Why a group has ended, as its plugin says; a plugin that cannot even say that has failed itself.</summary>
-    internal static MoeException? Ask(PluginOwner owner, Func<MoeException?> failure)
-    {
-        try
-        {
-            MoeException? said = failure();
-            return said is null || (Fault.Read(said) is var fault && ReferenceEquals(fault.Shown, said)) ? said : owner.Wrap(fault, "being in a group, which has ended");
-        }
-        catch (Exception exception)
-        {
-            return owner.Wrap(exception, "saying why its group has ended");
-        }
-    }
+    /// <summary>Why a group has ended, as its plugin says.</summary>
+    internal static MoeException? Word(PluginOwner owner, MoeException? said) =>
+        said is null || (Fault.Read(said) is var fault && ReferenceEquals(fault.Shown, said)) ? said : owner.Wrap(fault, "being in a group, which has ended");
+
+    /// <summary>A plugin that cannot even say why its group has ended has failed itself.</summary>
+    internal static MoePluginException NoWord(PluginOwner owner, Exception exception) => owner.Wrap(exception, "saying why its group has ended");
 
     internal static void Call(PluginOwner owner, string doing, Action call) => PluginOwner.Call(owner, doing, () =>
     {

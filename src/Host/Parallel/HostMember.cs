@@ -35,7 +35,20 @@ internal sealed class HostMember : IMoeCommunicator
 
     public MoeGroupRequest Request { get; }
 
-    public MoeException? Failure => HostGroup.Ask(_owner, () => _member.Failure);
+    public MoeException? Failure
+    {
+        get
+        {
+            try
+            {
+                return HostGroup.Word(_owner, _member.Failure);
+            }
+            catch (Exception exception)
+            {
+                return HostGroup.NoWord(_owner, exception);
+            }
+        }
+    }
 
     public MoePartial LendPartial(int rows)
     {
