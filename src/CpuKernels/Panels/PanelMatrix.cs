@@ -53,7 +53,9 @@ internal sealed unsafe class PanelMatrix : IDisposable
         _digits = PanelKernels.DigitsFor(format, isCoarse);
         _panelCodeBytes = (long)Pairs * PanelKernel.Rows * (_isMxfp4 ? 1 : 4);
         _panelScaleBytes = _isMxfp4 ? inputs / PanelKernel.BlockSize * PanelKernel.Rows : 0;
-        _codes = new NativeBuffer(_panelCodeBytes * Panels * experts);
+
+        // Kernels read a byte beyond a panel.
+        _codes = new NativeBuffer((_panelCodeBytes * Panels * experts) + 1);
         _scales = _isMxfp4 ? new NativeBuffer(_panelScaleBytes * Panels * experts) : null;
         _rest = NeedsTwo(matrix, format) ? new NativeBuffer(_panelCodeBytes * Panels * experts) : null;
         _bias = new NativeBuffer((long)Panels * experts * PanelKernel.Rows * sizeof(float));

@@ -10,38 +10,57 @@ namespace Moe.Plugins.Cpu;
 /// <remarks>
 /// A block of a token: for each 8 inputs the first digits of those with an even index, the second ones and so on, and the same of those with an
 /// odd index, 4 bytes each; then half the step (MXFP4's codes are counted in halves) as float32, NaN where an input is no finite number; then
-/// for each digit two 16-bit numbers, where sums begin so that the 12 which is added to every code to make it unsigned is taken off again:
-/// −12 · Σ d of the first two even and odd inputs of each 8, and of the others.
+/// where each digit's sums begin so that the 12 which is added to every code to make it unsigned is taken off again: −12 · Σ d of the block, as 32 bits,
+/// or as two numbers of 16 bits, of the first two even and odd inputs of each 8 and of the others. Where numbers are whole, they stand
+/// in the place of digits, 16 bits each, those of inputs k and k + 4 of 8 side by side, and nothing was added to codes.
 /// </remarks>
 internal static unsafe class DigitBlocks<TDigits>
     where TDigits : struct, IDigits
 {
+    // Inlined by order: what kernels compute from these are constants only then.
+
     /// <summary>Bytes of the digits of 8 inputs.</summary>
-    public static int WordBytes => DigitKernel.WordInputs * TDigits.Count;
+    public static int WordBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => DigitKernel.WordInputs * TDigits.Count;
+    }
 
     /// <summary>Where half the step stands in a block.</summary>
-    public static int StepOffset => PanelKernel.BlockSize / DigitKernel.WordInputs * WordBytes;
+    public static int StepOffset
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => PanelKernel.BlockSize / DigitKernel.WordInputs * WordBytes;
+    }
 
     /// <summary>Where the beginnings of the sums stand in a block.</summary>
-    public static int BeginOffset => StepOffset + sizeof(float);
+    public static int BeginOffset
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => StepOffset + sizeof(float);
+    }
 
     /// <summary>Bytes of a token's block.</summary>
-    public static int BlockBytes => BeginOffset + (TDigits.Count * sizeof(int));
+    public static int BlockBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => BeginOffset + (TDigits.Count * sizeof(int));
+    }
 
     /// <summary>Encodes whole blocks, as <see cref="DigitKernel.Encode"/> says.</summary>
-    public static void Encode(float* x, int width, int first, int count, int tokens, byte* target)
+    public static void Encode(float* x, int width, int first, int count, int tokens, byte* target, DigitLayout layout)
     {
         for (int input = first; input < first + count; input += PanelKernel.BlockSize)
         {
             for (int token = 0; token < tokens; token++)
             {
-                EncodeBlock(x + ((long)token * width) + input, target + ((((long)input / PanelKernel.BlockSize * tokens) + token) * BlockBytes));
+                EncodeBlock(x + ((long)token * width) + input, target + ((((long)input / PanelKernel.BlockSize * tokens) + token) * BlockBytes), layout);
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void EncodeBlock(float* values, byte* target)
+    private static void EncodeBlock(float* values, byte* target, DigitLayout layout)
     {
         // As integers magnitudes keep their order, and what is no finite number stands above all others.
         Vector256<uint> largest = default;
@@ -68,6 +87,13 @@ internal static unsafe class DigitBlocks<TDigits>
         for (int i = 0; i < PanelKernel.BlockSize; i += DigitKernel.WordInputs)
         {
             Vector256<int> left = Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(values + i) * up * rest));
+            if (layout == DigitLayout.Whole)
+            {
+                ((left.GetLower() & Vector128.Create(0xFFFF)) | (left.GetUpper() << 16)).Store((int*)at);
+                at += WordBytes;
+                continue;
+            }
+
             Vector256<int> d0 = Split(ref left), d1, d2 = default;
             if (TDigits.Count > 2)
             {
@@ -93,11 +119,11 @@ internal static unsafe class DigitBlocks<TDigits>
 
         *(float*)(target + StepOffset) = MathF.ScaleB(0.5f, -shift);
         int* begin = (int*)(target + BeginOffset);
-        begin[0] = Begin(first);
-        begin[1] = Begin(second);
+        begin[0] = Begin(first, layout);
+        begin[1] = Begin(second, layout);
         if (TDigits.Count > 2)
         {
-            begin[2] = Begin(third);
+            begin[2] = Begin(third, layout);
         }
     }
 
@@ -111,8 +137,11 @@ internal static unsafe class DigitBlocks<TDigits>
         return digit;
     }
 
-    private static int Begin(Vector256<int> sums) =>
-        (ushort)(-DigitKernel.CodeOffset * Vector128.Sum(sums.GetLower())) | (-DigitKernel.CodeOffset * Vector128.Sum(sums.GetUpper()) << 16);
+    private static int Begin(Vector256<int> sums, DigitLayout layout)
+    {
+        int first = -DigitKernel.CodeOffset * Vector128.Sum(sums.GetLower()), others = -DigitKernel.CodeOffset * Vector128.Sum(sums.GetUpper());
+        return layout == DigitLayout.Fours ? first + others : (ushort)first | (others << 16);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<byte> Transpose(Vector128<byte> digits) =>

@@ -56,6 +56,9 @@ internal abstract unsafe class DigitKernel
         public sealed override long ByteCount(int inputs) => (long)inputs / PanelKernel.BlockSize * DigitBlocks<TDigits>.BlockBytes;
 
         public sealed override void Encode(float* x, int width, int first, int count, int tokens, byte* target) =>
-            DigitBlocks<TDigits>.Encode(x, width, first, count, tokens, target);
+            DigitBlocks<TDigits>.Encode(x, width, first, count, tokens, target, Layout(tokens));
+
+        /// <summary>How a block of so many tokens is written.</summary>
+        protected virtual DigitLayout Layout(int tokens) => DigitLayout.Pairs;
     }
 }

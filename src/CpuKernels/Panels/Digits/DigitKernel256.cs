@@ -14,7 +14,7 @@ internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
     // As many as leave room for what is looked up: with one more the registers do not suffice, and a call takes half as long again (measured).
     public override int MaxTokens => TDigits.Count == 2 ? 4 : 3;
 
-    public override string Name => "AVX2";
+    public override string Name => AvxVnni.IsSupported ? "AVX2 with VNNI" : "AVX2";
 
     public override void Multiply(byte* codes, byte* scales, int blocks, byte* digits, int tokens, float* sums)
     {
@@ -34,6 +34,8 @@ internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
                 break;
         }
     }
+
+    protected override DigitLayout Layout(int tokens) => AvxVnni.IsSupported ? DigitLayout.Fours : DigitLayout.Pairs;
 
     // Optimised at once: the runtime's slow first version of a kernel would be used for seconds. For each token, a to c are the sums of its digits.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -55,27 +57,39 @@ internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
                 Vector256<short> a3 = default, b3 = default, c3 = default;
                 a0 = Begin(digits + beginOffset);
                 b0 = Begin(digits + beginOffset + 4);
-                c0 = Begin(digits + beginOffset + (4 * (TDigits.Count - 1)));
+                if (TDigits.Count > 2)
+                {
+                    c0 = Begin(digits + beginOffset + 8);
+                }
 
                 if (TTokens.Value > 1)
                 {
                     a1 = Begin(digits + (1 * blockBytes) + beginOffset);
                     b1 = Begin(digits + (1 * blockBytes) + beginOffset + 4);
-                    c1 = Begin(digits + (1 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                    if (TDigits.Count > 2)
+                    {
+                        c1 = Begin(digits + (1 * blockBytes) + beginOffset + 8);
+                    }
                 }
 
                 if (TTokens.Value > 2)
                 {
                     a2 = Begin(digits + (2 * blockBytes) + beginOffset);
                     b2 = Begin(digits + (2 * blockBytes) + beginOffset + 4);
-                    c2 = Begin(digits + (2 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                    if (TDigits.Count > 2)
+                    {
+                        c2 = Begin(digits + (2 * blockBytes) + beginOffset + 8);
+                    }
                 }
 
                 if (TTokens.Value > 3)
                 {
                     a3 = Begin(digits + (3 * blockBytes) + beginOffset);
                     b3 = Begin(digits + (3 * blockBytes) + beginOffset + 4);
-                    c3 = Begin(digits + (3 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                    if (TDigits.Count > 2)
+                    {
+                        c3 = Begin(digits + (3 * blockBytes) + beginOffset + 8);
+                    }
                 }
 
                 byte* word = digits;
@@ -159,24 +173,34 @@ internal sealed unsafe class DigitKernel256<TDigits> : DigitKernel.Of<TDigits>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<short> Begin(byte* begin) => Vector256.Create(*(int*)begin).AsInt16();
 
-    /// <summary>Adds the products of four even and four odd inputs with a digit each; pairs of neighbouring bytes come together in 16 bits.</summary>
+    /// <summary>
+    /// Adds the products of four even and four odd inputs with a digit each: pairs of neighbouring bytes come together in 16 bits, or, where one instruction
+    /// multiplies and adds, all four in 32.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<short> Add(Vector256<short> sum, Vector256<byte> even, Vector256<byte> odd, byte* digits, int odds) =>
-        sum
-        + Avx2.MultiplyAddAdjacent(even, Vector256.Create(*(int*)digits).AsSByte())
-        + Avx2.MultiplyAddAdjacent(odd, Vector256.Create(*(int*)(digits + odds)).AsSByte());
+    private static Vector256<short> Add(Vector256<short> sum, Vector256<byte> even, Vector256<byte> odd, byte* digits, int odds)
+    {
+        Vector256<sbyte> first = Vector256.Create(*(int*)digits).AsSByte(), second = Vector256.Create(*(int*)(digits + odds)).AsSByte();
+        return AvxVnni.IsSupported
+            ? AvxVnni.MultiplyWideningAndAdd(AvxVnni.MultiplyWideningAndAdd(sum.AsInt32(), even, first), odd, second).AsInt16()
+            : sum + Avx2.MultiplyAddAdjacent(even, first) + Avx2.MultiplyAddAdjacent(odd, second);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector256<short> first, Vector256<short> second, Vector256<short> third, Vector256<float> scale, byte* step, float* sums)
     {
-        Vector256<int> whole = Avx2.MultiplyAddAdjacent(first, Vector256<short>.One)
-            + Avx2.MultiplyAddAdjacent(second, Vector256.Create((short)(1 << TDigits.DigitBits)));
+        Vector256<int> whole = Shift(first, 0) + Shift(second, TDigits.DigitBits);
         if (TDigits.Count > 2)
         {
-            whole += Avx2.MultiplyAddAdjacent(third, Vector256.Create((short)(1 << (2 * TDigits.DigitBits % 16))));
+            whole += Shift(third, 2 * TDigits.DigitBits);
         }
 
         Vector256<float> block = Vector256.ConvertToSingle(whole) * Vector256.Create(*(float*)step);
         Vector256.FusedMultiplyAdd(block, scale, Vector256.Load(sums)).Store(sums);
     }
+
+    /// <summary>A digit's sums in 32 bits, times a power of two.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Shift(Vector256<short> sums, int bits) =>
+        AvxVnni.IsSupported ? sums.AsInt32() << bits : Avx2.MultiplyAddAdjacent(sums, Vector256.Create((short)(1 << bits)));
 }

@@ -8,13 +8,19 @@ namespace Moe.Plugins.Cpu;
 internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
     where TDigits : struct, IDigits
 {
-    // As many as leave room for what is looked up.
-    public override int MaxTokens => TDigits.Count == 2 ? 6 : 4;
+    // As many as leave room for what is looked up. Two digits are taken as one number by then.
+    public override int MaxTokens => TDigits.Count == 2 ? WholeKernel512.MaxTokens : 4;
 
     public override string Name => "AVX-512";
 
     public override void Multiply(byte* codes, byte* scales, int blocks, byte* digits, int tokens, float* sums)
     {
+        if (IsWhole(tokens))
+        {
+            WholeKernel512.Multiply(codes, scales, blocks, digits, tokens, sums);
+            return;
+        }
+
         switch (tokens)
         {
             case 1:
@@ -26,17 +32,15 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             case 3:
                 Body<TokenCounts.Three>(codes, scales, blocks, digits, sums);
                 break;
-            case 4:
-                Body<TokenCounts.Four>(codes, scales, blocks, digits, sums);
-                break;
-            case 5:
-                Body<TokenCounts.Five>(codes, scales, blocks, digits, sums);
-                break;
             default:
-                Body<TokenCounts.Six>(codes, scales, blocks, digits, sums);
+                Body<TokenCounts.Four>(codes, scales, blocks, digits, sums);
                 break;
         }
     }
+
+    protected override DigitLayout Layout(int tokens) => IsWhole(tokens) ? DigitLayout.Whole : DigitLayout.Pairs;
+
+    private static bool IsWhole(int tokens) => TDigits.Count == 2 && tokens >= WholeKernel512.MinTokens;
 
     // Optimised at once: the runtime's slow first version of a kernel would be used for seconds. For each token, a to c are the sums of its
     // digits with the first 16 rows, d to f with the other 16.
@@ -55,11 +59,13 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             Vector512<short> a1 = default, b1 = default, c1 = default, d1 = default, e1 = default, f1 = default;
             Vector512<short> a2 = default, b2 = default, c2 = default, d2 = default, e2 = default, f2 = default;
             Vector512<short> a3 = default, b3 = default, c3 = default, d3 = default, e3 = default, f3 = default;
-            Vector512<short> a4 = default, b4 = default, c4 = default, d4 = default, e4 = default, f4 = default;
-            Vector512<short> a5 = default, b5 = default, c5 = default, d5 = default, e5 = default, f5 = default;
             a0 = Begin(digits + beginOffset);
             b0 = Begin(digits + beginOffset + 4);
-            c0 = Begin(digits + beginOffset + (4 * (TDigits.Count - 1)));
+            if (TDigits.Count > 2)
+            {
+                c0 = Begin(digits + beginOffset + 8);
+            }
+
             d0 = a0;
             e0 = b0;
             f0 = c0;
@@ -68,7 +74,11 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             {
                 a1 = Begin(digits + (1 * blockBytes) + beginOffset);
                 b1 = Begin(digits + (1 * blockBytes) + beginOffset + 4);
-                c1 = Begin(digits + (1 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                if (TDigits.Count > 2)
+                {
+                    c1 = Begin(digits + (1 * blockBytes) + beginOffset + 8);
+                }
+
                 d1 = a1;
                 e1 = b1;
                 f1 = c1;
@@ -78,7 +88,11 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             {
                 a2 = Begin(digits + (2 * blockBytes) + beginOffset);
                 b2 = Begin(digits + (2 * blockBytes) + beginOffset + 4);
-                c2 = Begin(digits + (2 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                if (TDigits.Count > 2)
+                {
+                    c2 = Begin(digits + (2 * blockBytes) + beginOffset + 8);
+                }
+
                 d2 = a2;
                 e2 = b2;
                 f2 = c2;
@@ -88,30 +102,14 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             {
                 a3 = Begin(digits + (3 * blockBytes) + beginOffset);
                 b3 = Begin(digits + (3 * blockBytes) + beginOffset + 4);
-                c3 = Begin(digits + (3 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
+                if (TDigits.Count > 2)
+                {
+                    c3 = Begin(digits + (3 * blockBytes) + beginOffset + 8);
+                }
+
                 d3 = a3;
                 e3 = b3;
                 f3 = c3;
-            }
-
-            if (TTokens.Value > 4)
-            {
-                a4 = Begin(digits + (4 * blockBytes) + beginOffset);
-                b4 = Begin(digits + (4 * blockBytes) + beginOffset + 4);
-                c4 = Begin(digits + (4 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
-                d4 = a4;
-                e4 = b4;
-                f4 = c4;
-            }
-
-            if (TTokens.Value > 5)
-            {
-                a5 = Begin(digits + (5 * blockBytes) + beginOffset);
-                b5 = Begin(digits + (5 * blockBytes) + beginOffset + 4);
-                c5 = Begin(digits + (5 * blockBytes) + beginOffset + (4 * (TDigits.Count - 1)));
-                d5 = a5;
-                e5 = b5;
-                f5 = c5;
             }
 
             byte* word = digits;
@@ -173,34 +171,6 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
                     }
                 }
 
-                if (TTokens.Value > 4)
-                {
-                    byte* word4 = word + (4 * blockBytes);
-                    a4 = Add(a4, evenA, oddA, word4, odds);
-                    d4 = Add(d4, evenB, oddB, word4, odds);
-                    b4 = Add(b4, evenA, oddA, word4 + 4, odds);
-                    e4 = Add(e4, evenB, oddB, word4 + 4, odds);
-                    if (TDigits.Count > 2)
-                    {
-                        c4 = Add(c4, evenA, oddA, word4 + 8, odds);
-                        f4 = Add(f4, evenB, oddB, word4 + 8, odds);
-                    }
-                }
-
-                if (TTokens.Value > 5)
-                {
-                    byte* word5 = word + (5 * blockBytes);
-                    a5 = Add(a5, evenA, oddA, word5, odds);
-                    d5 = Add(d5, evenB, oddB, word5, odds);
-                    b5 = Add(b5, evenA, oddA, word5 + 4, odds);
-                    e5 = Add(e5, evenB, oddB, word5 + 4, odds);
-                    if (TDigits.Count > 2)
-                    {
-                        c5 = Add(c5, evenA, oddA, word5 + 8, odds);
-                        f5 = Add(f5, evenB, oddB, word5 + 8, odds);
-                    }
-                }
-
                 codes += PanelKernel.WordBytes;
                 word += wordBytes;
             }
@@ -225,18 +195,6 @@ internal sealed unsafe class DigitKernel512<TDigits> : DigitKernel.Of<TDigits>
             {
                 Finish(a3, b3, c3, scaleA, digits + (3 * blockBytes) + stepOffset, sums + (3 * PanelKernel.Rows));
                 Finish(d3, e3, f3, scaleB, digits + (3 * blockBytes) + stepOffset, sums + (3 * PanelKernel.Rows) + PanelKernel.Half);
-            }
-
-            if (TTokens.Value > 4)
-            {
-                Finish(a4, b4, c4, scaleA, digits + (4 * blockBytes) + stepOffset, sums + (4 * PanelKernel.Rows));
-                Finish(d4, e4, f4, scaleB, digits + (4 * blockBytes) + stepOffset, sums + (4 * PanelKernel.Rows) + PanelKernel.Half);
-            }
-
-            if (TTokens.Value > 5)
-            {
-                Finish(a5, b5, c5, scaleA, digits + (5 * blockBytes) + stepOffset, sums + (5 * PanelKernel.Rows));
-                Finish(d5, e5, f5, scaleB, digits + (5 * blockBytes) + stepOffset, sums + (5 * PanelKernel.Rows) + PanelKernel.Half);
             }
 
             scales += PanelKernel.Rows;
