@@ -201,14 +201,17 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         team.Run(this, (int)phase, _unitsOfNodes);
     }
 
-    /// <summary>What a unit of a product is: the place of its expert among those that have tokens, and panels.</summary>
+    /// <summary>
+    /// What a unit of a product is: the place of its expert among those that have tokens, and panels. Experts take turns, so that those of few tokens, which
+    /// wait for memory, are multiplied beside those of many.
+    /// </summary>
     private (int Active, int First, int Last) Find(int number)
     {
         (int node, int unit) = NodeUnits.Find(_unitsOfNodes, number);
         int[] firsts = _product.Matrix.FirstPanels;
-        int groups = Groups(firsts[node + 1] - firsts[node], _group);
-        int first = firsts[node] + (unit % groups * _group);
-        return (unit / groups, first, Math.Min(first + _group, firsts[node + 1]));
+        (int group, int active) = Math.DivRem(unit, _product.Blocks.ActiveExperts);
+        int first = firsts[node] + (group * _group);
+        return (active, first, Math.Min(first + _group, firsts[node + 1]));
     }
 
     private void Logits(int unit)
