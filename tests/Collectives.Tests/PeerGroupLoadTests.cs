@@ -15,6 +15,13 @@ public sealed class PeerGroupLoadTests : GroupLoadTests
     [InlineData(4)]
     public void Replays_of_a_graph_and_other_calls_mix(int ranks) => GraphMix.Run(Backend, Devices(ranks));
 
+    /// <summary>Of as few columns as there may be, and of so many that a thread has two pieces and eight of them.</summary>
+    [Theory]
+    [InlineData(3, 8)]
+    [InlineData(2, 2056)]
+    [InlineData(2, 16384)]
+    public void Rows_of_any_width_are_summed(int ranks, int width) => Sum(Backend, Devices(ranks), width, calls: 30);
+
     /// <summary>Each way by itself where it may be, and pushes between them: a call of fewer rows than ranks has no owners.</summary>
     [Theory]
     [InlineData("push:132:1:1024", 4)]

@@ -38,7 +38,7 @@ internal sealed class ReductionKernels
         using CudaContextScope scope = library.Context.MakeCurrent();
 
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
-        _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Get(library, way, Instance(way, type, shape, ranks)));
+        _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
         _addNorm = library.Get(AddNormUnit(AddNorm(type, shape)), AddNorm(type, shape));
         _widen = library.Get(AddNormUnit(AddNorm(type, shape)), "moe_widen");
@@ -49,7 +49,7 @@ internal sealed class ReductionKernels
     public static IEnumerable<KernelUnit> Units =>
     [
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
-            .Select(way => Unit(way, Instance(way, MoeElementType.BFloat16, GptOss, ranks)))),
+            .Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks))),
         GatherUnit,
         AddNormUnit(AddNorm(MoeElementType.BFloat16, GptOss)),
     ];
@@ -63,6 +63,17 @@ internal sealed class ReductionKernels
         Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
 
     public CudaContext Context => _library.Context;
+
+    /// <summary>The kernel of a way.</summary>
+    public static KernelUnit UnitOf(ReductionWay way, MoeElementType type, RowShape shape, int ranks) => new(
+        way switch
+        {
+            ReductionWay.TwoShot => "two_shot.cu",
+            ReductionWay.Pull => "pull.cu",
+            ReductionWay.TwoPull => "two_pull.cu",
+            _ => "push.cu",
+        },
+        Instance(way, type, shape, ranks));
 
     /// <summary>Launches a reduction. The context must be current.</summary>
     public void Reduce(ReductionWay way, int blocks, nint stream, ref readonly GroupParameters parameters) =>
@@ -93,18 +104,6 @@ internal sealed class ReductionKernels
         public nint To;
         public long Pieces;
     }
-
-    private static CudaFunction Get(KernelLibrary library, ReductionWay way, string instance) => library.Get(Unit(way, instance), instance);
-
-    private static KernelUnit Unit(ReductionWay way, string instance) => new(
-        way switch
-        {
-            ReductionWay.TwoShot => "two_shot.cu",
-            ReductionWay.Pull => "pull.cu",
-            ReductionWay.TwoPull => "two_pull.cu",
-            _ => "push.cu",
-        },
-        instance);
 
     private static KernelUnit AddNormUnit(string instance) => new("add_norm.cu", instance);
 

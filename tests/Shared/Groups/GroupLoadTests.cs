@@ -109,10 +109,13 @@ public abstract class GroupLoadTests
     }
 
     /// <summary>Many sums of random rows, in a group of its own.</summary>
-    protected static void SumMany(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices)
+    protected static void SumMany(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices) => Sum(backend, devices, Width, Calls);
+
+    /// <summary>Sums of random rows, in a group of its own.</summary>
+    protected static void Sum(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices, int width, int calls)
     {
-        using IMoeGroup group = Create(backend, devices, TimeSpan.FromSeconds(30));
-        Run(group, member => SumAgainAndAgain(member, Calls, Seed));
+        using IMoeGroup group = Create(backend, devices, TimeSpan.FromSeconds(30), width);
+        Run(group, member => SumAgainAndAgain(member, calls, Seed));
         Assert.Null(group.Failure);
     }
 
@@ -121,11 +124,11 @@ public abstract class GroupLoadTests
 
     private IMoeGroup Create(int ranks, TimeSpan timeout) => Create(Backend, Devices(ranks), timeout);
 
-    private static IMoeGroup Create(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices, TimeSpan timeout) => backend.CreateGroup(new MoeGroupRequest
+    private static IMoeGroup Create(IMoeParallelBackend backend, IReadOnlyList<MoeDevice> devices, TimeSpan timeout, int width = Width) => backend.CreateGroup(new MoeGroupRequest
     {
         Devices = devices,
         MaxTokens = MaxTokens,
-        Width = Width,
+        Width = width,
         ElementType = MoeElementType.Float32,
         Timeout = timeout,
     });
@@ -145,18 +148,19 @@ public abstract class GroupLoadTests
     // Each rank brings whole numbers of its own, so that sums are exact whatever their order.
     internal static unsafe void SumAgainAndAgain(IMoeCommunicator member, int calls, int seed)
     {
+        int width = member.Request.Width;
         var random = new Random(seed);
         IMoeMemory memory = member.Memory;
-        using MoeBuffer numbers = MoeBuffer.OnHost(MoeElementType.Float32, MaxTokens, Width);
-        using MoeBuffer found = MoeBuffer.OnHost(MoeElementType.Float32, MaxTokens, Width);
-        using var output = new MoeBuffer(memory, MoeElementType.Float32, MaxTokens, Width);
+        using MoeBuffer numbers = MoeBuffer.OnHost(MoeElementType.Float32, MaxTokens, width);
+        using MoeBuffer found = MoeBuffer.OnHost(MoeElementType.Float32, MaxTokens, width);
+        using var output = new MoeBuffer(memory, MoeElementType.Float32, MaxTokens, width);
         nint stream = memory.CreateStream();
         try
         {
             for (int call = 0; call < calls; call++)
             {
                 int rows = random.Next(MaxTokens + 1);
-                new Span<float>((void*)numbers.View.Address, rows * Width).Fill(((call * 7) + member.Rank) % 1000);
+                new Span<float>((void*)numbers.View.Address, rows * width).Fill(((call * 7) + member.Rank) % 1000);
                 MoePartial partial = member.LendPartial(rows);
                 if (rows > 0)
                 {
@@ -177,7 +181,7 @@ public abstract class GroupLoadTests
                 }
 
                 float expected = Enumerable.Range(0, member.Count).Sum(rank => (float)(((call * 7) + rank) % 1000));
-                int wrong = new Span<float>((void*)found.View.Address, rows * Width).IndexOfAnyExcept(expected);
+                int wrong = new Span<float>((void*)found.View.Address, rows * width).IndexOfAnyExcept(expected);
                 Assert.True(wrong < 0, $"call {call} of {rows} rows, rank {member.Rank}: value {wrong} is not {expected}");
             }
         }

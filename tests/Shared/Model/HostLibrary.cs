@@ -12,9 +12,9 @@ internal sealed partial class HostLibrary : IDisposable
     private const string Compiler = "/usr/bin/g++";
 
     /// <summary>The headers of instructions, which <c>host_ptx.cuh</c> stands in for.</summary>
-    private static readonly string[] InstructionHeaders = ["ptx/ptx.cuh", "ptx/types.cuh", "ptx/mbarrier.cuh", "ptx/tma.cuh", "ptx/wgmma.cuh"];
+    private static readonly string[] InstructionHeaders = ["ptx/ptx.cuh", "ptx/types.cuh", "ptx/mbarrier.cuh", "ptx/tma.cuh", "ptx/wgmma.cuh", "words.cuh"];
 
-    private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh", "host_products.cuh"];
+    private static readonly string[] ModelHeaders = ["host_ptx.cuh", "host_copies.cuh", "host_matrix.cuh", "host_products.cuh", "host_words.cuh"];
 
     private const string Prologue =
         """

@@ -429,3 +429,4 @@ inline void __threadfence() {}
 #include "host_copies.cuh"
 #include "host_matrix.cuh"
 #include "host_products.cuh"
+#include "host_words.cuh"

@@ -1,0 +1,52 @@
+namespace Moe.Plugins.Collectives.Tests;
+
+/// <summary>
+/// The kernels' own code, each rank's blocks a process on a model of a thread block, launched with the very parameters that the devices get; calls behind
+/// each other, of other rows each time.
+/// </summary>
+public sealed class GroupKernelTests
+{
+    private const int MaxTokens = 24;
+
+    public static TheoryData<int, int, int, int> Groups => new()
+    {
+        { 2, 328, 3, 1 },
+        { 3, 328, 2, 4 },
+        { 4, 328, 1, 2 },
+        { 4, 328, 132, 8 },
+        { 8, 104, 8, 3 },
+        { 2, 4104, 1, 2 },
+    };
+
+    /// <summary>Every way to sum, whole rows and shares, with a residual and a norm and without, and gatherings.</summary>
+    [Theory]
+    [MemberData(nameof(Groups))]
+    public void Every_kernel_gives_every_rank_the_numbers(int ranks, int width, int blocks, int ahead)
+    {
+        using var group = new ModelGroup(ranks, width, MaxTokens);
+        foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
+        {
+            foreach (int rows in new[] { MaxTokens, ranks, 13 })
+            {
+                group.Reduce(way, rows, blocks, ahead, hasNorm: rows != ranks);
+            }
+        }
+
+        foreach (int rows in new[] { MaxTokens / ranks, 1, 3 })
+        {
+            group.Scatter(rows, blocks);
+            group.Gather(rows, blocks, group.RowBytes);
+            group.Gather(rows, blocks, rowBytes: 12);
+        }
+    }
+
+    [Fact]
+    public void A_rank_that_does_not_come_lets_the_others_go()
+    {
+        using var group = new ModelGroup(3, 104, MaxTokens);
+        foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
+        {
+            group.ReduceWithout(2, way, MaxTokens);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+using Moe.Plugins.Kernels;
+using Moe.Plugins.Tests;
+
+namespace Moe.Plugins.Collectives.Tests;
+
+/// <summary>Ranks that share memory; a kernel of theirs runs to its end in a process for each, and what it left is checked.</summary>
+internal sealed unsafe class ModelGroup : IDisposable
+{
+    private const float Epsilon = 1e-5f;
+    private const int WordBytes = 4096;
+    private const int GatherThreads = 512;
+
+    private readonly int _ranks;
+    private readonly int _width;
+    private readonly int _maxTokens;
+    private readonly RowShape _shape;
+    private readonly GroupLayout _layout;
+    private readonly HostLibrary _library;
+    private readonly byte* _memory;
+    private readonly long _rankBytes;
+    private readonly long _tensorBytes;
+    private int _seed;
+
+    public ModelGroup(int ranks, int width, int maxTokens)
+    {
+        _ranks = ranks;
+        _width = width;
+        _maxTokens = maxTokens;
+        _shape = RowShape.Of(width, MoeElementType.BFloat16);
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = width };
+        _layout = new GroupLayout(request, _shape, maxTokens, maxTokens);
+        KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(UnitOf)];
+        string[] files = [.. units.Select(unit => unit.File).Append("gather.cu").Distinct()];
+        _library = HostLibrary.CompileBlock(files[0], Exports(files, [.. units.Select(unit => unit.Instances[0])]), files[1..]);
+        Assert.Equal(sizeof(GatherParameters), ((delegate* unmanaged<int>)_library.Export("size"))());
+
+        // Of each rank: what all reach, the words that a device and its host have, and a caller's output, sums, residual and weight.
+        _tensorBytes = (long)ranks * maxTokens * _shape.RowBytes;
+        _rankBytes = _layout.ByteCount + WordBytes + (4 * _tensorBytes);
+        _memory = (byte*)((delegate* unmanaged<long, nint>)_library.Export("map_shared"))(_rankBytes * ranks);
+        Empty();
+    }
+
+    public int RowBytes => _shape.RowBytes;
+
+    /// <summary>Sums rows of all ranks, with a residual and a norm or plainly: as many as a launch takes.</summary>
+    public void Reduce(ReductionWay way, int rows, int blocks, int ahead, bool hasNorm)
+    {
+        rows = Math.Min(rows, _layout.MostRows(way));
+        var random = new Random(++_seed);
+        float[][] parts = Parts(random, rows);
+        float[] residual = Numbers(random, rows * _width);
+        float[] weight = Numbers(random, _width);
+        LaunchReduction(way, rows, blocks, ahead, parts, p =>
+        {
+            Write(Tensor(p->Group.Rank, 2), residual);
+            Write(Tensor(p->Group.Rank, 3), weight);
+            if (hasNorm)
+            {
+                p->Group.Residual = (nint)Tensor(p->Group.Rank, 2);
+                p->Group.Weight = (nint)Tensor(p->Group.Rank, 3);
+                p->Group.ResidualOut = (nint)Tensor(p->Group.Rank, 1);
+            }
+        });
+        for (int row = 0; row < rows; row++)
+        {
+            float[] sum = [.. Enumerable.Range(row * _width, _width).Select(i => Rounded(parts.Aggregate(0f, (all, part) => all + part[i]) + (hasNorm ? residual[i] : 0)))];
+            double factor = 1 / Math.Sqrt((sum.Sum(value => (double)value * value) / _width) + Epsilon);
+            for (int rank = 0; rank < _ranks; rank++)
+            {
+                Assert.True(!hasNorm || sum.AsSpan().SequenceEqual(Row(rank, 1, row)), $"{way}, {rows} rows: the sum of row {row} on rank {rank}");
+                float[] found = Row(rank, 0, row);
+                for (int i = 0; i < _width; i++)
+                {
+                    double expected = hasNorm ? sum[i] * factor * weight[i] : sum[i];
+                    bool isRight = Math.Abs(found[i] - expected) <= (hasNorm ? Math.Abs(expected) / 200 : 0);
+                    Assert.True(isRight, $"{way}, {rows} rows: row {row}, column {i} on rank {rank} is {found[i]}, not {expected}");
+                }
+            }
+        }
+    }
+
+    /// <summary>Sums rows of which each rank gets its own.</summary>
+    public void Scatter(int rows, int blocks)
+    {
+        float[][] parts = Parts(new Random(++_seed), rows * _ranks);
+        LaunchReduction(ReductionWay.Push, rows, blocks, ahead: 1, parts, p => p->Group.Spread = rows);
+        for (int rank = 0; rank < _ranks; rank++)
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                int first = ((rank * rows) + row) * _width;
+                IEnumerable<float> expected = Enumerable.Range(first, _width).Select(i => Rounded(parts.Aggregate(0f, (all, part) => all + part[i])));
+                Assert.True(expected.SequenceEqual(Row(rank, 0, row)), $"row {row} of {rows} of rank {rank}");
+            }
+        }
+    }
+
+    /// <summary>Gathers rows of any bytes.</summary>
+    public void Gather(int rows, int blocks, int rowBytes)
+    {
+        byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
+        Array.ForEach(inputs, new Random(++_seed).NextBytes);
+        Launch(Enum.GetValues<ReductionWay>().Length, Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
+        {
+            int rank = p->Group.Rank;
+            inputs[rank].CopyTo(new Span<byte>(Tensor(rank, 1), rows * rowBytes));
+            p->Group.Partial = (nint)Tensor(rank, 1);
+            p->Group.Rows = rows;
+            p->Group.RowBytes = rowBytes;
+            p->Group.OutputStride = rowBytes;
+            p->InputStride = rowBytes;
+            p->RankStride = rows * rowBytes;
+            p->SlotBytes = _shape.RowBytes;
+        });
+        byte[] all = [.. inputs.SelectMany(input => input)];
+        for (int rank = 0; rank < _ranks; rank++)
+        {
+            Assert.True(all.AsSpan().SequenceEqual(new Span<byte>(Tensor(rank, 0), all.Length)), $"{rows} rows of {rowBytes} bytes on rank {rank}");
+        }
+    }
+
+    /// <summary>A rank does not come: the others find out which, and none waits any longer. Then all is as before.</summary>
+    public void ReduceWithout(int missing, ReductionWay way, int rows)
+    {
+        rows = Math.Min(rows, _layout.MostRows(way));
+        LaunchReduction(way, rows, blocks: 2, ahead: 2, Parts(new Random(++_seed), rows), p => p->Group.Patience = 200_000_000, missing);
+        for (int rank = 0; rank < _ranks; rank++)
+        {
+            // Whether the rank has ended, and 1 + whom it has waited for.
+            (uint, uint) found = (Words(rank)[1], Words(rank)[5]);
+            Assert.True(found == (rank == missing ? (0, 0) : (1, (uint)missing + 1)), $"{way}, rank {rank}: {found}");
+        }
+
+        new Span<byte>(_memory, checked((int)(_rankBytes * _ranks))).Clear();
+        Empty();
+    }
+
+    public void Dispose()
+    {
+        ((delegate* unmanaged<nint, long, void>)_library.Export("unmap_shared"))((nint)_memory, _rankBytes * _ranks);
+        _library.Dispose();
+    }
+
+    private static float Rounded(float value) => MoeBFloat16.ToSingle(MoeBFloat16.FromSingle(value));
+
+    private static float[] Numbers(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => Rounded((float)(random.NextDouble() - 0.5)))];
+
+    private static void Write(byte* to, float[] values)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            ((ushort*)to)[i] = MoeBFloat16.FromSingle(values[i]);
+        }
+    }
+
+    private static string Exports(string[] files, string[] instances) =>
+        $$"""
+        {{string.Concat(files.Select(file => $"#include \"{file}\"\n"))}}
+        #include <sys/mman.h>
+        #include <sys/wait.h>
+        extern "C" int size() { return sizeof(GatherParameters); }
+        extern "C" void* map_shared(i64 bytes) { return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); }
+        extern "C" void unmap_shared(void* memory, i64 bytes) { munmap(memory, bytes); }
+        void run_rank(int kernel, const GatherParameters& q, int blocks, int threads)
+        {
+            gridDim = {blocks, 1, 1};
+            for (int b = 0; b < blocks; b++)
+            {
+                blockIdx = {b, 0, 0};
+                run_block(threads, [&] {
+                    switch (kernel)
+                    {
+                        {{string.Concat(instances.Select((instance, i) => $"case {i}: {instance}(q.group); break;\n"))}}
+                        case {{instances.Length}}: moe_gather(q); break;
+                    }
+                });
+            }
+        }
+        extern "C" int run(int kernel, const GatherParameters* of_ranks, int ranks, int missing, int blocks, int threads)
+        {
+            std::vector<pid_t> processes;
+            for (int r = 0; r < ranks; r++)
+            {
+                const pid_t process = r == missing ? -1 : fork();
+                if (process == 0)
+                {
+                    alarm(120);
+                    run_rank(kernel, of_ranks[r], blocks, threads);
+                    _exit(0);
+                }
+
+                processes.push_back(process);
+            }
+
+            int wrong = 0;
+            for (pid_t process : processes)
+            {
+                int status = 0;
+                wrong += process > 0 && (waitpid(process, &status, 0) != process || status != 0);
+            }
+
+            return wrong;
+        }
+        """;
+
+    private KernelUnit UnitOf(ReductionWay way) => ReductionKernels.UnitOf(way, MoeElementType.BFloat16, _shape, _ranks);
+
+    private float[][] Parts(Random random, int rows) => [.. Enumerable.Range(0, _ranks).Select(_ => Numbers(random, rows * _width))];
+
+    private byte* Of(int rank) => _memory + (rank * _rankBytes);
+
+    private uint* Words(int rank) => (uint*)(Of(rank) + _layout.ByteCount);
+
+    private byte* Tensor(int rank, int place) => Of(rank) + _layout.ByteCount + WordBytes + (place * _tensorBytes);
+
+    private float[] Row(int rank, int place, int row) =>
+        [.. new Span<ushort>(Tensor(rank, place) + ((long)row * _shape.RowBytes), _width).ToArray().Select(MoeBFloat16.ToSingle)];
+
+    // Slots begin empty.
+    private void Empty()
+    {
+        for (int rank = 0; rank < _ranks; rank++)
+        {
+            new Span<byte>(Of(rank), checked((int)(2 * _layout.SetBytes))).Fill(0xFF);
+        }
+    }
+
+    private void LaunchReduction(ReductionWay way, int rows, int blocks, int ahead, float[][] parts, Adjust adjust, int missing = -1)
+    {
+        int shares = (rows + _ranks - 1) / _ranks;
+        int grid = way switch
+        {
+            ReductionWay.TwoShot => Math.Min(shares, (blocks + _ranks - 1) / _ranks) * _ranks,
+            ReductionWay.Push or ReductionWay.Pull => Math.Min(rows, blocks),
+            _ => Math.Min(shares, blocks),
+        };
+        Launch((int)way, grid, _shape.Threads, missing, p =>
+        {
+            Write(Of(p->Group.Rank) + _layout.PartialOffset, parts[p->Group.Rank]);
+            p->Group.Partial = (nint)(Of(p->Group.Rank) + _layout.PartialOffset);
+            p->Group.Rows = rows;
+            p->Group.Ahead = ahead;
+            adjust(p);
+        });
+    }
+
+    private void Launch(int kernel, int blocks, int threads, int missing, Adjust adjust)
+    {
+        var parameters = new GatherParameters[_ranks];
+        fixed (GatherParameters* all = parameters)
+        {
+            for (int rank = 0; rank < _ranks; rank++)
+            {
+                new Span<byte>(Tensor(rank, 0), checked((int)(2 * _tensorBytes))).Fill(0xEE);
+                GatherParameters* p = all + rank;
+                p->Group = new GroupParameters
+                {
+                    State = (nint)Words(rank),
+                    Host = (nint)(Words(rank) + 4),
+                    Patience = 60_000_000_000,
+                    Output = (nint)Tensor(rank, 0),
+                    ResidualStride = _shape.RowBytes,
+                    ResidualOutStride = _shape.RowBytes,
+                    OutputStride = _shape.RowBytes,
+                    SetBytes = _layout.SetBytes,
+                    FlagsOffset = _layout.FlagsOffset,
+                    PartialOffset = _layout.PartialOffset,
+                    SumsOffset = _layout.SumsOffset,
+                    SumsBytes = _layout.SumsBytes,
+                    Rank = rank,
+                    Ranks = _ranks,
+                    RowBytes = _shape.RowBytes,
+                    Epsilon = Epsilon,
+                    InverseWidth = 1f / _width,
+                };
+                for (int i = 0; i < _ranks; i++)
+                {
+                    p->Group.Memory[i] = (nint)Of(i);
+                }
+
+                adjust(p);
+            }
+
+            int wrong = ((delegate* unmanaged<int, GatherParameters*, int, int, int, int, int>)_library.Export("run"))(kernel, all, _ranks, missing, blocks, threads);
+            Assert.True(wrong == 0, $"{wrong} ranks of kernel {kernel} did not come to their end");
+        }
+    }
+
+    private delegate void Adjust(GatherParameters* parameters);
+}
