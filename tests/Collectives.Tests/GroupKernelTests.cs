@@ -18,7 +18,7 @@ public sealed class GroupKernelTests
         { 2, 4104, 1, 2 },
     };
 
-    /// <summary>Every way to sum, whole rows and shares, with a residual and a norm and without, and gatherings.</summary>
+    /// <summary>Every way to sum, whole rows and shares, with a residual and a norm and without, and gatherings both ways.</summary>
     [Theory]
     [MemberData(nameof(Groups))]
     public void Every_kernel_gives_every_rank_the_numbers(int ranks, int width, int blocks, int ahead)
@@ -34,9 +34,11 @@ public sealed class GroupKernelTests
 
         foreach (int rows in new[] { MaxTokens / ranks, 1, 3 })
         {
-            group.Scatter(rows, blocks);
-            group.Gather(rows, blocks, group.RowBytes);
-            group.Gather(rows, blocks, rowBytes: 12);
+            group.Scatter(ReductionWay.Push, rows, blocks);
+            group.Scatter(ReductionWay.Pull, rows, blocks);
+            group.Gather(reads: false, rows, blocks, group.RowBytes);
+            group.Gather(reads: true, rows, blocks, group.RowBytes);
+            group.Gather(reads: true, rows, blocks, rowBytes: 12);
         }
     }
 

@@ -9,6 +9,7 @@ internal sealed unsafe class ModelGroup : IDisposable
     private const float Epsilon = 1e-5f;
     private const int WordBytes = 4096;
     private const int GatherThreads = 512;
+    private static readonly string[] Gatherings = ["moe_gather", "moe_gather_read"];
 
     private readonly int _ranks;
     private readonly int _width;
@@ -81,27 +82,27 @@ internal sealed unsafe class ModelGroup : IDisposable
     }
 
     /// <summary>Sums rows of which each rank gets its own.</summary>
-    public void Scatter(int rows, int blocks)
+    public void Scatter(ReductionWay way, int rows, int blocks)
     {
         float[][] parts = Parts(new Random(++_seed), rows * _ranks);
-        LaunchReduction(ReductionWay.Push, rows, blocks, ahead: 1, parts, p => p->Group.Spread = rows);
+        LaunchReduction(way, rows, blocks, ahead: 1, parts, p => p->Group.Spread = rows);
         for (int rank = 0; rank < _ranks; rank++)
         {
             for (int row = 0; row < rows; row++)
             {
                 int first = ((rank * rows) + row) * _width;
                 IEnumerable<float> expected = Enumerable.Range(first, _width).Select(i => Rounded(parts.Aggregate(0f, (all, part) => all + part[i])));
-                Assert.True(expected.SequenceEqual(Row(rank, 0, row)), $"row {row} of {rows} of rank {rank}");
+                Assert.True(expected.SequenceEqual(Row(rank, 0, row)), $"{way}: row {row} of {rows} of rank {rank}");
             }
         }
     }
 
     /// <summary>Gathers rows of any bytes.</summary>
-    public void Gather(int rows, int blocks, int rowBytes)
+    public void Gather(bool reads, int rows, int blocks, int rowBytes)
     {
         byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
         Array.ForEach(inputs, new Random(++_seed).NextBytes);
-        Launch(Enum.GetValues<ReductionWay>().Length, Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
+        Launch(Enum.GetValues<ReductionWay>().Length + (reads ? 1 : 0), Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
         {
             int rank = p->Group.Rank;
             inputs[rank].CopyTo(new Span<byte>(Tensor(rank, 1), rows * rowBytes));
@@ -111,12 +112,12 @@ internal sealed unsafe class ModelGroup : IDisposable
             p->Group.OutputStride = rowBytes;
             p->InputStride = rowBytes;
             p->RankStride = rows * rowBytes;
-            p->SlotBytes = _shape.RowBytes;
+            p->SlotBytes = reads ? rowBytes : _shape.RowBytes;
         });
         byte[] all = [.. inputs.SelectMany(input => input)];
         for (int rank = 0; rank < _ranks; rank++)
         {
-            Assert.True(all.AsSpan().SequenceEqual(new Span<byte>(Tensor(rank, 0), all.Length)), $"{rows} rows of {rowBytes} bytes on rank {rank}");
+            Assert.True(all.AsSpan().SequenceEqual(new Span<byte>(Tensor(rank, 0), all.Length)), $"{rows} rows of {rowBytes} bytes on rank {rank}{(reads ? ", read" : "")}");
         }
     }
 
@@ -172,7 +173,7 @@ internal sealed unsafe class ModelGroup : IDisposable
                     switch (kernel)
                     {
                         {{string.Concat(instances.Select((instance, i) => $"case {i}: {instance}(q.group); break;\n"))}}
-                        case {{instances.Length}}: moe_gather(q); break;
+                        {{string.Concat(Gatherings.Select((name, i) => $"case {instances.Length + i}: {name}(q); break;\n"))}}
                     }
                 });
             }

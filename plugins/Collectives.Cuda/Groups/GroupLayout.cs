@@ -13,7 +13,7 @@ internal sealed class GroupLayout
     /// <param name="request">The group.</param>
     /// <param name="shape">Its rows.</param>
     /// <param name="slottedRows">Rows of a launch for which there are to be slots.</param>
-    /// <param name="summedRows">Rows of a launch whose owners are to have room for their sums.</param>
+    /// <param name="summedRows">Rows of a launch whose owners are to have room for their sums, or of a gathering by reading.</param>
     public GroupLayout(MoeGroupRequest request, RowShape shape, int slottedRows, int summedRows)
     {
         _ranks = request.Devices.Count;
@@ -27,6 +27,17 @@ internal sealed class GroupLayout
         SumsBytes = Align((long)_sums * shape.RowBytes);
         PartialOffset = SumsOffset + (2 * SumsBytes);
         ByteCount = PartialOffset + Align((long)request.MaxTokens * shape.RowBytes);
+    }
+
+    /// <summary>The layout that has room for every plan of a table.</summary>
+    public static GroupLayout Of(MoeGroupRequest request, RowShape shape, ReductionTable table)
+    {
+        PlanList reductions = table.Reductions(request.Devices.Count);
+        PlanList gathers = table.Gathers(request.Devices.Count);
+        PlanList scatters = table.Scatters(request.Devices.Count);
+        int slotted = new[] { reductions, gathers, scatters }.Max(static plans => plans.MostRows(ReductionWay.Push, ReductionWay.TwoShot));
+        int summed = Math.Max(reductions.MostRows(ReductionWay.TwoPull), gathers.MostRows(ReductionWay.Pull, ReductionWay.TwoPull));
+        return new GroupLayout(request, shape, slotted, summed);
     }
 
     /// <summary>Of one of the two sets of slots, which come first.</summary>

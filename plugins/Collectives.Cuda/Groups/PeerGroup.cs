@@ -106,7 +106,7 @@ internal sealed class PeerGroup : IMoeGroup
         MoeGroupRequest request = _life.Request;
         int ranks = request.Devices.Count;
         var shape = RowShape.Of(request.Width, request.ElementType);
-        var layout = new GroupLayout(request, shape, table.MostSlottedRows(ranks), table.MostSummedRows(ranks));
+        var layout = GroupLayout.Of(request, shape, table);
         IReadOnlyList<int> local = request.LocalRanks;
         string? failure = null;
         try

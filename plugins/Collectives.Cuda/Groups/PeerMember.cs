@@ -79,13 +79,14 @@ internal sealed class PeerMember : CudaMember
     {
         MoeTensorView input = arguments.Input;
         MoeTensorView output = arguments.Output;
-        ReductionPlan plan = _planner.ForGather(input.Rows);
+        ReductionPlan plan = _planner.ForGather(input.Rows, (int)input.RowBytes);
+        bool reads = plan.Way == ReductionWay.Pull;
         var parameters = new GatherParameters
         {
             Group = _template,
             InputStride = input.RowStride,
             RankStride = input.Rows * output.RowStride,
-            SlotBytes = _template.RowBytes,
+            SlotBytes = reads ? input.RowBytes : _template.RowBytes,
         };
         parameters.Group.RowBytes = (int)input.RowBytes;
         parameters.Group.OutputStride = output.RowStride;
@@ -94,7 +95,7 @@ internal sealed class PeerMember : CudaMember
             parameters.Group.Rows = Math.Min(plan.LaunchRows, input.Rows - first);
             parameters.Group.Partial = input.RowAddress(first);
             parameters.Group.Output = output.RowAddress(first);
-            _kernels.Gather(_planner.Blocks(plan, parameters.Group.Rows), stream: arguments.Stream, in parameters);
+            _kernels.Gather(reads, _planner.Blocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
         }
     }
 

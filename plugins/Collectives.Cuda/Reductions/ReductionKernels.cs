@@ -26,6 +26,7 @@ internal sealed class ReductionKernels
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
     private readonly CudaFunction _gather;
+    private readonly CudaFunction _gatherRead;
     private readonly CudaFunction _addNorm;
     private readonly CudaFunction _widen;
     private readonly int _mostAddNormBlocks;
@@ -40,6 +41,7 @@ internal sealed class ReductionKernels
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
+        _gatherRead = library.Get(GatherUnit, "moe_gather_read");
         _addNorm = library.Get(AddNormUnit(AddNorm(type, shape)), AddNorm(type, shape));
         _widen = library.Get(AddNormUnit(AddNorm(type, shape)), "moe_widen");
         _mostAddNormBlocks = Context.Device.MultiprocessorCount * _addNorm.GetMaxBlocksPerMultiprocessor(shape.Threads, 0);
@@ -92,9 +94,9 @@ internal sealed class ReductionKernels
     public void FinishRows(nint stream, ref readonly GroupParameters parameters) =>
         _addNorm.Launch(_library.Launch(Math.Min(parameters.Rows, _mostAddNormBlocks), _shape.Threads), stream, in parameters);
 
-    /// <summary>Launches a gathering. The context must be current.</summary>
-    public void Gather(int blocks, nint stream, ref readonly GatherParameters parameters) =>
-        _gather.Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
+    /// <summary>Launches a gathering, by reading or by pushing. The context must be current.</summary>
+    public void Gather(bool reads, int blocks, nint stream, ref readonly GatherParameters parameters) =>
+        (reads ? _gatherRead : _gather).Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
 
     /// <summary>As in <c>add_norm.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

@@ -6,7 +6,10 @@ internal sealed class ReductionPlanner
     private readonly GroupLayout _layout;
     private readonly IReadOnlyDictionary<ReductionWay, int> _mostBlocks;
     private readonly int _ranks;
-    private readonly ReductionPlan[] _plans;
+    private readonly int _rowBytes;
+    private readonly PlanList _reductions;
+    private readonly PlanList _gathers;
+    private readonly PlanList _scatters;
 
     /// <param name="table">What is fastest.</param>
     /// <param name="layout">What there is room for.</param>
@@ -18,19 +21,32 @@ internal sealed class ReductionPlanner
         _layout = layout;
         _mostBlocks = mostBlocks;
         _ranks = request.Devices.Count;
+        _rowBytes = rowBytes;
 
-        // Looked up once: a forward searches no table.
-        _plans = [.. Enumerable.Range(1, request.MaxTokens).Select(rows => table.Choose(_ranks, (long)rows * rowBytes))];
+        // Searched once: a forward finds its plan among a few.
+        _reductions = table.Reductions(_ranks);
+        _gathers = table.Gathers(_ranks);
+        _scatters = table.Scatters(_ranks);
     }
 
     /// <summary>The plan for some rows. Rows of a launch are set to what is launched at a time.</summary>
     public ReductionPlan ForRows(int rows) => Fit(Choose(rows), rows);
 
-    /// <summary>The plan for rows that are shared out.</summary>
-    public ReductionPlan ForScatter(int rows) => For(ReductionWay.Push, rows);
+    /// <summary>The plan for rows that are shared out: by pushing, or by reading.</summary>
+    /// <param name="rows">That a rank gets.</param>
+    public ReductionPlan ForScatter(int rows) => Fit(Exchange(_scatters, rows, _rowBytes), rows);
 
-    /// <summary>The plan for rows that are gathered.</summary>
-    public ReductionPlan ForGather(int rows) => ForScatter(rows);
+    /// <summary>The plan for rows that are gathered: by pushing, or by reading.</summary>
+    /// <param name="rows">That a rank brings.</param>
+    /// <param name="rowBytes">Of one of them.</param>
+    public ReductionPlan ForGather(int rows, int rowBytes)
+    {
+        ReductionPlan plan = Exchange(_gathers, rows, rowBytes);
+
+        // Where sums are left for others is where these rows are.
+        int room = (int)Math.Min(_layout.SumsBytes / rowBytes, int.MaxValue);
+        return Fit(plan.Way == ReductionWay.Pull ? plan with { LaunchRows = Math.Min(plan.LaunchRows, room) } : plan, rows);
+    }
 
     /// <summary>A plan of one way.</summary>
     public ReductionPlan For(ReductionWay way, int rows) => Fit(Choose(rows) with { Way = way }, rows);
@@ -49,7 +65,14 @@ internal sealed class ReductionPlanner
 
     private static bool IsOwned(ReductionWay way) => way is ReductionWay.TwoShot or ReductionWay.TwoPull;
 
-    private ReductionPlan Choose(int rows) => _plans[Math.Max(rows, 1) - 1];
+    private ReductionPlan Choose(int rows) => _reductions.Choose((long)rows * _rowBytes);
+
+    // Owners have no part in an exchange: a plan of theirs reads or pushes as they do.
+    private ReductionPlan Exchange(PlanList plans, int rows, int rowBytes)
+    {
+        ReductionPlan plan = plans.Choose((long)rows * _ranks * rowBytes);
+        return plan with { Way = plan.Way is ReductionWay.Pull or ReductionWay.TwoPull ? ReductionWay.Pull : ReductionWay.Push };
+    }
 
     private ReductionPlan Fit(ReductionPlan plan, int rows)
     {

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Moe.Plugins.Collectives;
 
-/// <summary>Which plan for how many ranks and bytes. The one that comes with the plugin, and others, are written by <c>moe bench parallel --tune</c>.</summary>
+/// <summary>Which plan for what call, how many ranks and bytes. The one that comes with the plugin, and others, are written by <c>moe bench parallel --tune</c>.</summary>
 internal sealed class ReductionTable
 {
     private const int MostAhead = 64;
@@ -12,9 +12,18 @@ internal sealed class ReductionTable
     private const string Settings = "Moe:Plugins:Collectives.Cuda:";
     private const string Shipped = "reductions.json";
 
-    private readonly Entry[] _entries;
+    private static readonly ReductionPlan Pushed = new(ReductionWay.Push, Blocks: 132, Ahead: 1, LaunchRows: 1024);
 
-    private ReductionTable(Entry[] entries) => _entries = entries;
+    private readonly Entry[] _reductions;
+    private readonly Entry[] _gathers;
+    private readonly Entry[] _scatters;
+
+    private ReductionTable(Entry[] reductions, Entry[] gathers, Entry[] scatters)
+    {
+        _reductions = reductions;
+        _gathers = gathers;
+        _scatters = scatters;
+    }
 
     /// <summary>Reads the setting that forces one plan, or the table that a setting names, or the one that comes with the plugin.</summary>
     /// <exception cref="MoeException">It is none; the message says what was expected.</exception>
@@ -23,7 +32,7 @@ internal sealed class ReductionTable
         if (plan is not null)
         {
             return ReadPlan(plan) is { } forced
-                ? new ReductionTable([new Entry(int.MaxValue, long.MaxValue, forced)])
+                ? new ReductionTable(Always(forced), Always(forced), Always(forced))
                 : throw new MoeException(
                     MoeReason.Configuration,
                     $"{Settings}Plan is '{plan}'; a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch are expected, as in push:132:2:1024.");
@@ -46,50 +55,66 @@ internal sealed class ReductionTable
         }
     }
 
-    /// <summary>The plan for a sum, of one row at least.</summary>
-    /// <param name="ranks">Ranks of the group.</param>
-    /// <param name="bytes">Bytes of the rows that each brings.</param>
-    public ReductionPlan Choose(int ranks, long bytes) => EntriesOf(ranks).First(entry => bytes <= entry.Bytes).Plan;
+    /// <summary>The plans for sums that every rank gets whole.</summary>
+    public PlanList Reductions(int ranks) => Of(_reductions, ranks);
 
-    /// <summary>The most rows of a launch for which any plan asks for slots.</summary>
-    public int MostSlottedRows(int ranks) => Most(ranks, static plan => plan.Way is ReductionWay.Push or ReductionWay.TwoShot);
+    /// <summary>The plans for rows that are gathered.</summary>
+    public PlanList Gathers(int ranks) => Of(_gathers, ranks);
 
-    /// <summary>The most rows of a launch for which any plan asks for room for sums.</summary>
-    public int MostSummedRows(int ranks) => Most(ranks, static plan => plan.Way == ReductionWay.TwoPull);
+    /// <summary>The plans for sums of which each rank gets its own.</summary>
+    public PlanList Scatters(int ranks) => Of(_scatters, ranks);
 
     /// <summary>Two tables that say the same have equal texts.</summary>
-    public override string ToString() => string.Join(", ", _entries.Select(entry => $"{entry.Ranks} {entry.Bytes} {entry.Plan}"));
+    public override string ToString() =>
+        string.Join("; ", new[] { _reductions, _gathers, _scatters }.Select(entries => string.Join(", ", entries.Select(entry => $"{entry.Ranks} {entry.Bytes} {entry.Plan}"))));
+
+    private static Entry[] Always(ReductionPlan plan) => [new Entry(int.MaxValue, long.MaxValue, plan)];
 
     private static ReductionTable Parse(Stream stream, string name)
     {
-        var entries = new List<Entry>();
         try
         {
             using JsonDocument document = JsonDocument.Parse(stream);
-            foreach (JsonElement element in document.RootElement.GetProperty("reductions").EnumerateArray())
-            {
-                int ranks = element.GetProperty("ranks").GetInt32();
-                long bytes = element.TryGetProperty("bytes", out JsonElement limit) && limit.ValueKind != JsonValueKind.Null ? limit.GetInt64() : long.MaxValue;
-                string text = element.GetProperty("plan").GetString() ?? "";
-                entries.Add(new Entry(ranks, bytes, ReadPlan(text) ?? throw Wrong(name, $"'{text}' is no plan")));
-            }
+            JsonElement root = document.RootElement;
+            Entry[] reductions = Entries(root.GetProperty("reductions"), name);
+            return new ReductionTable(
+                reductions.Length > 0 ? reductions : throw Wrong(name, "it has no reductions"),
+                Exchanges(root, "gathers", name),
+                Exchanges(root, "scatters", name));
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
             throw Wrong(name, exception.Message.TrimEnd('.'));
         }
+    }
 
-        // Sorted by whoever reads them; the last of each number of ranks must have no limit.
+    // A table may say nothing of them.
+    private static Entry[] Exchanges(JsonElement root, string kind, string name)
+    {
+        Entry[] entries = root.TryGetProperty(kind, out JsonElement list) ? Entries(list, name) : [];
+        return entries.Length > 0 ? entries : Always(Pushed);
+    }
+
+    // Sorted by whoever reads them; the last of each number of ranks must have no limit.
+    private static Entry[] Entries(JsonElement list, string name)
+    {
+        var entries = new List<Entry>();
+        foreach (JsonElement element in list.EnumerateArray())
+        {
+            int ranks = element.GetProperty("ranks").GetInt32();
+            long bytes = element.TryGetProperty("bytes", out JsonElement limit) && limit.ValueKind != JsonValueKind.Null ? limit.GetInt64() : long.MaxValue;
+            string text = element.GetProperty("plan").GetString() ?? "";
+            entries.Add(new Entry(ranks, bytes, ReadPlan(text) ?? throw Wrong(name, $"'{text}' is no plan")));
+        }
+
         Entry[] sorted = [.. entries.OrderBy(entry => entry.Ranks).ThenBy(entry => entry.Bytes)];
         IGrouping<int, Entry>? limited = sorted.GroupBy(entry => entry.Ranks).FirstOrDefault(group => group.Last().Bytes != long.MaxValue);
-        return sorted.Length == 0 ? throw Wrong(name, "it has no reductions")
-            : limited is not null ? throw Wrong(name, $"none of {limited.Key} ranks is without bytes")
-            : new ReductionTable(sorted);
+        return limited is null ? sorted : throw Wrong(name, $"none of {limited.Key} ranks is without bytes");
     }
 
     private static MoeException Wrong(string name, string what) => new(
         MoeReason.Configuration,
-        $"{Settings}Table: {name} is no table of reductions: {what}. What `moe bench parallel --tune` writes is expected: ranks, bytes (left out: any) and plan.");
+        $"{Settings}Table: {name} is no table of reductions: {what}. What `moe bench parallel --tune` writes is expected: reductions, and gathers and scatters if need be, of ranks, bytes (left out: any) and plan.");
 
     private static ReductionPlan? ReadPlan(string text)
     {
@@ -105,14 +130,11 @@ internal sealed class ReductionTable
     }
 
     // Those for as many ranks, or for the next number that there is; for more than there are, the last.
-    private IEnumerable<Entry> EntriesOf(int ranks)
+    private static PlanList Of(Entry[] entries, int ranks)
     {
-        int listed = _entries.FirstOrDefault(entry => entry.Ranks >= ranks, _entries[^1]).Ranks;
-        return _entries.Where(entry => entry.Ranks == listed);
+        int listed = entries.FirstOrDefault(entry => entry.Ranks >= ranks, entries[^1]).Ranks;
+        return new PlanList([.. entries.Where(entry => entry.Ranks == listed).Select(entry => (entry.Bytes, entry.Plan))]);
     }
-
-    private int Most(int ranks, Func<ReductionPlan, bool> asks) =>
-        EntriesOf(ranks).Select(entry => entry.Plan).Where(asks).Select(plan => plan.LaunchRows).DefaultIfEmpty(1).Max();
 
     private static bool TryRead(string text, int most, out int value) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value >= 1 && value <= most;

@@ -1,4 +1,4 @@
-// All-gather: rows of any bytes are pushed to all ranks, and a flag of each block behind them.
+// All-gather of rows of any bytes: pushed to all ranks, with a flag of each block behind them; or left where the others read them.
 #include "group.cuh"
 
 struct GatherParameters
@@ -91,6 +91,77 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
             for (int j = (int)threadIdx.x * 16; j < q.slot_bytes; j += (int)blockDim.x * 16)
             {
                 empty_slot((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
+            }
+        }
+    }
+}
+
+/// The same by reading, for many rows: each rank leaves its rows where sums are left, and reads the others'. One meeting: what is read has a place of two,
+/// used by turns, and in the call between each rank hears that the others have read.
+extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_constant__ GatherParameters q)
+{
+    constexpr int kAtOnce = 4;
+    const GroupParameters& p = q.group;
+    if (p.may_overlap)
+    {
+        allow_next_launch();
+    }
+
+    wait_for_previous_launch();
+    const uint4 state = read_state(p);
+    const u32 epoch = state.x;
+    const i64 left = p.sums_offset + (i64)(epoch & 1) * p.sums_bytes;
+    for (int row = (int)blockIdx.x; row < p.rows; row += (int)gridDim.x)
+    {
+        const u8* input = p.partial + row * q.input_stride;
+        copy_row(p.memory[p.rank] + left + row * q.slot_bytes, input, p.row_bytes);
+        copy_row(p.output + p.rank * q.rank_stride + row * p.output_stride, input, p.row_bytes);
+    }
+
+    // A flag's release covers what all threads of the block wrote before the barrier.
+    __syncthreads();
+    const bool failed = __syncthreads_or(state.y != 0 || meet(p, epoch, 0));
+    if (threadIdx.x == blockDim.x - 1 && state.y == 0)
+    {
+        count_call(p, epoch);
+    }
+
+    const bool whole = ((u64)p.output | (u64)p.output_stride | (u64)q.rank_stride | (u64)p.row_bytes) % 16 == 0;
+    for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
+    {
+        for (int first = 1; first < p.ranks; first += kAtOnce)
+        {
+            if (!whole)
+            {
+                for (int i = first; i < min(first + kAtOnce, p.ranks); i++)
+                {
+                    const int peer = next_rank(p, i);
+                    copy_row(p.output + peer * q.rank_stride + row * p.output_stride, p.memory[peer] + left + row * q.slot_bytes, p.row_bytes);
+                }
+
+                continue;
+            }
+
+            for (int at = (int)threadIdx.x * 16; at < p.row_bytes; at += (int)blockDim.x * 16)
+            {
+                uint4 got[kAtOnce];
+#pragma unroll
+                for (int i = 0; i < kAtOnce; i++)
+                {
+                    if (first + i < p.ranks)
+                    {
+                        got[i] = *(const uint4*)(p.memory[next_rank(p, first + i)] + left + row * q.slot_bytes + at);
+                    }
+                }
+
+#pragma unroll
+                for (int i = 0; i < kAtOnce; i++)
+                {
+                    if (first + i < p.ranks)
+                    {
+                        *(uint4*)(p.output + next_rank(p, first + i) * q.rank_stride + row * p.output_stride + at) = got[i];
+                    }
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-// All-reduce by reading: ranks meet, each reads all ranks' rows, and they meet again before anybody may write its rows anew.
+// All-reduce and reduce-scatter by reading: ranks meet, each reads all ranks' rows that it wants, and they meet again before anybody may write its rows
+// anew.
 #include "rows.cuh"
 
 /// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
@@ -23,6 +24,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
         count_call(p, epoch);
     }
 
+    const i64 wanted = (i64)p.rank * p.spread;
     int turn = 0;
     for (int first = (int)blockIdx.x; first < p.rows && !failed; first += R * (int)gridDim.x)
     {
@@ -40,7 +42,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
                 {
                     if (i < p.ranks && offset < p.row_bytes && row < p.rows)
                     {
-                        got[r][k][i] = *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset);
+                        got[r][k][i] = *(const uint4*)(p.memory[i] + p.partial_offset + (wanted + row) * p.row_bytes + offset);
                     }
                 }
             }
@@ -62,7 +64,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
 
             float sum[V][Piece<T>::kValues];
             uint4 rounded[V];
-            sum_parts<T, V, B>(p, plan, row, got[r], sum);
+            sum_parts<T, V, B>(p, plan, wanted + row, got[r], sum);
             round_row<T, V>(p, sum, residual[r], rounded);
             finish_row<T, V>(p, plan, row, rounded, turn++, false);
         }

@@ -20,7 +20,7 @@ public sealed class ParallelTests : IDisposable
 
         Assert.Equal(
             [new PlanTable.Entry(4, 8 * 96 * 2, "push:1"), new(4, 64 * 96 * 2, "pull:1"), new(4, null, "twopull:1")],
-            PlanTable.Choose(result));
+            PlanTable.Choose(result, result.Reductions.Select(row => (row.Tokens, row.Plan, row.Microseconds))));
     }
 
     [Fact]
@@ -39,17 +39,39 @@ public sealed class ParallelTests : IDisposable
         Assert.Equal("no table", File.ReadAllText(path));
     }
 
+    /// <summary>Gatherings and sums that are shared out each by their own times; a run without them leaves what there is.</summary>
+    [Fact]
+    public void Exchanges_have_lists_of_their_own_that_a_run_without_them_leaves()
+    {
+        string path = _folder.File("table.json");
+        ParallelResult result = Result(ranks: 4, [Row(8, "push:1", 3)]);
+        result.Exchanges.AddRange([Exchange(8, "push:1", 3, 3), Exchange(8, "pull:1", 2, 4), Exchange(64, "push:1", 9, 9), Exchange(64, "pull:1", 8, 8)]);
+        PlanTable.Save(path, result);
+        PlanTable.Save(path, Result(ranks: 4, [Row(8, "pull:1", 3)]));
+
+        JsonElement table = JsonDocument.Parse(File.ReadAllText(path)).RootElement;
+
+        Assert.Equal("pull:1", table.GetProperty("reductions").EnumerateArray().Single().GetProperty("plan").GetString());
+        Assert.Equal("pull:1", table.GetProperty("gathers").EnumerateArray().Single().GetProperty("plan").GetString());
+        JsonElement[] scatters = [.. table.GetProperty("scatters").EnumerateArray()];
+        Assert.Equal(["push:1", "pull:1"], scatters.Select(entry => entry.GetProperty("plan").GetString()));
+        Assert.Equal(8 * 96 * 2, scatters[0].GetProperty("bytes").GetInt64());
+        Assert.False(scatters[1].TryGetProperty("bytes", out _));
+    }
+
     [Fact]
     public async Task Tuning_measures_and_writes_a_table()
     {
         string path = _folder.File("table.json");
-        Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--group", "Cpu", "--width", "96", "--tokens", "1,4", "--seconds", "0.05", "--tune", path);
+        Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--group", "Cpu", "--width", "96", "--tokens", "2,4", "--seconds", "0.05", "--tune", path);
 
         Assert.True(result.ExitCode == ExitCode.Ok, result.Error);
-        JsonElement last = JsonDocument.Parse(await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken)).RootElement.GetProperty("reductions").EnumerateArray().Last();
+        JsonElement table = JsonDocument.Parse(await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken)).RootElement;
+        JsonElement last = table.GetProperty("reductions").EnumerateArray().Last();
         Assert.Equal(2, last.GetProperty("ranks").GetInt32());
         Assert.False(last.TryGetProperty("bytes", out _));
         Assert.Contains(last.GetProperty("plan").GetString(), PlanTable.Candidates);
+        Assert.All(["gathers", "scatters"], kind => Assert.Contains(table.GetProperty(kind).EnumerateArray().Last().GetProperty("plan").GetString(), PlanTable.ExchangeCandidates));
     }
 
     [Fact]
@@ -83,6 +105,9 @@ public sealed class ParallelTests : IDisposable
 
     private static ReductionRow Row(int tokens, string plan, double? microseconds) =>
         new() { Group = "G", Plan = plan, Tokens = tokens, Microseconds = microseconds, Right = microseconds is not null };
+
+    private static ExchangeRow Exchange(int tokens, string plan, double gather, double scatter) =>
+        new() { Group = "G", Plan = plan, Tokens = tokens, GatherMicroseconds = gather, ScatterMicroseconds = scatter, Right = true };
 
     private static ParallelResult Result(int ranks, List<ReductionRow> rows) =>
         new() { Date = "2026-01-01T00:00:00Z", Device = "D", Ranks = ranks, Width = 96, Seed = 1, Version = "1", Reductions = rows };

@@ -25,7 +25,7 @@ internal static class ParallelOptions
     };
 
     public static Option<string?> Tune { get; } = CommandOptions.Text(
-        "--tune", "FILE.json", "Compare plans and write the fastest for each number of ranks and bytes to a table, for the plugin's setting Table. Measures reductions only.");
+        "--tune", "FILE.json", "Compare plans and write the fastest for each number of ranks and bytes to a table, for the plugin's setting Table. Measures reductions and exchanges, or with --only reductions these alone.");
 
     public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr("1 to 8192, for layers to 1024");
 

@@ -28,10 +28,12 @@ internal sealed class ParallelRun
     public ParallelResult Execute(ProgressLine progress)
     {
         bool hasReductions = _settings.Only is null or ParallelOptions.Reductions;
-        bool hasLayers = _settings.Only is null or ParallelOptions.Layers;
-        bool hasExchanges = _settings.Only == ParallelOptions.Exchanges;
+        bool isTuned = _settings.TunePath is not null;
+        bool hasLayers = _settings.Only is ParallelOptions.Layers || (_settings.Only is null && !isTuned);
+        bool hasExchanges = _settings.Only is ParallelOptions.Exchanges || (_settings.Only is null && isTuned);
         int layers = hasLayers ? _settings.Bench.Shapes.Count * _settings.Bench.Backends.Count * Splits.Length : 0;
-        progress.Plan((hasReductions || hasExchanges ? _settings.Plans.Count * _settings.Tokens.Count : 0) + (layers * (1 + _settings.LayerTokens.Count)));
+        int compared = (hasReductions ? _settings.Plans.Count : 0) + (hasExchanges ? _settings.ExchangePlans.Count : 0);
+        progress.Plan((compared * _settings.Tokens.Count) + (layers * (1 + _settings.LayerTokens.Count)));
         for (int i = 0; i < _settings.Plans.Count; i++)
         {
             string? plan = _settings.Plans[i];
@@ -45,7 +47,7 @@ internal sealed class ParallelRun
                     MeasureReductions(host, id, backend, plan, progress);
                 }
 
-                if (hasExchanges)
+                if (hasExchanges && _settings.ExchangePlans.Contains(plan))
                 {
                     MeasureExchanges(host, id, backend, plan, progress);
                 }

@@ -17,7 +17,7 @@ internal sealed record ParallelSettings
     /// <summary>Tokens of the layers.</summary>
     public required IReadOnlyList<int> LayerTokens { get; init; }
 
-    /// <summary>The one thing to measure, by its name in <see cref="ParallelOptions"/>; null for reductions and layers.</summary>
+    /// <summary>The one thing to measure, by its name in <see cref="ParallelOptions"/>; null for reductions and layers, or what a table needs.</summary>
     public required string? Only { get; init; }
 
     /// <summary>Columns of what is summed.</summary>
@@ -28,6 +28,9 @@ internal sealed record ParallelSettings
 
     /// <summary>Its plans to compare; null for its own choice.</summary>
     public required IReadOnlyList<string?> Plans { get; init; }
+
+    /// <summary>As <see cref="Plans"/>, of exchanges.</summary>
+    public required IReadOnlyList<string?> ExchangePlans { get; init; }
 
     /// <summary>Where the table of the fastest plans goes; null for nowhere.</summary>
     public required string? TunePath { get; init; }
@@ -51,14 +54,17 @@ internal sealed record ParallelSettings
         }
 
         IReadOnlyList<string> plans = result.GetValue(ParallelOptions.Plans) ?? [];
+        IReadOnlyList<string> exchangePlans = plans;
         string? tunePath = BenchSettings.Writable(result, ParallelOptions.Tune);
         string? only = result.GetValue(ParallelOptions.Only);
         if (tunePath is not null)
         {
+            exchangePlans = plans.Count > 0 ? plans : PlanTable.ExchangeCandidates;
             plans = plans.Count > 0 ? plans : PlanTable.Candidates;
-            only = only is null or ParallelOptions.Reductions
-                ? ParallelOptions.Reductions
-                : throw new CommandException(ExitCode.BadInput, $"--tune compares reductions, so it cannot be given with --only {only}.");
+            if (only is not null and not ParallelOptions.Reductions)
+            {
+                throw new CommandException(ExitCode.BadInput, $"--tune compares reductions, so it cannot be given with --only {only}.");
+            }
         }
 
         var defaults = new BenchSettings();
@@ -75,6 +81,7 @@ internal sealed record ParallelSettings
             Width = result.GetValue(ParallelOptions.Width) ?? MoeLayerShape.GptOss20B.HiddenSize,
             Group = result.GetValue(ParallelOptions.Group),
             Plans = plans.Count > 0 ? [.. plans] : new string?[] { null },
+            ExchangePlans = exchangePlans.Count > 0 ? [.. exchangePlans] : new string?[] { null },
             TunePath = tunePath,
             Bench = new BenchSettings
             {

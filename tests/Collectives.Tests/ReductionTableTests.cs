@@ -1,0 +1,84 @@
+namespace Moe.Plugins.Collectives.Tests;
+
+public sealed class ReductionTableTests : IDisposable
+{
+    private const int RowBytes = 5760;
+
+    private readonly string _path = Path.GetTempFileName();
+
+    /// <summary>Rows of gpt-oss, as the table has them that comes with the plugin: ranks read where they are many, and where that was measured.</summary>
+    [Theory]
+    [InlineData(4, 255, false, false)]
+    [InlineData(4, 256, true, false)]
+    [InlineData(4, 4096, true, false)]
+    [InlineData(3, 4098, true, true)]
+    [InlineData(4, 8192, true, true)]
+    [InlineData(2, 8192, false, false)]
+    [InlineData(8, 8192, false, false)]
+    public void Exchanges_read_from_some_tokens_of_all_ranks_on(int ranks, int tokens, bool gathers, bool scatters)
+    {
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = 8192, Width = RowBytes / 2 };
+        ReductionTable table = ReductionTable.Read(plan: null, path: null);
+        ReductionPlanner planner = Planner(table, request);
+
+        ReductionPlan gather = planner.ForGather(tokens / ranks, RowBytes);
+        ReductionPlan scatter = planner.ForScatter(tokens / ranks);
+
+        Assert.Equal((gathers, scatters), (gather.Way == ReductionWay.Pull, scatter.Way == ReductionWay.Pull));
+        Assert.True(!gathers || gather.LaunchRows == tokens / ranks, "a gathering by reading is one launch");
+        Assert.True(!scatters || scatter.LaunchRows == tokens / ranks, "sums that are read are one launch");
+
+        // What is gathered may be narrower, like ids.
+        Assert.Equal(ReductionWay.Push, planner.ForGather(64 / ranks, rowBytes: 16).Way);
+    }
+
+    /// <summary>No table, however it was written, may have rows of a launch for which there is no room.</summary>
+    [Theory]
+    [InlineData("twopull:132:1:64", true)]
+    [InlineData("pull:132:1:1048576", true)]
+    [InlineData("twoshot:132:1:64", false)]
+    public void One_plan_for_all_reads_or_pushes_exchanges_too(string plan, bool reads)
+    {
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, 4)], MaxTokens = 400, Width = RowBytes / 2 };
+        ReductionTable table = ReductionTable.Read(plan, path: null);
+        GroupLayout layout = GroupLayout.Of(request, RowShape.Of(request.Width, request.ElementType), table);
+
+        ReductionPlan gather = Planner(table, request).ForGather(100, RowBytes);
+
+        Assert.Equal(reads, gather.Way == ReductionWay.Pull);
+        Assert.InRange(gather.LaunchRows, 1, reads ? layout.SumsBytes / RowBytes : layout.MostRows(ReductionWay.Push));
+        Assert.Equal(reads, Planner(table, request).ForScatter(100).Way == ReductionWay.Pull);
+    }
+
+    /// <summary>Tables were written before there was a choice.</summary>
+    [Fact]
+    public void A_table_that_says_nothing_of_exchanges_pushes()
+    {
+        File.WriteAllText(_path, """{ "reductions": [ { "ranks": 4, "plan": "twopull:132:1:1048576" } ] }""");
+        ReductionTable table = ReductionTable.Read(plan: null, _path);
+
+        Assert.Equal(ReductionWay.Push, table.Gathers(4).Choose(long.MaxValue).Way);
+        Assert.Equal(ReductionWay.Push, table.Scatters(4).Choose(long.MaxValue).Way);
+        Assert.NotEqual(table.ToString(), ReductionTable.Read(plan: null, path: null).ToString());
+    }
+
+    [Theory]
+    [InlineData("""{ "reductions": [] }""", "it has no reductions")]
+    [InlineData("""{ "reductions": [ { "ranks": 4, "plan": "pull:1:1:1" } ], "gathers": [ { "ranks": 4, "bytes": 5, "plan": "pull:1:1:1" } ] }""", "none of 4 ranks is without bytes")]
+    [InlineData("""{ "reductions": [ { "ranks": 4, "plan": "pull:1:1:1" } ], "scatters": [ { "ranks": 4, "plan": "tow" } ] }""", "'tow' is no plan")]
+    public void What_is_no_table_is_refused(string text, string expected)
+    {
+        File.WriteAllText(_path, text);
+
+        Assert.Contains(expected, Assert.Throws<MoeException>(() => ReductionTable.Read(plan: null, _path)).Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => File.Delete(_path);
+
+    private static ReductionPlanner Planner(ReductionTable table, MoeGroupRequest request)
+    {
+        var shape = RowShape.Of(request.Width, request.ElementType);
+        return new ReductionPlanner(
+            table, GroupLayout.Of(request, shape, table), request, shape.RowBytes, Enum.GetValues<ReductionWay>().ToDictionary(way => way, _ => 132));
+    }
+}
