@@ -29,7 +29,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         _maxTokens = maxTokens;
         _shape = RowShape.Of(width, MoeElementType.BFloat16);
         var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = width };
-        _layout = new GroupLayout(request, _shape, maxTokens, maxTokens);
+        _layout = new GroupLayout(request, _shape, maxTokens, maxTokens, maxTokens);
         KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(UnitOf)];
         string[] files = [.. units.Select(unit => unit.File).Append("gather.cu").Distinct()];
         _library = HostLibrary.CompileBlock(files[0], Exports(files, [.. units.Select(unit => unit.Instances[0])]), files[1..]);

@@ -50,6 +50,25 @@ public sealed class ReductionTableTests : IDisposable
         Assert.Equal(reads, Planner(table, request).ForScatter(100).Way == ReductionWay.Pull);
     }
 
+    /// <summary>However few the most tokens are.</summary>
+    [Theory]
+    [InlineData(2, 512)]
+    [InlineData(3, 63)]
+    [InlineData(4, 63)]
+    [InlineData(8, 31)]
+    [InlineData(64, 31)]
+    public void Rows_that_are_pushed_are_one_launch(int ranks, int most)
+    {
+        ReductionTable table = ReductionTable.Read(plan: null, path: null);
+        foreach (int maxTokens in new[] { 1, 8, 16, most, 8192 })
+        {
+            ReductionPlanner planner = Planner(table, new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = RowBytes / 2 });
+            Assert.All(
+                Enumerable.Range(1, Math.Min(most, maxTokens)),
+                rows => Assert.Equal((ReductionWay.Push, rows), (planner.ForRows(rows).Way, planner.ForRows(rows).LaunchRows)));
+        }
+    }
+
     /// <summary>Tables were written before there was a choice.</summary>
     [Fact]
     public void A_table_that_says_nothing_of_exchanges_pushes()

@@ -12,14 +12,14 @@ internal sealed class GroupLayout
 
     /// <param name="request">The group.</param>
     /// <param name="shape">Its rows.</param>
-    /// <param name="slottedRows">Rows of a launch for which there are to be slots.</param>
+    /// <param name="pushedRows">Rows of a launch that every rank pushes to every other one, for which there are to be slots.</param>
+    /// <param name="sharedRows">The same of rows that are shared out among the ranks.</param>
     /// <param name="summedRows">Rows of a launch whose owners are to have room for their sums, or of a gathering by reading.</param>
-    public GroupLayout(MoeGroupRequest request, RowShape shape, int slottedRows, int summedRows)
+    public GroupLayout(MoeGroupRequest request, RowShape shape, int pushedRows, int sharedRows, int summedRows)
     {
         _ranks = request.Devices.Count;
         int peers = Math.Max(1, _ranks - 1);
-        int rows = Math.Min(request.MaxTokens, slottedRows);
-        _slots = Math.Max(TwoShotSlots(rows), peers);
+        _slots = Math.Max(TwoShotSlots(Math.Min(request.MaxTokens, sharedRows)), Math.Min(request.MaxTokens, pushedRows) * peers);
         _sums = Math.Max(1, (Math.Min(request.MaxTokens, summedRows) + _ranks - 1) / _ranks);
         SetBytes = Align((long)_slots * shape.RowBytes);
         FlagsOffset = 2 * SetBytes;
@@ -35,9 +35,14 @@ internal sealed class GroupLayout
         PlanList reductions = table.Reductions(request.Devices.Count);
         PlanList gathers = table.Gathers(request.Devices.Count);
         PlanList scatters = table.Scatters(request.Devices.Count);
-        int slotted = new[] { reductions, gathers, scatters }.Max(static plans => plans.MostRows(ReductionWay.Push, ReductionWay.TwoShot));
-        int summed = Math.Max(reductions.MostRows(ReductionWay.TwoPull), gathers.MostRows(ReductionWay.Pull, ReductionWay.TwoPull));
-        return new GroupLayout(request, shape, slotted, summed);
+        int shared = new[] { gathers, scatters }.Max(plans => plans.MostRows(shape.RowBytes, ReductionWay.Push, ReductionWay.TwoShot));
+        int summed = Math.Max(reductions.MostRows(shape.RowBytes, ReductionWay.TwoPull), gathers.MostRows(shape.RowBytes, ReductionWay.Pull, ReductionWay.TwoPull));
+        return new GroupLayout(
+            request,
+            shape,
+            reductions.MostRows(shape.RowBytes, ReductionWay.Push),
+            Math.Max(shared, reductions.MostRows(shape.RowBytes, ReductionWay.TwoShot)),
+            summed);
     }
 
     /// <summary>Of one of the two sets of slots, which come first.</summary>

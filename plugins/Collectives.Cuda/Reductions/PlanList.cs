@@ -19,12 +19,14 @@ internal sealed class PlanList(IReadOnlyList<(long Bytes, ReductionPlan Plan)> e
     }
 
     /// <summary>The most rows of a launch of some ways; 1 where no plan has one of them.</summary>
-    public int MostRows(params ReadOnlySpan<ReductionWay> ways)
+    /// <param name="rowBytes">Of a row.</param>
+    /// <param name="ways">The ways.</param>
+    public int MostRows(int rowBytes, params ReadOnlySpan<ReductionWay> ways)
     {
         int most = 1;
-        foreach ((_, ReductionPlan plan) in _entries)
+        foreach ((long bytes, ReductionPlan plan) in _entries)
         {
-            most = ways.Contains(plan.Way) ? Math.Max(most, plan.LaunchRows) : most;
+            most = ways.Contains(plan.Way) ? Math.Max(most, (int)Math.Min(plan.LaunchRows, bytes / rowBytes)) : most;
         }
 
         return most;
