@@ -36,14 +36,28 @@ public sealed class Mxfp4PlanTests
     }
 
     [Theory]
-    [InlineData(1, "grouped32x64")]
-    [InlineData(8, "grouped32x64")]
-    [InlineData(64, "grouped32x128")]
-    public void Small_experts_have_small_tiles_while_they_are_few(int tokens, string expected)
+    [InlineData(8, 512, "stream8x64")]
+    [InlineData(8, 448, "grouped32x64")]
+    [InlineData(9, 512, "grouped32x64")]
+    [InlineData(64, 512, "grouped32x128")]
+    public void Small_experts_have_small_tiles_while_they_are_few(int tokens, int intermediate, string expected)
     {
-        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2048, IntermediateSize = 512, ExpertCount = 256, TopK = 8 });
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2048, IntermediateSize = intermediate, ExpertCount = 256, TopK = 8 });
 
         Assert.Equal(expected, plan.Choose(tokens).ToString());
+    }
+
+    [Theory]
+    [InlineData(MoeActivationKind.ReluSquared, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
+    [InlineData(MoeActivationKind.SiTu, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
+    [InlineData(MoeActivationKind.ReluSquared, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]
+    public void Few_tokens_of_any_activation_run_in_one_launch_where_they_are_not_rounded_to_mxfp8(
+        MoeActivationKind kind, Mxfp4Activations activations, Mxfp4Kind expected)
+    {
+        MoeActivation activation = kind == MoeActivationKind.SiTu ? MoeActivation.SiTu(4, 25) : MoeActivation.ReluSquared;
+        var shape = new MoeLayerShape { HiddenSize = 1024, IntermediateSize = 2688, ExpertCount = 896, TopK = 22, Activation = activation };
+
+        Assert.Equal(expected, new Mxfp4Plan(Hopper, shape, activations: activations).Choose(8).Kind);
     }
 
     [Fact]

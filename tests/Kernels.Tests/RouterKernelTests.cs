@@ -15,7 +15,7 @@ public sealed unsafe class RouterKernelTests
         extern "C" void run(const u16* x, const u16* weight, const float* bias, int* ids, float* weights, int* offsets, int* sorted, int* counters, int* early, float* words, int* tickets,
                             int tokens, int experts, int x_blocks, int y_blocks, int z_blocks)
         {
-            const RouterParameters p = {x, weight, bias, ids, weights, {offsets, sorted, nullptr, nullptr, {counters}, (u32*)early, 0, experts, 0}, HIDDEN, tokens, HIDDEN, experts, TOPK, 1, 0, 1};
+            const RouterParameters p = {x, weight, bias, ids, weights, {offsets, sorted, nullptr, nullptr, {counters}, (u32*)early, tickets + tokens + 1, 0, experts, 0}, HIDDEN, tokens, HIDDEN, experts, TOPK, 1, 0, 1};
             const SplitRouterParameters q = {p, words, tickets, 1};
             gridDim = {x_blocks, y_blocks, z_blocks};
             for (int z = 0; z < z_blocks; z++)
@@ -45,9 +45,10 @@ public sealed unsafe class RouterKernelTests
         float[] bias = new float[RoutingBuffers.MaxExperts];
         bias[experts - 1] = 3;
         int pairs = tokens * TopK;
-        int[] ids = new int[pairs], offsets = new int[experts + 1], sorted = new int[pairs], counters = new int[2 + experts], early = new int[experts + 1], tickets = new int[tokens + 1];
+        int[] ids = new int[pairs], offsets = new int[experts + 1], sorted = new int[pairs], counters = new int[2 + experts], early = new int[experts + 1], tickets = new int[tokens + 2];
         float[] weights = new float[pairs];
         Array.Fill(counters, Untouched);
+        tickets[^1] = Untouched;  // the early counter
         float[] words = [.. Enumerable.Repeat(BitConverter.UInt32BitsToSingle(uint.MaxValue), (parts * tokens * experts) + 1024)];
         string text = Exports.Replace("HIDDEN", $"{Hidden}", StringComparison.Ordinal).Replace("TOPK", $"{TopK}", StringComparison.Ordinal);
         using (HostLibrary library = HostLibrary.CompileBlock("router.cu", text))

@@ -41,8 +41,8 @@ public sealed unsafe class SharedExpertTests
         int rows = isGated ? 2 * Intermediate : Intermediate;
         var random = new Random(tokens);
         ushort[] x = Values(tokens * Stride, 1);
-        Matrix up = isE4M3 ? Codes(rows, Hidden) : Numbers(rows, Hidden);
-        Matrix down = isE4M3 ? Codes(Hidden, Intermediate) : Numbers(Hidden, Intermediate);
+        SharedMatrix up = Make(rows, Hidden);
+        SharedMatrix down = Make(Hidden, Intermediate);
         float[] gate = [.. Enumerable.Range(0, Hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
         float[] upFactor = Factors(rows);
         float[] downFactor = Factors(Hidden);
@@ -86,62 +86,21 @@ public sealed unsafe class SharedExpertTests
 
             for (int column = 0; column < Hidden; column++)
             {
-                Assert.Equal(Dot(down.Values, column, own) * downFactor[column], output[(token * Hidden) + column], 1e-4);
+                Assert.Equal(down.Dot(column, own) * downFactor[column], output[(token * Hidden) + column], 1e-4);
             }
 
-            double Up(int neuronRow) => Dot(up.Values, neuronRow, row) * upFactor[neuronRow];
+            double Up(int neuronRow) => up.Dot(neuronRow, row) * upFactor[neuronRow];
 
             Assert.Equal(hasGate ? 1 / (1 + Math.Exp(-row.Zip(gate, (v, g) => v * g).Sum())) : Untouched, opened[token], 1e-5);
         }
 
         float[] Factors(int count) => [.. Enumerable.Range(0, count).Select(_ => hasFactors ? 0.5f + (float)random.NextDouble() : 1)];
 
-        Matrix Numbers(int count, int inputs)
-        {
-            ushort[] values = Values(count * inputs, 0.3);
-            return new([.. values.Select(bits => (double)BFloat16.ToSingle(bits))], [.. values.SelectMany(BitConverter.GetBytes)], null);
-        }
-
-        // A scale for 16 rows, even or odd ones, and 32 inputs. The kernel reads 8 inputs of one half of 64 beside 8 of the other.
-        Matrix Codes(int count, int inputs)
-        {
-            int slices = (inputs + 63) / 64;
-            int blocks = slices * 2;
-            float[] scales = [.. Enumerable.Range(0, (count + 15) / 16 * blocks * 2).Select(_ => 0.02f * (0.5f + (float)random.NextDouble()))];
-            byte[] stored = new byte[count * slices * 64];
-            double[] values = new double[count * inputs];
-            for (int i = 0; i < values.Length; i++)
-            {
-                int row = i / inputs;
-                int input = i % inputs;
-                byte code = (byte)random.Next(256);
-                code = (byte)((code & 0x7f) == 0x7f ? code - 1 : code);
-                stored[(row * slices * 64) + (input / 64 * 64) + (input % 32 / 8 * 16) + (input % 64 / 32 * 8) + (input % 8)] = code;
-                int exponent = (code >> 3) & 15;
-                double magnitude = exponent == 0 ? (code & 7) / 512.0 : Math.ScaleB(1 + ((code & 7) / 8.0), exponent - 7);
-                values[i] = (code < 128 ? magnitude : -magnitude) * scales[(((row / 16 * blocks) + (input / 32)) * 2) + (row % 2)] / 10;
-            }
-
-            return new(values, stored, [.. scales.Select(scale => scale / 10)]);
-        }
+        SharedMatrix Make(int count, int inputs) => isE4M3 ? SharedMatrix.Codes(count, inputs, random) : SharedMatrix.Numbers(count, inputs, 0.3, random);
 
         ushort[] Values(int count, double size) => [.. Enumerable.Range(0, count).Select(_ => BFloat16.FromDouble(size * (random.NextDouble() - 0.5)))];
     }
 
     private static double[] Row(ushort[] values, int row, int stride, int columns) =>
         [.. values.AsSpan(row * stride, columns).ToArray().Select(bits => (double)BFloat16.ToSingle(bits))];
-
-    private static double Dot(double[] weights, int row, double[] values)
-    {
-        double sum = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            sum += weights[(row * values.Length) + i] * values[i];
-        }
-
-        return sum;
-    }
-
-    /// <summary>A matrix's values, and how the kernel reads them.</summary>
-    private sealed record Matrix(double[] Values, byte[] Stored, float[]? Scales);
 }

@@ -12,7 +12,7 @@ public sealed unsafe class SortTests
         #include "sort.cu"
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, u32* early, int block_rows)
         {
-            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, early, block_rows, experts, FIRST}, pairs};
+            const SortParameters p = {ids, {offsets, sorted, blocks, count, {counters}, early, counters + 3 + experts, block_rows, experts, FIRST}, pairs};
             for (int e = 0; e < experts; e++)
             {
                 run_block(1024, [=] {
@@ -29,7 +29,7 @@ public sealed unsafe class SortTests
         extern "C" void run(const int* ids, int pairs, int experts, int* offsets, int* sorted, int4* blocks, int* count, int* counters, u32* early, int block_rows)
         {
             run_block(THREADS, [=] {
-                sort_pairs<THREADS>(ids, pairs, {offsets, sorted, blocks, count, {counters}, early, block_rows, experts, FIRST}, (int*)shared_memory);
+                sort_pairs<THREADS>(ids, pairs, {offsets, sorted, blocks, count, {counters}, early, nullptr, block_rows, experts, FIRST}, (int*)shared_memory);
             });
         }
         """;
@@ -72,7 +72,7 @@ public sealed unsafe class SortTests
         Array.Fill(blocks, Untouched);
         int[] early = new int[experts + 2];
         Array.Fill(early, Untouched);
-        int[] counters = [.. Enumerable.Repeat(Untouched, 2 + experts), Untouched];
+        int[] counters = [.. Enumerable.Repeat(Untouched, 2 + experts), Untouched, Untouched];
         (string file, string text) = kind switch
         {
             "launch" => ("sort.cu", Launch),
@@ -88,7 +88,7 @@ public sealed unsafe class SortTests
             }
         }
 
-        Assert.Equal([.. new int[2 + experts], Untouched], counters);
+        Assert.Equal([.. new int[2 + experts], Untouched, kind == "launch" ? 0 : Untouched], counters);
         Assert.Equal(expected, sorted[..expected.Length]);
         Assert.All(sorted[expected.Length..], value => Assert.Equal(Untouched, value));
         Assert.Equal([.. Enumerable.Range(0, experts + 1).Select(e => expected.Count(i => ids[i] < e)), Untouched], offsets);

@@ -135,24 +135,28 @@ public abstract class CudaFamilyTests
     }
 
     /// <summary>
-    /// Shared experts run beside the router, of many tokens and in MXFP4 on a stream of their own, and a latent projection beside both: behind other
-    /// forwards and on streams that take multiprocessors from each other, and bit for bit each time.
+    /// Shared experts run beside the router, in the launch of few tokens' routed experts or on a stream of their own, and a latent projection beside both:
+    /// behind other forwards and on streams that take multiprocessors from each other, and bit for bit each time.
     /// </summary>
     [Theory]
-    [InlineData(256, 8, 512, true, MoeWeightFormat.BFloat16, 0)]
-    [InlineData(16, 2, 96, false, MoeWeightFormat.BFloat16, 0)]
-    [InlineData(40, 4, 96, true, MoeWeightFormat.Mxfp4, 0)]
-    [InlineData(64, 6, 2080, false, MoeWeightFormat.Fp8Block, 0)]
-    [InlineData(64, 6, 160, true, MoeWeightFormat.BFloat16, 352)]
-    [InlineData(256, 22, 0, false, MoeWeightFormat.BFloat16, 96)]
+    [InlineData(1056, 96, 256, 8, 512, true, MoeWeightFormat.BFloat16, 0)]
+    [InlineData(1056, 96, 16, 2, 96, false, MoeWeightFormat.BFloat16, 0)]
+    [InlineData(1056, 96, 40, 4, 96, true, MoeWeightFormat.Mxfp4, 0)]
+    [InlineData(1056, 96, 64, 6, 2080, false, MoeWeightFormat.Fp8Block, 0)]
+    [InlineData(1056, 96, 64, 6, 160, true, MoeWeightFormat.BFloat16, 352)]
+    [InlineData(1056, 96, 256, 22, 0, false, MoeWeightFormat.BFloat16, 96)]
+    [InlineData(1088, 512, 16, 2, 192, true, MoeWeightFormat.BFloat16, 0)]
+    [InlineData(1088, 512, 40, 2, 320, false, MoeWeightFormat.Fp8Block, 0)]
+    [InlineData(1088, 512, 40, 3, 1024, true, MoeWeightFormat.Nvfp4, 0)]
+    [InlineData(1088, 512, 64, 22, 1088, false, MoeWeightFormat.BFloat16, 192)]
     public void Shared_experts_beside_the_others_do_not_depend_on_the_moment(
-        int experts, int topK, int intermediate, bool hasGate, MoeWeightFormat format, int latent)
+        int hidden, int width, int experts, int topK, int intermediate, bool hasGate, MoeWeightFormat format, int latent)
     {
         Host.RequireDevice();
         var shape = new MoeLayerShape
         {
-            HiddenSize = 1056,
-            IntermediateSize = 96,
+            HiddenSize = hidden,
+            IntermediateSize = width,
             ExpertCount = experts,
             TopK = topK,
             Router = Sigmoid,
@@ -167,6 +171,7 @@ public abstract class CudaFamilyTests
         LayerChecks.RepeatsBitForBit(layer);
         LayerChecks.RunsBehindItself(layer);
         LayerChecks.RunsOnStreamsAtOnce(layer, random.Source, streams: 6, step: 31, tolerance: 2 * layer.Method.Numerics.RelativeError);
+        LayerChecks.FollowsTheCallersRouting(layer, 5);
         LayerChecks.FollowsTheCallersRouting(layer, 20);
         LayerChecks.AllocatesNothing(layer);
     }

@@ -7,6 +7,14 @@ public abstract class CudaExperts
     /// <summary>Whether another network, the shared experts or the routed ones, takes part of each multiprocessor while the products run: kernels that need all of one would wait for their end.</summary>
     public virtual bool HasCompany { get; set; }
 
+    /// <summary>Makes ready to take shared experts of a shape, with BF16 weights, into a launch of its own, where it can.</summary>
+    internal virtual void MakeRoomFor(MoeLayerShape shared)
+    {
+    }
+
+    /// <summary>Whether the launch of so many tokens takes the shared experts in: <see cref="RunWithShared"/>.</summary>
+    internal virtual bool TakesShared(int tokens) => false;
+
     /// <summary>Loads a layer's weights. The source's memory is the caller's again once this returns.</summary>
     /// <param name="config">The layer.</param>
     /// <param name="source">The checkpoint's tensors.</param>
@@ -33,6 +41,10 @@ public abstract class CudaExperts
     /// <param name="stream">The stream.</param>
     /// <returns>How the partial results lie in <see cref="CudaWorkspace.PartialResults"/>, which are summed next.</returns>
     public abstract PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream);
+
+    /// <summary>The same and both products of the shared experts, whose results are one part of float32.</summary>
+    internal virtual PartialLayout RunWithShared(
+        in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, in SharedOfStream shared, nint stream) => throw new NotSupportedException();
 }
 
 /// <summary>The activations that the experts read: BF16 rows, 16-byte aligned, or rows of MXFP8 where there are scales.</summary>

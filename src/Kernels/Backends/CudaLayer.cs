@@ -27,6 +27,10 @@ internal sealed class CudaLayer
         if (shared is not null)
         {
             experts.HasCompany = shared.HasCompany = true;
+            if (shared is Bf16Experts && !LayerNetworks.WeighsInput(shape))
+            {
+                experts.MakeRoomFor(LayerNetworks.SharedOf(shape));
+            }
         }
 
         _shape = shape;
@@ -48,10 +52,13 @@ internal sealed class CudaLayer
     {
         nint stream = arguments.Stream;
         ExpertRows x = _routing.Rows(arguments.RouterInput, workspace.Router, stream);
-        bool fewShared = _sharedOfFew?.Runs(x.Tokens) == true;
-        bool fewLatent = _projection is not null && Bf16Projection.IsFew(_shape, x.Tokens) && (Shared is null || fewShared);
-        PartialLayout? shared = Shared is null ? null : RunShared(weights, workspace, x, fewShared, stream);
-        (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x);
+        bool inStream = Shared is not null && Experts.TakesShared(x.Tokens);
+        bool fewShared = !inStream && _sharedOfFew?.Runs(x.Tokens) == true;
+        bool fewLatent = _projection is not null && Bf16Projection.IsFew(_shape, x.Tokens) && (Shared is null || fewShared || inStream);
+        PartialLayout? shared = Shared is null ? null
+            : inStream ? new PartialLayout(1, IsBf16: false)
+            : RunShared(weights, workspace, x, fewShared, stream);
+        (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x, inStream ? workspace.SharedStored : 0);
         ExpertRows rows = x;
         if (fewLatent)
         {
@@ -72,7 +79,9 @@ internal sealed class CudaLayer
             rows = _routing.WeighRows(rows, topKWeights, _shape.TopK, _shape.ExpertHiddenSize, workspace.WeighedRows, stream);
         }
 
-        PartialLayout partial = Experts.Run(rows, weights.Experts, workspace.Experts, stream);
+        PartialLayout partial = inStream
+            ? Experts.RunWithShared(rows, weights.Experts, workspace.Experts, StreamOf(weights, workspace, x), stream)
+            : Experts.Run(rows, weights.Experts, workspace.Experts, stream);
         RoutingKernels.CombineParameters sum = Sum(weights, workspace, partial, x.Tokens);
         sum.Ids = ids;
         sum.Weights = _weighsInput ? workspace.Ones : topKWeights;
@@ -89,17 +98,21 @@ internal sealed class CudaLayer
         var both = new RoutingKernels.SharedCombineParameters { Routed = sum };
         if (shared is { } own)
         {
-            workspace.Side!.End(stream);
+            if (!inStream)
+            {
+                workspace.Side!.End(stream);
+            }
+
             both = AddShared(weights, workspace, own, sum, x.Tokens);
         }
 
         if (fewLatent)
         {
-            _projection!.RunUp(rows, weights.LatentUp!, both, stream);
+            _projection!.RunUp(rows, weights.LatentUp!, both, hasJoined: shared is not null && !inStream, stream);
         }
         else if (shared is not null)
         {
-            _routing.CombineShared(both, stream);
+            _routing.CombineShared(both, hasJoined: !inStream, stream);
         }
         else
         {
@@ -112,7 +125,19 @@ internal sealed class CudaLayer
     private static void Copy(nint target, long targetStride, in MoeTensorView like, nint source, long sourceStride, nint stream) =>
         CudaMemory.Copy2D(target, targetStride, source, sourceStride, like.RowBytes, like.Rows, stream);
 
-    private (nint Ids, nint Weights) Route(in MoeForwardArguments arguments, RouterTensors? router, LayerWorkspace workspace, in ExpertRows x)
+    /// <summary>The shared experts as the routed experts' launch takes them in.</summary>
+    private SharedOfStream StreamOf(LayerWeights weights, LayerWorkspace workspace, in ExpertRows x) => new(
+        x,
+        (Bf16Weights)weights.Shared!,
+        weights.SharedCodes,
+        weights.SharedGate,
+        workspace.SharedOpened,
+        (Bf16Workspace)workspace.Shared!,
+        ActivationConstants.Of(_shape.Shared!.Activation),
+        workspace.SharedStored);
+
+    private (nint Ids, nint Weights) Route(
+        in MoeForwardArguments arguments, RouterTensors? router, LayerWorkspace workspace, in ExpertRows x, nint earlyCounter)
     {
         MoeTensorView ids = arguments.TopKIds;
         MoeTensorView topKWeights = arguments.TopKWeights;
@@ -128,7 +153,7 @@ internal sealed class CudaLayer
                 Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, arguments.Stream);
             }
 
-            _routing.Sort(idAddress, x.Tokens * _shape.TopK, order, blockRows, arguments.Stream);
+            _routing.Sort(idAddress, x.Tokens * _shape.TopK, order, blockRows, earlyCounter, arguments.Stream);
             return (idAddress, weightAddress);
         }
 
@@ -137,7 +162,7 @@ internal sealed class CudaLayer
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        _routing.Route(x, router, arguments.TokenIds, _shape, workspace.Router, order, idAddress, weightAddress, blockRows, arguments.Stream);
+        _routing.Route(x, router, arguments.TokenIds, _shape, workspace.Router, order, idAddress, weightAddress, blockRows, earlyCounter, arguments.Stream);
         if (!inPlace && !ids.IsEmpty)
         {
             Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);
@@ -184,7 +209,7 @@ internal sealed class CudaLayer
     {
         RoutingBuffers order = workspace.Projection!;
         int width = _shape.ExpertHiddenSize;
-        _routing.Sort(workspace.NoIds, x.Tokens, order, _projection!.BlockRows(x.Tokens), stream);
+        _routing.Sort(workspace.NoIds, x.Tokens, order, _projection!.BlockRows(x.Tokens), earlyCounter: 0, stream);
         PartialLayout partial = _projection.Run(x, weights.LatentDown!, order, workspace.Projected, stream);
         RoutingKernels.CombineParameters sum = SumProjected(workspace, partial, x.Tokens, width);
         sum.Out = workspace.LatentRows;

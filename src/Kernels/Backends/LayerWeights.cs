@@ -72,10 +72,10 @@ internal sealed class LayerWeights : DeviceArena
             Shared = Add(layer.Shared!.LoadWeights(networks.Shared!, own, progress: null, cancellationToken));
             MoeLayerShape shape = networks.Shared!.Shape;
             if (shape.WeightFormat == MoeWeightFormat.Fp8Block
-                && E4M3Matrix.Read(Context, shared.GateUp, shape.GateUpSize, shape.HiddenSize) is { } up)
+                && E4M3Matrix.Read(Context, shared.GateUp, shape.GateUpSize, shape.HiddenSize, shape.Activation.IsGated) is { } up)
             {
                 Add(up);
-                if (E4M3Matrix.Read(Context, shared.Down, shape.HiddenSize, shape.IntermediateSize) is { } down)
+                if (E4M3Matrix.Read(Context, shared.Down, shape.HiddenSize, shape.IntermediateSize, isGateUp: false) is { } down)
                 {
                     SharedCodes = (up, Add(down));
                 }

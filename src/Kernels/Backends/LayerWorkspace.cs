@@ -36,6 +36,9 @@ internal sealed class LayerWorkspace : DeviceArena
     /// <summary>What <see cref="Bf16SharedExpert"/> counts; launches find zeros here and leave zeros behind.</summary>
     public nint SharedCounters { get; private set; }
 
+    /// <summary>[1] int32: tiles of the shared experts' first product that a stream with them has stored.</summary>
+    public nint SharedStored { get; private set; }
+
     /// <summary>[pairs, width] BF16: tokens times weights, where those are on the input.</summary>
     public nint WeighedRows { get; private set; }
 
@@ -82,6 +85,7 @@ internal sealed class LayerWorkspace : DeviceArena
             Side = new SideStream(Context);
             SharedOpened = Allocate(tokens * sizeof(float));
             SharedCounters = Allocate(Bf16SharedExpert.Counters * sizeof(int));
+            SharedStored = Allocate(sizeof(int));
             CudaMemory.Fill(SharedCounters, 0, Bf16SharedExpert.Counters * sizeof(int), 0);
         }
 

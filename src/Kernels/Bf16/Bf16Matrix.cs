@@ -25,6 +25,9 @@ internal sealed class Bf16Matrix : DeviceArena
     /// <summary>[experts, rows] float32: what the products multiply their sums by; 0 where all are 1.</summary>
     public nint Factors { get; private set; }
 
+    /// <summary>What <see cref="SharedBands"/> makes of shared experts' weights; null where there are none.</summary>
+    public CudaTensorMap? Bands { get; set; }
+
     private long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
 
     public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));

@@ -58,8 +58,9 @@ internal sealed class Bf16Projection
     /// <param name="rows">BF16 rows.</param>
     /// <param name="matrix">The matrix, of one expert.</param>
     /// <param name="sum">What is added and where the sum goes; no partial results where there are no shared experts.</param>
+    /// <param name="hasJoined">Whether the stream has just waited for another, so that the launch cannot begin early.</param>
     /// <param name="stream">The stream.</param>
-    public void RunUp(in ExpertRows rows, Bf16Matrix matrix, in RoutingKernels.SharedCombineParameters sum, nint stream)
+    public void RunUp(in ExpertRows rows, Bf16Matrix matrix, in RoutingKernels.SharedCombineParameters sum, bool hasJoined, nint stream)
     {
         var parameters = new FewParameters
         {
@@ -69,7 +70,7 @@ internal sealed class Bf16Projection
             Shared = sum.Partial,
             Opened = sum.Opened,
         };
-        RunFew(rows, matrix, parameters, hasJoined: sum.Partial != 0, stream);
+        RunFew(rows, matrix, parameters, hasJoined, stream);
     }
 
     /// <summary>Enqueues the product.</summary>
@@ -127,7 +128,6 @@ internal sealed class Bf16Projection
 
     private static int Variant(int tokens) => tokens <= 8 ? 0 : tokens <= 16 ? 1 : 2;
 
-    // Where the stream has just waited for another, the launch cannot begin early.
     private void RunFew(in ExpertRows rows, Bf16Matrix matrix, FewParameters parameters, bool hasJoined, nint stream)
     {
         FewTokensTiles tiles = FewTokensTiles.For(matrix.Rows, rows.Tokens, _multiprocessors);

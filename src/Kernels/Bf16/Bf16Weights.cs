@@ -16,6 +16,11 @@ internal sealed class Bf16Weights : CudaWeights
                 ? Bf16WgmmaTiles.OfGateUp(GateUp, shape.LocalExpertCount)
                 : Bf16WgmmaTiles.OfRows(GateUp, shape.LocalExpertCount);
             DownTiles = Bf16WgmmaTiles.OfRows(Down, shape.LocalExpertCount);
+            if (shape.LocalExpertCount == 1 && shape.HiddenSize % Mxfp4Layout.BandRows == 0 && shape.IntermediateSize % Mxfp4Layout.BandRows == 0)
+            {
+                GateUp.Bands = SharedBands.Of(CudaTensorMapDataType.BFloat16, GateUp.Weight, GateUp.Rows, GateUp.Inputs, shape.Activation.IsGated);
+                Down.Bands = SharedBands.Of(CudaTensorMapDataType.BFloat16, Down.Weight, Down.Rows, Down.Inputs, isGateUp: false);
+            }
         }
     }
 

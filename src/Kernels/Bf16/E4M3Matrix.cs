@@ -12,11 +12,17 @@ internal sealed class E4M3Matrix : DeviceArena
     private const int ScaledInputs = 32;
     private const ulong Magnitudes = 0x7f7f7f7f7f7f7f7f;
 
-    private E4M3Matrix(CudaContext context, byte[] codes, float[] scales)
+    private E4M3Matrix(CudaContext context, byte[] codes, float[] scales, int rows, int inputs, bool isGateUp)
         : base(context)
     {
         Codes = Upload<byte>(codes);
         Scales = Upload<float>(scales);
+        if (context.Device.Architecture.HasWgmma && rows % GroupRows == 0)
+        {
+            int slices = Slices(inputs);
+            Bands = SharedBands.Of(CudaTensorMapDataType.UInt8, Codes, rows, slices * Slice, isGateUp);
+            ScaleBoxes = SharedBands.OfScales(Scales, rows / GroupRows, slices);
+        }
     }
 
     /// <summary>E4M3 [rows, inputs rounded up to 64], dealt as the kernel's lanes read them.</summary>
@@ -25,14 +31,21 @@ internal sealed class E4M3Matrix : DeviceArena
     /// <summary>[rows / 16, inputs / 32, 2] float32: of the even rows and of the odd ones.</summary>
     public nint Scales { get; }
 
+    /// <summary>Where <see cref="Mxfp4StreamKernels"/> may run shared experts.</summary>
+    public CudaTensorMap Bands { get; }
+
+    /// <summary>Their scales.</summary>
+    public CudaTensorMap ScaleBoxes { get; }
+
     /// <summary>Reads the only expert of a matrix. The context must be current.</summary>
     /// <param name="context">The context.</param>
     /// <param name="source">The matrix.</param>
     /// <param name="rows">Outputs, gates and ups counted apart: an even number.</param>
     /// <param name="inputs">Inputs.</param>
+    /// <param name="isGateUp">Whether it is the first product's, of gates and ups.</param>
     /// <returns>Null where the kernel cannot read it so: it has NaN among its codes, or scales that 16 rows or 32 inputs do not share.</returns>
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
-    public static unsafe E4M3Matrix? Read(CudaContext context, MoeExpertMatrix source, int rows, int inputs)
+    public static unsafe E4M3Matrix? Read(CudaContext context, MoeExpertMatrix source, int rows, int inputs, bool isGateUp)
     {
         var reader = new MoeExpertReader(source, MoeWeightFormat.Fp8Block, rows, inputs);
         // Gates and ups that are stored apart come as pairs of rows.
@@ -57,7 +70,7 @@ internal sealed class E4M3Matrix : DeviceArena
             return null;
         }
 
-        int blocks = (inputs + Slice - 1) / Slice * (Slice / ScaledInputs);
+        int blocks = Slices(inputs) * (Slice / ScaledInputs);
         float[] scales = new float[(rows + GroupRows - 1) / GroupRows * blocks * 2];
         for (int half = 0; half < 2; half++)
         {
@@ -74,13 +87,15 @@ internal sealed class E4M3Matrix : DeviceArena
             }
         }
 
-        return new E4M3Matrix(context, codes, scales);
+        return new E4M3Matrix(context, codes, scales, rows, inputs, isGateUp);
     }
+
+    private static int Slices(int inputs) => (inputs + Slice - 1) / Slice;
 
     // Of each 64 inputs 0 to 7, 32 to 39, 8 to 15, 40 to 47, …: a lane's 16 bytes are 8 of one half and 8 of the other.
     private static byte[]? Deal(byte[] stored, int rows, int inputs)
     {
-        int slices = (inputs + Slice - 1) / Slice;
+        int slices = Slices(inputs);
         byte[] codes = new byte[(long)rows * slices * Slice];
         ReadOnlySpan<byte> from = stored;
         for (int row = 0; row < rows; row++)

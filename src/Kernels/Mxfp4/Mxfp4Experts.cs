@@ -59,6 +59,11 @@ public class Mxfp4Experts : CudaExperts
         set => Plan.HasCompany = value;
     }
 
+    internal override void MakeRoomFor(MoeLayerShape shared) =>
+        Plan.StreamsShared = Plan is { Streams: true, Activations: Mxfp4Activations.BFloat16 } && _stream!.MakeRoomFor(shared);
+
+    internal override bool TakesShared(int tokens) => Plan.StreamsShared && Plan.Choose(tokens).Kind == Mxfp4Kind.Stream;
+
     /// <summary>Every source for an architecture and kind of activations, of weights as they were loaded.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
     {
@@ -85,7 +90,11 @@ public class Mxfp4Experts : CudaExperts
         {
             if (variant.Kind == Mxfp4Kind.Stream)
             {
-                yield return Mxfp4StreamKernels.Unit(activations, dealing);
+                foreach (string type in Mxfp4StreamKernels.Types(activations))
+                {
+                    yield return Mxfp4StreamKernels.Unit(activations, dealing, type);
+                }
+
                 continue;
             }
 
@@ -128,7 +137,14 @@ public class Mxfp4Experts : CudaExperts
     /// Rows are of the kind that the plan's activations name. For <see cref="Mxfp4Kind.Stream"/> they are BF16 rows, rounded already where activations are.
     /// Rows of MXFP8 lie in another buffer than the routing's rows, which are overwritten.
     /// </remarks>
-    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
+    public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream) =>
+        Run(rows, weights, workspace, shared: null, stream);
+
+    internal override PartialLayout RunWithShared(
+        in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, in SharedOfStream shared, nint stream) =>
+        Run(rows, weights, workspace, shared, stream);
+
+    private PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, SharedOfStream? shared, nint stream)
     {
         ArgumentNullException.ThrowIfNull(weights);
         ArgumentNullException.ThrowIfNull(workspace);
@@ -137,7 +153,7 @@ public class Mxfp4Experts : CudaExperts
         Mxfp4Variant variant = Plan.Choose(rows.Tokens);
         if (variant.Kind == Mxfp4Kind.Stream)
         {
-            return _stream!.Run(rows, own, buffers, stream);
+            return _stream!.Run(rows, own, buffers, shared, stream);
         }
 
         if (variant.Kind != Mxfp4Kind.Mma)

@@ -12,11 +12,8 @@ public sealed class Mxfp4Plan
     /// <summary>Up to so many tiles of 128 rows the first product has too few for rounds of all blocks, and tiles of 64 rows give each multiprocessor more.</summary>
     private const int FewTiles = 512;
 
-    /// <summary>The most tokens that <c>mxfp4_stream.cuh</c> takes: columns of the matrix instruction.</summary>
-    private const int StreamTokens = 8;
-
-    /// <summary>From such an intermediate size on a tile of its second product takes memory longer than its end takes the warps.</summary>
-    private const int StreamIntermediate = 1024;
+    /// <summary>The least intermediate size that <c>mxfp4_stream.cuh</c> was measured with.</summary>
+    private const int StreamIntermediate = 512;
 
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
@@ -50,10 +47,10 @@ public sealed class Mxfp4Plan
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
         }
 
-        _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape);
+        _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape, activations);
 
         // What is asked for and has no kernels for the layer's activation runs as if nothing were.
-        _forced = forced is Mxfp4Variant other && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(other)) && (_canStream || other.Kind != Mxfp4Kind.Stream)
+        _forced = forced is Mxfp4Variant other && (other.Kind == Mxfp4Kind.Stream ? _canStream : _isCommon || Mxfp4Variant.OfAnyActivation.Contains(other))
             && (other.Kind != Mxfp4Kind.Mma || dealing == Mxfp4Dealing.BFloat16) ? forced : null;
         _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
@@ -70,19 +67,25 @@ public sealed class Mxfp4Plan
     /// <summary>As <see cref="CudaExperts.HasCompany"/>: other work then needs multiprocessors, which a stream would fill.</summary>
     internal bool HasCompany { get; set; }
 
+    /// <summary>Whether the company is in the stream.</summary>
+    internal bool StreamsShared { get; set; }
+
+    /// <summary>Whether the stream runs few tokens, where it has no company.</summary>
+    internal bool Streams => _forced is { } forced ? forced.Kind == Mxfp4Kind.Stream : _canStream && _shape.IntermediateSize >= StreamIntermediate;
+
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(tokens);
-        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Stream || tokens <= StreamTokens))
+        if (_forced is Mxfp4Variant forced && (forced.Kind != Mxfp4Kind.Stream || tokens <= Mxfp4StreamKernels.MaxTokens))
         {
             return forced;
         }
 
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
         return !_runsGrouped ? Mxfp4Variant.Mma64
+            : Streams && (StreamsShared || !HasCompany) && tokens <= Mxfp4StreamKernels.MaxTokens ? Mxfp4Variant.Stream8x64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
-            : _canStream && !HasCompany && tokens <= StreamTokens && _shape.IntermediateSize >= StreamIntermediate ? Mxfp4Variant.Stream8x64
             : _shape.LocalExpertCount >= ManyExperts ? ForManyExperts(pairsPerExpert, HasFewTiles(tokens))
             : ForFewExperts(pairsPerExpert);
     }

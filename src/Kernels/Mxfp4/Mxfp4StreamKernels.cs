@@ -3,6 +3,25 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
+/// <summary>Shared experts that run in the routed experts' launch.</summary>
+/// <param name="X">Their tokens: BF16 rows.</param>
+/// <param name="Weights">Their weights.</param>
+/// <param name="Codes">The same as they are stored in FP8, first and second product's; null where they are not.</param>
+/// <param name="Gate">[hidden] float32, or 0.</param>
+/// <param name="Opened">[tokens] float32: where it goes how far the gate opens.</param>
+/// <param name="Workspace">Where their results go: [tokens, hidden] float32.</param>
+/// <param name="Activation">Their activation.</param>
+/// <param name="Stored">[1] int32 that <see cref="RoutingBuffers.Target"/> had to clear.</param>
+internal readonly record struct SharedOfStream(
+    ExpertRows X,
+    Bf16Weights Weights,
+    (E4M3Matrix Up, E4M3Matrix Down)? Codes,
+    nint Gate,
+    nint Opened,
+    Bf16Workspace Workspace,
+    ActivationConstants Activation,
+    nint Stored);
+
 /// <summary>Both products of few tokens as one stream of weights, on sm_90a: <c>mxfp4_stream.cuh</c>.</summary>
 internal sealed class Mxfp4StreamKernels
 {
@@ -10,11 +29,18 @@ internal sealed class Mxfp4StreamKernels
     private const int Groups = 4;
     private const int Threads = 128 * (Groups + 1);
 
+    /// <summary>The most tokens: columns of the matrix instruction.</summary>
+    public const int MaxTokens = 8;
+
     /// <summary>Steps of 64 inputs of a stage.</summary>
     private const int StageSteps = 8;
 
-    /// <summary>The most experts: what the kernel's table has room for.</summary>
-    private const int MostExperts = 512;
+    /// <summary>Places of the kernel's table, of experts that have tokens.</summary>
+    private const int TablePlaces = 512;
+
+    private const string RoutedParameters = "Mxfp4StreamParameters";
+    private const string SharedParameters = "Mxfp4SharedStreamParameters<false>";
+    private const string SharedCodesParameters = "Mxfp4SharedStreamParameters<true>";
 
     /// <summary>What a multiplying thread may have of registers, when the loading ones have given theirs back.</summary>
     private const int GroupRegisters = 104;
@@ -22,32 +48,70 @@ internal sealed class Mxfp4StreamKernels
     private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
     private readonly ActivationConstants _activation;
+    private readonly Mxfp4Activations _activations;
+    private readonly Mxfp4Dealing _dealing;
     private readonly CudaFunction _products;
+    private CudaFunction? _withShared;
+    private CudaFunction? _withSharedCodes;
 
+    /// <summary>Gets the kernels.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="shape">The routed experts' network.</param>
+    /// <param name="activations">What activations are rounded to.</param>
+    /// <param name="dealing">How the weights hold their codes.</param>
     public Mxfp4StreamKernels(KernelLibrary library, MoeLayerShape shape, Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
         _library = library;
         _shape = shape;
         _activation = ActivationConstants.Of(shape.Activation);
-        KernelUnit unit = Unit(activations, dealing);
-        _products = library.Get(unit, unit.Instances[0], Room.SharedBytes);
+        _activations = activations;
+        _dealing = dealing;
+        _products = Get(RoutedParameters);
     }
 
-    /// <summary>The source.</summary>
-    public static KernelUnit Unit(Mxfp4Activations activations, Mxfp4Dealing dealing) => new(
-        activations == Mxfp4Activations.Mxfp8 ? "mxfp4_stream_mxfp8.cu" : "mxfp4_stream.cu",
-        $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}{(dealing == Mxfp4Dealing.E4M3 ? ", DealtForE4m3" : "")}>");
+    /// <summary>The source, with the kernels of one type of activation.</summary>
+    /// <param name="activations">What activations are rounded to.</param>
+    /// <param name="dealing">How the weights hold their codes.</param>
+    /// <param name="type">One of <see cref="Types"/>.</param>
+    public static KernelUnit Unit(Mxfp4Activations activations, Mxfp4Dealing dealing, string type) => activations == Mxfp4Activations.Mxfp8
+        ? new("mxfp4_stream_mxfp8.cu", Entry(activations, dealing, RoutedParameters, type))
+        : new(
+            "mxfp4_stream.cu",
+            Entry(activations, dealing, RoutedParameters, type),
+            Entry(activations, dealing, SharedParameters, type),
+            Entry(activations, dealing, SharedCodesParameters, type));
+
+    /// <summary>The types of activations that the kernel has, of <see cref="ActivationConstants.Types"/>.</summary>
+    public static IEnumerable<string> Types(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? [ActivationConstants.Silu] : ActivationConstants.Types;
 
     /// <summary>Whether the kernel has a layer: its activation, its sizes.</summary>
-    public static bool Runs(MoeLayerShape shape) =>
-        ActivationConstants.TypeOf(shape.Activation) == ActivationConstants.Silu && shape.LocalExpertCount <= MostExperts
+    public static bool Runs(MoeLayerShape shape, Mxfp4Activations activations) =>
+        Types(activations).Contains(ActivationConstants.TypeOf(shape.Activation))
+        && MaxTokens * shape.TopK <= TablePlaces
         && shape.ExpertHiddenSize % Mxfp4Layout.GroupDepth == 0 && shape.IntermediateSize % Mxfp4Layout.GroupDepth == 0;
 
+    /// <summary>Gets the kernel that has shared experts in its launch, if there is one for their activation and sizes.</summary>
+    /// <returns>Whether there is.</returns>
+    public bool MakeRoomFor(MoeLayerShape shared)
+    {
+        bool suits = ActivationConstants.TypeOf(shared.Activation) == ActivationConstants.TypeOf(_shape.Activation)
+            && shared.HiddenSize % Mxfp4Layout.BandRows == 0 && shared.IntermediateSize % Mxfp4Layout.BandRows == 0;
+        if (suits)
+        {
+            _withShared = Get(SharedParameters);
+            _withSharedCodes = shared.WeightFormat == MoeWeightFormat.Fp8Block ? Get(SharedCodesParameters) : null;
+        }
+
+        return suits;
+    }
+
+    /// <summary>Enqueues both products of the routed experts, and of the shared ones where there are some.</summary>
     /// <param name="rows">BF16 rows, rounded already where activations are.</param>
     /// <param name="weights">The weights.</param>
     /// <param name="workspace">The buffers.</param>
+    /// <param name="shared">The shared experts.</param>
     /// <param name="stream">The stream.</param>
-    public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, nint stream)
+    public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, SharedOfStream? shared, nint stream)
     {
         int pairs = rows.Tokens * _shape.TopK;
         var parameters = new Parameters
@@ -66,17 +130,48 @@ internal sealed class Mxfp4StreamKernels
             Activation = _activation,
         };
         CudaLaunchConfig launch = _library.Launch(_library.Context.Device.MultiprocessorCount, Threads, Room.SharedBytes);
-        _products.Launch(launch, stream, in parameters);
+        if (shared is { } own)
+        {
+            var act = new ExpertRows(own.Workspace.Act, own.Weights.Down.Inputs, rows.Tokens);
+            var both = new ParametersWithShared
+            {
+                Routed = parameters,
+                First = SharedProduct.Of(own.Weights.GateUp, own.Codes?.Up, own.X, own.Workspace.Act),
+                Second = SharedProduct.Of(own.Weights.Down, own.Codes?.Down, act, own.Workspace.PartialResults),
+                Stored = own.Stored,
+                X = own.X.Address,
+                XStride = own.X.Stride,
+                Gate = own.Gate,
+                Opened = own.Opened,
+                Activation = own.Activation,
+            };
+            (own.Codes is null ? _withShared! : _withSharedCodes!).Launch(launch, stream, in both);
+        }
+        else
+        {
+            _products.Launch(launch, stream, in parameters);
+        }
+
         return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
 
+    private static string Entry(Mxfp4Activations activations, Mxfp4Dealing dealing, string parameters, string type) =>
+        $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}, {parameters}, {type}"
+        + (dealing == Mxfp4Dealing.E4M3 ? ", DealtForE4m3>" : ">");
+
+    private CudaFunction Get(string parameters)
+    {
+        string type = ActivationConstants.TypeOf(_shape.Activation);
+        return _library.Get(Unit(_activations, _dealing, type), Entry(_activations, _dealing, parameters, type), Room.SharedBytes);
+    }
+
     /// <summary>How TMA finds what a stage needs of the rows: as many as there are tokens.</summary>
-    private static CudaTensorMap Boxes(in ExpertRows rows, int columns, int tokens)
+    private static CudaTensorMap Boxes(in ExpertRows rows, int columns, int tokens, uint steps = StageSteps)
     {
         // On the stack: a forward allocates nothing.
         ReadOnlySpan<ulong> sizes = stackalloc ulong[] { Mxfp4Layout.GroupDepth, (ulong)rows.Tokens, (ulong)(columns / Mxfp4Layout.GroupDepth) };
         ReadOnlySpan<ulong> strides = stackalloc ulong[] { (ulong)rows.Stride * sizeof(ushort), Mxfp4Layout.GroupDepth * sizeof(ushort) };
-        ReadOnlySpan<uint> boxes = stackalloc uint[] { Mxfp4Layout.GroupDepth, (uint)tokens, StageSteps };
+        ReadOnlySpan<uint> boxes = stackalloc uint[] { Mxfp4Layout.GroupDepth, (uint)tokens, steps };
         return CudaTensorMap.Tiled(CudaTensorMapDataType.BFloat16, rows.Address, sizes, strides, boxes, CudaTensorMapSwizzle.Swizzle128B);
     }
 
@@ -87,7 +182,7 @@ internal sealed class Mxfp4StreamKernels
         private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
         private const int OutBytes = 2048;
         private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + Mxfp4GroupedTile.BarrierBytes))
-            + ((MostExperts + 1) * 2 * sizeof(int)) + Mxfp4GroupedTile.NumberBytes + Mxfp4GroupedTile.AlignmentBytes;
+            + ((TablePlaces + 1) * 2 * sizeof(int)) + Mxfp4GroupedTile.NumberBytes + Mxfp4GroupedTile.AlignmentBytes;
         private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + Mxfp4GroupedTile.BarrierBytes;
 
         public const int Stages = (Mxfp4GroupedTile.MultiprocessorSharedBytes - Mxfp4GroupedTile.SystemSharedBytes - (Groups * Mxfp4GroupedTile.RoundingBytes) - FixedBytes) / StageBytes;
@@ -116,6 +211,49 @@ internal sealed class Mxfp4StreamKernels
             Rows = matrix.Rows,
             Depth = matrix.Depth,
         };
+    }
+
+    /// <summary><c>SharedStreamProduct</c>.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 448)]
+    private struct SharedProduct
+    {
+        // Steps of 64 inputs of a stage.
+        private const uint StepsOfNumbers = 2;
+        private const uint StepsOfCodes = 4;
+
+        public CudaTensorMap Weights;
+        public CudaTensorMap Scales;
+        public CudaTensorMap Tokens;
+        public nint Factor;
+        public nint Out;
+        public int Rows;
+        public int Depth;
+
+        public static SharedProduct Of(Bf16Matrix matrix, E4M3Matrix? codes, in ExpertRows tokens, nint target) => new()
+        {
+            Weights = codes?.Bands ?? matrix.Bands!.Value,
+            Scales = codes?.ScaleBoxes ?? default,
+            Tokens = Boxes(tokens, matrix.Inputs, tokens.Tokens, codes is null ? StepsOfNumbers : StepsOfCodes),
+            Factor = matrix.Factors,
+            Out = target,
+            Rows = matrix.Rows,
+            Depth = matrix.Inputs,
+        };
+    }
+
+    /// <summary><c>Mxfp4SharedStreamParameters</c>.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 1408)]
+    private struct ParametersWithShared
+    {
+        public Parameters Routed;
+        public SharedProduct First;
+        public SharedProduct Second;
+        public nint Stored;
+        public nint X;
+        public long XStride;
+        public nint Gate;
+        public nint Opened;
+        public ActivationConstants Activation;
     }
 
     /// <summary><c>Mxfp4StreamParameters</c>. Its size is a multiple of its alignment, 64.</summary>

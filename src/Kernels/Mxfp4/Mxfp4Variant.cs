@@ -55,7 +55,7 @@ public enum Mxfp4Kind
     /// <summary>The matrix instructions of a warpgroup (<c>mxfp4_grouped.cuh</c>; 9.0 only).</summary>
     Grouped,
 
-    /// <summary>Both products of up to 8 tokens in one launch, for the common activation (<c>mxfp4_stream.cuh</c>; 9.0 only). Else the plan chooses.</summary>
+    /// <summary>Both products of up to 8 tokens in one launch (<c>mxfp4_stream.cuh</c>; 9.0 only), with MXFP8 activations for the common activation. Else the plan chooses.</summary>
     Stream,
 
     /// <summary>Those of a warp, on any device from 8.0 on (<c>mxfp4_mma.cuh</c>).</summary>

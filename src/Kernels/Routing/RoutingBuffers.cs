@@ -54,8 +54,10 @@ public sealed class RoutingBuffers : DeviceArena
     /// <summary>[tokens, hidden] BF16: room for what a product reads of its rows in another form.</summary>
     public nint Rows { get; }
 
-    /// <summary>Where the sort writes, with blocks of so many rows; 0 for none.</summary>
-    internal SortTarget Target(int blockRows) => new()
+    /// <summary>Where the sort writes.</summary>
+    /// <param name="blockRows">Rows of the blocks that it makes; 0 for none.</param>
+    /// <param name="earlyCounter">[1] int32 to clear for a launch behind that begins before the sort; 0 where there is none.</param>
+    internal SortTarget Target(int blockRows, nint earlyCounter) => new()
     {
         ExpertOffsets = ExpertOffsets,
         SortedPairs = SortedPairs,
@@ -63,6 +65,7 @@ public sealed class RoutingBuffers : DeviceArena
         RowBlockCount = RowBlockCount,
         Counters = ProductCounters,
         EarlyOffsets = EarlyOffsets,
+        EarlyCounter = earlyCounter,
         BlockRows = blockRows,
         Experts = _experts,
         FirstExpert = _firstExpert,
@@ -78,6 +81,7 @@ public sealed class RoutingBuffers : DeviceArena
         public nint RowBlockCount;
         public nint Counters;
         public nint EarlyOffsets;
+        public nint EarlyCounter;
         public int BlockRows;
         public int Experts;
         public int FirstExpert;

@@ -85,6 +85,7 @@ internal sealed class RoutingKernels
     /// <param name="ids">[tokens, top-k] int32, dense: where the choice goes.</param>
     /// <param name="weights">[tokens, top-k] float32, dense.</param>
     /// <param name="blockRows">Rows of a row block; 0 to make none.</param>
+    /// <param name="earlyCounter">As <see cref="RoutingBuffers.Target"/> takes it.</param>
     /// <param name="stream">The stream.</param>
     public void Route(
         in ExpertRows x,
@@ -96,25 +97,27 @@ internal sealed class RoutingKernels
         nint ids,
         nint weights,
         int blockRows,
+        nint earlyCounter,
         nint stream)
     {
-        if (!_router.Route(x.Address, x.Stride, x.Tokens, router, tokenIds, shape, buffers, order.Target(blockRows), ids, weights, stream))
+        RoutingBuffers.SortTarget target = order.Target(blockRows, earlyCounter);
+        if (!_router.Route(x.Address, x.Stride, x.Tokens, router, tokenIds, shape, buffers, target, ids, weights, stream))
         {
-            Sort(ids, x.Tokens * shape.TopK, order, blockRows, stream);
+            Sort(ids, x.Tokens * shape.TopK, order, blockRows, earlyCounter, stream);
         }
     }
 
     /// <summary>The order by expert alone, for routing that the caller hands in.</summary>
-    public void Sort(nint ids, int pairs, RoutingBuffers order, int blockRows, nint stream)
+    public void Sort(nint ids, int pairs, RoutingBuffers order, int blockRows, nint earlyCounter, nint stream)
     {
-        SortParameters parameters = SortOf(ids, pairs, order, blockRows);
+        SortParameters parameters = SortOf(ids, pairs, order, blockRows, earlyCounter);
         _sort.Launch(_library.Launch(parameters.Target.Experts, SortThreads), stream, in parameters);
     }
 
     /// <summary>The same as the first launch of a stream that has waited for another.</summary>
     public void SortFirst(nint ids, int pairs, RoutingBuffers order, int blockRows, nint stream)
     {
-        SortParameters parameters = SortOf(ids, pairs, order, blockRows);
+        SortParameters parameters = SortOf(ids, pairs, order, blockRows, earlyCounter: 0);
         _sort.Launch(new CudaLaunchConfig(parameters.Target.Experts, SortThreads), stream, in parameters);
     }
 
@@ -122,10 +125,16 @@ internal sealed class RoutingKernels
     public void Combine(in CombineParameters parameters, nint stream) =>
         (parameters.TopK > CombineFew ? _combineMany : _combine).Launch(CombineLaunch(parameters), stream, in parameters);
 
-    /// <summary>The same and the shared experts' results, whose stream this one has just waited for: so the launch does not begin early.</summary>
-    public void CombineShared(in SharedCombineParameters parameters, nint stream) =>
+    /// <summary>The same and the shared experts' results.</summary>
+    /// <param name="parameters">What is summed.</param>
+    /// <param name="hasJoined">Whether the stream has just waited for another, so that the launch cannot begin early.</param>
+    /// <param name="stream">The stream.</param>
+    public void CombineShared(in SharedCombineParameters parameters, bool hasJoined, nint stream)
+    {
+        CudaLaunchConfig launch = CombineLaunch(parameters.Routed);
         (parameters.Routed.TopK > CombineFew ? _combineSharedMany : _combineShared).Launch(
-            CombineLaunch(parameters.Routed) with { ProgrammaticStreamSerialization = false }, stream, in parameters);
+            hasJoined ? launch with { ProgrammaticStreamSerialization = false } : launch, stream, in parameters);
+    }
 
     /// <summary>Weight times token for each pair: BF16 [pairs, columns].</summary>
     /// <param name="x">The tokens' rows.</param>
@@ -156,8 +165,8 @@ internal sealed class RoutingKernels
         _sharedGate.Launch(_library.Launch(x.Tokens, RowsThreads), stream, in parameters);
     }
 
-    private static SortParameters SortOf(nint ids, int pairs, RoutingBuffers order, int blockRows) =>
-        new() { Ids = ids, Target = order.Target(blockRows), Pairs = pairs };
+    private static SortParameters SortOf(nint ids, int pairs, RoutingBuffers order, int blockRows, nint earlyCounter) =>
+        new() { Ids = ids, Target = order.Target(blockRows, earlyCounter), Pairs = pairs };
 
     private CudaLaunchConfig CombineLaunch(in CombineParameters parameters)
     {

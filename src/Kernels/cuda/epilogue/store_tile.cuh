@@ -178,10 +178,10 @@ __device__ __forceinline__ void add_biases(const Tile& tile, float* d, int mine,
     }
 }
 
-/// Stores 64 columns of a warpgroup's 64 rows. `row_of` says where a token's go; `rounding` is that of finished results.
-template <int kColumns, int kOutBytes, typename TRounding, typename TRowOf>
+/// Stores 64 columns of a warpgroup's 64 rows. `row_of` says where a token's go, `column_of` which column of the sums it is; `rounding` is that of finished results.
+template <int kColumns, int kOutBytes, typename TRounding, typename TRowOf, typename TColumnOf>
 __device__ __forceinline__ void store_rows(const Tile& tile, const float* d, char* staged, int group, int width, u16* out, i64 out_stride,
-                                           const TRounding& rounding, const TRowOf& row_of)
+                                           const TRounding& rounding, const TRowOf& row_of, const TColumnOf& column_of)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32, column0 = tile.row0 + group * 64, chunk = thread % 8;
     constexpr int kPart = kOutBytes / 128;
@@ -205,17 +205,21 @@ __device__ __forceinline__ void store_rows(const Tile& tile, const float* d, cha
         {
             for (int token = thread / 8; token < min(kPart, tile.count - part); token += 16)
             {
-                *(uint4*)(out + (i64)row_of(part + token) * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
+                const int from = column_of(token);
+                *(uint4*)(out + (i64)row_of(part + token) * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + from * 128 + ((chunk ^ (from % 8)) * 16));
             }
         }
     }
 }
 
-/// 64 columns of act of a layer without gates, of a warpgroup's 64 rows.
-template <int kColumns, int kOutBytes, typename TActivation, typename TRounding>
+/// 64 columns of act of a layer without gates, of a warpgroup's 64 rows. kOfTokens, pairs and top_k as store_act has them.
+template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TActivation, typename TRounding>
 __device__ __forceinline__ void store_act_rows(const TActivation& activation, const Tile& tile, float* d, char* staged, int group, const float2& b,
-                                               const float* factor, int intermediate, u16* out, i64 out_stride, const TRounding& rounding)
+                                               const float* factor, int intermediate, u16* out, i64 out_stride, const TRounding& rounding,
+                                               const int* pairs = nullptr, int top_k = 1)
 {
+    static_assert(!kOfTokens || kColumns <= kOutBytes / 128, "all columns at once");
+
     add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, intermediate);
 #pragma unroll
     for (int i = 0; i < kColumns / 2; i++)
@@ -223,7 +227,19 @@ __device__ __forceinline__ void store_act_rows(const TActivation& activation, co
         d[i] = activation(d[i]);
     }
 
-    store_rows<kColumns, kOutBytes>(tile, d, staged, group, intermediate, out, out_stride, rounding, [&](int token) { return tile.first + token; });
+    if (kOfTokens)
+    {
+        copy_async_wait_all();
+    }
+
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, intermediate, out, out_stride, rounding, [&](int token) { return tile.first + token; },
+                                    [&](int token) { return kOfTokens ? pairs[token] / top_k : token; });
+
+    // The next tile's pairs come only when these are no longer needed.
+    if (kOfTokens)
+    {
+        named_barrier(kGroupBarrier + group, 128);
+    }
 }
 
 /// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
@@ -233,7 +249,8 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
 {
     add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, hidden);
     copy_async_wait_all();
-    store_rows<kColumns, kOutBytes>(tile, d, staged, group, hidden, out, out_stride, RoundBf16(), [&](int token) { return pairs[token]; });
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, hidden, out, out_stride, RoundBf16(), [&](int token) { return pairs[token]; },
+                                    [](int token) { return token; });
 
     // The next tile's pairs come only when these are no longer needed.
     named_barrier(kGroupBarrier + group, 128);

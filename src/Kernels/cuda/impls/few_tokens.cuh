@@ -2,7 +2,7 @@
 // slices ahead, so that no lane waits for another one, and each only for its oldest slice: loads to registers would share the few scoreboards of a warp, and
 // wait for each other. A tile is 16 · row_warps weight rows by 8 · kTiles tokens; a block's other warps divide the inner dimension.
 #pragma once
-#include "ptx/ptx.cuh"
+#include "formats/e4m3.cuh"
 
 /// kE4M3: weights are E4M3 codes with float32 scales, of tiles of 8 tokens; else BF16.
 template <int kTiles, bool kE4M3 = false>
@@ -205,17 +205,5 @@ private:
                 mma_bf16_k32(sums[j], low, high, load_shared(at + (2 + j) * kWordBytes));
             }
         }
-    }
-
-    /// 8 codes of one half of 16 as BF16, exactly. What is NaN in E4M3 comes out as 480.
-    static __device__ __forceinline__ uint4 widen_e4m3(const uint4& codes, int half)
-    {
-        // Exponent and mantissa stand as BF16 has them, with a bias of 7 in place of 127: times 2^120.
-        auto widen = [](u32 codes, u32 selectors) {
-            const u32 high = permute_bytes(codes, 0, selectors);
-            return multiply_bf16x2((high & 0x80008000u) | (high >> 4 & 0x07f007f0u), 0x7b807b80u);
-        };
-        const u32 first = half == 0 ? codes.x : codes.z, second = half == 0 ? codes.y : codes.w;
-        return make_uint4(widen(first, 0x1404), widen(first, 0x3424), widen(second, 0x1404), widen(second, 0x3424));
     }
 };

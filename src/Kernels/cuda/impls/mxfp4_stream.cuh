@@ -7,6 +7,8 @@
 // All tiles are one list, the first product's before the second's, and every block draws each of its tiles from it by a ticket, its first one too. So
 // whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once.
 //
+// Shared experts are one expert more, BF16 or E4M3, whose tiles of the first product need nothing of the router: the first of all.
+//
 // One thread brings the weights, a stage of 17 KB in one copy, and waits for nothing but room; another brings the tokens, and waits for experts; a third
 // counts what has been stored. Which steps of a tile a warpgroup multiplies is the same whatever came before, so results are the same bit for bit. The sums
 // of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It does so when it has begun with the next
@@ -17,6 +19,8 @@
 // from L2 like everything else; what lies in the other columns is anything, and is not stored. An expert has at most as many pairs, unless a token names it
 // twice: then it is in the list several times.
 #pragma once
+#include "epilogue/shared_gate.cuh"
+#include "formats/e4m3.cuh"
 #include "impls/mxfp4_grouped.cuh"
 #include "routing/sort.cuh"
 
@@ -28,12 +32,13 @@ struct StreamProduct
     const float* factor;  // [experts, rows], or null where all are 1
     u16* out;             // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     i64 out_stride;       // elements, a multiple of 8
-    int rows;             // first: 2 · intermediate; second: hidden; a multiple of 16
+    int rows;             // first: 2 · intermediate, or intermediate without gates; second: hidden; a multiple of 16
     int depth;            // inner dimension, a multiple of 64
 };
 
 struct Mxfp4StreamParameters
 {
+    static constexpr bool kHasShared = false, kSharedIsE4M3 = false;
     TensorMap tokens;           // BF16 {64, tokens, depth / 64} of the first product, box {64, columns, kStageSteps}, 128-byte swizzle
     TensorMap act;              // the first product's results, likewise
     StreamProduct first, second;
@@ -47,37 +52,61 @@ struct Mxfp4StreamParameters
     Activation activation;
 };
 
+/// One matrix of shared experts, [rows, depth].
+struct SharedStreamProduct
+{
+    TensorMap weights;    // {depth, 8, 2, rows / 16}, box {128 bytes, 8, 2, 4}, 128-byte swizzle; first: the gates of 8 neurons, then their ups
+    TensorMap scales;     // of E4M3: {depth / 16, rows / 16} (e4m3.cuh), box {16, 4}
+    TensorMap tokens;     // BF16 {64, tokens, depth / 64}, box {64, columns, steps of a stage}, 128-byte swizzle
+    const float* factor;  // [rows], or null where all are 1
+    void* out;            // first: BF16 [tokens, intermediate]; second: float32 [tokens, rows]
+    int rows;             // a multiple of 64
+    int depth;            // a multiple of 64
+};
+
+/// A stream with shared experts in it: one expert that every token goes to, without biases. kE4M3: their weights are E4M3 codes; else BF16.
+template <bool kE4M3>
+struct Mxfp4SharedStreamParameters : Mxfp4StreamParameters
+{
+    static constexpr bool kHasShared = true, kSharedIsE4M3 = kE4M3;
+    SharedStreamProduct shared_first, shared_second;
+    int* shared_stored;  // SortTarget::early_counter: tiles of the first product that have been stored
+    const u16* x;        // BF16 [columns, x_stride]: their tokens
+    i64 x_stride;        // elements
+    const float* gate;   // [hidden], or null: each token's sum is multiplied by sigmoid(x · gate) later
+    float* opened;       // [columns]: that
+    Activation shared_activation;
+};
+
 /// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
-/// asks in rising order.
+/// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
+template <typename TParameters>
 struct StreamList
 {
     const int2* active;  // {expert + boxes of it · 65536, its first sorted pair · 16 + its pairs}, in shared memory
-    int first_stripes, second_stripes;
+    const TParameters& q;
 
     static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
 
     /// One warp makes the table, when the offsets have come; the number of its entries stands behind its last place.
     static __device__ __forceinline__ void prepare(int2* active, const u32* early_offsets, int experts, int columns)
     {
-        constexpr int kAtOnce = 4;
+        constexpr int kAtOnce = 8;
         const int lane = threadIdx.x % 32;
         int count = 0;
 #pragma unroll 1
         for (int base = 0; base < experts; base += 32 * kAtOnce)
         {
-            int begin[kAtOnce], end[kAtOnce];
+            int begin[kAtOnce + 1];
             bool lacks;
             do
             {
                 lacks = false;
 #pragma unroll
-                for (int i = 0; i < kAtOnce; i++)
+                for (int i = 0; i <= kAtOnce; i++)
                 {
-                    const int e = base + 32 * i + lane;
-                    const bool exists = base + 32 * i < experts;
-                    begin[i] = load_relaxed_if(exists, early_offsets + min(e, experts));
-                    end[i] = load_relaxed_if(exists, early_offsets + min(e + 1, experts));
-                    lacks |= begin[i] == (int)kNoOffset || end[i] == (int)kNoOffset;
+                    begin[i] = load_relaxed_if(base + 32 * i + lane <= experts, early_offsets + base + lane + 32 * i);
+                    lacks |= begin[i] == (int)kNoOffset;
                 }
             } while (__ballot_sync(~0u, lacks) != 0);
 
@@ -89,10 +118,12 @@ struct StreamList
                     break;
                 }
 
-                int boxes = end[i] > begin[i];
-                if (end[i] - begin[i] > columns)
+                // The next expert's begin, which is the next lane's.
+                const int own_end = __shfl_sync(~0u, begin[i], (lane + 1) % 32), last_end = __shfl_sync(~0u, begin[i + 1], 0), end = lane == 31 ? last_end : own_end;
+                int boxes = end > begin[i];
+                if (end - begin[i] > columns)
                 {
-                    boxes = ceil_div(end[i] - begin[i], columns);
+                    boxes = ceil_div(end - begin[i], columns);
                 }
 
 #pragma unroll 1
@@ -107,7 +138,7 @@ struct StreamList
                     const int first = begin[i] + box * columns;
                     if (box < boxes)
                     {
-                        active[count + __popc(others & ((1u << lane) - 1))] = make_int2(base + 32 * i + lane + (boxes << 16), first * 16 + min(end[i] - first, columns));
+                        active[count + __popc(others & ((1u << lane) - 1))] = make_int2(base + 32 * i + lane + (boxes << 16), first * 16 + min(end - first, columns));
                     }
 
                     count += __popc(others);
@@ -121,21 +152,48 @@ struct StreamList
         }
     }
 
+    /// An expert's tiles of a product.
+    __device__ __forceinline__ int first_stripes() const { return ceil_div(q.first.rows, kBandRows); }
+    __device__ __forceinline__ int second_stripes() const { return ceil_div(q.second.rows, kBandRows); }
+
+    /// Shared experts' tiles of a product.
+    __device__ __forceinline__ int shared_firsts() const { return q.shared_first.rows / kBandRows; }
+    __device__ __forceinline__ int shared_seconds() const { return q.shared_second.rows / kBandRows; }
+
     /// All of them.
     __device__ __forceinline__ int tiles() const
     {
-        return active[kMostExperts].x * (first_stripes + second_stripes);
+        int all = active[kMostExperts].x * (first_stripes() + second_stripes());
+        if constexpr (TParameters::kHasShared)
+        {
+            all += shared_firsts() + shared_seconds();
+        }
+
+        return all;
     }
 
     /// Of the tile that was found last: how many tiles of the first product its expert has.
     int firsts_of_expert = 0;
     int place = 0, begin = 0;  // its entry of the table, and the number of that entry's first tile
     bool is_first = true;      // whether it is one of the first product
+    bool is_shared = false;    // and of shared experts
 
     /// Whether there is such a tile.
     __device__ __forceinline__ bool find(Tile& t, int number)
     {
-        const int count = active[kMostExperts].x, firsts = count * first_stripes;
+        if constexpr (TParameters::kHasShared)
+        {
+            is_shared = number < shared_firsts();
+            if (is_shared)
+            {
+                t = {0, number * kBandRows, 0, q.columns, 0};
+                return true;
+            }
+
+            number -= shared_firsts();
+        }
+
+        const int count = active[kMostExperts].x, firsts = count * first_stripes();
         if (is_first && number >= firsts)
         {
             is_first = false;
@@ -143,8 +201,20 @@ struct StreamList
             begin = firsts;
         }
 
+        if constexpr (TParameters::kHasShared)
+        {
+            is_shared = !is_first && number - firsts < shared_seconds();
+            if (is_shared)
+            {
+                t = {0, (number - firsts) * kBandRows, 0, q.columns, 0};
+                return true;
+            }
+
+            number -= is_first ? 0 : shared_seconds();
+        }
+
         // No division: a number lies few entries behind the one before.
-        const int tiles = is_first ? first_stripes : second_stripes;
+        const int tiles = is_first ? first_stripes() : second_stripes();
         while (number - begin >= tiles)
         {
             begin += tiles;
@@ -161,7 +231,7 @@ struct StreamList
 
         const int2 own = active[place];
         t.expert = own.x & 0xffff;
-        firsts_of_expert = (own.x >> 16) * first_stripes;
+        firsts_of_expert = (own.x >> 16) * first_stripes();
         t.first = own.y / 16;
         t.count = own.y % 16;
         t.row0 = (number - begin) * kBandRows;
@@ -170,10 +240,13 @@ struct StreamList
     }
 };
 
-/// kStages: of the ring. The others as in Mxfp4Grouped.
-template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding, typename TDealing = DealtForBf16>
+/// kStages: of the ring. TParameters: with shared experts or without. TActivation: of both. The others as in Mxfp4Grouped.
+template <int kStages, int kGroupRegisters, int kHostSharedBytes, typename TRounding, typename TParameters, typename TActivation, typename TDealing = DealtForBf16>
 struct Mxfp4Stream
 {
+    static constexpr bool kIsGated = TActivation::kNeuronRows == 2;
+    static constexpr bool kHasShared = TParameters::kHasShared, kSharedIsE4M3 = TParameters::kSharedIsE4M3;
+    using List = StreamList<TParameters>;
     static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
     static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
@@ -182,7 +255,7 @@ struct Mxfp4Stream
     static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
     static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
     static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
-    static constexpr int kPairsBase = kListBase + StreamList::kBytes;
+    static constexpr int kPairsBase = kListBase + List::kBytes;
     static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
     static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
@@ -193,39 +266,61 @@ struct Mxfp4Stream
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
+    // A stage of shared experts: two swizzled boxes of 128 bytes of 64 rows, which are 64 inputs of BF16 or 128 of E4M3, and E4M3's scales behind them.
+    static constexpr int kSharedBoxes = 2, kSharedSteps = kSharedIsE4M3 ? 4 : 2, kSharedBoxBytes = kBandRows * 128, kSharedBoxDepth = kSharedSteps * kGroupDepth / kSharedBoxes;
+    static constexpr int kSharedScaleBase = kSharedBoxes * kSharedBoxBytes, kSharedScaleBytes = kSharedIsE4M3 ? kSharedSteps * kBandGroups * 16 : 0;
+    static_assert(kSharedScaleBase + kSharedScaleBytes <= kWeightBytes && kSharedBoxes * 2 == kGroups, "a stage has room, and each warpgroup half a box");
+
     using Ring = StageRing<kStages>;
 
+    /// What a launch waits for that has shared experts waits only before tiles of others: of what those need it is older.
+    struct Routed
+    {
+        bool has_waited = false;
+
+        __device__ __forceinline__ void wait_for(const List& list)
+        {
+            if (kHasShared && !list.is_shared && !has_waited)
+            {
+                wait_for_previous_launch();
+                has_waited = true;
+            }
+        }
+    };
+
+    static __device__ __forceinline__ void wait_unless_shared()
+    {
+        if (!kHasShared)
+        {
+            wait_for_previous_launch();
+        }
+    }
+
+    static __device__ __forceinline__ const SharedStreamProduct& shared_product(const TParameters& q, bool is_first)
+    {
+        return is_first ? q.shared_first : q.shared_second;
+    }
+
+    static __device__ __forceinline__ int shared_stages(const SharedStreamProduct& p) { return ceil_div(p.depth, kSharedSteps * kGroupDepth); }
+
     /// Steps of 64 inputs of a product.
-    static __device__ __forceinline__ int steps_of(const Mxfp4StreamParameters& q, bool is_first)
+    static __device__ __forceinline__ int steps_of(const TParameters& q, bool is_first)
     {
         return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
     /// Draws the tiles and brings their weights, which wait for nothing but room. One warp, of which one thread does so. It begins before the launch before
     /// is done, with the experts that it has chosen: weights are older than both.
-    static __device__ __forceinline__ Probe load_weights(const Mxfp4StreamParameters& q, StreamList list, int2* active, TileNumbers numbers, u32 shared)
+    static __device__ __forceinline__ Probe load_weights(const TParameters& q, List list, int2* active, TileNumbers numbers, u32 shared)
     {
         Probe probe;  // mark: first weights asked for; sum: waits for empty stages
         probe.begin();
-        int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
-        StreamList::prepare(active, q.early_offsets, q.experts, q.columns);
-        __syncwarp();
-        if (threadIdx.x % 32 != 0)
-        {
-            return probe;
-        }
-
-        const u64 policy = policy_evict_first();
         Ring ring = {0, 1};
         Tile tile;
-        while (list.find(tile, number))
-        {
+        int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
+        auto load_stages = [&](int stages, const auto& load_stage) {
             numbers.hand_out(number);
             numbers.taken++;
-            const StreamProduct& p = list.is_first ? q.first : q.second;
-            const int steps = steps_of(q, list.is_first);
-            const int stages = ceil_div(steps, kStageSteps);
-            const char* from = p.weights + tile.expert * expert_bytes(p.rows, steps) + (i64)(tile.row0 / kBandRows) * steps * kStepBytes;
 #pragma unroll 1
             for (int i = 0; i < stages; i++)
             {
@@ -235,18 +330,55 @@ struct Mxfp4Stream
                     number = atomicAdd(q.ticket, 1);
                 }
 
-                const u32 full = shared + kBarrierBase + ring.stage * 8, bytes = min(steps - i * kStageSteps, kStageSteps) * kStepBytes;
+                const u32 full = shared + kBarrierBase + ring.stage * 8;
                 probe.from();
                 mbarrier_wait(full + kStages * 8, ring.phase);
                 probe.add(0);
                 probe.mark(0);
-                mbarrier_arrive_expect(full, bytes);
-                bulk_load(shared + kWeightBase + ring.stage * kWeightBytes, from, bytes, full, policy);
-                from += kWeightBytes;
+                load_stage(i, full, shared + kWeightBase + ring.stage * kWeightBytes);
                 ring.advance();
             }
 
             probe.tile();
+        };
+        if constexpr (kHasShared)
+        {
+            while (threadIdx.x % 32 == 0 && number < list.shared_firsts())
+            {
+                load_shared_tile(q, true, number * kBandRows, policy_evict_first(), load_stages);
+            }
+
+            __syncwarp();
+        }
+
+        List::prepare(active, q.early_offsets, q.experts, q.columns);
+        __syncwarp();
+        if (threadIdx.x % 32 != 0)
+        {
+            return probe;
+        }
+
+        const u64 policy = policy_evict_first();
+        while (list.find(tile, number))
+        {
+            if constexpr (kHasShared)
+            {
+                if (list.is_shared)
+                {
+                    load_shared_tile(q, list.is_first, tile.row0, policy, load_stages);
+                    continue;
+                }
+            }
+
+            const StreamProduct& p = list.is_first ? q.first : q.second;
+            const int steps = steps_of(q, list.is_first);
+            const char* from = p.weights + tile.expert * expert_bytes(p.rows, steps) + (i64)(tile.row0 / kBandRows) * steps * kStepBytes;
+            load_stages(ceil_div(steps, kStageSteps), [&](int i, u32 full, u32 to) {
+                const u32 bytes = min(steps - i * kStageSteps, kStageSteps) * kStepBytes;
+                mbarrier_arrive_expect(full, bytes);
+                bulk_load(to, from, bytes, full, policy);
+                from += kWeightBytes;
+            });
         }
 
         numbers.hand_out(number);
@@ -263,16 +395,42 @@ struct Mxfp4Stream
         return probe;
     }
 
-    /// Brings the tokens of all tiles: those of the second product when the first has finished their expert. One thread.
-    static __device__ __forceinline__ Probe load_tokens(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, u32 shared)
+    /// load_stages(stages, load_stage(stage, barrier, where it goes)).
+    template <typename TLoadStages>
+    static __device__ __forceinline__ void load_shared_tile(const TParameters& q, bool is_first, int row0, u64 policy, const TLoadStages& load_stages)
     {
-        const u32 bytes = kStageSteps * q.columns * kGroupDepth * 2;
+        const SharedStreamProduct& p = shared_product(q, is_first);
+        load_stages(shared_stages(p), [&](int i, u32 full, u32 to) {
+            mbarrier_arrive_expect(full, kSharedScaleBase + kSharedScaleBytes);
+#pragma unroll
+            for (int box = 0; box < kSharedBoxes; box++)
+            {
+                tma_load_4d(to + box * kSharedBoxBytes, &p.weights, full, (i * kSharedBoxes + box) * kSharedBoxDepth, 0, 0, row0 / kGroupRows, policy);
+            }
+
+            if (kSharedIsE4M3)
+            {
+                tma_load_2d(to + kSharedScaleBase, &p.scales, full, i * kSharedSteps * 4, row0 / kGroupRows);
+            }
+        });
+    }
+
+    /// Brings the tokens of all tiles: those of the second product when the first has finished their expert. One thread.
+    static __device__ __forceinline__ Probe load_tokens(const TParameters& q, List list, TileNumbers numbers, u32 shared)
+    {
         Ring ring = {0, 1};
         int complete = -1;
         Tile tile;
+        [[maybe_unused]] Routed routed;
         Probe probe;  // marks: first tokens asked for, first tile of the second product; sums: waits for empty stages, for experts, for tiles' numbers
         probe.begin();
-        wait_for_previous_launch();
+        wait_unless_shared();
+        if (kHasShared)
+        {
+            // Rows that older launches wrote: nothing else stands between those and this one.
+            fence_async_proxy_global();
+        }
+
         while (true)
         {
             probe.from();
@@ -283,10 +441,27 @@ struct Mxfp4Stream
                 return probe;
             }
 
-            const TensorMap* const rows = list.is_first ? &q.tokens : &q.act;
-            const int stages = ceil_div(steps_of(q, list.is_first), kStageSteps);
+            const TensorMap* rows = list.is_first ? &q.tokens : &q.act;
+            int stages = ceil_div(steps_of(q, list.is_first), kStageSteps), steps = kStageSteps;
             const int row = list.is_first ? 0 : tile.first;
-            if (!list.is_first && tile.expert != complete)
+            routed.wait_for(list);
+            if constexpr (kHasShared)
+            {
+                if (list.is_shared)
+                {
+                    const SharedStreamProduct& p = shared_product(q, list.is_first);
+                    rows = &p.tokens;
+                    stages = shared_stages(p);
+                    steps = kSharedSteps;
+                    if (!list.is_first)
+                    {
+                        shared_counter(q).wait_stored(0, list.shared_firsts());
+                    }
+                }
+            }
+
+            const u32 bytes = steps * q.columns * kGroupDepth * 2;
+            if (!list.is_first && !list.is_shared && tile.expert != complete)
             {
                 complete = tile.expert;
                 probe.mark(1);
@@ -304,7 +479,7 @@ struct Mxfp4Stream
                 probe.add(0);
                 probe.mark(0);
                 mbarrier_arrive_expect(full, bytes);
-                tma_load_3d(shared + ring.stage * kTokenBytes, rows, full, 0, row, i * kStageSteps);
+                tma_load_3d(shared + ring.stage * kTokenBytes, rows, full, 0, row, i * steps);
                 ring.advance();
             }
 
@@ -313,16 +488,30 @@ struct Mxfp4Stream
     }
 
     /// Counts the tiles of the first product that have been stored. One thread: it takes a microsecond, which those that multiply do not have.
-    static __device__ __forceinline__ void count_stored(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers)
+    static __device__ __forceinline__ void count_stored(const TParameters& q, List list, TileNumbers numbers)
     {
-        wait_for_previous_launch();
+        wait_unless_shared();
         Tile tile;
+        [[maybe_unused]] Routed routed;
         for (int index = 0; list.find(tile, numbers.take()) && list.is_first; index++)
         {
             numbers.wait_stored(index);
+            routed.wait_for(list);
+            if constexpr (kHasShared)
+            {
+                if (list.is_shared)
+                {
+                    shared_counter(q).add_stored(0);
+                    continue;
+                }
+            }
+
             q.counters.add_stored(tile.expert);
         }
     }
+
+    /// As if shared experts were an expert of number 0.
+    static __device__ __forceinline__ ProductCounters shared_counter(const TParameters& q) { return {q.shared_stored - 2}; }
 
     /// Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however
     /// few columns there are.
@@ -390,12 +579,102 @@ struct Mxfp4Stream
         }
     }
 
+    /// The same of shared experts.
+    static __device__ __forceinline__ void accumulate_shared(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, bool is_first, int stages, Probe& probe)
+    {
+        if constexpr (kSharedIsE4M3)
+        {
+            accumulate_codes(d, ring, shared, place, columns, is_first, stages, probe);
+        }
+        else
+        {
+            accumulate_numbers(d, ring, shared, place, columns, stages, probe);
+        }
+    }
+
+    /// E4M3. The inputs are dealt to the lanes in another order than the instruction's, weights and tokens alike.
+    static __device__ __forceinline__ void accumulate_codes(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, bool is_first, int stages, Probe& probe)
+    {
+        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, warp = threadIdx.x % 128 / 32, token = place * columns + g;
+        const u32 row_at = place / 2 * kSharedBoxBytes + (warp * kGroupRows + g) * 128 + ((place % 2 * 4 + t) ^ g) * 16;
+        const u32 token_at = token * 128 + (t ^ token % 8) * 16, scale_at = kSharedScaleBase + (warp * kSharedSteps + place) * 16;
+#pragma unroll 1
+        for (int i = 0; i < stages; i++)
+        {
+            const u32 full = shared + kBarrierBase + ring.stage * 8, weights = shared + kWeightBase + ring.stage * kWeightBytes;
+            probe.from();
+            mbarrier_wait(full, ring.phase);
+            probe.add(0);
+            probe.mark(0);
+            const uint4 low = load_shared(weights + row_at), high = load_shared(weights + row_at + 8 * 128), scales = load_shared(weights + scale_at);
+#pragma unroll
+            for (int h = 0; h < 2; h++)
+            {
+                float sums[4] = {};
+                mma_bf16_k32(sums, widen_e4m3(low, h), widen_e4m3(high, h), load_shared(shared + ring.stage * kTokenBytes + (token_at ^ h * 64)));
+
+                // Of the first product rows g and g + 8 are an even one and an odd one, of the second both are as g is.
+                const float even = __uint_as_float(h == 0 ? scales.x : scales.z), odd = __uint_as_float(h == 0 ? scales.y : scales.w);
+                const float scale = is_first || g % 2 == 0 ? even : odd, next_scale = is_first || g % 2 == 1 ? odd : even;
+                d[0] += scale * sums[0];
+                d[1] += scale * sums[1];
+                d[2] += next_scale * sums[2];
+                d[3] += next_scale * sums[3];
+            }
+
+            ring.advance();
+            __syncwarp();
+            if (lane == 0)
+            {
+                mbarrier_arrive(full + kStages * 8);
+            }
+        }
+    }
+
+    /// BF16, which nobody widens.
+    static __device__ __forceinline__ void accumulate_numbers(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, int stages, Probe& probe)
+    {
+        // Both operands are rows of 128 bytes, swizzled, of which 64 are this warpgroup's.
+        const int lane = threadIdx.x % 32, step = place / 2, first_chunk = place % 2 * 4;
+        const int row = threadIdx.x % 128 / 32 * kGroupRows + lane % 16, token = step * columns + lane % 8;
+        const u32 row_at = step * kSharedBoxBytes + row * 128 + ((first_chunk + lane / 16) ^ row % 8) * 16;
+        const u32 token_at = token * 128 + ((first_chunk + lane / 8) ^ token % 8) * 16;
+        float odd[4] = {};
+#pragma unroll 1
+        for (int i = 0; i < stages; i++)
+        {
+            const u32 full = shared + kBarrierBase + ring.stage * 8, weights = shared + kWeightBase + ring.stage * kWeightBytes + row_at;
+            probe.from();
+            mbarrier_wait(full, ring.phase);
+            probe.add(0);
+            probe.mark(0);
+            u32 a[2][4], b[4];
+            load_matrix_x4(a[0], weights);
+            load_matrix_x4(a[1], weights ^ 32);
+            load_matrix_x4(b, shared + ring.stage * kTokenBytes + token_at);
+            mma_bf16(d, a[0][0], a[0][1], a[0][2], a[0][3], b[0], b[1]);
+            mma_bf16(odd, a[1][0], a[1][1], a[1][2], a[1][3], b[2], b[3]);
+            ring.advance();
+            __syncwarp();
+            if (lane == 0)
+            {
+                mbarrier_arrive(full + kStages * 8);
+            }
+        }
+
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            d[i] += odd[i];
+        }
+    }
+
     /// A tile that this warpgroup has still to store.
     struct Pending
     {
         Tile rows;
         int index;  // of the block's tiles
-        bool is_first;
+        bool is_first, is_shared;
         float d[kColumns / 2];
         float2 bias;
     };
@@ -447,18 +726,68 @@ struct Mxfp4Stream
         }
     }
 
-    static __device__ __forceinline__ void store(const Mxfp4StreamParameters& q, Pending& tile, char* shared, int group, TileNumbers numbers, int* pairs, Probe& probe)
+    /// What the first product makes of a tile's sums.
+    template <bool kOfTokens, typename TOwnRounding>
+    static __device__ __forceinline__ void store_results(const TActivation& activation, Pending& tile, char* staged, int group, const float2& bias, const float* factor,
+                                                         int rows, u16* out, i64 out_stride, const TOwnRounding& rounding, const int* pairs, int top_k)
+    {
+        if constexpr (kIsGated)
+        {
+            store_act<kColumns, kOutBytes, kOfTokens>(activation, tile.rows, tile.d, staged, group, bias, factor, rows / 2, out, out_stride, rounding, pairs, top_k);
+        }
+        else
+        {
+            store_act_rows<kColumns, kOutBytes, kOfTokens>(activation, tile.rows, tile.d, staged, group, bias, factor, rows, out, out_stride, rounding, pairs, top_k);
+        }
+    }
+
+    static __device__ __forceinline__ void store_shared(const TParameters& q, Pending& tile, char* staged, int group, TileNumbers numbers)
+    {
+        const SharedStreamProduct& p = shared_product(q, tile.is_first);
+        if (tile.is_first)
+        {
+            store_results<false>(TActivation{q.shared_activation}, tile, staged, group, make_float2(0, 0), p.factor, p.rows, (u16*)p.out, q.shared_second.depth, RoundBf16(), nullptr, 1);
+            numbers.taken = tile.index;
+            numbers.arrive_stored();
+        }
+        else
+        {
+            const int mine = tile.rows.row0 + group * kBandRows + threadIdx.x % 128 / 32 * kGroupRows + threadIdx.x % 32 / 4;
+            add_biases<kColumns>(tile.rows, tile.d, mine, make_float2(0, 0), p.factor, p.rows);
+#pragma unroll
+            for (int i = 0; i < kColumns / 2; i++)
+            {
+                const int token = threadIdx.x % 4 * 2 + i % 2;
+                if (token < tile.rows.count)
+                {
+                    ((float*)p.out)[(i64)token * p.rows + mine + i / 2 * 8] = tile.d[i];
+                }
+            }
+        }
+    }
+
+    static __device__ __forceinline__ void store(const TParameters& q, Pending& tile, char* shared, int group, TileNumbers numbers, int* pairs, Probe& probe)
     {
         probe.from();
         add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.index / kGroups);
         probe.add(1);
         probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
+        if constexpr (kHasShared)
+        {
+            if (tile.is_shared)
+            {
+                store_shared(q, tile, staged, group, numbers);
+                probe.add(2);
+                return;
+            }
+        }
+
         if (tile.is_first)
         {
             const StreamProduct& p = q.first;
-            store_act<kColumns, kOutBytes, true>(q.activation, tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows / 2, p.out, p.out_stride,
-                                                 TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, q.top_k);
+            store_results<true>(TActivation{q.activation}, tile, staged, group, tile.bias, p.factor, p.rows, p.out, p.out_stride,
+                                TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, q.top_k);
             numbers.taken = tile.index;
             numbers.arrive_stored();
         }
@@ -471,7 +800,7 @@ struct Mxfp4Stream
         probe.add(2);
     }
 
-    static __device__ __forceinline__ Probe compute_tiles(const Mxfp4StreamParameters& q, StreamList list, TileNumbers numbers, char* shared)
+    static __device__ __forceinline__ Probe compute_tiles(const TParameters& q, List list, TileNumbers numbers, char* shared)
     {
         const u32 base = shared_address(shared), sum_barriers = base + kSumBarrierBase;
         const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
@@ -482,11 +811,13 @@ struct Mxfp4Stream
         Pending pending = {};
         Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
-        wait_for_previous_launch();
+        wait_unless_shared();
+        [[maybe_unused]] Routed routed;
         for (int index = 0;; index++)
         {
             const bool is_there = list.find(tile, numbers.take()), is_first = list.is_first;
             const int storing = index % kGroups;
+            routed.wait_for(list);
             int left = 0, steps = 0, place = 0;
             float d[kColumns / 2] = {};
             float2 bias = make_float2(0, 0);
@@ -494,14 +825,22 @@ struct Mxfp4Stream
             {
                 // What the compiler knows to be the same in all lanes makes the ring's addresses so.
                 steps = steps_of(q, is_first);
-                left = __reduce_max_sync(~0u, ceil_div(steps, kStageSteps));
+                int stages = ceil_div(steps, kStageSteps);
+                if constexpr (kHasShared)
+                {
+                    stages = list.is_shared ? shared_stages(shared_product(q, is_first)) : stages;
+                }
+
+                left = __reduce_max_sync(~0u, stages);
                 place = (group + tile.row0 / kBandRows) % kGroups;
-                if (storing == group)
+                if (storing == group && !list.is_shared)
                 {
                     // All of the tile's rows are this warpgroup's, whichever it is.
                     Tile rows = tile;
                     rows.row0 -= group * kBandRows;
-                    bias = is_first ? act_bias(rows, group, q.first.bias, q.first.rows / 2) : pair_bias(rows, group, q.second.bias, q.second.rows);
+                    bias = is_first && kIsGated ? act_bias(rows, group, q.first.bias, q.first.rows / 2)
+                        : is_first ? pair_bias(rows, group, q.first.bias, q.first.rows)
+                        : pair_bias(rows, group, q.second.bias, q.second.rows);
                     fetch_pairs(rows, q.sorted_pairs, pairs);
                 }
 
@@ -516,7 +855,15 @@ struct Mxfp4Stream
 #pragma unroll 1
             while (true)
             {
-                accumulate(d, ring, base, place, q.columns, steps, now, probe);
+                if (kHasShared && list.is_shared)
+                {
+                    accumulate_shared(d, ring, base, place, q.columns, is_first, now, probe);
+                }
+                else
+                {
+                    accumulate(d, ring, base, place, q.columns, steps, now, probe);
+                }
+
                 left -= now;
                 now = left;
                 if (is_pending)
@@ -547,6 +894,7 @@ struct Mxfp4Stream
             pending.rows.row0 -= group * kBandRows;
             pending.index = index;
             pending.is_first = is_first;
+            pending.is_shared = list.is_shared;
             pending.bias = bias;
 #pragma unroll
             for (int i = 0; i < kColumns / 2; i++)
@@ -560,14 +908,30 @@ struct Mxfp4Stream
         return probe;
     }
 
-    static __device__ __forceinline__ void run(const Mxfp4StreamParameters& q)
+    /// One warp: a token a block.
+    static __device__ __forceinline__ void open_gate(const TParameters& q)
+    {
+        if constexpr (kHasShared)
+        {
+            for (int token = blockIdx.x; q.gate != nullptr && token < q.columns; token += gridDim.x)
+            {
+                const float opened = open_shared_gate(q.x + token * q.x_stride, q.gate, q.shared_first.depth);
+                if (threadIdx.x % 32 == 0)
+                {
+                    q.opened[token] = opened;
+                }
+            }
+        }
+    }
+
+    static __device__ __forceinline__ void run(const TParameters& q)
     {
         extern __shared__ char unaligned[];
         char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
         const u32 base = shared_address(shared), barriers = base + kBarrierBase, sums = base + kSumBarrierBase;
         int2* const active = (int2*)(shared + kListBase);
         const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
-        const StreamList list = {active, ceil_div(q.first.rows, kBandRows), ceil_div(q.second.rows, kBandRows)};
+        const List list = {active, q};
         if (threadIdx.x == 0)
         {
             tma_prefetch_map(&q.tokens);
@@ -620,11 +984,15 @@ struct Mxfp4Stream
         {
             count_stored(q, list, numbers);
         }
+        else if (kHasShared && role == 3)
+        {
+            open_gate(q);
+        }
     }
 };
 
-template <int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding, typename TDealing = DealtForBf16>
-__global__ void __launch_bounds__(640, 1) moe_mxfp4_stream(const __grid_constant__ Mxfp4StreamParameters q)
+template <int kStages, int kGroupRegisters, int kSharedBytes, typename TRounding, typename TParameters, typename TActivation, typename TDealing = DealtForBf16>
+__global__ void __launch_bounds__(640, 1) moe_mxfp4_stream(const __grid_constant__ TParameters q)
 {
-    Mxfp4Stream<kStages, kGroupRegisters, kSharedBytes, TRounding, TDealing>::run(q);
+    Mxfp4Stream<kStages, kGroupRegisters, kSharedBytes, TRounding, TParameters, TActivation, TDealing>::run(q);
 }

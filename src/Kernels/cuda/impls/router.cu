@@ -224,12 +224,21 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
     };
     // The block that empties the early offsets is the one that sorts, or one that it has waited for.
     const bool empties = p.sort && blockIdx.x == 0 && blockIdx.y == gridDim.y - 1 && blockIdx.z == gridDim.z - 1;
-    if (!empties)
+    if (!empties && !p.target.lets_next_begin_late())
     {
         allow_next_launch();
     }
 
     load_weights(slice);
+    if (p.target.lets_next_begin_late())
+    {
+        wait_for_previous_launch();
+        if (!empties)
+        {
+            allow_next_launch();
+        }
+    }
+
     if (empties && warp == 7)
     {
         p.target.empty_early_offsets();

@@ -183,7 +183,7 @@ __device__ __forceinline__ void route(const ClusterRouterParameters& q, const TC
     float* const bias = (float*)(base + l.biases);
     float* const sums = (float*)(base + l.sums);
     const bool sorts = p.sort && l.rank == 0;
-    if (!sorts)
+    if (!sorts && !p.target.lets_next_begin_late())
     {
         allow_next_launch();
     }
@@ -204,6 +204,15 @@ __device__ __forceinline__ void route(const ClusterRouterParameters& q, const TC
         const int term = row / kRows, expert = row % kRows;
         const bool exists = expert < p.experts;
         fetch_row(l, l.weights + row * l.stride, p.weight + (exists ? ((i64)term * p.experts + expert) * p.hidden : 0), exists, p.hidden);
+    }
+
+    if (p.target.lets_next_begin_late())
+    {
+        wait_for_previous_launch();
+        if (!sorts)
+        {
+            allow_next_launch();
+        }
     }
 
     if (sorts && warp == kWarps - 1)

@@ -1,10 +1,12 @@
 // The shared experts of a layer for few tokens in one launch: both products, BF16 or E4M3 weights, and how far their gate opens.
 //
-// It runs on a stream of its own, beside the router, which leaves memory idle, and beside the first product.
+// It runs on a stream of its own, beside the router, which leaves memory idle, and beside the first product, where the stream of mxfp4_stream.cuh does not
+// take shared experts in.
 //
 // All tiles are one list: those of the first product, the gate's, those of the second product. Every block draws each of its tiles by a ticket, its
 // first one too, so whoever waits for tiles of the first product waits for running blocks.
 #include "epilogue/activation.cuh"
+#include "epilogue/shared_gate.cuh"
 #include "impls/few_tokens.cuh"
 
 struct SharedExpertParameters
@@ -94,31 +96,10 @@ struct SharedExpert
             return;
         }
 
-        const int lane = threadIdx.x % 32;
-        float sum = 0.0f;
-#pragma unroll 2
-        for (int column = lane * 8; column < p.hidden; column += 256)
+        const float opened = open_shared_gate(p.x + token * p.x_stride, p.gate, p.hidden);
+        if (threadIdx.x % 32 == 0)
         {
-            const uint4 v = *(const uint4*)(p.x + token * p.x_stride + column);
-            const float4 low = *(const float4*)(p.gate + column), high = *(const float4*)(p.gate + column + 4);
-            const u32 words[4] = {v.x, v.y, v.z, v.w};
-            const float gates[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-            {
-                sum += __uint_as_float(words[i] << 16) * gates[2 * i] + __uint_as_float(words[i] & 0xffff0000u) * gates[2 * i + 1];
-            }
-        }
-
-#pragma unroll
-        for (int d = 16; d > 0; d /= 2)
-        {
-            sum += __shfl_xor_sync(~0u, sum, d);
-        }
-
-        if (lane == 0)
-        {
-            p.opened[token] = 1.0f / (1.0f + expf(-sum));
+            p.opened[token] = opened;
         }
     }
 

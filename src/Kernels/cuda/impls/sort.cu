@@ -83,6 +83,16 @@ extern "C" __global__ void __launch_bounds__(1024) moe_sort(const __grid_constan
     const int expert = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     if (threadIdx.x == 0)
     {
+        if (p.target.lets_next_begin_late())
+        {
+            wait_for_previous_launch();
+        }
+
+        if (expert == 0)
+        {
+            p.target.clear_early_counter();
+        }
+
         store_relaxed(p.target.early_offsets + expert, kNoOffset);
         if (expert == p.target.experts - 1)
         {

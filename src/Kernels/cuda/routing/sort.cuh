@@ -14,13 +14,32 @@ struct SortTarget
     int* row_block_count; // [1]
     ProductCounters counters;  // those of the products that follow: cleared
     u32* early_offsets;   // [experts + 1]: expert_offsets for readers that wait for each word to differ from kNoOffset, not for the launch's end
+    int* early_counter;   // [1]: what a launch counts that begins before this one has sorted: cleared before it may. Null: no such launch follows
     int block_rows;       // 0: none are made
     int experts;          // of this device: pairs of others are left out
     int first_expert;     // the id of the first of them
 
-    /// One warp, before it lets the next launch begin, of a block that all writers of offsets have waited for.
+    /// Whether the next launch, which does not wait for this one, uses what launches before this one may still have in hand: it may begin when those have
+    /// ended, and not before.
+    __device__ __forceinline__ bool lets_next_begin_late() const { return early_counter != nullptr; }
+
+    /// One thread, when the launches before have ended.
+    __device__ __forceinline__ void clear_early_counter() const
+    {
+        if (early_counter != nullptr)
+        {
+            store_relaxed((u32*)early_counter, 0);
+        }
+    }
+
+    /// One warp, before it lets the next launch begin, of a block that all writers of offsets have waited for; clears the counter, too.
     __device__ __forceinline__ void empty_early_offsets() const
     {
+        if (threadIdx.x % 32 == 0)
+        {
+            clear_early_counter();
+        }
+
         for (int expert = threadIdx.x % 32; expert <= experts; expert += 32)
         {
             store_relaxed(early_offsets + expert, kNoOffset);
