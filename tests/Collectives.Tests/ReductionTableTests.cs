@@ -28,6 +28,9 @@ public sealed class ReductionTableTests : IDisposable
         Assert.True(!gathers || gather.LaunchRows == tokens / ranks, "a gathering by reading is one launch");
         Assert.True(!scatters || scatter.LaunchRows == tokens / ranks, "sums that are read are one launch");
 
+        // All blocks of all ranks of a device must run at once, and a gathering's are larger than others.
+        Assert.Equal(Math.Min(99, gather.LaunchRows), planner.GatherBlocks(gather, gather.LaunchRows));
+
         // What is gathered may be narrower, like ids.
         Assert.Equal(ReductionWay.Push, planner.ForGather(64 / ranks, rowBytes: 16).Way);
     }
@@ -98,6 +101,6 @@ public sealed class ReductionTableTests : IDisposable
     {
         var shape = RowShape.Of(request.Width, request.ElementType);
         return new ReductionPlanner(
-            table, GroupLayout.Of(request, shape, table), request, shape.RowBytes, Enum.GetValues<ReductionWay>().ToDictionary(way => way, _ => 132));
+            table, GroupLayout.Of(request, shape, table), request, shape.RowBytes, Enum.GetValues<ReductionWay>().ToDictionary(way => way, _ => 132), mostGatherBlocks: 99);
     }
 }

@@ -127,12 +127,12 @@ internal sealed class PeerGroup : IMoeGroup
         Placement[] placements = Exchange(failure);
 
         // The same on all ranks, whatever device each has; half of what there is room for, so that another group's kernels always find theirs.
-        Dictionary<ReductionWay, int> mostBlocks = Enum.GetValues<ReductionWay>().ToDictionary(
-            way => way,
-            way => Enumerable.Range(0, ranks).Min(rank => Math.Max(1, placements[rank].MostBlocks[(int)way] / 2 / devices.Count(device => device == devices[rank]))));
+        int Most(int kind) => Enumerable.Range(0, ranks).Min(rank => Math.Max(1, placements[rank].MostBlocks[kind] / 2 / devices.Count(device => device == devices[rank])));
+        Dictionary<ReductionWay, int> mostBlocks = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => Most((int)way));
+        int mostGatherBlocks = Most(mostBlocks.Count);
         bool isShared = devices.Distinct().Count() < ranks;
         long[] addresses = [.. placements.Select(placement => placement.Address)];
-        var planner = new ReductionPlanner(table, layout, request, shape.RowBytes, mostBlocks);
+        var planner = new ReductionPlanner(table, layout, request, shape.RowBytes, mostBlocks, mostGatherBlocks);
         foreach (PeerMember member in _members)
         {
             member.Connect(planner, addresses, layout, _words.Address(member.Rank), !isShared);
@@ -183,7 +183,8 @@ internal sealed class PeerGroup : IMoeGroup
         return placements;
     }
 
-    private static int[] MostBlocks(PeerMember member) => [.. Enum.GetValues<ReductionWay>().Select(member.MostResidentBlocks)];
+    // Of each way, and behind them of gatherings.
+    private static int[] MostBlocks(PeerMember member) => [.. Enum.GetValues<ReductionWay>().Select(member.MostResidentBlocks), member.MostResidentGatherBlocks];
 
     private nint Open(int rank, string exported)
     {

@@ -23,6 +23,9 @@ internal sealed class PeerMember : CudaMember
     /// <summary>The most blocks of each way that run at once where a rank shares its device with no other.</summary>
     public int MostResidentBlocks(ReductionWay way) => _kernels.MostResidentBlocks(way);
 
+    /// <inheritdoc cref="ReductionKernels.MostResidentGatherBlocks"/>
+    public int MostResidentGatherBlocks => _kernels.MostResidentGatherBlocks;
+
     /// <summary>Memory that all ranks reach.</summary>
     public nint Shared => _memory.Shared;
 
@@ -95,7 +98,7 @@ internal sealed class PeerMember : CudaMember
             parameters.Group.Rows = Math.Min(plan.LaunchRows, input.Rows - first);
             parameters.Group.Partial = input.RowAddress(first);
             parameters.Group.Output = output.RowAddress(first);
-            _kernels.Gather(reads, _planner.Blocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
+            _kernels.Gather(reads, _planner.GatherBlocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
         }
     }
 

@@ -64,6 +64,10 @@ internal sealed class ReductionKernels
     public int MostResidentBlocks(ReductionWay way) =>
         Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
 
+    /// <summary>The same of gatherings, by reading or by pushing.</summary>
+    public int MostResidentGatherBlocks => Context.Device.MultiprocessorCount
+        * Math.Min(_gather.GetMaxBlocksPerMultiprocessor(GatherThreads, 0), _gatherRead.GetMaxBlocksPerMultiprocessor(GatherThreads, 0));
+
     public CudaContext Context => _library.Context;
 
     /// <summary>The kernel of a way.</summary>

@@ -5,6 +5,7 @@ internal sealed class ReductionPlanner
 {
     private readonly GroupLayout _layout;
     private readonly IReadOnlyDictionary<ReductionWay, int> _mostBlocks;
+    private readonly int _mostGatherBlocks;
     private readonly int _ranks;
     private readonly int _rowBytes;
     private readonly PlanList _reductions;
@@ -16,8 +17,11 @@ internal sealed class ReductionPlanner
     /// <param name="request">The group.</param>
     /// <param name="rowBytes">Of a row.</param>
     /// <param name="mostBlocks">Blocks of each way that run at a time on the device that has the least room for each of its ranks.</param>
-    public ReductionPlanner(ReductionTable table, GroupLayout layout, MoeGroupRequest request, int rowBytes, IReadOnlyDictionary<ReductionWay, int> mostBlocks)
+    /// <param name="mostGatherBlocks">The same of gatherings.</param>
+    public ReductionPlanner(
+        ReductionTable table, GroupLayout layout, MoeGroupRequest request, int rowBytes, IReadOnlyDictionary<ReductionWay, int> mostBlocks, int mostGatherBlocks)
     {
+        _mostGatherBlocks = mostGatherBlocks;
         _layout = layout;
         _mostBlocks = mostBlocks;
         _ranks = request.Devices.Count;
@@ -62,6 +66,9 @@ internal sealed class ReductionPlanner
             _ => Math.Min(rows, most),
         };
     }
+
+    /// <summary>The blocks of a launch of a gathering.</summary>
+    public int GatherBlocks(ReductionPlan plan, int rows) => Math.Min(rows, Math.Min(plan.Blocks, _mostGatherBlocks));
 
     private static bool IsOwned(ReductionWay way) => way is ReductionWay.TwoShot or ReductionWay.TwoPull;
 
