@@ -11,9 +11,9 @@ public abstract class GroupLoadTests
     internal const int Width = 96;
     internal const int MaxTokens = 24;
 
-    private static readonly int Calls = Read("MOE_GROUP_CALLS", 300);
+    internal static readonly int Calls = Read("MOE_GROUP_CALLS", 300);
     internal static readonly int Kills = Read("MOE_GROUP_KILLS", 6);
-    private static readonly int Seed = Read("MOE_GROUP_SEED", 1);
+    internal static readonly int Seed = Read("MOE_GROUP_SEED", 1);
 
     /// <summary>The backend; skips the test where its groups cannot be made here.</summary>
     protected abstract IMoeParallelBackend Backend { get; }
