@@ -60,7 +60,7 @@ public sealed unsafe class RouterKernelTests
                 {
                     fixed (int* id = ids, o = offsets, s = sorted, c = counters, a = early, t = tickets)
                     {
-                        run(input, w, b, id, chosen, o, s, c, a, empty, t, tokens, experts, (tokens + 7) / 8, (experts + 15) / 16, parts);
+                        run(input, w, b, id, chosen, o, s, c, a, empty, t, tokens, experts, (tokens + 7) / 8, ((experts + 15) / 16) + 1, parts);
                     }
                 }
             }

@@ -133,7 +133,9 @@ internal sealed class RouterKernels
             Tickets = buffers.Tickets,
             ExpertWarps = grid.ExpertWarps,
         };
-        CudaLaunchConfig launch = _library.Launch(new CudaDim3(grid.X, grid.Y, grid.Z), Threads, shared);
+
+        // Few tokens' last row of blocks has no experts: it chooses.
+        CudaLaunchConfig launch = _library.Launch(new CudaDim3(grid.X, grid.Y + (grid.IsFew ? 1 : 0), grid.Z), Threads, shared);
         Launch(grid.IsFew ? _router8 : _router32, launch, parameters, program, stream);
     }
 

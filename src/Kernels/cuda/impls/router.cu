@@ -2,9 +2,9 @@
 // for few tokens the last block also sorts the (token, k) pairs by expert. Blocks of 256 threads; block (i, j, s) computes logits of
 // 8 · kTiles tokens and 16 · expert_warps experts over the s-th part of the inner dimension.
 //
-// Of many tokens, the last block of a token tile to finish does the rest. Of few, latency is all there is: the last block of a tile waits for the logits
-// themselves, which stand in words that are empty (kNoLogit) until they come, and are emptied by who has read them. All other blocks of the tile have
-// begun before it.
+// Of many tokens, the last block of a token tile to finish does the rest. Of few, latency is all there is: the grid has one row of blocks more, whose last
+// block of a tile waits for the logits themselves, which stand in words that are empty (kNoLogit) until they come, and are emptied by who has read them. All
+// other blocks of the tile have begun before it. It chooses once in vain while they make the logits, so that its code has been read from memory when they come.
 //
 // Dynamic shared memory: the larger of 4096 · kTiles bytes and ((n + 1) · experts + tokens · top_k) · 4 bytes if it sorts, n = ceil(tokens · top_k / 32).
 #include "routing/router_program.cuh"
@@ -142,9 +142,10 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
 }
 
 /// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
-/// it is null.
+/// it is null. In vain: of any logits, and nobody gets the choice.
 template <int kSlots, int kTiles, int kAtOnce, typename TChoice>
-__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, float* partial_logits, int first, int parts, int* chosen)
+__device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, float* partial_logits, int first, int parts, int* chosen,
+                                                  bool in_vain)
 {
     const int lane = threadIdx.x % 32;
 #pragma unroll 1
@@ -159,7 +160,18 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
         float logits[kAtOnce][kSlots];
         if constexpr (kTiles == 1)
         {
-            await_logits<kSlots>(p, partial_logits, token, parts, logits);
+            if (in_vain)
+            {
+#pragma unroll
+                for (int j = 0; j < kSlots; j++)
+                {
+                    logits[0][j] = (float)(lane ^ j);
+                }
+            }
+            else
+            {
+                await_logits<kSlots>(p, partial_logits, token, parts, logits);
+            }
         }
         else
         {
@@ -169,8 +181,8 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
 #pragma unroll
         for (int n = 0; n < kAtOnce; n++)
         {
-            const int id = choice.choose(p, token + n * 8, logits[n]);
-            if (chosen != nullptr && lane < p.top_k && token + n * 8 < p.tokens)
+            const int id = choice.choose(p, in_vain ? p.tokens : token + n * 8, logits[n]);
+            if (chosen != nullptr && !in_vain && lane < p.top_k && token + n * 8 < p.tokens)
             {
                 chosen[(token + n * 8) * p.top_k + lane] = id;
             }
@@ -229,127 +241,144 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
         allow_next_launch();
     }
 
-    load_weights(slice);
-    if (p.target.lets_next_begin_late())
-    {
-        wait_for_previous_launch();
-        if (!empties)
+    auto let_next_begin = [&] {
+        if (p.target.lets_next_begin_late())
         {
+            wait_for_previous_launch();
+            if (!empties)
+            {
+                allow_next_launch();
+            }
+        }
+
+        if (empties && warp == 7)
+        {
+            p.target.empty_early_offsets();
             allow_next_launch();
         }
-    }
-
-    if (empties && warp == 7)
-    {
-        p.target.empty_early_offsets();
-        allow_next_launch();
-    }
-
-    wait_for_previous_launch();
-
-    float sums[kTiles][4] = {};
-    while (slice < all_slices)
-    {
-        uint4 columns[kSteps][kTiles];
-#pragma unroll
-        for (int i = 0; i < kSteps; i++)
-        {
-            const int s = slice + i * step, k = s % slices * 32 + t * 8;
-            const bool valid = s < all_slices && k < p.hidden;
-#pragma unroll
-            for (int j = 0; j < kTiles; j++)
-            {
-                const int token = token0 + j * 8 + g;
-                columns[i][j] = valid && token < p.tokens ? *(const uint4*)(p.x + token * p.x_stride + k) : zero;
-            }
-        }
-
-#pragma unroll
-        for (int i = 0; i < kSteps; i++)
-        {
-#pragma unroll
-            for (int j = 0; j < kTiles; j++)
-            {
-                mma_bf16_k32(sums[j], rows[i][0], rows[i][1], columns[i][j]);
-            }
-        }
-
-        slice += kSteps * step;
+    };
+    auto make_logits = [&] {
         load_weights(slice);
-    }
+        let_next_begin();
+        wait_for_previous_launch();
 
-    // The warps that split the inner dimension are summed in their order, which keeps the result the same each time.
+        float sums[kTiles][4] = {};
+        while (slice < all_slices)
+        {
+            uint4 columns[kSteps][kTiles];
 #pragma unroll
-    for (int j = 0; j < kTiles; j++)
-    {
-        shared[(warp * kTiles + j) * 32 + lane] = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
-    }
+            for (int i = 0; i < kSteps; i++)
+            {
+                const int s = slice + i * step, k = s % slices * 32 + t * 8;
+                const bool valid = s < all_slices && k < p.hidden;
+#pragma unroll
+                for (int j = 0; j < kTiles; j++)
+                {
+                    const int token = token0 + j * 8 + g;
+                    columns[i][j] = valid && token < p.tokens ? *(const uint4*)(p.x + token * p.x_stride + k) : zero;
+                }
+            }
 
-    __syncthreads();
-    for (int item = warp; item < q.expert_warps * kTiles; item += 8)
-    {
-        const int j = item % kTiles, ew = item / kTiles;
-        float4 sum = make_float4(0, 0, 0, 0);
-        for (int w = 0; w < inner_warps; w++)
-        {
-            const float4 v = shared[((w * q.expert_warps + ew) * kTiles + j) * 32 + lane];
-            sum.x += v.x;
-            sum.y += v.y;
-            sum.z += v.z;
-            sum.w += v.w;
+#pragma unroll
+            for (int i = 0; i < kSteps; i++)
+            {
+#pragma unroll
+                for (int j = 0; j < kTiles; j++)
+                {
+                    mma_bf16_k32(sums[j], rows[i][0], rows[i][1], columns[i][j]);
+                }
+            }
+
+            slice += kSteps * step;
+            load_weights(slice);
         }
 
-        const int e = (blockIdx.y * q.expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
-        float* logits = q.partial_logits + ((i64)blockIdx.z * p.tokens + token) * p.experts + e;
-        auto leave = [&](float* to, float v) {
-            if constexpr (kTiles == 1)
-            {
-                store_relaxed((u32*)to, __float_as_uint(v) == kNoLogit ? kNoLogit >> 1 : __float_as_uint(v));
-            }
-            else
-            {
-                *to = v;
-            }
-        };
-        if (token < p.tokens)
+        // The warps that split the inner dimension are summed in their order, which keeps the result the same each time.
+#pragma unroll
+        for (int j = 0; j < kTiles; j++)
         {
-            if (e < p.experts)
-            {
-                leave(logits, sum.x);
-            }
-
-            if (e + 8 < p.experts)
-            {
-                leave(logits + 8, sum.z);
-            }
+            shared[(warp * kTiles + j) * 32 + lane] = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
         }
 
-        if (token + 1 < p.tokens)
+        __syncthreads();
+        for (int item = warp; item < q.expert_warps * kTiles; item += 8)
         {
-            if (e < p.experts)
+            const int j = item % kTiles, ew = item / kTiles;
+            float4 sum = make_float4(0, 0, 0, 0);
+            for (int w = 0; w < inner_warps; w++)
             {
-                leave(logits + p.experts, sum.y);
+                const float4 v = shared[((w * q.expert_warps + ew) * kTiles + j) * 32 + lane];
+                sum.x += v.x;
+                sum.y += v.y;
+                sum.z += v.z;
+                sum.w += v.w;
             }
 
-            if (e + 8 < p.experts)
+            const int e = (blockIdx.y * q.expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
+            float* logits = q.partial_logits + ((i64)blockIdx.z * p.tokens + token) * p.experts + e;
+            auto leave = [&](float* to, float v) {
+                if constexpr (kTiles == 1)
+                {
+                    store_relaxed((u32*)to, __float_as_uint(v) == kNoLogit ? kNoLogit >> 1 : __float_as_uint(v));
+                }
+                else
+                {
+                    *to = v;
+                }
+            };
+            if (token < p.tokens)
             {
-                leave(logits + p.experts + 8, sum.w);
+                if (e < p.experts)
+                {
+                    leave(logits, sum.x);
+                }
+
+                if (e + 8 < p.experts)
+                {
+                    leave(logits + 8, sum.z);
+                }
+            }
+
+            if (token + 1 < p.tokens)
+            {
+                if (e < p.experts)
+                {
+                    leave(logits + p.experts, sum.y);
+                }
+
+                if (e + 8 < p.experts)
+                {
+                    leave(logits + p.experts + 8, sum.w);
+                }
             }
         }
-    }
+    };
 
     if constexpr (kTiles == 1)
     {
-        if (blockIdx.y != gridDim.y - 1 || blockIdx.z != gridDim.z - 1)
+        if (blockIdx.y != gridDim.y - 1)
         {
+            make_logits();
             return;
         }
 
-        __syncthreads();  // the sums have been read where ids come
+        if (warp == 7)
+        {
+            let_next_begin();
+        }
+
+        if (blockIdx.z != gridDim.z - 1)
+        {
+            return;
+        }
     }
-    else if (!is_last_block(q.tickets + blockIdx.x, gridDim.y * gridDim.z))
+    else
     {
-        return;
+        make_logits();
+        if (!is_last_block(q.tickets + blockIdx.x, gridDim.y * gridDim.z))
+        {
+            return;
+        }
     }
 
     // Where this block is the only one to choose, what it sorts makes no trip through L2.
@@ -358,25 +387,34 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
     int* const chosen = p.sort != 0 && gridDim.x == 1 ? ids : nullptr;
     constexpr int kAtOnce = kTiles > 1 ? TChoice::kAtOnce : 1;
     const int token = token0 + warp, parts = gridDim.z;
-    if (p.experts <= 32)
+#pragma unroll 1
+    for (int pass = kTiles == 1 && warp == 0 ? 0 : 1; pass < 2; pass++)
     {
-        choose_for_tokens<1, kTiles, kAtOnce>(p, choice, q.partial_logits, token, parts, chosen);
-    }
-    else if (p.experts <= 128)
-    {
-        choose_for_tokens<4, kTiles, (kAtOnce > 1 ? kAtOnce / 2 : 1)>(p, choice, q.partial_logits, token, parts, chosen);
-    }
-    else if (p.experts <= 256)
-    {
-        choose_for_tokens<8, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
-    }
-    else if (p.experts <= 512)
-    {
-        choose_for_tokens<16, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
-    }
-    else
-    {
-        choose_for_tokens<32, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen);
+        if (pass > 0)
+        {
+            wait_for_previous_launch();
+        }
+
+        if (p.experts <= 32)
+        {
+            choose_for_tokens<1, kTiles, kAtOnce>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+        }
+        else if (p.experts <= 128)
+        {
+            choose_for_tokens<4, kTiles, (kAtOnce > 1 ? kAtOnce / 2 : 1)>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+        }
+        else if (p.experts <= 256)
+        {
+            choose_for_tokens<8, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+        }
+        else if (p.experts <= 512)
+        {
+            choose_for_tokens<16, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+        }
+        else
+        {
+            choose_for_tokens<32, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+        }
     }
 
     if (p.sort == 0)
