@@ -60,6 +60,20 @@ public sealed class Mxfp4PlanTests
         Assert.Equal(expected, new Mxfp4Plan(Hopper, shape, activations: activations).Choose(8).Kind);
     }
 
+    [Theory]
+    [InlineData(1, "stream8x64")]
+    [InlineData(9, "grouped32x128")]
+    [InlineData(31, "grouped32x64")]
+    [InlineData(8192, "grouped32x64")]
+    public void Codes_that_are_dealt_for_E4M3_have_tiles_of_few_tokens_alone(int tokens, string expected)
+    {
+        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "grouped80x256")!.Value;
+        var plan = new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8, Mxfp4Dealing.E4M3);
+
+        Assert.Equal(expected, plan.Choose(tokens).ToString());
+        Assert.Equal(["stream8x64", "grouped32x64", "grouped32x128"], plan.Available.Select(variant => variant.ToString()));
+    }
+
     [Fact]
     public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
     {

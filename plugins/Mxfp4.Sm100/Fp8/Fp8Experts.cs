@@ -10,8 +10,8 @@ namespace Moe.Plugins.Sm100;
 /// </summary>
 internal sealed class Fp8Experts : CudaExperts
 {
-    /// <summary>From so many pairs an expert on FP8 was measured to be faster than BF16 (bench/NOTES.md).</summary>
-    private const double FewestPairs = 64;
+    /// <summary>From so many pairs an expert on FP8 was measured to be faster than BF16 with the same weights (bench/NOTES.md).</summary>
+    private const double FewestPairs = 4;
 
     private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
@@ -32,7 +32,7 @@ internal sealed class Fp8Experts : CudaExperts
         _quantizer = new Mxfp8Quantizer(library);
         _products = new Fp8Products(library, shape);
         _widened = use == Fp8Use.Auto ? new WidenedExperts(library, shape, forced, Mxfp4Dealing.E4M3) : null;
-        _isForced = forced is not null;
+        _isForced = forced is Mxfp4Variant wanted && _widened?.Plan.Available.Contains(wanted) == true;
     }
 
     public override bool HasCompany

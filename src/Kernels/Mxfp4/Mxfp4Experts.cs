@@ -86,7 +86,8 @@ public class Mxfp4Experts : CudaExperts
     /// <summary>The sources of the products on 9.0 alone.</summary>
     public static IEnumerable<KernelUnit> Units(Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
-        foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind != Mxfp4Kind.Mma))
+        foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(
+            variant => variant.Kind != Mxfp4Kind.Mma && (dealing == Mxfp4Dealing.BFloat16 || variant.Tokens <= Mxfp4Plan.FewTokens)))
         {
             if (variant.Kind == Mxfp4Kind.Stream)
             {

@@ -15,6 +15,10 @@ public sealed class Mxfp4Plan
     /// <summary>The least intermediate size that <c>mxfp4_stream.cuh</c> was measured with.</summary>
     private const int StreamIntermediate = 512;
 
+    /// <summary>Tokens of the tiles of few, which are all that there are of codes that are dealt for E4M3; and pairs of an expert that they are chosen for.</summary>
+    internal const int FewTokens = 32;
+    private const double FewPairs = 11;
+
     private readonly MoeLayerShape _shape;
     private readonly Mxfp4Variant? _forced;
     private readonly Mxfp4Variant[] _available;
@@ -27,7 +31,7 @@ public sealed class Mxfp4Plan
     /// <param name="shape">The layer's shape.</param>
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
     /// <param name="activations">What activations are rounded to.</param>
-    /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels of 9.0 alone, for the common activation and MXFP8.</param>
+    /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels of 9.0 alone, of few tokens, for the common activation and MXFP8.</param>
     /// <exception cref="MoeException">The device cannot run the forced one.</exception>
     public Mxfp4Plan(
         CudaArchitecture architecture,
@@ -51,7 +55,7 @@ public sealed class Mxfp4Plan
 
         // What is asked for and has no kernels for the layer's activation runs as if nothing were.
         _forced = forced is Mxfp4Variant other && (other.Kind == Mxfp4Kind.Stream ? _canStream : _isCommon || Mxfp4Variant.OfAnyActivation.Contains(other))
-            && (other.Kind != Mxfp4Kind.Mma || dealing == Mxfp4Dealing.BFloat16) ? forced : null;
+            && (dealing == Mxfp4Dealing.BFloat16 || (other.Kind != Mxfp4Kind.Mma && other.Tokens <= FewTokens)) ? forced : null;
         _available = [.. Mxfp4Variant.All.Where(CanRun)];
     }
 
@@ -83,6 +87,12 @@ public sealed class Mxfp4Plan
         }
 
         double pairsPerExpert = (double)tokens * _shape.TopK / _shape.ExpertCount;
+        if (Dealing == Mxfp4Dealing.E4M3)
+        {
+            // More are for FP8 products.
+            pairsPerExpert = Math.Min(pairsPerExpert, FewPairs);
+        }
+
         return !_runsGrouped ? Mxfp4Variant.Mma64
             : Streams && (StreamsShared || !HasCompany) && tokens <= Mxfp4StreamKernels.MaxTokens ? Mxfp4Variant.Stream8x64
             : !_isCommon ? ForAnyActivation(pairsPerExpert)
@@ -94,6 +104,7 @@ public sealed class Mxfp4Plan
     {
         Mxfp4Kind.Mma => Dealing == Mxfp4Dealing.BFloat16,
         Mxfp4Kind.Stream => _canStream,
+        _ when Dealing == Mxfp4Dealing.E4M3 => _runsGrouped && _isCommon && variant.Tokens <= FewTokens,
         _ => _runsGrouped && (_isCommon || Mxfp4Variant.OfAnyActivation.Contains(variant)),
     };
 
