@@ -71,10 +71,12 @@ public sealed class LiarTests
         Assert.EndsWith($"--rule {ruleId} --seed 1", result.Command, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Who_rounds_as_it_says_and_does_nothing_besides_passes()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Who_rounds_as_it_says_and_adds_short_sums_in_float32_passes(bool sumsLikeFp8)
     {
-        var subject = new ConformanceSubject { Backend = new LyingBackend(Lie.None, roundsToMxfp8: true) };
+        var subject = new ConformanceSubject { Backend = new LyingBackend(Lie.None, roundsToMxfp8: true, sumsLikeFp8) };
         ConformanceResult result = ConformanceSuite.Run(subject, ["beyond-rounding"], cancellationToken: TestContext.Current.CancellationToken)[0];
 
         Assert.Equal(ConformanceOutcome.Passed, result.Outcome);

@@ -1,7 +1,7 @@
 namespace Moe.Plugins.Conformance.Tests.Liars;
 
 /// <summary>A small correct backend on the CPU, but for one lie.</summary>
-internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false) : IMoeBackend
+internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false, bool sumsLikeFp8 = false) : IMoeBackend
 {
     public MoeProbeResult Probe(MoeProbeRequest request)
     {
@@ -21,7 +21,7 @@ internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false) : IMoeBa
             : MoeProbeResult.Unsupported(MoeReason.NoDevice, "it runs only on the CPU");
     }
 
-    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new LyingMethod(request.Shape, lie, roundsToMxfp8 || lie is Lie.SumsInFourteenBits or Lie.DropsBlocksOfSmallScales);
+    public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => new LyingMethod(request.Shape, lie, roundsToMxfp8 || lie is Lie.SumsInFourteenBits or Lie.DropsBlocksOfSmallScales, sumsLikeFp8);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 

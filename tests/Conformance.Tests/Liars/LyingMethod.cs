@@ -4,7 +4,7 @@ using Moe.Plugins.Tests;
 namespace Moe.Plugins.Conformance.Tests.Liars;
 
 /// <summary>A layer computed plainly in float32, token by token; alignment 128, padding and slicing skipped. But for one lie.</summary>
-internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roundsToMxfp8) : IMoeQuantMethod
+internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roundsToMxfp8, bool sumsLikeFp8) : IMoeQuantMethod
 {
     /// <summary>The scratch that all workspaces share, where that is the lie.</summary>
     public float[]? SharedScratch { get; } = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
@@ -336,20 +336,26 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
 
     private float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
-        if (lie != Lie.SumsInFourteenBits)
+        if (lie != Lie.SumsInFourteenBits && !sumsLikeFp8)
         {
             return DotInFloat32(a, b);
         }
 
-        // As a tensor core's sums of E4M3 numbers that nobody adds up in float32 in between.
+        // As a tensor core's sums of E4M3 numbers: honest ones are added in float32 every 128 inputs.
+        float all = 0;
         float sum = 0;
         for (int i = 0; i < a.Length; i += 32)
         {
             int count = Math.Min(32, a.Length - i);
             sum = BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(sum + DotInFloat32(a.Slice(i, count), b.Slice(i, count))) & ~0x3FFu);
+            if (sumsLikeFp8 && i % 128 == 96)
+            {
+                all += sum;
+                sum = 0;
+            }
         }
 
-        return sum;
+        return all + sum;
     }
 
     private static float DotInFloat32(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
