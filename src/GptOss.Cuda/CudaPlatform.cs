@@ -7,9 +7,6 @@ namespace Moe.Plugins.GptOss.Cuda;
 /// <summary>A CUDA device, or several that share a model.</summary>
 internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompilerOptions? compiler) : IModelPlatform
 {
-    /// <summary>For kernels, cuBLAS and what the driver needs.</summary>
-    private const long Reserve = 512L << 20;
-
     /// <summary>The first one whose tensor cores multiply BF16.</summary>
     private const int OldestArchitecture = 80;
 
@@ -26,6 +23,8 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
             ? request with { Device = devices[0] }
             : request;
 
+    public IDisposable Begin() => new OpeningDevices(devices);
+
     public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
         Check(config, options, plan);
@@ -40,7 +39,7 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
             }
 
             GptOssConfig share = new ModelShare(config, rank, plan.Count).Config;
-            long needed = DeviceModel.ByteCountOf(share) + (CachePool.PositionBytes(share) * options.MaxContext) + (experts / plan.Count) + Reserve;
+            long needed = MemoryNeed.Of(share, options, experts / plan.Count);
             long free = context.GetFreeMemory();
             if (needed > free)
             {
@@ -89,24 +88,42 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         CancellationToken cancellationToken)
     {
         CudaContext context = Open(device);
-        KernelLibrary? library = null;
+        var library = new KernelLibrary(context, new KernelCompiler(compiler), typeof(CudaPlatform).Assembly);
         DeviceModel? model = null;
+        CudaBlas? blas = null;
+        ModelKernels? kernels = null;
         try
         {
-            library = new KernelLibrary(context, new KernelCompiler(compiler), typeof(CudaPlatform).Assembly);
-            var kernels = new ModelKernels(library, share.Config, isPart: member is not null);
-            model = new DeviceModel(context, tensors, share, options.MaxContext, progress, cancellationToken);
+            LoadWork.Run(
+                [
+                    token => model = new DeviceModel(library, tensors, share, options.MaxContext, progress, token),
+                    _ => kernels = new ModelKernels(library, share.Config, isPart: member is not null),
+                    _ => blas = CreateBlas(context),
+                ],
+                cancellationToken);
             return member is null
-                ? new WholeForward(library, kernels, model, share, experts, options.ChunkTokens)
-                : new PartForward(library, kernels, model, share, experts, member, options.ChunkTokens);
+                ? new WholeForward(library, kernels!, model!, blas, share, experts, options.ChunkTokens)
+                : new PartForward(library, kernels!, model!, blas, share, experts, member, options.ChunkTokens);
         }
         catch
         {
             model?.Dispose();
-            library?.Dispose();
+            if (blas is not null)
+            {
+                using CudaContextScope scope = context.MakeCurrent();
+                blas.Dispose();
+            }
+
+            library.Dispose();
             context.Dispose();
             throw;
         }
+    }
+
+    private static CudaBlas? CreateBlas(CudaContext context)
+    {
+        using CudaContextScope scope = context.MakeCurrent();
+        return CudaBlas.TryCreate();
     }
 
     internal static void Check(GptOssConfig config, GptOssOptions options, RankPlan plan)
@@ -157,6 +174,38 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         catch (CudaException exception)
         {
             throw new MoeException(MoeReason.NoDevice, exception.Message, exception);
+        }
+    }
+
+    /// <summary>Devices that are being opened, all at once, and stay open until this is disposed.</summary>
+    private sealed class OpeningDevices : IDisposable
+    {
+        private readonly CudaContext?[] _contexts;
+        private readonly Thread[] _threads;
+
+        public OpeningDevices(IReadOnlyList<MoeDevice> devices)
+        {
+            _contexts = new CudaContext?[devices.Count];
+            _threads = [.. devices.Select((device, i) => new Thread(() => TryOpen(device, i)) { IsBackground = true, Name = $"Opening {device}" })];
+            Array.ForEach(_threads, thread => thread.Start());
+        }
+
+        public void Dispose()
+        {
+            Array.ForEach(_threads, thread => thread.Join());
+            Array.ForEach(_contexts, context => context?.Dispose());
+        }
+
+        private void TryOpen(MoeDevice device, int i)
+        {
+            try
+            {
+                _contexts[i] = Open(device);
+            }
+            catch (MoeException)
+            {
+                // The check says what is wrong with it.
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ internal abstract class DeviceForward : IDisposable
     private readonly float _scale;
 
     /// <summary>Takes over library, context and model, once it is made.</summary>
-    protected DeviceForward(KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, int maxTokens, bool isPart)
+    protected DeviceForward(KernelLibrary library, ModelKernels kernels, DeviceModel model, CudaBlas? blas, ModelShare share, int maxTokens, bool isPart)
     {
         _library = library;
         Share = share;
@@ -29,11 +29,11 @@ internal abstract class DeviceForward : IDisposable
         Device = MoeDevice.Cuda(context.Device.Ordinal);
         try
         {
-            _blas = CudaBlas.TryCreate() is { } blas ? Own(blas) : null;
             Pool = Own(new CachePool(context, Config));
-            Buffers = Own(new EngineBuffers(context, Config, kernels, maxTokens, HasBlas, isPart));
+            Buffers = Own(new EngineBuffers(context, Config, kernels, maxTokens, blas is not null, isPart));
             Stream = Own(context.CreateStream());
             _done = Own(context.CreateEvent(timing: false));
+            _blas = blas is null ? null : Own(blas);
         }
         catch
         {

@@ -7,28 +7,29 @@ namespace Moe.Plugins.GptOss.Cuda;
 internal sealed class DeviceModel : DeviceArena
 {
     /// <summary>What is read and copied at once.</summary>
-    private const long PieceBytes = 16L << 20;
+    private const long PieceBytes = 4L << 20;
 
     /// <summary>Positions whose rotations are computed at once.</summary>
     private const int PositionPiece = 4096;
 
-    private readonly List<Piece> _pieces = [];
+    private readonly List<WeightPiece> _pieces = [];
 
-    /// <summary>Reads the weights, several pieces ahead of what is copied.</summary>
+    /// <summary>Reads the weights, many pieces at once.</summary>
     /// <exception cref="MoeException">A file cannot be read, or the device has no memory left.</exception>
     public DeviceModel(
-        CudaContext context, ModelTensors tensors, ModelShare share, int positions, LoadProgress progress, CancellationToken cancellationToken)
-        : base(context)
+        KernelLibrary library, ModelTensors tensors, ModelShare share, int positions, LoadProgress progress, CancellationToken cancellationToken)
+        : base(library.Context)
     {
-        using CudaContextScope scope = context.MakeCurrent();
+        using CudaContextScope scope = Context.MakeCurrent();
         try
         {
             Embedding = AddMatrix(share.OfVocabulary(tensors.Embedding));
             FinalNorm = Upload<float>(tensors.FinalNorm.ToSingles());
             Head = AddLinear(new LinearTensors { Weight = share.OfVocabulary(tensors.Head) });
             Layers = [.. tensors.Layers.Select((layer, i) => AddLayer(share.Of(layer), share.Config.IsSliding[i]))];
-            Rotary = UploadRotary(share.Config, positions);
-            ReadPieces(progress, cancellationToken);
+            Rotary = AddRotary(share.Config, positions);
+            library.Lanes.Load(_pieces, progress.Of(_pieces.Sum(piece => piece.ByteCount)), cancellationToken);
+            _pieces.Clear();
         }
         catch
         {
@@ -81,53 +82,46 @@ internal sealed class DeviceModel : DeviceArena
         foreach (MoeStoredTensor part in parts)
         {
             int rows = (int)Math.Max(1, PieceBytes / part.RowBytes);
-            for (int first = 0; first < part.Rows; first += rows)
+            for (int start = 0; start < part.Rows; start += rows)
             {
-                var piece = new Piece(part, first, Math.Min(rows, part.Rows - first), next);
-                _pieces.Add(piece);
-                next += (nint)piece.ByteCount;
+                (int first, int count) = (start, Math.Min(rows, part.Rows - start));
+                next = AddPiece(next, count * part.RowBytes, host => part.ReadRows(0, first, count, host));
             }
         }
 
         return address;
     }
 
-    private void ReadPieces(LoadProgress progress, CancellationToken cancellationToken)
+    private nint AddRotary(GptOssConfig config, int positions)
     {
-        using var staging = new ExpertStaging(Context, _pieces.Count, _pieces.Max(piece => piece.ByteCount));
-        staging.Load(
-            _pieces.Count,
-            _pieces.Max(piece => piece.ByteCount),
-            (i, host) => _pieces[i].Tensor.ReadRows(0, _pieces[i].FirstRow, _pieces[i].Rows, host),
-            (i, device) => CudaMemory.Copy(_pieces[i].Target, device, _pieces[i].ByteCount, stream: 0),
-            done => progress.Add(_pieces[done - 1].ByteCount),
-            cancellationToken);
-        _pieces.Clear();
-    }
-
-    private nint UploadRotary(GptOssConfig config, int positions)
-    {
-        int half = config.HeadSize / 2;
-        var rotary = new RotaryPositions(config.Rotary, config.HeadSize, PositionPiece);
-        nint address = Allocate((long)positions * half * 2 * sizeof(float));
-        float[] values = new float[PositionPiece * half * 2];
-        for (int first = 0; first < positions; first += PositionPiece)
+        int width = config.HeadSize / 2 * 2;
+        nint address = Allocate((long)positions * width * sizeof(float));
+        nint next = address;
+        for (int start = 0; start < positions; start += PositionPiece)
         {
-            int count = Math.Min(PositionPiece, positions - first);
-            for (int i = 0; i < count; i++)
-            {
-                rotary.Set(i, first + i);
-                rotary.CopyTurns(i, values.AsSpan(i * half * 2, half * 2));
-            }
-
-            CudaMemory.Upload<float>(address + (nint)((long)first * half * 2 * sizeof(float)), values.AsSpan(0, count * half * 2));
+            (int first, int count) = (start, Math.Min(PositionPiece, positions - start));
+            next = AddPiece(next, (long)count * width * sizeof(float), host => ComputeRotary(config, first, count, host));
         }
 
         return address;
     }
 
-    private sealed record Piece(MoeStoredTensor Tensor, int FirstRow, int Rows, nint Target)
+    private static unsafe void ComputeRotary(GptOssConfig config, int first, int count, nint host)
     {
-        public long ByteCount => Rows * Tensor.RowBytes;
+        int width = config.HeadSize / 2 * 2;
+        var rotary = new RotaryPositions(config.Rotary, config.HeadSize, count);
+        for (int i = 0; i < count; i++)
+        {
+            rotary.Set(i, first + i);
+            rotary.CopyTurns(i, new Span<float>((float*)host + ((long)i * width), width));
+        }
+    }
+
+    /// <summary>Adds what is written into the host's memory, and copied from there.</summary>
+    /// <returns>The address behind it.</returns>
+    private nint AddPiece(nint target, long byteCount, Action<nint> read)
+    {
+        _pieces.Add(new WeightPiece(byteCount, read, (device, stream) => CudaMemory.Copy(target, device, byteCount, stream)));
+        return target + (nint)byteCount;
     }
 }

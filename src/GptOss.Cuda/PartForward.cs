@@ -17,11 +17,12 @@ internal sealed class PartForward : DeviceForward
         KernelLibrary library,
         ModelKernels kernels,
         DeviceModel model,
+        CudaBlas? blas,
         ModelShare share,
         IReadOnlyList<ExpertLayer> experts,
         IMoeCommunicator member,
         int maxTokens)
-        : base(library, kernels, model, share, maxTokens, isPart: true)
+        : base(library, kernels, model, blas, share, maxTokens, isPart: true)
     {
         _experts = experts;
         _member = member;

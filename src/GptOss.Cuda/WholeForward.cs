@@ -10,23 +10,15 @@ namespace Moe.Plugins.GptOss.Cuda;
 internal sealed class WholeForward : DeviceForward
 {
     private readonly IReadOnlyList<ExpertLayer> _experts;
-    private readonly ExpertDetour? _detour;
+    private readonly int _maxTokens;
+    private ExpertDetour? _detour;
 
     public WholeForward(
-        KernelLibrary library, ModelKernels kernels, DeviceModel model, ModelShare share, IReadOnlyList<ExpertLayer> experts, int maxTokens)
-        : base(library, kernels, model, share, maxTokens, isPart: false)
+        KernelLibrary library, ModelKernels kernels, DeviceModel model, CudaBlas? blas, ModelShare share, IReadOnlyList<ExpertLayer> experts, int maxTokens)
+        : base(library, kernels, model, blas, share, maxTokens, isPart: false)
     {
         _experts = experts;
-        using CudaContextScope scope = Context.MakeCurrent();
-        try
-        {
-            _detour = experts.All(layer => layer.IsAtHome) ? null : Own(new ExpertDetour(Context, maxTokens, Config.HiddenSize));
-        }
-        catch
-        {
-            DisposeOwn();
-            throw;
-        }
+        _maxTokens = maxTokens;
     }
 
     /// <inheritdoc/>
@@ -143,7 +135,8 @@ internal sealed class WholeForward : DeviceForward
         }
         else
         {
-            _detour!.Run(layer, Buffers.Normed, Buffers.ExpertOutput, count, Stream);
+            _detour ??= Own(new ExpertDetour(Context, _maxTokens, Config.HiddenSize));
+            _detour.Run(layer, Buffers.Normed, Buffers.ExpertOutput, count, Stream);
         }
     }
 }

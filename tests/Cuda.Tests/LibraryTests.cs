@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.Loader;
 using Moe.Plugins.Cuda;
+using Moe.Plugins.Tests;
 
 namespace Cuda.Tests;
 

@@ -131,6 +131,39 @@ public abstract class CudaForwardTests
         LayerChecks.RunsOnStreamsAtOnce(layer, weights.Source, streams, step, Activations, Tolerance);
     }
 
+    /// <summary>Through forwards of few and of many tokens in turns, and when the layer that made the memory is gone.</summary>
+    [Fact]
+    public void Layers_that_take_turns_have_one_memory()
+    {
+        Host.RequireDevice();
+        using var weights = new RandomLayer(Small, seed: 21);
+        using var otherWeights = new RandomLayer(Small, seed: 22);
+        var options = new MoeLayerOptions { MaxTokens = 300, Turns = new MoeTurns() };
+        using MoeLayer layer = Host.CreateLayer(Small, weights.Source, options);
+        using MoeLayer other = Host.CreateLayer(Small, otherWeights.Source, options);
+        using MoeLayer apart = Host.CreateLayer(Small, weights.Source, options with { Turns = new MoeTurns() });
+        using MoeForwardState state = layer.CreateState();
+        using MoeForwardState shared = other.CreateState();
+        using MoeForwardState own = apart.CreateState();
+        Assert.Equal(state.ByteCount, own.ByteCount);
+        Assert.InRange(shared.ByteCount, 0, state.ByteCount / 2);
+        foreach (int tokens in (int[])[1, 300, 9, 65, 2])
+        {
+            Run(layer, state, weights, tokens);
+            Run(other, shared, otherWeights, tokens);
+        }
+
+        layer.Dispose();
+        Run(other, shared, otherWeights, 65);
+
+        void Run(MoeLayer which, MoeForwardState its, RandomLayer source, int tokens)
+        {
+            using MoeBuffer input = RandomInput.Create(tokens, Small.HiddenSize, seed: tokens);
+            using DeviceRun run = DeviceRun.Run(which, its, input.View);
+            run.AssertAgrees(which, source.Source, input.View, Activations, Tolerance);
+        }
+    }
+
     [Fact]
     public void A_forward_allocates_nothing()
     {

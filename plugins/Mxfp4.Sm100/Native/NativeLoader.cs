@@ -4,39 +4,30 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100;
 
-/// <summary>Copies a checkpoint's MXFP4 experts to the device and brings them into the native layout there.</summary>
-internal sealed class NativeLoader : DeviceArena
+/// <summary>Brings a checkpoint's MXFP4 experts to the device and into the native layout there.</summary>
+/// <param name="library">The backend's kernels; its context must be current.</param>
+internal sealed class NativeLoader(KernelLibrary library)
 {
     private const int CodeThreads = 256;
     private const int ScaleThreads = 128;
 
-    private readonly CudaFunction _codes;
-    private readonly CudaFunction _scales;
-    private readonly ExpertStaging _staging;
-    private readonly int _experts;
-
-    /// <summary>Makes a loader with room for a layer's largest expert.</summary>
-    public NativeLoader(KernelLibrary library, MoeLayerShape shape)
-        : base(library.Context)
-    {
-        _codes = library.Get(Unit, "moe_native_load_codes");
-        _scales = library.Get(Unit, "moe_native_load_scales");
-        long values = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _experts = shape.LocalExpertCount;
-        _staging = Add(new ExpertStaging(library.Context, _experts, (values / 2) + (values / Mxfp4Layout.BlockSize)));
-    }
+    private readonly CudaFunction _codes = library.Get(Unit, "moe_native_load_codes");
+    private readonly CudaFunction _scales = library.Get(Unit, "moe_native_load_scales");
 
     public static KernelUnit Unit { get; } = new("native_load.cu");
 
-    /// <summary>Loads all experts of a matrix.</summary>
-    public void Load(NativeMatrix target, MoeExpertMatrix source, Action<int> progress, CancellationToken cancellationToken)
+    /// <summary>Loads matrices of all experts.</summary>
+    public void Load(IReadOnlyList<(NativeMatrix Target, MoeExpertMatrix Source)> matrices, IProgress<double>? progress, CancellationToken cancellationToken) =>
+        library.Lanes.Load([.. matrices.SelectMany(matrix => Pieces(matrix.Target, matrix.Source))], progress, cancellationToken);
+
+    private IEnumerable<WeightPiece> Pieces(NativeMatrix target, MoeExpertMatrix source)
     {
         var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
-        target.LoadBias(reader, _experts);
-        _staging.LoadMxfp4(_experts, reader, (expert, codes, scales) => Repack(target, expert, codes, scales), progress, cancellationToken);
+        return ExpertPieces.Mxfp4(
+            reader, target.Experts, target.AllocateBias(reader), (expert, codes, scales, stream) => Repack(target, expert, codes, scales, stream));
     }
 
-    private void Repack(NativeMatrix target, int expert, nint codes, nint scales)
+    private void Repack(NativeMatrix target, int expert, nint codes, nint scales, nint stream)
     {
         var parameters = new Parameters
         {
@@ -51,9 +42,9 @@ internal sealed class NativeLoader : DeviceArena
             Halves = target.Halves,
         };
         int blocks = target.PaddedDepth / Mxfp4Layout.BlockSize;
-        _codes.Launch(new CudaLaunchConfig(new CudaDim3((blocks + CodeThreads - 1) / CodeThreads, target.PaddedRows), CodeThreads), 0, in parameters);
+        _codes.Launch(new CudaLaunchConfig(new CudaDim3((blocks + CodeThreads - 1) / CodeThreads, target.PaddedRows), CodeThreads), stream, in parameters);
         int tiles = target.PaddedRows / NativeLayout.MmaRows * (target.PaddedDepth / NativeLayout.StepDepth);
-        _scales.Launch(new CudaLaunchConfig(tiles, ScaleThreads), 0, in parameters);
+        _scales.Launch(new CudaLaunchConfig(tiles, ScaleThreads), stream, in parameters);
     }
 
     /// <summary>As in <c>native_load.cu</c>.</summary>

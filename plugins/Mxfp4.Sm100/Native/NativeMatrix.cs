@@ -17,6 +17,7 @@ internal sealed class NativeMatrix : DeviceArena
     public NativeMatrix(CudaContext context, int experts, (int Model, int Padded) rows, (int Model, int Padded) depth, int halves)
         : base(context)
     {
+        Experts = experts;
         Rows = rows.Model;
         PaddedRows = rows.Padded;
         Depth = depth.Model;
@@ -34,6 +35,8 @@ internal sealed class NativeMatrix : DeviceArena
             CudaTensorMapSwizzle.Swizzle128B,
             CudaTensorMapL2Promotion.Bytes256);
     }
+
+    public int Experts { get; }
 
     public int Rows { get; }
 
@@ -61,5 +64,7 @@ internal sealed class NativeMatrix : DeviceArena
 
     public nint ExpertScales(int expert) => checked((nint)(Scales + (expert * ExpertScaleBytes)));
 
-    public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
+    /// <summary>Makes room for the biases of a matrix, if it has some.</summary>
+    /// <returns>Their address; 0 where there are none.</returns>
+    public nint AllocateBias(MoeExpertReader reader) => Bias = ExpertPieces.AllocateBias(this, reader, Experts);
 }

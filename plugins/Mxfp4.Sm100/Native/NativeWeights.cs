@@ -28,10 +28,5 @@ internal sealed class NativeWeights : CudaWeights
     public static NativeWeights Load(
         KernelLibrary library, MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         Load(new NativeWeights(library.Context, config), weights =>
-        {
-            using var loader = new NativeLoader(library, config.Shape);
-            int experts = config.Shape.LocalExpertCount;
-            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
-            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
-        });
+            new NativeLoader(library).Load([(weights.GateUp, source.GateUp), (weights.Down, source.Down)], progress, cancellationToken));
 }

@@ -25,4 +25,7 @@ public sealed record MoeLayerOptions
     /// and combines the sums so that each rank gets those of its own tokens. If not, every rank is handed all tokens.
     /// </summary>
     public bool DispatchTokens { get; init; }
+
+    /// <summary>What the layer has in common with those that it takes turns with; null where its forwards may overlap with any others, each with a state of its own.</summary>
+    public MoeTurns? Turns { get; init; }
 }

@@ -24,7 +24,7 @@ public interface IMoeWeights : IDisposable
     /// <summary>What else a user should know of how these weights are kept, in a sentence; null for nothing.</summary>
     string? Remark => null;
 
-    /// <summary>Allocates what a forward of up to <see cref="MoeLayerConfig.MaxTokens"/> tokens needs.</summary>
+    /// <summary>Allocates what a forward of up to <see cref="MoeLayerConfig.MaxTokens"/> tokens needs; layers that take turns (<see cref="MoeLayerOptions.Turns"/>) may share it.</summary>
     /// <exception cref="MoeException">The device is out of memory.</exception>
     IMoeWorkspace CreateWorkspace();
 }

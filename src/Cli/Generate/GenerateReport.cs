@@ -79,7 +79,9 @@ internal sealed class GenerateReport(LoadedModel loaded, int promptTokens)
         }
 
         IAnsiConsole error = console.Error;
-        error.Say($"{HumanText.Bytes(loaded.Model.WeightByteCount)} of weights loaded in {loaded.LoadTime.TotalSeconds:0.00} s");
+        long bytes = loaded.Model.WeightByteCount;
+        double seconds = loaded.LoadTime.TotalSeconds;
+        error.Say($"{HumanText.Bytes(bytes)} of weights loaded in {seconds:0.00} s ({HumanText.Bytes((long)(bytes / seconds))} a second)");
         error.Say(
             $"{HumanText.Count(_promptTokens, "token")} read in {SecondsToFirst:0.00} s ({PromptTokensPerSecond:0.0} a second), {HumanText.Count(_generated.Count, "token")} written ({DecodeTokensPerSecond ?? 0:0.0} a second)");
         foreach (var layers in loaded.Model.ExpertSelections.GroupBy(selection => (selection.Selected!.Id, selection.Selected.Device)))

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 
 namespace Moe.Plugins.Cuda;
@@ -5,6 +6,9 @@ namespace Moe.Plugins.Cuda;
 /// <summary>What the driver tells about one device. Immutable and thread-safe.</summary>
 public sealed unsafe class CudaDevice
 {
+    /// <summary>Those that were asked for: some of what the driver tells takes it milliseconds.</summary>
+    private static readonly ConcurrentDictionary<int, CudaDevice> Known = new();
+
     private CudaDevice(int ordinal, int id)
     {
         Ordinal = ordinal;
@@ -100,7 +104,7 @@ public sealed unsafe class CudaDevice
         string there = (count == 1 ? "is 1, device 0" : $"are {count}, from device 0")
             + (CudaDriver.Visible is { } visible ? $" (CUDA_VISIBLE_DEVICES is '{visible}')" : "");
         return result == 0
-            ? new CudaDevice(ordinal, id)
+            ? Known.GetOrAdd(ordinal, static (number, itsId) => new CudaDevice(number, itsId), id)
             : throw CudaException.FromDriver(
                 result, nameof(DriverApi.cuDeviceGet), $"Device {ordinal} was asked for, and there {there}.");
     }

@@ -18,6 +18,8 @@ internal sealed class CpuPlatform : IModelPlatform
 
     public MoeLayerRequest Place(IMoeHost host, MoeLayerRequest request) => request;
 
+    public IDisposable? Begin() => null;
+
     public void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint)
     {
         if (options.ChecksMemory)

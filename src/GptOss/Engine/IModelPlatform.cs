@@ -14,6 +14,10 @@ internal interface IModelPlatform
     /// <summary>A layer of experts where it is best placed for this platform, unless the request or the host's configuration says otherwise.</summary>
     MoeLayerRequest Place(IMoeHost host, MoeLayerRequest request);
 
+    /// <summary>Begins to open the devices that were named, which takes a while, and returns meanwhile. What is wrong with one the check says.</summary>
+    /// <returns>Keeps them open until the model is loaded and does so itself; null where there is nothing to open.</returns>
+    IDisposable? Begin();
+
     /// <summary>Says before anything is read whether a model can run here, and whether it will fit where <see cref="GptOssOptions.ChecksMemory"/> says so.</summary>
     /// <exception cref="MoeException">It will not; the message says what it needs and what there is.</exception>
     void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint);

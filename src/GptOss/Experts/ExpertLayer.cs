@@ -12,30 +12,45 @@ internal sealed class ExpertLayer : IDisposable
     private readonly ModelRanks _ranks;
     private readonly IReadOnlyList<MoeDevice> _home;
     private readonly Action<int> _forward;
-    private Part[] _parts;
+    private readonly Part?[] _parts;
+    private bool? _isAtHome;
     private MoeTensorView _input;
     private MoeTensorView _output;
 
-    /// <exception cref="MoeException">No backend can run the layer, or it failed at making it.</exception>
-    public ExpertLayer(IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ModelRanks ranks, IReadOnlyList<MoeDevice> home, CancellationToken cancellationToken)
+    /// <summary>Reads nothing yet: each rank's part is to be loaded.</summary>
+    /// <param name="host">Makes the layers.</param>
+    /// <param name="request">The whole layer.</param>
+    /// <param name="tensors">Where its weights are.</param>
+    /// <param name="ranks">The ranks.</param>
+    /// <param name="turns">Of each rank, what its layers have in common: their forwards are enqueued one after the other.</param>
+    /// <param name="home">Where the rest of the model is.</param>
+    public ExpertLayer(
+        IMoeHost host, MoeLayerRequest request, ExpertTensors tensors, ModelRanks ranks, IReadOnlyList<MoeTurns> turns, IReadOnlyList<MoeDevice> home)
     {
         _home = home;
         _host = host;
         _tensors = tensors;
         _ranks = ranks;
-        _requests = ranks.Count == 1 ? [request] : [.. Enumerable.Range(0, ranks.Count).Select(rank => request with
+        _requests = ranks.Count == 1 ? [request with { Options = request.Options with { Turns = turns[0] } }] : [.. turns.Select((own, rank) => request with
         {
             Device = ranks.Plan.Devices[rank],
-            Options = request.Options with { Part = ranks.Plan.PartOf(rank) },
+            Options = request.Options with { Part = ranks.Plan.PartOf(rank), Turns = own },
         })];
-        _forward = rank => _parts![rank].Forward(_input, _output);
-        _parts = Make(cancellationToken);
+        _forward = rank => _parts![rank]!.Forward(_input, _output);
+        _parts = new Part?[_requests.Length];
     }
 
     /// <summary>The backend that runs it, and why; of ranks the first one's.</summary>
-    public MoeSelectionReport Selection => _parts[0].Selection;
+    public MoeSelectionReport Selection => _parts[0]!.Selection;
 
-    public long ByteCount => _parts.Sum(part => part.Layer.WeightByteCount);
+    public long ByteCount => _parts.Sum(part => part!.Layer.WeightByteCount);
+
+    /// <summary>Bytes of the layer as the checkpoint has it.</summary>
+    public long StoredByteCount => ExpertBytes.Of(_tensors.Shape);
+
+    /// <summary>Loads a rank's part. Parts of several ranks and layers may load at once.</summary>
+    /// <exception cref="MoeException">No backend can run the layer, or it failed at making it.</exception>
+    public void Load(int rank, IProgress<double>? progress, CancellationToken cancellationToken) => _parts[rank] = Make(rank, progress, cancellationToken);
 
     /// <summary>
     /// Makes the layer again where its plugin was reloaded since, or its device was lost. The old one is freed once the new one is there.
@@ -44,14 +59,25 @@ internal sealed class ExpertLayer : IDisposable
     /// <exception cref="MoeException">The new one cannot be made; the old one goes on.</exception>
     public bool Refresh(CancellationToken cancellationToken)
     {
-        if (!Array.Exists(_parts, part => part.Layer.IsOutdated || part.Layer.Failure is not null))
+        if (!Array.Exists(_parts, part => part!.Layer.IsOutdated || part.Layer.Failure is not null))
         {
             return false;
         }
 
-        Part[] old = _parts;
-        _parts = Make(cancellationToken);
-        Array.ForEach(old, part => part.Dispose());
+        var made = new Part?[_parts.Length];
+        try
+        {
+            _ranks.Run(rank => made[rank] = Make(rank, progress: null, cancellationToken));
+        }
+        catch
+        {
+            Array.ForEach(made, part => part?.Dispose());
+            throw;
+        }
+
+        Array.ForEach(_parts, part => part!.Dispose());
+        made.CopyTo(_parts, 0);
+        _isAtHome = null;
         return true;
     }
 
@@ -65,8 +91,8 @@ internal sealed class ExpertLayer : IDisposable
         _ranks.Run(_forward);
     }
 
-    /// <summary>Whether it is on the devices that the rest of the model is on.</summary>
-    public bool IsAtHome { get; private set; }
+    /// <summary>Whether it is on the devices that the rest of the model is on, once all parts are loaded.</summary>
+    public bool IsAtHome => _isAtHome ??= _parts.Select(part => part!.Layer.Device).SequenceEqual(_home);
 
     /// <summary>Puts a rank's part of the layer behind what a stream holds, where it is at home. All ranks make the same calls.</summary>
     /// <param name="rank">The rank.</param>
@@ -75,28 +101,23 @@ internal sealed class ExpertLayer : IDisposable
     /// <param name="stream">The device's stream.</param>
     /// <param name="addNorm">What is added to the ranks' sum, and how it is normed; only with several ranks.</param>
     public void Enqueue(int rank, MoeTensorView input, MoeTensorView output, nint stream, MoeAddNorm? addNorm = null) =>
-        _parts[rank].Enqueue(input, output, stream, addNorm);
+        _parts[rank]!.Enqueue(input, output, stream, addNorm);
 
-    public void Dispose() => Array.ForEach(_parts, part => part.Dispose());
+    public void Dispose() => Array.ForEach(_parts, part => part?.Dispose());
 
-    private Part[] Make(CancellationToken cancellationToken)
+    private Part Make(int rank, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        var parts = new Part?[_requests.Length];
+        MoeLayerRequest request = _requests[rank];
+        IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress, cancellationToken);
+        var part = new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank);
         try
         {
-            _ranks.Run(rank =>
-            {
-                MoeLayerRequest request = _requests[rank];
-                IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress: null, cancellationToken);
-                parts[rank] = new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank);
-                parts[rank]!.Prepare(_ranks.Member(rank), isAtHome: _requests.Length == _home.Count && layer.Device == _home[rank]);
-            });
-            IsAtHome = parts.Select(part => part!.Layer.Device).SequenceEqual(_home);
-            return parts!;
+            part.Prepare(_ranks.Member(rank), isAtHome: _requests.Length == _home.Count && layer.Device == _home[rank]);
+            return part;
         }
         catch
         {
-            Array.ForEach(parts, part => part?.Dispose());
+            part.Dispose();
             throw;
         }
     }

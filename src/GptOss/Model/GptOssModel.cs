@@ -12,6 +12,9 @@ namespace Moe.Plugins.GptOss;
 /// </remarks>
 public sealed class GptOssModel : IDisposable
 {
+    /// <summary>Of each GPU: while one layer is read, others allocate what they need.</summary>
+    private const int LayersAtOnce = 3;
+
     private readonly Checkpoint _checkpoint;
     private readonly ExpertLayer[] _experts;
     private readonly ModelRanks _ranks;
@@ -75,6 +78,7 @@ public sealed class GptOssModel : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         var config = GptOssConfig.Read(Path.Combine(options.Model, "config.json"));
+        using IDisposable? opening = options.Platform.Begin();
         var made = new Stack<IDisposable>();
         try
         {
@@ -88,17 +92,11 @@ public sealed class GptOssModel : IDisposable
             var ranks = ModelRanks.Create(host, plan, requests[0]);
             made.Push(ranks);
             IReadOnlyList<MoeDevice> home = options.Platform.IsCut ? plan.Devices : options.Platform.Devices;
-            var experts = new ExpertLayer[config.LayerCount];
-            for (int layer = 0; layer < experts.Length; layer++)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                ExpertTensors source = tensors.Layers[layer].Experts;
-                experts[layer] = new ExpertLayer(host, requests[layer], source, ranks, home, cancellationToken);
-                made.Push(experts[layer]);
-                steps.Add(ExpertBytes.Of(source.Shape));
-            }
-
-            IModelEngine engine = options.Platform.Load(tensors, config, experts, ranks, options, steps, cancellationToken);
+            MoeTurns[] turns = [.. Enumerable.Range(0, plan.Count).Select(_ => new MoeTurns())];
+            ExpertLayer[] experts = [.. tensors.Layers.Select((layer, i) => new ExpertLayer(host, requests[i], layer.Experts, ranks, turns, home))];
+            Array.ForEach(experts, made.Push);
+            IModelEngine engine = Load(
+                options.Platform.IsCut, experts, ranks, steps, token => options.Platform.Load(tensors, config, experts, ranks, options, steps, token), cancellationToken);
             return new GptOssModel(checkpoint, config, options, engine, experts, ranks);
         }
         catch
@@ -244,6 +242,36 @@ public sealed class GptOssModel : IDisposable
             foreach (IDisposable part in (IDisposable[])[Engine, .. _experts, _ranks, _checkpoint])
             {
                 part.Dispose();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Loads all ranks' parts of the expert layers, and the rest of the model. On GPUs that is at once, a few layers of each rank: what one layer does beside
+    /// reading others make up for. On the processor one after the other, for all of them use all processors.
+    /// </summary>
+    private static IModelEngine Load(
+        bool isCut, ExpertLayer[] experts, ModelRanks ranks, LoadProgress steps, Func<CancellationToken, IModelEngine> loadRest, CancellationToken cancellationToken)
+    {
+        int[] next = new int[ranks.Count];
+        IEnumerable<Action<CancellationToken>> loadExperts = Enumerable.Range(0, ranks.Count).SelectMany(
+            rank => Enumerable.Repeat<Action<CancellationToken>>(token => LoadExperts(rank, token), isCut ? LayersAtOnce : 1));
+        IModelEngine? engine = null;
+        if (isCut)
+        {
+            LoadWork.Run([.. loadExperts, token => engine = loadRest(token)], cancellationToken);
+            return engine!;
+        }
+
+        LoadWork.Run([.. loadExperts], cancellationToken);
+        return loadRest(cancellationToken);
+
+        void LoadExperts(int rank, CancellationToken token)
+        {
+            for (int layer; (layer = Interlocked.Increment(ref next[rank]) - 1) < experts.Length;)
+            {
+                token.ThrowIfCancellationRequested();
+                experts[layer].Load(rank, steps.Of(experts[layer].StoredByteCount / ranks.Count), token);
             }
         }
     }

@@ -11,4 +11,19 @@ internal sealed class LoadProgress(IProgress<double>? progress, long ownBytes, l
         long loaded = Interlocked.Add(ref _loaded, bytes);
         progress?.Report(Math.Min(1, loaded / _total));
     }
+
+    /// <summary>What loads a part of so many bytes is to tell, from one thread at a time.</summary>
+    public IProgress<double> Of(long bytes) => new Part(this, bytes);
+
+    private sealed class Part(LoadProgress whole, long bytes) : IProgress<double>
+    {
+        private long _told;
+
+        public void Report(double value)
+        {
+            long loaded = (long)(Math.Clamp(value, 0, 1) * bytes);
+            whole.Add(loaded - _told);
+            _told = loaded;
+        }
+    }
 }

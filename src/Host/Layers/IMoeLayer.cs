@@ -61,7 +61,7 @@ public interface IMoeLayer : IDisposable
     /// each other.
     /// </summary>
     /// <exception cref="ArgumentException">A tensor has another size, type or device than the layer, or the state is another layer's.</exception>
-    /// <exception cref="InvalidOperationException">Another thread uses the state, or it was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another thread uses the state, or one of a layer that takes turns with this one; or the state was disposed.</exception>
     /// <exception cref="MoeException">
     /// The backend failed, now or, where <see cref="Failure"/> says so, before. What the output holds then is not to be used.
     /// </exception>

@@ -6,7 +6,8 @@ namespace Moe.Plugins;
 /// </summary>
 /// <remarks>
 /// A state in which a forward has failed is not used again; the layer may be, with another one.
-/// One forward at a time: a second one from another thread is an <see cref="InvalidOperationException"/>. Dispose after the work that
+/// One forward at a time, and of states of layers that take turns (<see cref="MoeLayerOptions.Turns"/>) one of all: a second one from another thread is an
+/// <see cref="InvalidOperationException"/>. Dispose after the work that
 /// was enqueued with it; disposing the layer disposes its states.
 /// </remarks>
 public sealed class MoeForwardState : IMoeForwardState
@@ -15,6 +16,7 @@ public sealed class MoeForwardState : IMoeForwardState
     private const int InUse = 1;
     private const int Disposed = 2;
 
+    private readonly TurnGate? _turns;
     private MoeBuffer? _input;
     private MoeBuffer? _output;
     private IMoeWorkspace? _workspace;
@@ -26,6 +28,7 @@ public sealed class MoeForwardState : IMoeForwardState
         Communicator = communicator;
         Dispatch = dispatch;
         Layer = layer;
+        _turns = layer.Config.Options.Turns is { } turns ? TurnGate.Of(turns) : null;
         _workspace = workspace;
         _input = input;
         _output = output;
@@ -96,16 +99,27 @@ public sealed class MoeForwardState : IMoeForwardState
 
         if (_failure is { } failure)
         {
-            Leave();
+            Volatile.Write(ref _use, Free);
             throw new InvalidOperationException(
                 $"A forward has failed with this state, and what it left there is not known: make another one. It was: {failure}");
+        }
+
+        if (_turns?.TryEnter() == false)
+        {
+            Volatile.Write(ref _use, Free);
+            throw new InvalidOperationException(
+                $"Another thread is running a forward of a layer that takes turns with this one ({nameof(MoeLayerOptions)}.{nameof(MoeLayerOptions.Turns)}).");
         }
     }
 
     /// <summary>Keeps the state from being used again: what the backend left in its workspace is not known.</summary>
     internal void Fail(string because) => _failure ??= because;
 
-    internal void Leave() => Volatile.Write(ref _use, Free);
+    internal void Leave()
+    {
+        _turns?.Leave();
+        Volatile.Write(ref _use, Free);
+    }
 
     private static ObjectDisposedException Gone() =>
         new(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");

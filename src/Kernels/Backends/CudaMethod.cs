@@ -113,15 +113,16 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
 
         public bool MultipliesFp8(int tokens) => layer.Experts.MultipliesFp8(tokens);
 
-        public IMoeWorkspace CreateWorkspace() => Guard(layer.Library, _ => new Workspace(layer, weights, new LayerWorkspace(layer, networks, config)));
+        public IMoeWorkspace CreateWorkspace() => Guard(
+            layer.Library, library => new Workspace(layer, weights, library.Workspaces.Take(config.Shape, config.Options, () => new LayerWorkspace(layer, networks, config))));
 
         public void Dispose() => weights.Dispose();
     }
 
     /// <summary>One stream's buffers as the contract sees them.</summary>
-    private sealed class Workspace(CudaLayer layer, LayerWeights weights, LayerWorkspace workspace) : IMoeWorkspace
+    private sealed class Workspace(CudaLayer layer, LayerWeights weights, SharedWorkspaces<LayerWorkspace>.Share share) : IMoeWorkspace
     {
-        public long ByteCount => workspace.ByteCount;
+        public long ByteCount => share.ByteCount;
 
         public void Forward(MoeForwardArguments arguments)
         {
@@ -134,14 +135,20 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
             try
             {
                 using CudaContextScope scope = layer.Library.Context.MakeCurrent();
-                layer.Forward(weights, workspace, arguments);
+                layer.Forward(weights, share.Workspace, arguments);
             }
             catch (CudaException exception)
             {
+                share.Spoil();
                 throw CudaFault.Explain(exception);
+            }
+            catch
+            {
+                share.Spoil();
+                throw;
             }
         }
 
-        public void Dispose() => workspace.Dispose();
+        public void Dispose() => share.Dispose();
     }
 }

@@ -95,9 +95,8 @@ internal sealed class LayerWeights : DeviceArena
         int width = shape.ExpertHiddenSize;
         LatentDown = Add(new Bf16Matrix(Context, 1, width, shape.HiddenSize));
         LatentUp = Add(new Bf16Matrix(Context, 1, shape.HiddenSize, width));
-        using var loader = new Bf16Loader(layer.Library, shape.Latent!.WeightFormat, experts: 1, (long)width * shape.HiddenSize);
-        loader.Load(LatentDown, latent.Down, _ => { }, cancellationToken);
-        loader.Load(LatentUp, latent.Up, _ => { }, cancellationToken);
+        var loader = new Bf16Loader(layer.Library, shape.Latent!.WeightFormat);
+        loader.Load([(LatentDown, latent.Down), (LatentUp, latent.Up)], progress: null, cancellationToken);
         RoundingError = loader.Rounding.RelativeError;
         LatentNorm = HostFloats.Upload(this, latent.Norm);
     }

@@ -3,67 +3,60 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Copies a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, NVFP4 exactly beside its factors, everything else rounded to BF16 on the way.</summary>
-internal sealed class Bf16Loader : DeviceArena
+/// <summary>Brings a checkpoint's experts to the device: BF16 as they are, MXFP4 widened there, NVFP4 exactly beside its factors, everything else rounded to BF16 on the way.</summary>
+/// <param name="library">The backend's kernels; its context must be current.</param>
+/// <param name="format">How the checkpoint stores the weights.</param>
+internal sealed class Bf16Loader(KernelLibrary library, MoeWeightFormat format)
 {
     private const int Threads = 256;
 
     private static readonly KernelUnit Source = new("bf16_load.cu");
 
-    private readonly CudaFunction _widen;
-    private readonly ExpertStaging _staging;
-    private readonly MoeWeightFormat _format;
-    private readonly int _experts;
+    private readonly CudaFunction _widen = library.Get(Source, "bf16_load_widen");
     private readonly Lock _lock = new();
-
-    /// <summary>Makes a loader.</summary>
-    /// <param name="library">The backend's kernels; its context must be current.</param>
-    /// <param name="format">How the checkpoint stores the weights.</param>
-    /// <param name="experts">Experts of a matrix.</param>
-    /// <param name="largest">The most values of an expert's matrix.</param>
-    public Bf16Loader(KernelLibrary library, MoeWeightFormat format, int experts, long largest)
-        : base(library.Context)
-    {
-        _widen = library.Get(Source, "bf16_load_widen");
-        _format = format;
-        _experts = experts;
-        _staging = Add(new ExpertStaging(library.Context, experts, largest * sizeof(ushort)));
-    }
 
     public static KernelUnit Unit => Source;
 
     /// <summary>What rounding to BF16 has cost so far.</summary>
     public MoeRoundingSums Rounding { get; private set; }
 
-    /// <summary>Loads all experts of a matrix.</summary>
-    public void Load(Bf16Matrix target, MoeExpertMatrix source, Action<int> progress, CancellationToken cancellationToken)
+    /// <summary>Loads matrices of all experts.</summary>
+    /// <param name="matrices">Where to, and the checkpoint's tensors.</param>
+    /// <param name="progress">Told the share that is loaded; may be null.</param>
+    /// <param name="cancellationToken">Ends a long load early.</param>
+    public void Load(IReadOnlyList<(Bf16Matrix Target, MoeExpertMatrix Source)> matrices, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        var reader = new MoeExpertReader(source, _format, target.Rows, target.Inputs);
-        target.LoadBias(reader, _experts);
-        if (_format == MoeWeightFormat.Mxfp4)
+        var factors = new List<(Bf16Matrix Target, float[] Values)>();
+        library.Lanes.Load([.. matrices.SelectMany(matrix => Pieces(matrix.Target, matrix.Source, factors))], progress, cancellationToken);
+        foreach ((Bf16Matrix target, float[] values) in factors)
         {
-            _staging.LoadMxfp4(
-                _experts,
-                reader,
-                (expert, codes, scales) => Widen(target, expert, codes, scales, reader.ScaleBytes),
-                progress,
-                cancellationToken);
-            return;
+            target.LoadFactors(values);
+        }
+    }
+
+    private IEnumerable<WeightPiece> Pieces(Bf16Matrix target, MoeExpertMatrix source, List<(Bf16Matrix Target, float[] Values)> factors)
+    {
+        var reader = new MoeExpertReader(source, format, target.Rows, target.Inputs);
+        nint bias = target.AllocateBias(reader);
+        if (format == MoeWeightFormat.Mxfp4)
+        {
+            return ExpertPieces.Mxfp4(
+                reader, target.Experts, bias, (expert, codes, scales, stream) => Widen(target, expert, codes, scales, reader.ScaleBytes, stream));
         }
 
-        long bytes = (long)target.Rows * target.Inputs * sizeof(ushort);
-        float[]? factors = reader.HasFactors ? new float[(long)_experts * target.Rows] : null;
-        _staging.Load(
-            _experts,
-            bytes,
-            (expert, host) => Read(reader, expert, host, factors is null ? [] : factors.AsSpan(expert * target.Rows, target.Rows)),
-            (expert, device) => CudaMemory.Copy(target.Expert(expert), device, bytes, 0),
-            progress,
-            cancellationToken);
-        if (factors is not null)
+        float[]? own = reader.HasFactors ? new float[(long)target.Experts * target.Rows] : null;
+        if (own is not null)
         {
-            target.LoadFactors(factors);
+            factors.Add((target, own));
         }
+
+        return ExpertPieces.Of(
+            reader,
+            target.Experts,
+            bias,
+            target.ExpertBytes,
+            (expert, host) => Read(reader, expert, host, own is null ? [] : own.AsSpan(expert * target.Rows, target.Rows)),
+            (expert, device, stream) => CudaMemory.Copy(target.Expert(expert), device, target.ExpertBytes, stream));
     }
 
     private unsafe void Read(MoeExpertReader reader, int expert, nint host, Span<float> factors)
@@ -88,10 +81,10 @@ internal sealed class Bf16Loader : DeviceArena
         }
     }
 
-    private void Widen(Bf16Matrix target, int expert, nint codes, nint scales, long blocks)
+    private void Widen(Bf16Matrix target, int expert, nint codes, nint scales, long blocks, nint stream)
     {
         var parameters = new WidenParameters { Blocks = codes, Scales = scales, Out = target.Expert(expert), Count = blocks };
-        _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), 0, in parameters);
+        _widen.Launch(new CudaLaunchConfig(checked((int)((blocks + Threads - 1) / Threads)), Threads), stream, in parameters);
     }
 
     /// <summary>As in <c>bf16_load.cu</c>.</summary>

@@ -8,10 +8,13 @@ internal sealed class Bf16Matrix : DeviceArena
     public Bf16Matrix(CudaContext context, int experts, int rows, int inputs)
         : base(context)
     {
+        Experts = experts;
         Rows = rows;
         Inputs = inputs;
         Weight = Allocate(experts * ExpertBytes);
     }
+
+    public int Experts { get; }
 
     public int Rows { get; }
 
@@ -28,11 +31,13 @@ internal sealed class Bf16Matrix : DeviceArena
     /// <summary>What <see cref="SharedBands"/> makes of shared experts' weights; null where there are none.</summary>
     public CudaTensorMap? Bands { get; set; }
 
-    private long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
+    public long ExpertBytes => (long)Rows * Inputs * sizeof(ushort);
 
     public nint Expert(int expert) => checked((nint)(Weight + (expert * ExpertBytes)));
 
-    public void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
+    /// <summary>Makes room for the biases of a matrix, if it has some.</summary>
+    /// <returns>Their address; 0 where there are none.</returns>
+    public nint AllocateBias(MoeExpertReader reader) => Bias = ExpertPieces.AllocateBias(this, reader, Experts);
 
     public void LoadFactors(float[] factors) => Factors = Upload<float>(factors);
 }

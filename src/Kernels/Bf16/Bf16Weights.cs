@@ -40,10 +40,8 @@ internal sealed class Bf16Weights : CudaWeights
         KernelLibrary library, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         Load(new Bf16Weights(library.Context, shape), weights =>
         {
-            int experts = shape.LocalExpertCount;
-            using var loader = new Bf16Loader(library, shape.WeightFormat, experts, 2L * shape.IntermediateSize * shape.HiddenSize);
-            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
-            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
+            var loader = new Bf16Loader(library, shape.WeightFormat);
+            loader.Load([(weights.GateUp, source.GateUp), (weights.Down, source.Down)], progress, cancellationToken);
             weights.RoundingError = loader.Rounding.RelativeError;
         });
 }

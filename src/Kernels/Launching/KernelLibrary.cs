@@ -25,10 +25,17 @@ public sealed class KernelLibrary : IDisposable
         _hasDependentLaunch = context.Device.Architecture.HasClusters;
         _compiler = compiler;
         _own = own;
+        Lanes = new WeightLanes(context);
     }
 
     /// <summary>The context that the kernels run in.</summary>
     public CudaContext Context { get; }
+
+    /// <summary>What brings weights to the device.</summary>
+    public WeightLanes Lanes { get; }
+
+    /// <summary>What forwards on the device share.</summary>
+    internal SharedWorkspaces<LayerWorkspace> Workspaces { get; } = new();
 
     /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
     public CudaLaunchConfig Launch(CudaDim3 grid, CudaDim3 block, int dynamicSharedBytes = 0) =>
@@ -69,6 +76,7 @@ public sealed class KernelLibrary : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Lanes.Dispose();
         foreach (Unit unit in _units.Made)
         {
             unit.Module.Dispose();

@@ -3,63 +3,52 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Copies a checkpoint's MXFP4 experts to the device and repacks them there.</summary>
-internal sealed class Mxfp4Loader : DeviceArena
+/// <summary>Brings a checkpoint's MXFP4 experts to the device and repacks them there.</summary>
+/// <param name="library">The backend's kernels; its context must be current.</param>
+internal sealed class Mxfp4Loader(KernelLibrary library)
 {
     private const int Threads = 256;
     private const int WarpsPerBlock = Threads / 32;
 
-    private readonly CudaFunction _factors;
-    private readonly CudaFunction _repack;
-    private readonly ExpertStaging _staging;
-    private readonly int _experts;
-    private readonly nint _any;
-
-    /// <summary>Makes a loader with room for a layer's largest expert.</summary>
-    /// <param name="library">The backend's kernels; its context must be current.</param>
-    /// <param name="shape">The layer's shape.</param>
-    public Mxfp4Loader(KernelLibrary library, MoeLayerShape shape)
-        : base(library.Context)
-    {
-        _factors = library.Get(Unit, "moe_mxfp4_factors");
-        _repack = library.Get(Unit, "moe_mxfp4_repack");
-        long largest = 2L * shape.IntermediateSize * shape.HiddenSize;
-        _experts = shape.LocalExpertCount;
-        _staging = Add(new ExpertStaging(library.Context, _experts, (largest / 2) + (largest / Mxfp4Layout.BlockSize)));
-        _any = Allocate(sizeof(int));
-    }
+    private readonly CudaFunction _factors = library.Get(Unit, "moe_mxfp4_factors");
+    private readonly CudaFunction _repack = library.Get(Unit, "moe_mxfp4_repack");
 
     /// <summary>The source of its kernels.</summary>
     public static KernelUnit Unit { get; } = new("mxfp4_load.cu");
 
-    /// <summary>Loads all experts of a matrix.</summary>
-    /// <param name="target">Where to.</param>
-    /// <param name="source">The checkpoint's tensors.</param>
-    /// <param name="progress">Told the number of experts that are loaded; may be null.</param>
+    /// <summary>Loads matrices of all experts.</summary>
+    /// <param name="matrices">Where to, and the checkpoint's tensors.</param>
+    /// <param name="progress">Told the share that is loaded; may be null.</param>
     /// <param name="cancellationToken">Ends a long load early.</param>
-    public void Load(Mxfp4Matrix target, MoeExpertMatrix source, Action<int>? progress, CancellationToken cancellationToken)
+    public void Load(IReadOnlyList<(Mxfp4Matrix Target, MoeExpertMatrix Source)> matrices, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(target);
+        library.Lanes.Load([.. matrices.SelectMany(matrix => Pieces(matrix.Target, matrix.Source))], progress, cancellationToken);
+        foreach ((Mxfp4Matrix target, _) in matrices)
+        {
+            target.FindFactors();
+        }
+    }
+
+    private IEnumerable<WeightPiece> Pieces(Mxfp4Matrix target, MoeExpertMatrix source)
+    {
         var reader = new MoeExpertReader(source, MoeWeightFormat.Mxfp4, target.Rows, target.Depth);
-        target.LoadBias(reader, _experts);
-        CudaMemory.Fill(_any, 0, sizeof(int), 0);
-        _staging.LoadMxfp4(_experts, reader, (expert, codes, scales) => Repack(target, expert, codes, scales), progress, cancellationToken);
-        target.HasFactors = ReadAny() != 0;
+        return ExpertPieces.Mxfp4(
+            reader, target.Experts, target.AllocateBias(reader), (expert, codes, scales, stream) => Repack(target, expert, codes, scales, stream));
     }
 
     private static int Ceiling(int count, int size) => (count + size - 1) / size;
 
-    private void Repack(Mxfp4Matrix target, int expert, nint codes, nint scales)
+    private void Repack(Mxfp4Matrix target, int expert, nint codes, nint scales, nint stream)
     {
         var factors = new FactorParameters
         {
             Scales = scales,
             Factor = target.ExpertFactors(expert),
-            Any = _any,
+            Any = target.AnyFactors,
             Rows = target.Rows,
             Depth = target.Depth,
         };
-        _factors.Launch(new CudaLaunchConfig(Ceiling(target.Rows, WarpsPerBlock), Threads), 0, in factors);
+        _factors.Launch(new CudaLaunchConfig(Ceiling(target.Rows, WarpsPerBlock), Threads), stream, in factors);
         var repack = new RepackParameters
         {
             Codes = codes,
@@ -71,14 +60,7 @@ internal sealed class Mxfp4Loader : DeviceArena
             GateUp = target.IsGateUp ? 1 : 0,
         };
         var grid = new CudaDim3(Ceiling(Mxfp4Layout.Steps(target.Depth), WarpsPerBlock), target.Rows / Mxfp4Layout.GroupRows);
-        _repack.Launch(new CudaLaunchConfig(grid, Threads), 0, in repack);
-    }
-
-    private int ReadAny()
-    {
-        int[] any = new int[1];
-        CudaMemory.Download<int>(any, _any);
-        return any[0];
+        _repack.Launch(new CudaLaunchConfig(grid, Threads), stream, in repack);
     }
 
     /// <summary>As in <c>mxfp4_load.cu</c>.</summary>

@@ -8,9 +8,9 @@ namespace Moe.Plugins.Kernels;
 /// </summary>
 public sealed class Mxfp4Matrix : DeviceArena
 {
-    private readonly int _experts;
     private readonly nint _factors;
     private readonly Dictionary<Mxfp4Variant, CudaTensorMap> _tileMaps = [];
+    private bool _hasFactors;
 
     /// <summary>Allocates.</summary>
     /// <param name="context">The context, which must be current.</param>
@@ -24,12 +24,13 @@ public sealed class Mxfp4Matrix : DeviceArena
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(depth);
-        _experts = experts;
+        Experts = experts;
         Rows = rows;
         Depth = depth;
         IsGateUp = isGateUp;
         Groups = Allocate(experts * Mxfp4Layout.ExpertBytes(rows, depth));
         _factors = Allocate((long)experts * rows * sizeof(float));
+        AnyFactors = Upload<int>([0]);
         if (context.Device.Architecture.HasWgmma)
         {
             foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(variant => variant.Kind == Mxfp4Kind.Grouped))
@@ -38,6 +39,9 @@ public sealed class Mxfp4Matrix : DeviceArena
             }
         }
     }
+
+    /// <summary>Number of experts.</summary>
+    public int Experts { get; }
 
     /// <summary>Weight rows.</summary>
     public int Rows { get; }
@@ -52,12 +56,13 @@ public sealed class Mxfp4Matrix : DeviceArena
     public nint Groups { get; }
 
     /// <summary>[experts, rows] float32: the rows' own factors; 0 where all are 1.</summary>
-    public nint Factors => HasFactors ? _factors : 0;
+    public nint Factors => _hasFactors ? _factors : 0;
 
     /// <summary>[experts, rows] float32, or 0 where the layer has none.</summary>
     public nint Bias { get; private set; }
 
-    internal bool HasFactors { get; set; }
+    /// <summary>[1] int32: what the loading kernels set where a row has a factor that is not 1.</summary>
+    internal nint AnyFactors { get; }
 
     /// <summary>One expert's groups.</summary>
     public nint Expert(int expert) => checked((nint)(Groups + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
@@ -68,7 +73,17 @@ public sealed class Mxfp4Matrix : DeviceArena
     /// <summary>The same for a variant's tile.</summary>
     internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
 
-    internal void LoadBias(MoeExpertReader reader, int experts) => Bias = HostFloats.UploadBias(this, reader, experts);
+    /// <summary>Makes room for the biases of a matrix, if it has some.</summary>
+    /// <returns>Their address; 0 where there are none.</returns>
+    internal nint AllocateBias(MoeExpertReader reader) => Bias = ExpertPieces.AllocateBias(this, reader, Experts);
+
+    /// <summary>Looks whether loading has found any factors.</summary>
+    internal void FindFactors()
+    {
+        int[] any = new int[1];
+        CudaMemory.Download<int>(any, AnyFactors);
+        _hasFactors = any[0] != 0;
+    }
 
     /// <summary>How TMA finds one stage's groups of a tile.</summary>
     /// <param name="steps">Steps of 64 inputs.</param>
@@ -81,7 +96,7 @@ public sealed class Mxfp4Matrix : DeviceArena
         return CudaTensorMap.Tiled(
             CudaTensorMapDataType.UInt32,
             Groups,
-            [Mxfp4Layout.GroupBytes / sizeof(uint), groups, bands, (ulong)_experts],
+            [Mxfp4Layout.GroupBytes / sizeof(uint), groups, bands, (ulong)Experts],
             [Mxfp4Layout.GroupBytes, band, bands * band],
             [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)(steps * Mxfp4Layout.BandGroups), (uint)(rows / Mxfp4Layout.BandRows), 1],
             CudaTensorMapSwizzle.None,

@@ -36,11 +36,6 @@ public sealed class Mxfp4Weights : CudaWeights
         ArgumentNullException.ThrowIfNull(source);
         using CudaContextScope scope = library.Context.MakeCurrent();
         return Load(new Mxfp4Weights(library.Context, shape), weights =>
-        {
-            using var loader = new Mxfp4Loader(library, shape);
-            int experts = shape.LocalExpertCount;
-            loader.Load(weights.GateUp, source.GateUp, done => progress?.Report(done * 2.0 / (3 * experts)), cancellationToken);
-            loader.Load(weights.Down, source.Down, done => progress?.Report((2.0 + ((double)done / experts)) / 3), cancellationToken);
-        });
+            new Mxfp4Loader(library).Load([(weights.GateUp, source.GateUp), (weights.Down, source.Down)], progress, cancellationToken));
     }
 }

@@ -15,13 +15,9 @@ public sealed class RouterTensors : DeviceArena
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(shape);
         MoeStoredTensor weight = source.RouterWeight ?? throw new ArgumentException("The router's weight is missing.", nameof(source));
-        float[] values = weight.ToSingles();
         Preset = RouterProgram.PresetOf(shape.Router);
         Terms = weight.ElementType == MoeElementType.BFloat16 ? 1 : 3;
-        ushort[] terms = new ushort[(long)Terms * shape.ExpertCount * shape.HiddenSize];
-        Split(values, terms);
-
-        Weight = Upload<ushort>(terms);
+        Weight = Upload<ushort>(Terms == 1 ? Read(weight) : Split(weight.ToSingles()));
         Bias = UploadBias(source.RouterBias);
         Program = RouterProgram.Of(shape.Router);
         Program.SelectionBias = UploadBias(source.SelectionBias);
@@ -60,8 +56,20 @@ public sealed class RouterTensors : DeviceArena
         return Upload<float>(padded);
     }
 
-    private void Split(float[] values, ushort[] terms)
+    private static unsafe ushort[] Read(MoeStoredTensor weight)
     {
+        ushort[] values = new ushort[(long)weight.Rows * weight.Columns];
+        fixed (ushort* start = values)
+        {
+            weight.ReadRows(0, 0, weight.Rows, (nint)start);
+        }
+
+        return values;
+    }
+
+    private ushort[] Split(float[] values)
+    {
+        ushort[] terms = new ushort[(long)Terms * values.Length];
         for (int i = 0; i < values.Length; i++)
         {
             float rest = values[i];
@@ -73,5 +81,7 @@ public sealed class RouterTensors : DeviceArena
                 rest -= MoeBFloat16.ToSingle((ushort)(bits >> 16));
             }
         }
+
+        return terms;
     }
 }

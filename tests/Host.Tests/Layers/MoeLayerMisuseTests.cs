@@ -119,6 +119,36 @@ public sealed class MoeLayerMisuseTests : IDisposable
         layer.Forward(state, Call);
     }
 
+    /// <summary>What a backend may give one memory must not be written by two threads.</summary>
+    [Fact]
+    public void Layers_that_take_turns_run_one_forward_at_a_time()
+    {
+        var turns = new MoeTurns();
+        MoeLayer Make(Action duringForward, MoeTurns its) =>
+            MoeLayer.Create(new RecordingMethod(_memory) { DuringForward = duringForward }, TinyLayer.Shape, TinyLayer.Weights, TinyLayer.Options with { Turns = its });
+        MoeForwardState? shared = null, apart = null;
+        using MoeLayer other = Make(() => { }, turns);
+        using MoeLayer alone = Make(() => { }, new MoeTurns());
+        using MoeLayer first = Make(
+            () =>
+            {
+                Assert.Contains(
+                    "a layer that takes turns with this one",
+                    Assert.Throws<InvalidOperationException>(() => other.Forward(shared!, Call)).Message,
+                    StringComparison.Ordinal);
+                alone.Forward(apart!, Call);
+            },
+            turns);
+        using MoeForwardState state = first.CreateState();
+        using (shared = other.CreateState())
+        using (apart = alone.CreateState())
+        {
+            first.Forward(state, Call);
+            other.Forward(shared, Call);
+            first.Forward(state, Call);
+        }
+    }
+
     [Fact]
     public void A_layer_can_be_used_again_with_another_state_after_a_forward_that_failed()
     {

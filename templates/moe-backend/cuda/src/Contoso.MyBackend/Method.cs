@@ -45,7 +45,7 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
 
         public override CudaWeights LoadWeights(
             MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-            Weights.Load(library.Context, shape, source, progress, cancellationToken);
+            Weights.Load(library, shape, source, progress, cancellationToken);
 
         public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Workspace(library.Context, config);
 
@@ -109,27 +109,32 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
         public override nint OutputBias => _downBias;
 
         public static Weights Load(
-            CudaContext context, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
-            Load(new Weights(context, shape), weights =>
+            KernelLibrary library, MoeLayerShape shape, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
+            Load(new Weights(library.Context, shape), weights =>
             {
                 var gateUp = new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize);
                 var down = new MoeExpertReader(source.Down, shape.WeightFormat, shape.HiddenSize, shape.IntermediateSize);
                 int experts = shape.LocalExpertCount;
-                weights.GateUpBias = HostFloats.UploadBias(weights, gateUp, experts);
-                weights._downBias = HostFloats.UploadBias(weights, down, experts);
-                using var staging = new ExpertStaging(context, experts, BytesOf(Math.Max(gateUp.Outputs, down.Outputs), Math.Max(gateUp.Inputs, down.Inputs)));
-                weights.Read(staging, gateUp, weights.GateUp, experts, done => progress?.Report(done / (2.0 * experts)), cancellationToken);
-                weights.Read(staging, down, weights.Down, experts, done => progress?.Report((experts + done) / (2.0 * experts)), cancellationToken);
+                weights.GateUpBias = ExpertPieces.AllocateBias(weights, gateUp, experts);
+                weights._downBias = ExpertPieces.AllocateBias(weights, down, experts);
+                library.Lanes.Load(
+                    [
+                        .. weights.Pieces(gateUp, experts, weights.GateUp, weights.GateUpBias),
+                        .. weights.Pieces(down, experts, weights.Down, weights._downBias),
+                    ],
+                    progress,
+                    cancellationToken);
                 weights.RoundingError = weights._rounding.RelativeError;
             });
 
-        // Whatever the checkpoint has, in the one order that the kernel reads. Several threads read ahead.
-        private void Read(
-            ExpertStaging staging, MoeExpertReader reader, nint target, int experts, Action<int> progress, CancellationToken cancellationToken)
+        // Whatever the checkpoint has, in the one order that the kernel reads. Several threads read.
+        private IEnumerable<WeightPiece> Pieces(MoeExpertReader reader, int experts, nint target, nint bias)
         {
             long bytes = BytesOf(reader.Outputs, reader.Inputs);
-            staging.Load(
+            return ExpertPieces.Of(
+                reader,
                 experts,
+                bias,
                 bytes,
                 (expert, host) =>
                 {
@@ -139,9 +144,7 @@ internal sealed class Method(Func<KernelLibrary> library, MoeLayerShape shape) :
                         _rounding += sums;
                     }
                 },
-                (expert, device) => CudaMemory.Copy(target + (nint)(expert * bytes), device, bytes, stream: 0),
-                progress,
-                cancellationToken);
+                (expert, device, stream) => CudaMemory.Copy(target + (nint)(expert * bytes), device, bytes, stream));
         }
 
         private static long BytesOf(int outputs, int inputs) => (long)outputs * inputs * sizeof(ushort);
