@@ -6,6 +6,7 @@ namespace Moe.Plugins.Kernels.Tests;
 /// <summary>Both products of few tokens, on a model of a thread block, against float64.</summary>
 public sealed unsafe class Mxfp4StreamTests
 {
+    private const string File = "mxfp4_stream.cu";
     private const int Experts = 4;
     private const int TopK = 2;
     private const int Tokens = 5;
@@ -90,11 +91,8 @@ public sealed unsafe class Mxfp4StreamTests
     [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16)]
     public void Every_pair_has_both_products_and_every_token_those_of_shared_experts(bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing)
     {
-        const string File = "mxfp4_stream.cu";
         string parameters = shared is null ? "Mxfp4StreamParameters" : $"Mxfp4SharedStreamParameters<{(shared == MoeWeightFormat.Fp8Block ? "true" : "false")}>";
-        string instance = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Where(unit => unit.File == File).SelectMany(unit => unit.Instances)
-            .Single(instance => instance.EndsWith($"{parameters}, {activation}>", StringComparison.Ordinal));
-        string arguments = instance[(instance.IndexOf('<', StringComparison.Ordinal) + 1)..^1];
+        string arguments = Arguments(parameters, activation);
         bool isDealtAnew = dealing == Mxfp4Dealing.E4M3;
         string text = Exports.Replace("ARGUMENTS", isDealtAnew ? $"{arguments}, DealtForE4m3" : arguments, StringComparison.Ordinal)
             .Replace("PARAMETERS", parameters, StringComparison.Ordinal);
@@ -197,6 +195,50 @@ public sealed unsafe class Mxfp4StreamTests
         }
     }
 
+    [Fact]
+    public void The_same_weights_give_the_same_bits_whatever_a_block_multiplied_before()
+    {
+        // Five stages of inputs: a warpgroup that stores the tile before does so after four. Two large inputs cancel where their weights are equal, so that what
+        // is added while only one of them has been counts less.
+        const string Type = "Mxfp4StreamParameters";
+        const int Depth = 2560;
+        const int Neurons = 128;
+        const int Rows = 4;
+        const int Large = 128;
+        string text = Exports.Replace("ARGUMENTS", Arguments(Type, "ReluSquared"), StringComparison.Ordinal).Replace("PARAMETERS", Type, StringComparison.Ordinal);
+        PackedMatrix up = PackedMatrix.Random(2, Neurons, Depth, isGateUp: false, lowestScale: 119);
+        PackedMatrix down = PackedMatrix.Random(2, Depth, Neurons, isGateUp: false, lowestScale: 119);
+        up.Groups.AsSpan(0, up.Groups.Length / 2).CopyTo(up.Groups.AsSpan(up.Groups.Length / 2));
+        var random = new Random(1);
+        ushort[] x = [.. Enumerable.Range(0, Rows * Depth).Select(i => BFloat16.FromDouble((i % Depth) switch
+        {
+            Large => 65536,
+            Large + 16 => -65536,
+            _ => random.NextDouble() - 0.5,
+        }))];
+        int[] sorted = [.. Enumerable.Range(0, 2 * Rows).Select(place => place % Rows * 2 + place / Rows)];
+        int[] offsets = [0, Rows, 2 * Rows];
+        ushort[] act = new ushort[2 * Rows * Neurons];
+        ushort[] output = new ushort[2 * Rows * Depth];
+        using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
+        {
+            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, SharedArguments*, void>)library.Export("run");
+            SharedArguments none = default;
+            fixed (byte* ug = up.Groups, dg = down.Groups)
+            {
+                fixed (ushort* input = x, a = act, y = output)
+                {
+                    fixed (int* first = offsets, order = sorted)
+                    {
+                        run(ug, null, null, dg, null, null, input, Rows, 2, a, y, first, order, Depth, Neurons, 2, &none);
+                    }
+                }
+            }
+        }
+
+        Assert.Equal(act[..(Rows * Neurons)], act[(Rows * Neurons)..]);
+    }
+
     [Theory]
     [InlineData(1, 8)]
     [InlineData(31, 3)]
@@ -207,7 +249,6 @@ public sealed unsafe class Mxfp4StreamTests
     [InlineData(896, 5)]
     public void The_table_has_every_expert_that_has_pairs(int experts, int columns)
     {
-        const string File = "mxfp4_stream.cu";
         const string Text =
             """
             #include "mxfp4_stream.cu"
@@ -241,6 +282,14 @@ public sealed unsafe class Mxfp4StreamTests
 
         Assert.Equal(expected.Count / 2, active[2 * 512]);
         Assert.Equal(expected, active[..expected.Count]);
+    }
+
+    /// <summary>The arguments of the kernel's template in its instance of those.</summary>
+    private static string Arguments(string parameters, string activation)
+    {
+        string instance = Mxfp4Experts.Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16).Where(unit => unit.File == File).SelectMany(unit => unit.Instances)
+            .Single(instance => instance.EndsWith($"{parameters}, {activation}>", StringComparison.Ordinal));
+        return instance[(instance.IndexOf('<', StringComparison.Ordinal) + 1)..^1];
     }
 
     private static double[] Row(ushort[] values, int row, int columns) =>

@@ -513,10 +513,17 @@ struct Mxfp4Stream
     /// As if shared experts were an expert of number 0.
     static __device__ __forceinline__ ProductCounters shared_counter(const TParameters& q) { return {q.shared_stored - 2}; }
 
+    /// A warp's sums, of every other instruction each, so that none waits for the one before. They meet at the tile's end alone: where a warpgroup stores
+    /// another tile in between depends on which blocks drew which tiles, and must not change the order of the additions.
+    struct Sums
+    {
+        float even[kColumns / 2], odd[kColumns / 2];
+    };
+
     /// Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however
     /// few columns there are.
     /// `place`: which of the warpgroups' shares of a stage is this one's. `left`: steps of 64 inputs from the first stage to the inner dimension's end.
-    static __device__ __forceinline__ void accumulate(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
+    static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
     {
         const int lane = threadIdx.x % 32, first_step = place * kSteps;
         const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
@@ -529,7 +536,6 @@ struct Mxfp4Stream
             rows[step] = row * 128 + (lane / 8 ^ row % 8) * 16;
         }
 
-        float odd[4] = {};
 #pragma unroll 1
         for (int i = 0; i < stages; i++)
         {
@@ -559,7 +565,7 @@ struct Mxfp4Stream
                 for (int k = 0; k < 4; k++)
                 {
                     const u32* columns_of = b[step][k / 2] + k % 2 * 2;
-                    mma_bf16(k % 2 == 0 ? d : odd, a[k][0], a[k][1], a[k][2], a[k][3], columns_of[0], columns_of[1]);
+                    mma_bf16(k % 2 == 0 ? d.even : d.odd, a[k][0], a[k][1], a[k][2], a[k][3], columns_of[0], columns_of[1]);
                 }
             }
 
@@ -571,20 +577,14 @@ struct Mxfp4Stream
                 mbarrier_arrive(full + kStages * 8);
             }
         }
-
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-        {
-            d[i] += odd[i];
-        }
     }
 
     /// The same of shared experts.
-    static __device__ __forceinline__ void accumulate_shared(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, bool is_first, int stages, Probe& probe)
+    static __device__ __forceinline__ void accumulate_shared(Sums& d, Ring& ring, u32 shared, int place, int columns, bool is_first, int stages, Probe& probe)
     {
         if constexpr (kSharedIsE4M3)
         {
-            accumulate_codes(d, ring, shared, place, columns, is_first, stages, probe);
+            accumulate_codes(d.even, ring, shared, place, columns, is_first, stages, probe);
         }
         else
         {
@@ -632,14 +632,13 @@ struct Mxfp4Stream
     }
 
     /// BF16, which nobody widens.
-    static __device__ __forceinline__ void accumulate_numbers(float (&d)[kColumns / 2], Ring& ring, u32 shared, int place, int columns, int stages, Probe& probe)
+    static __device__ __forceinline__ void accumulate_numbers(Sums& d, Ring& ring, u32 shared, int place, int columns, int stages, Probe& probe)
     {
         // Both operands are rows of 128 bytes, swizzled, of which 64 are this warpgroup's.
         const int lane = threadIdx.x % 32, step = place / 2, first_chunk = place % 2 * 4;
         const int row = threadIdx.x % 128 / 32 * kGroupRows + lane % 16, token = step * columns + lane % 8;
         const u32 row_at = step * kSharedBoxBytes + row * 128 + ((first_chunk + lane / 16) ^ row % 8) * 16;
         const u32 token_at = token * 128 + ((first_chunk + lane / 8) ^ token % 8) * 16;
-        float odd[4] = {};
 #pragma unroll 1
         for (int i = 0; i < stages; i++)
         {
@@ -652,20 +651,14 @@ struct Mxfp4Stream
             load_matrix_x4(a[0], weights);
             load_matrix_x4(a[1], weights ^ 32);
             load_matrix_x4(b, shared + ring.stage * kTokenBytes + token_at);
-            mma_bf16(d, a[0][0], a[0][1], a[0][2], a[0][3], b[0], b[1]);
-            mma_bf16(odd, a[1][0], a[1][1], a[1][2], a[1][3], b[2], b[3]);
+            mma_bf16(d.even, a[0][0], a[0][1], a[0][2], a[0][3], b[0], b[1]);
+            mma_bf16(d.odd, a[1][0], a[1][1], a[1][2], a[1][3], b[2], b[3]);
             ring.advance();
             __syncwarp();
             if (lane == 0)
             {
                 mbarrier_arrive(full + kStages * 8);
             }
-        }
-
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-        {
-            d[i] += odd[i];
         }
     }
 
@@ -819,7 +812,7 @@ struct Mxfp4Stream
             const int storing = index % kGroups;
             routed.wait_for(list);
             int left = 0, steps = 0, place = 0;
-            float d[kColumns / 2] = {};
+            Sums sums = {};
             float2 bias = make_float2(0, 0);
             if (is_there)
             {
@@ -857,11 +850,11 @@ struct Mxfp4Stream
             {
                 if (kHasShared && list.is_shared)
                 {
-                    accumulate_shared(d, ring, base, place, q.columns, is_first, now, probe);
+                    accumulate_shared(sums, ring, base, place, q.columns, is_first, now, probe);
                 }
                 else
                 {
-                    accumulate(d, ring, base, place, q.columns, steps, now, probe);
+                    accumulate(sums, ring, base, place, q.columns, steps, now, probe);
                 }
 
                 left -= now;
@@ -884,6 +877,13 @@ struct Mxfp4Stream
             }
 
             probe.tile();
+            float d[kColumns / 2];
+#pragma unroll
+            for (int i = 0; i < kColumns / 2; i++)
+            {
+                d[i] = sums.even[i] + sums.odd[i];
+            }
+
             if (storing != group)
             {
                 hand_over(d, shared, sum_barriers, storing, group, index / kGroups);
