@@ -48,6 +48,18 @@ public sealed class Mxfp4PlanTests
     }
 
     [Theory]
+    [InlineData(1024, false, Mxfp4Activations.BFloat16, "grouped160x192")]
+    [InlineData(1024, false, Mxfp4Activations.Mxfp8, "grouped144x192")]
+    [InlineData(8192, true, Mxfp4Activations.BFloat16, "grouped144x192")]
+    public void Many_tokens_have_one_large_tile(int tokens, bool isLarge, Mxfp4Activations activations, string expected)
+    {
+        var plan = new Mxfp4Plan(Hopper, isLarge ? MoeLayerShape.GptOss120B : MoeLayerShape.GptOss20B, activations: activations);
+
+        Assert.Equal(expected, plan.Choose(tokens).ToString());
+        Assert.Equal(expected, Assert.Single(plan.Available, variant => variant.Tokens > 96).ToString());
+    }
+
+    [Theory]
     [InlineData(MoeActivationKind.ReluSquared, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
     [InlineData(MoeActivationKind.SiTu, Mxfp4Activations.BFloat16, Mxfp4Kind.Stream)]
     [InlineData(MoeActivationKind.ReluSquared, Mxfp4Activations.Mxfp8, Mxfp4Kind.Grouped)]

@@ -99,6 +99,12 @@ public class Mxfp4Experts : CudaExperts
                 continue;
             }
 
+            // No layer with MXFP8 activations chooses it.
+            if (variant == Mxfp4Variant.Grouped160 && activations == Mxfp4Activations.Mxfp8)
+            {
+                continue;
+            }
+
             foreach (string activation in ActivationConstants.Types.Where(
                 type => type == ActivationConstants.Silu || (dealing == Mxfp4Dealing.BFloat16 && Mxfp4Variant.OfAnyActivation.Contains(variant))))
             {

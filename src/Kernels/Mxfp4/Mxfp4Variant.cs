@@ -13,11 +13,12 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     internal static readonly Mxfp4Variant Grouped80 = new(Mxfp4Kind.Grouped, 80, 256);
     internal static readonly Mxfp4Variant Grouped96 = new(Mxfp4Kind.Grouped, 96, 192);
     internal static readonly Mxfp4Variant Grouped144 = new(Mxfp4Kind.Grouped, 144, 192);
+    internal static readonly Mxfp4Variant Grouped160 = new(Mxfp4Kind.Grouped, 160, 192);
     internal static readonly Mxfp4Variant Mma64 = new(Mxfp4Kind.Mma, 64, 128);
 
     /// <summary>All there are.</summary>
     public static IReadOnlyList<Mxfp4Variant> All { get; } =
-        [Stream8x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Mma64];
+        [Stream8x64, Grouped32x64, Grouped32x128, Grouped80x192, Grouped80, Grouped96, Grouped144, Grouped160, Mma64];
 
     /// <summary>Those that are compiled for every activation; the others for the common one.</summary>
     internal static IReadOnlyList<Mxfp4Variant> OfAnyActivation { get; } = [Grouped32x128, Grouped80, Grouped144, Mma64];
