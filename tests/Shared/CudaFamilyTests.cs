@@ -168,7 +168,7 @@ public abstract class CudaFamilyTests
         };
         using var random = new RandomLayer(shape, seed: experts);
         using MoeLayer layer = Host.CreateLayer(shape, random.Source, 512);
-        LayerChecks.RepeatsBitForBit(layer);
+        LayerChecks.RepeatsBitForBit(layer, 1, 31, 512);
         LayerChecks.RunsBehindItself(layer);
         LayerChecks.RunsOnStreamsAtOnce(layer, random.Source, streams: 6, step: 31, tolerance: 2 * layer.Method.Numerics.RelativeError);
         LayerChecks.FollowsTheCallersRouting(layer, 5);
