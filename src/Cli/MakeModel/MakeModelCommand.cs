@@ -72,7 +72,7 @@ internal static class MakeModelCommand
             {
                 writer.WriteString("folder", folder);
                 writer.WriteNumber("layers", config.LayerCount);
-                writer.WriteNumber("storedLayers", config.StoredLayerCount);
+                writer.WriteNumber("stored_layers", config.StoredLayerCount);
                 writer.WriteNumber("bytes", bytes);
             },
             text => text.Say($"{folder} has {HumanText.Layers(config)}, {HumanText.Bytes(bytes)} of random weights."));
