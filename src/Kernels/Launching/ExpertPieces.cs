@@ -55,10 +55,10 @@ public static class ExpertPieces
         MoeExpertReader reader, int experts, nint bias, long byteCount, Action<int, nint> read, Action<int, nint, nint> use)
     {
         ArgumentNullException.ThrowIfNull(reader);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         ArgumentNullException.ThrowIfNull(read);
         ArgumentNullException.ThrowIfNull(use);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         var biasStart = (nint)((byteCount + Alignment - 1) / Alignment * Alignment);
         long biasBytes = bias == 0 ? 0 : (long)reader.Outputs * sizeof(float);
         return Enumerable.Range(0, experts).Select(expert => new WeightPiece(biasStart + biasBytes, Read(expert), Use(expert)));

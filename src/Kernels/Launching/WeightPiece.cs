@@ -9,9 +9,9 @@ public sealed class WeightPiece
     /// <param name="use">Enqueues on a stream what they become, given their device address and the stream; on any thread, with the context current.</param>
     public WeightPiece(long byteCount, Action<nint> read, Action<nint, nint> use)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         ArgumentNullException.ThrowIfNull(read);
         ArgumentNullException.ThrowIfNull(use);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         ByteCount = byteCount;
         Read = read;
         Use = use;
