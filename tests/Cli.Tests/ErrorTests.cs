@@ -71,6 +71,11 @@ public sealed class ErrorTests : IDisposable
         { "run --shape 8,96,160,2 --tensor-parallel 9 --expert-parallel 9", "81 ranks" },
         { "run --tensor-parallel 0", "--tensor-parallel is '0'" },
         { "generate --prompt x --threads 1000000", "Threads is 1000000; 0 to 1024 is expected" },
+        { "generate --model GOLDEN/tiny.safetensors", "tiny.safetensors' is a file; the model's folder is expected" },
+        { "make-model GOLDEN/tiny.safetensors", "tiny.safetensors' is a file; a new or empty folder is expected" },
+        { "make-model /none/x --size huge", "gpt-oss-20b, gpt-oss-120b, tiny or sample is expected" },
+        { "make-model /none/x --layers 2 --stored-layers 3", "--stored-layers is '3', but the model has only 2 layers" },
+        { "make-model /none/x --size sample --stored-layers 1", "the sample has weights for each of its layers" },
         { "inspect", "inspect" },
         { "inspect /none", "/none" },
         { "backends --shape 0,0,0,0", "--shape" },
@@ -102,6 +107,14 @@ public sealed class ErrorTests : IDisposable
         Cli result = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--group", "Cpux");
         Assert.Equal(ExitCode.NoBackend, result.ExitCode);
         Assert.Contains("--group is 'Cpux', which was not found. Did you mean 'Cpu'? Found: ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_group_whose_plugin_could_not_be_made_says_why()
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Plugins__Collectives_Cuda__Table", "/")], "bench", "parallel", "--group", "Collectives.Cuda");
+        Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        Assert.Contains("Collectives.Cuda: Moe:Plugins:Collectives.Cuda:Table: '/' cannot be read: it is a folder", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

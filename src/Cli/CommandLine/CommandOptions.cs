@@ -120,7 +120,10 @@ internal static class CommandOptions
 
     /// <summary>The error of a word that is none of those that are expected.</summary>
     public static string NoneOf(string name, string word, params IReadOnlyCollection<string> expected) =>
-        $"{name} is '{PlainText.Of(word)}'; {string.Join(" or ", expected)} is expected.{DidYouMean.Ask(word, expected)}";
+        $"{name} is '{PlainText.Of(word)}'; {Either([.. expected])} is expected.{DidYouMean.Ask(word, expected)}";
+
+    private static string Either(string[] words) =>
+        words.Length < 2 ? string.Concat(words) : $"{string.Join(", ", words[..^1])} or {words[^1]}";
 
     private static void RequireText(SymbolResult result, string name)
     {

@@ -36,7 +36,12 @@ internal static class MakeModelCommand
     private static int Execute(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         string folder = Path.GetFullPath(result.GetRequiredValue(Folder));
-        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+        if (File.Exists(folder))
+        {
+            throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' is a file; a new or empty folder is expected.");
+        }
+
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
             throw new CommandException(ExitCode.BadInput, $"'{PlainText.Of(folder)}' is not empty; a new or empty folder is expected.");
         }
@@ -50,9 +55,15 @@ internal static class MakeModelCommand
             config = config with { IsSliding = [.. Enumerable.Range(0, layers).Select(layer => layer % 2 == 0)] };
         }
 
-        if (size != Sample && result.GetValue(StoredLayers) is int stored)
+        if (result.GetValue(StoredLayers) is int stored)
         {
-            config = config with { StoredLayerCount = Math.Min(stored, config.LayerCount) };
+            if (size == Sample || stored > config.LayerCount)
+            {
+                string why = size == Sample ? "the sample has weights for each of its layers" : $"the model has only {config.LayerCount} layers";
+                throw new CommandException(ExitCode.BadInput, $"--stored-layers is '{stored}', but {why}.");
+            }
+
+            config = config with { StoredLayerCount = stored };
         }
 
         ModelTensor[] tensors = size == Sample ? SampleModel.Tensors(config, seed) : RandomModel.Tensors(config, seed);

@@ -23,7 +23,16 @@ internal sealed class GptOssConfigReader
         _root = root;
     }
 
-    public static GptOssConfig Read(string path) => new GptOssConfigReader(path, JsonFile.Read(path)).Read();
+    public static GptOssConfig Read(string path)
+    {
+        // A file where a folder belongs would pass for a folder without a configuration.
+        if (Path.GetDirectoryName(path) is { } folder && File.Exists(folder))
+        {
+            throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(folder)}' is a file; the model's folder is expected.");
+        }
+
+        return new GptOssConfigReader(path, JsonFile.Read(path)).Read();
+    }
 
     private GptOssConfig Read()
     {

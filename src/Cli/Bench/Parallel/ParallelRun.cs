@@ -190,7 +190,13 @@ internal sealed class ParallelRun
         foreach (string id in found)
         {
             bool isMeant = _settings.Group is null || id.Equals(_settings.Group, StringComparison.OrdinalIgnoreCase);
-            if (!isMeant || host.FindBackend(id) is not IMoeParallelBackend parallel)
+            IMoeBackend? backend = isMeant ? host.FindBackend(id) : null;
+            if (isMeant && backend is null)
+            {
+                refusals.Add($"{id}: {host.Plugins.FirstOrDefault(plugin => plugin.Id == id)?.Message}");
+            }
+
+            if (backend is not IMoeParallelBackend parallel)
             {
                 continue;
             }
@@ -210,8 +216,8 @@ internal sealed class ParallelRun
             }
         }
 
-        return best is var (chosen, backend, _)
-            ? (chosen, backend)
+        return best is var (chosen, measured, _)
+            ? (chosen, measured)
             : throw new CommandException(ExitCode.NoBackend, $"No plugin has such a group to measure.{string.Concat(refusals.Select(refusal => $"\n  {refusal}"))}");
     }
 }
