@@ -259,8 +259,17 @@ public sealed class GptOssModel : IDisposable
         IModelEngine? engine = null;
         if (isCut)
         {
-            LoadWork.Run([.. loadExperts, token => engine = loadRest(token)], cancellationToken);
-            return engine!;
+            try
+            {
+                LoadWork.Run([.. loadExperts, token => engine = loadRest(token)], cancellationToken);
+                return engine!;
+            }
+            catch
+            {
+                // It may be there while a layer of experts has failed.
+                engine?.Dispose();
+                throw;
+            }
         }
 
         LoadWork.Run([.. loadExperts], cancellationToken);
