@@ -82,6 +82,15 @@ public sealed class LiarTests
         Assert.Equal(ConformanceOutcome.Passed, result.Outcome);
     }
 
+    [Fact]
+    public void A_layer_that_a_backend_refuses_does_not_take_the_rule_from_the_others()
+    {
+        var subject = new ConformanceSubject { Backend = new NarrowBackend(new LyingBackend(Lie.None, roundsToMxfp8: true)) };
+        ConformanceResult result = ConformanceSuite.Run(subject, ["beyond-rounding"], cancellationToken: TestContext.Current.CancellationToken)[0];
+
+        Assert.Equal(ConformanceOutcome.Passed, result.Outcome);
+    }
+
     [Theory]
     [InlineData(Lie.SwapsNibbles, "the high nibble of each byte is taken for the earlier input")]
     [InlineData(Lie.UsesOneScaleForARow, "the first scale of a row is used for all of its blocks")]
@@ -127,4 +136,15 @@ public sealed class LiarTests
 
     private static ConformanceResult Check(Lie lie, string ruleId) =>
         ConformanceSuite.Run(new ConformanceSubject { Backend = new LyingBackend(lie) }, [ruleId], cancellationToken: TestContext.Current.CancellationToken)[0];
+
+    /// <summary>Refuses wide layers.</summary>
+    private sealed class NarrowBackend(IMoeBackend inner) : IMoeBackend
+    {
+        public MoeProbeResult Probe(MoeProbeRequest request) =>
+            request.Shape.HiddenSize > 8192 ? MoeProbeResult.Unsupported(MoeReason.Shape, "it is too wide") : inner.Probe(request);
+
+        public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => inner.CreateQuantMethod(request);
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
+    }
 }
