@@ -202,9 +202,9 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
             {
                 _contexts[i] = Open(device);
             }
-            catch (MoeException)
+            catch (Exception)
             {
-                // The check says what is wrong with it.
+                // The check says what is wrong with it. On this thread nobody would catch it, and the process would end.
             }
         }
     }

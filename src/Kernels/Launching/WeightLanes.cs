@@ -19,7 +19,7 @@ public sealed class WeightLanes : IDisposable
     private const int FewestLanes = 2;
     private const long PinnedBytes = 1L << 30;
 
-    /// <summary>What no lane waits for between two layers, and nobody minds to be kept.</summary>
+    /// <summary>How long a lane without work keeps its memory: longer than it waits between two layers of a model, and soon over once the last one is loaded.</summary>
     private static readonly TimeSpan Idle = TimeSpan.FromMilliseconds(500);
 
     private readonly Queue<(Job Job, WeightPiece Piece)> _waiting = new();
@@ -52,14 +52,16 @@ public sealed class WeightLanes : IDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
+
+            // Lanes first: where no thread can be started, nothing of this job may be waiting.
+            for (int lane = 0; lane < Math.Min(LanesFor(pieces.First()), _waiting.Count + pieces.Count); lane++)
+            {
+                Begin(lane);
+            }
+
             foreach (WeightPiece piece in pieces)
             {
                 _waiting.Enqueue((job, piece));
-            }
-
-            for (int lane = 0; lane < Math.Min(LanesFor(pieces.First()), _waiting.Count); lane++)
-            {
-                Begin(lane);
             }
 
             Monitor.PulseAll(_gate);
@@ -89,8 +91,9 @@ public sealed class WeightLanes : IDisposable
     {
         if (_lanes[lane] is null)
         {
-            _lanes[lane] = new Thread(() => Run(lane)) { IsBackground = true, Name = $"Weights to device {_context.Device.Ordinal}, {lane}" };
-            _lanes[lane]!.Start();
+            var thread = new Thread(() => Run(lane)) { IsBackground = true, Name = $"Weights to device {_context.Device.Ordinal}, {lane}" };
+            thread.Start();
+            _lanes[lane] = thread;
         }
     }
 
