@@ -11,8 +11,8 @@ internal sealed class HostMember : IMoeCommunicator
     private readonly IMoeCommunicator _member;
     private readonly PluginOwner _owner;
 
-    /// <summary>Asks a member once what does not change.</summary>
-    /// <exception cref="MoePluginException">It does not say it.</exception>
+    /// <summary>Reads once what does not change.</summary>
+    /// <exception cref="MoePluginException">The member is null, or it threw or returned null for what it must say.</exception>
     public HostMember(IMoeCommunicator? member, PluginOwner owner)
     {
         _owner = owner;

@@ -31,10 +31,10 @@ internal sealed class E4M3Matrix : DeviceArena
     /// <summary>[rows / 16, inputs / 32, 2] float32: of the even rows and of the odd ones.</summary>
     public nint Scales { get; }
 
-    /// <summary>Where <see cref="Mxfp4StreamKernels"/> may run shared experts.</summary>
+    /// <summary>How TMA finds the codes, as <see cref="SharedBands.Of"/> says: on devices with wgmma, of a multiple of 16 rows.</summary>
     public CudaTensorMap Bands { get; }
 
-    /// <summary>Their scales.</summary>
+    /// <summary>How it finds their scales, as <see cref="SharedBands.OfScales"/> says.</summary>
     public CudaTensorMap ScaleBoxes { get; }
 
     /// <summary>Reads the only expert of a matrix. The context must be current.</summary>

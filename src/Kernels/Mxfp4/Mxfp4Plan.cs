@@ -15,8 +15,10 @@ public sealed class Mxfp4Plan
     /// <summary>The least intermediate size that <c>mxfp4_stream.cuh</c> was measured with.</summary>
     private const int StreamIntermediate = 512;
 
-    /// <summary>Tokens of the tiles of few, which are all that there are of codes that are dealt for E4M3; and pairs of an expert that they are chosen for.</summary>
+    /// <summary>Tokens of the smallest tiles, the only ones with kernels for codes that are dealt for E4M3.</summary>
     internal const int FewTokens = 32;
+
+    /// <summary>Pairs of an expert for which those tiles are chosen, whatever else the plan looks at.</summary>
     private const double FewPairs = 11;
 
     private readonly MoeLayerShape _shape;

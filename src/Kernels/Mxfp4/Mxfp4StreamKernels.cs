@@ -178,7 +178,7 @@ internal sealed class Mxfp4StreamKernels
     /// <summary>A block's shared memory: as many stages as there is room for.</summary>
     private static class Room
     {
-        private const int Columns = 8;
+        private const int Columns = MaxTokens;
         private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
         private const int OutBytes = 2048;
         private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + Mxfp4GroupedTile.BarrierBytes))
