@@ -46,7 +46,7 @@ public sealed class KernelsTests
         Cli result = await Cli.Run("kernels", "--arch", "hopper");
 
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains("'hopper' is no architecture", result.Error, StringComparison.Ordinal);
+        Assert.Contains("'hopper' is no architecture; one such as sm_80 or sm_90a is expected", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -79,6 +79,6 @@ public static class KernelCatalog
         ReadOnlySpan<char> digits = name.AsSpan().TrimEnd('a');
         return digits.StartsWith("sm_", StringComparison.Ordinal) && int.TryParse(digits[3..], out int number) && number is >= 50 and < 1000
             ? new CudaArchitecture(number / 10, number % 10)
-            : throw new MoeException(MoeReason.Configuration, $"'{name}' is no architecture; sm_80, sm_90a … is expected.");
+            : throw new MoeException(MoeReason.Configuration, $"'{name}' is no architecture; one such as sm_80 or sm_90a is expected.");
     }
 }
