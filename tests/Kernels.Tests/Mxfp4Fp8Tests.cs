@@ -62,7 +62,7 @@ public sealed unsafe class Mxfp4Fp8Tests
             {
                 run_block(Product::kThreads, [=] {
                     blockIdx = {b, 0};
-                    is_second ? moe_mxfp4_fp8_product2<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p) : moe_mxfp4_fp8_product1<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes, kPipelined>(p);
+                    is_second ? moe_mxfp4_fp8_product2<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p) : moe_mxfp4_fp8_product1<kTokens, kGroups, kStages, kRegisters, kLoaderRegisters, kSharedBytes>(p);
                 });
             }
 

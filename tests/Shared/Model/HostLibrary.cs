@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
@@ -26,49 +27,52 @@ internal sealed partial class HostLibrary : IDisposable
 
         """;
 
+    /// <summary>What has been compiled, by its texts: the compiler takes seconds, and many cases of a test need the same.</summary>
+    private static readonly ConcurrentDictionary<string, Lazy<byte[]>> Compiled = new();
+
     private readonly DirectoryInfo _folder;
     private readonly nint _library;
 
-    private HostLibrary(DirectoryInfo folder, nint library)
+    private HostLibrary(byte[] compiled)
     {
-        _folder = folder;
-        _library = library;
+        // A file of its own, and so variables of its own: tests run at once.
+        _folder = MakeFolder();
+        string path = Path.Combine(_folder.FullName, "libexports.so");
+        File.WriteAllBytes(path, compiled);
+        _library = NativeLibrary.Load(path);
     }
 
     /// <summary>Compiles a header of plain arithmetic with functions that export what it has; skips the test where there is no compiler.</summary>
-    public static HostLibrary Compile(string header, string exports)
-    {
-        DirectoryInfo folder = MakeFolder();
-        Write(folder, header, Source(header).Text);
-        return Build(folder, $"{Prologue}#include \"{header}\"\n{exports}");
-    }
+    public static HostLibrary Compile(string header, string exports) =>
+        Compile($"{Prologue}#include \"{header}\"\n{exports}", header, folder => Write(folder, header, Source(header).Text));
 
     /// <summary>The same with a source of what a thread block does together, whose threads are the host's then.</summary>
     public static HostLibrary CompileBlock(string file, string exports, params IEnumerable<string> others)
     {
-        DirectoryInfo folder = MakeFolder();
-        foreach (string one in others.Append(file))
+        string[] files = [.. others, file];
+        return Compile(exports, string.Join(' ', files), folder =>
         {
-            KernelSource source = Source(one);
-            foreach (KernelHeader header in source.Headers)
+            foreach (string one in files)
             {
-                Write(folder, header.Name, WithoutDynamicShared(header.Text));
+                KernelSource source = Source(one);
+                foreach (KernelHeader header in source.Headers)
+                {
+                    Write(folder, header.Name, WithoutDynamicShared(header.Text));
+                }
+
+                Write(folder, one, WithoutDynamicShared(source.Text));
             }
 
-            Write(folder, one, WithoutDynamicShared(source.Text));
-        }
+            foreach (string header in InstructionHeaders)
+            {
+                Write(folder, header, "#include \"host_ptx.cuh\"\n");
+            }
 
-        foreach (string header in InstructionHeaders)
-        {
-            Write(folder, header, "#include \"host_ptx.cuh\"\n");
-        }
-
-        foreach (string header in ModelHeaders)
-        {
-            Write(folder, header, Source(header).Text);
-        }
-
-        return Build(folder, exports);
+            foreach (string header in ModelHeaders)
+            {
+                Write(folder, header, Source(header).Text);
+            }
+        });
     }
 
     public nint Export(string name) => NativeLibrary.GetExport(_library, name);
@@ -91,11 +95,7 @@ internal sealed partial class HostLibrary : IDisposable
     private static KernelSource Source(string file) =>
         KernelSource.FromResources(file, typeof(HostLibrary).Assembly, typeof(KernelUnit).Assembly);
 
-    private static DirectoryInfo MakeFolder()
-    {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Compiler), "needs g++ on Linux, which compiles the device's code for the host");
-        return Directory.CreateTempSubdirectory("host-library");
-    }
+    private static DirectoryInfo MakeFolder() => Directory.CreateTempSubdirectory("host-library");
 
     private static void Write(DirectoryInfo folder, string file, string text)
     {
@@ -104,8 +104,16 @@ internal sealed partial class HostLibrary : IDisposable
         File.WriteAllText(path, text);
     }
 
-    private static HostLibrary Build(DirectoryInfo folder, string exports)
+    private static HostLibrary Compile(string exports, string sources, Action<DirectoryInfo> write)
     {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Compiler), "needs g++ on Linux, which compiles the device's code for the host");
+        return new HostLibrary(Compiled.GetOrAdd($"{sources}\n{exports}", _ => new Lazy<byte[]>(() => Build(exports, write))).Value);
+    }
+
+    private static byte[] Build(string exports, Action<DirectoryInfo> write)
+    {
+        DirectoryInfo folder = MakeFolder();
+        write(folder);
         Write(folder, "exports.cpp", exports);
         string output = Path.Combine(folder.FullName, "libexports.so");
 
@@ -116,6 +124,8 @@ internal sealed partial class HostLibrary : IDisposable
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();
         Assert.True(process.ExitCode == 0, errors);
-        return new HostLibrary(folder, NativeLibrary.Load(output));
+        byte[] compiled = File.ReadAllBytes(output);
+        folder.Delete(recursive: true);
+        return compiled;
     }
 }
