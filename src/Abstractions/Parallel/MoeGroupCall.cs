@@ -71,11 +71,11 @@ public readonly record struct MoeGroupCall
         Check(member, lent, arguments.Output, nameof(arguments.Output), rows);
         CheckOptional(member, lent, addNorm.Residual, nameof(addNorm.Residual), rows);
         CheckOptional(member, lent, addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), rows);
-        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.Residual, nameof(addNorm.Residual));
-        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.ResidualOutput, nameof(addNorm.ResidualOutput));
-        RequireApart(arguments.Output, nameof(arguments.Output), addNorm.NormWeight, nameof(addNorm.NormWeight));
-        RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.Residual, nameof(addNorm.Residual));
-        RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.NormWeight, nameof(addNorm.NormWeight));
+        TensorsApart.Require(arguments.Output, nameof(arguments.Output), addNorm.Residual, nameof(addNorm.Residual));
+        TensorsApart.Require(arguments.Output, nameof(arguments.Output), addNorm.ResidualOutput, nameof(addNorm.ResidualOutput));
+        TensorsApart.Require(arguments.Output, nameof(arguments.Output), addNorm.NormWeight, nameof(addNorm.NormWeight));
+        TensorsApart.Require(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.Residual, nameof(addNorm.Residual));
+        TensorsApart.Require(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.NormWeight, nameof(addNorm.NormWeight));
         bool hasNorm = !addNorm.NormWeight.IsEmpty;
         if (hasNorm)
         {
@@ -108,7 +108,7 @@ public readonly record struct MoeGroupCall
 
         Check(member, lent, input, nameof(arguments.Input), input.Rows, input.Columns, input.ElementType);
         Check(member, lent, arguments.Output, nameof(arguments.Output), checked(member.Count * input.Rows), input.Columns, input.ElementType);
-        RequireApart(arguments.Output, nameof(arguments.Output), input, nameof(arguments.Input));
+        TensorsApart.Require(arguments.Output, nameof(arguments.Output), input, nameof(arguments.Input));
         return new MoeGroupCall(MoeGroupCallKind.AllGather, input.Rows, input.Columns, input.ElementType);
     }
 
@@ -131,14 +131,6 @@ public readonly record struct MoeGroupCall
         if (!partial.IsIn(lent))
         {
             throw new ArgumentException($"The part was not lent by rank {member.Rank} of this group.", nameof(partial));
-        }
-    }
-
-    private static void RequireApart(in MoeTensorView written, string name, in MoeTensorView other, string otherName)
-    {
-        if (written.OverlapsInPart(other))
-        {
-            throw new ArgumentException($"{name} overlaps {otherName} in part: what is written to the one would be read from the other.");
         }
     }
 

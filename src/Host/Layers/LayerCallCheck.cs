@@ -28,35 +28,27 @@ internal static class LayerCallCheck
     // A backend may write before it has read all. The same tensor twice is the caller's business: most backends can do that.
     private static void CheckOverlaps(in MoeLayerCall call)
     {
-        RequireApart(call.Output, nameof(call.Output), call.Input, nameof(call.Input));
-        RequireApart(call.Output, nameof(call.Output), call.TopKIds, nameof(call.TopKIds));
-        RequireApart(call.Output, nameof(call.Output), call.TopKWeights, nameof(call.TopKWeights));
-        RequireApart(call.Output, nameof(call.Output), call.TokenIds, nameof(call.TokenIds));
+        TensorsApart.Require(call.Output, nameof(call.Output), call.Input, nameof(call.Input));
+        TensorsApart.Require(call.Output, nameof(call.Output), call.TopKIds, nameof(call.TopKIds));
+        TensorsApart.Require(call.Output, nameof(call.Output), call.TopKWeights, nameof(call.TopKWeights));
+        TensorsApart.Require(call.Output, nameof(call.Output), call.TokenIds, nameof(call.TokenIds));
         if (call.Routing == MoeRoutingSource.Router)
         {
-            RequireApart(call.TopKIds, nameof(call.TopKIds), call.Input, nameof(call.Input));
-            RequireApart(call.TopKIds, nameof(call.TopKIds), call.TopKWeights, nameof(call.TopKWeights));
-            RequireApart(call.TopKIds, nameof(call.TopKIds), call.TokenIds, nameof(call.TokenIds));
-            RequireApart(call.TopKWeights, nameof(call.TopKWeights), call.Input, nameof(call.Input));
-            RequireApart(call.TopKWeights, nameof(call.TopKWeights), call.TokenIds, nameof(call.TokenIds));
+            TensorsApart.Require(call.TopKIds, nameof(call.TopKIds), call.Input, nameof(call.Input));
+            TensorsApart.Require(call.TopKIds, nameof(call.TopKIds), call.TopKWeights, nameof(call.TopKWeights));
+            TensorsApart.Require(call.TopKIds, nameof(call.TopKIds), call.TokenIds, nameof(call.TokenIds));
+            TensorsApart.Require(call.TopKWeights, nameof(call.TopKWeights), call.Input, nameof(call.Input));
+            TensorsApart.Require(call.TopKWeights, nameof(call.TopKWeights), call.TokenIds, nameof(call.TokenIds));
         }
 
         if (call.AddNorm is { } addNorm)
         {
-            RequireApart(call.Output, nameof(call.Output), addNorm.Residual, nameof(addNorm.Residual));
-            RequireApart(call.Output, nameof(call.Output), addNorm.NormWeight, nameof(addNorm.NormWeight));
-            RequireApart(call.Output, nameof(call.Output), addNorm.ResidualOutput, nameof(addNorm.ResidualOutput));
-            RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.Residual, nameof(addNorm.Residual));
-            RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.NormWeight, nameof(addNorm.NormWeight));
-            RequireApart(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), call.Input, nameof(call.Input));
-        }
-    }
-
-    private static void RequireApart(in MoeTensorView written, string name, in MoeTensorView other, string otherName)
-    {
-        if (written.OverlapsInPart(other))
-        {
-            throw new ArgumentException($"{name} overlaps {otherName} in part: what is written to the one would be read from the other.");
+            TensorsApart.Require(call.Output, nameof(call.Output), addNorm.Residual, nameof(addNorm.Residual));
+            TensorsApart.Require(call.Output, nameof(call.Output), addNorm.NormWeight, nameof(addNorm.NormWeight));
+            TensorsApart.Require(call.Output, nameof(call.Output), addNorm.ResidualOutput, nameof(addNorm.ResidualOutput));
+            TensorsApart.Require(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.Residual, nameof(addNorm.Residual));
+            TensorsApart.Require(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), addNorm.NormWeight, nameof(addNorm.NormWeight));
+            TensorsApart.Require(addNorm.ResidualOutput, nameof(addNorm.ResidualOutput), call.Input, nameof(call.Input));
         }
     }
 
