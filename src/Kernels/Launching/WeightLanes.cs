@@ -107,7 +107,8 @@ public sealed class WeightLanes : IDisposable
                 job!.Do(piece!, room);
             }
 
-            room.Free();
+            // Before the lane ends: whoever disposes of the lanes waits for those that have not, and then the context may go.
+            room.Dispose();
         }
         while (!TryEnd(lane));
     }
@@ -224,17 +225,19 @@ public sealed class WeightLanes : IDisposable
             }
         }
 
-        public void Free()
+        /// <summary>Frees all of it; the next piece makes it anew.</summary>
+        public void Dispose()
+        {
+            FreeMemory();
+            _stream?.Dispose();
+            _stream = null;
+        }
+
+        private void FreeMemory()
         {
             _host?.Dispose();
             _device?.Dispose();
             (_host, _device) = (null, null);
-        }
-
-        public void Dispose()
-        {
-            Free();
-            _stream?.Dispose();
         }
 
         private void Grow(long bytes)
@@ -242,7 +245,7 @@ public sealed class WeightLanes : IDisposable
             _stream ??= context.CreateStream();
             if (_host is null || _host.ByteCount < bytes)
             {
-                Free();
+                FreeMemory();
                 _device = context.Allocate(bytes);
                 _host = context.AllocateHost(bytes);
             }

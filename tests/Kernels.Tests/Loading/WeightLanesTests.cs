@@ -70,9 +70,17 @@ public sealed unsafe class WeightLanesTests : IDisposable
     {
         int read = 0;
         using var other = new ManualResetEventSlim();
+
+        // Slow: a thread's first exception takes a while, in which other lanes would read all that there is.
+        void ReadSlowly()
+        {
+            Interlocked.Increment(ref read);
+            Thread.Sleep(50);
+        }
+
         var going = Task.Run(() => lanes.Load([.. Pieces(30), new WeightPiece(8, _ => other.Wait(Cancellation), (_, _) => { })], progress: null, Cancellation));
         var exception = Assert.Throws<MoeException>(() => lanes.Load(
-            [.. Pieces(10), new WeightPiece(8, _ => throw new MoeException(MoeReason.Checkpoint, "It was cut short."), (_, _) => { }), .. Pieces(500, () => Interlocked.Increment(ref read))],
+            [.. Pieces(10), new WeightPiece(8, _ => throw new MoeException(MoeReason.Checkpoint, "It was cut short."), (_, _) => { }), .. Pieces(500, ReadSlowly)],
             progress: null,
             Cancellation));
         Assert.Equal("It was cut short.", exception.Message);
