@@ -10,7 +10,7 @@ namespace Moe.Plugins.Sm100;
 /// </summary>
 internal sealed class Fp8Experts : CudaExperts
 {
-    /// <summary>From so many pairs an expert on FP8 was measured to be faster than BF16 with the same weights (bench/NOTES.md).</summary>
+    /// <summary>Pairs per expert from which FP8 was measured to be faster than BF16 with the same weights (bench/NOTES.md).</summary>
     private const double FewestPairs = 4;
 
     private readonly KernelLibrary _library;
@@ -24,7 +24,7 @@ internal sealed class Fp8Experts : CudaExperts
     /// <param name="library">The backend's kernels; its context must be current.</param>
     /// <param name="shape">The layer's shape.</param>
     /// <param name="use">Auto or On.</param>
-    /// <param name="forced">The one variant of BF16's that is to run every number of tokens, with Auto alone.</param>
+    /// <param name="forced">The one BF16 variant that runs every number of tokens; only with Auto.</param>
     public Fp8Experts(KernelLibrary library, MoeLayerShape shape, Fp8Use use, Mxfp4Variant? forced)
     {
         _library = library;

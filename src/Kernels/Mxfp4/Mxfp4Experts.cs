@@ -83,7 +83,7 @@ public class Mxfp4Experts : CudaExperts
         }
     }
 
-    /// <summary>The sources of the products on 9.0 alone.</summary>
+    /// <summary>The sources of the products that only 9.0 has.</summary>
     public static IEnumerable<KernelUnit> Units(Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
         foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(

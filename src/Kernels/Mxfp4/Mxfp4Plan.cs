@@ -33,7 +33,7 @@ public sealed class Mxfp4Plan
     /// <param name="shape">The layer's shape.</param>
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
     /// <param name="activations">What activations are rounded to.</param>
-    /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels of 9.0 alone, of few tokens, for the common activation and MXFP8.</param>
+    /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels only for 9.0, for few tokens, the common activation and MXFP8.</param>
     /// <exception cref="MoeException">The device cannot run the forced one.</exception>
     public Mxfp4Plan(
         CudaArchitecture architecture,
