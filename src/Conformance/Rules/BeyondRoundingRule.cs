@@ -12,7 +12,13 @@ internal sealed class BeyondRoundingRule() : ConformanceRule(
 
     /// <summary>So far below the other blocks of a row every second block's scale lies, as a power of two; what it multiplies is larger by some of that.</summary>
     private const int ScalesApart = 13;
-    private const int InputsApart = 10;
+    private const int InputsApart = 9;
+
+    /// <summary>
+    /// The power of two nearest to <see cref="RandomInput.OutlierFactor"/>. Where blocks are as far apart as here, no channel is an outlier besides: with a scale for a
+    /// whole row, what lies 2^13.8 below its largest is rounded to less than a block's own scale keeps.
+    /// </summary>
+    private const int OutliersLowered = 4;
 
     private const int ExponentBits = 0x7F80;
     private const int ExponentShift = 7;
@@ -33,7 +39,7 @@ internal sealed class BeyondRoundingRule() : ConformanceRule(
     private static readonly Case[] Cases =
     [
         new("sums of one sign", Plain with { HiddenSize = 16384, IntermediateSize = 64 }, Positive, static _ => 0, HasSigns: false),
-        new("scales far apart", Plain, SetScalesApart, static channel => channel / BlockSize % 2 * InputsApart),
+        new("scales far apart", Plain, SetScalesApart, static channel => (channel / BlockSize % 2 * InputsApart) - (channel % RandomInput.OutlierEvery == 0 ? OutliersLowered : 0)),
         new("channels of outliers", Plain, static _ => { }, static channel => channel % OutlierEvery == 3 ? OutlierExponent : 0),
     ];
 

@@ -6,6 +6,9 @@ namespace Moe.Plugins.Conformance.Tests.Liars;
 /// <summary>A layer computed plainly in float32, token by token; alignment 128, padding and slicing skipped. But for one lie.</summary>
 internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roundsToMxfp8, bool sumsLikeFp8) : IMoeQuantMethod
 {
+    /// <summary>Inputs whose products FP8 tensor cores add before float32 does, and values that share a scale before the second product.</summary>
+    private const int Fp8Chunk = 128;
+
     /// <summary>The scratch that all workspaces share, where that is the lie.</summary>
     public float[]? SharedScratch { get; } = lie == Lie.SharesScratchBetweenWorkspaces ? new float[shape.HiddenSize] : null;
     private readonly HostMemory _memory = new() { Device = lie == Lie.HasMemoryElsewhere ? MoeDevice.Cuda(3) : MoeDevice.Cpu };
@@ -131,7 +134,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
 
         if (roundsToMxfp8)
         {
-            RoundToMxfp8(workspace.X.AsSpan(0, shape.HiddenSize));
+            RoundToMxfp8(workspace.X.AsSpan(0, shape.HiddenSize), shape.HiddenSize);
         }
 
         for (int k = 0; k < shape.TopK; k++)
@@ -275,7 +278,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
 
         if (roundsToMxfp8)
         {
-            RoundToMxfp8(workspace.Act.AsSpan(0, intermediate));
+            RoundToMxfp8(workspace.Act.AsSpan(0, intermediate), Fp8Chunk);
         }
 
         for (int i = 0; i < hidden; i++)
@@ -325,9 +328,20 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
 
     private static float Bias(float[] biases, int at) => biases.Length > 0 ? biases[at] : 0;
 
-    private static void RoundToMxfp8(Span<float> row)
+    /// <summary>With a scale for each 32, and where it computes as FP8 tensor cores do, then with one for so many.</summary>
+    private void RoundToMxfp8(Span<float> row, int shared)
     {
         double[] rounded = Mxfp8.Round([.. row.ToArray().Select(value => (double)value)]);
+        for (int first = 0; sumsLikeFp8 && first < rounded.Length; first += shared)
+        {
+            Span<double> chunk = rounded.AsSpan(first, Math.Min(shared, rounded.Length - first));
+            byte scale = Mxfp8.Scale(chunk);
+            foreach (ref double value in chunk)
+            {
+                value = scale == 0 ? 0 : E4M3.Decode(Mxfp8.Code(value, scale)) * Math.ScaleB(1, scale - 127);
+            }
+        }
+
         for (int i = 0; i < row.Length; i++)
         {
             row[i] = (float)rounded[i];
@@ -348,7 +362,7 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
         {
             int count = Math.Min(32, a.Length - i);
             sum = BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(sum + DotInFloat32(a.Slice(i, count), b.Slice(i, count))) & ~0x3FFu);
-            if (sumsLikeFp8 && i % 128 == 96)
+            if (sumsLikeFp8 && i % Fp8Chunk == Fp8Chunk - 32)
             {
                 all += sum;
                 sum = 0;
