@@ -36,6 +36,24 @@ public sealed class LoadFailureTests
         Assert.True(ended.IsSet);
     }
 
+    /// <summary>Who cancels finds the own token in what is thrown, not that of the parts, which is gone.</summary>
+    [Fact]
+    public void What_the_caller_ends_is_thrown_with_the_callers_token()
+    {
+        using var source = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var exception = Assert.Throws<OperationCanceledException>(() => LoadWork.Run(
+            [
+                token =>
+                {
+                    token.WaitHandle.WaitOne(TimeSpan.FromSeconds(30));
+                    token.ThrowIfCancellationRequested();
+                },
+                _ => source.Cancel(),
+            ],
+            source.Token));
+        Assert.Equal(source.Token, exception.CancellationToken);
+    }
+
     /// <summary>Shares the whole model, on the processor, and reads nothing.</summary>
     private sealed class CutPlatform : IModelPlatform
     {
