@@ -16,29 +16,28 @@ internal sealed class SharedWorkspaces<T>
     {
         if (options.Turns is null)
         {
-            return new Share(this, new Shared(make(), default) { Users = 1 }, isMaker: true);
+            return new Share(this, new Shared(make(), default));
         }
 
         (MoeLayerShape, MoeLayerOptions) key = (shape, options);
         lock (_lock)
         {
-            bool isFirst = !_shared.TryGetValue(key, out Shared? shared);
-            if (isFirst)
+            if (!_shared.TryGetValue(key, out Shared? shared))
             {
                 shared = new Shared(make(), key);
                 _shared.Add(key, shared);
             }
 
-            shared!.Users++;
-            return new Share(this, shared, isFirst);
+            return new Share(this, shared);
         }
     }
 
-    private void Give(Shared shared)
+    private void Give(Share share, Shared shared)
     {
         lock (_lock)
         {
-            if (--shared.Users > 0)
+            shared.Users.Remove(share);
+            if (shared.Users.Count > 0)
             {
                 return;
             }
@@ -62,24 +61,44 @@ internal sealed class SharedWorkspaces<T>
     }
 
     /// <summary>A layer's share of a workspace.</summary>
-    internal sealed class Share(SharedWorkspaces<T> all, Shared shared, bool isMaker) : IDisposable
+    internal sealed class Share : IDisposable
     {
+        private readonly SharedWorkspaces<T> _all;
+        private readonly Shared _shared;
         private bool _isDisposed;
+
+        public Share(SharedWorkspaces<T> all, Shared shared)
+        {
+            (_all, _shared) = (all, shared);
+            lock (all._lock)
+            {
+                shared.Users.Add(this);
+            }
+        }
 
         /// <summary>The workspace.</summary>
         /// <exception cref="MoeException">A forward has failed in it.</exception>
-        public T Workspace => shared.IsSpoiled
+        public T Workspace => _shared.IsSpoiled
             ? throw new MoeException(MoeReason.DeviceFailed, "A forward has failed in the memory that this state shares with others, and what it left there is not known: make the states anew.")
-            : shared.Workspace;
+            : _shared.Workspace;
 
-        /// <summary>Bytes of it, which are counted once.</summary>
-        public long ByteCount => isMaker ? shared.Workspace.ByteCount : 0;
+        /// <summary>Bytes of it, which are counted once: by the layer that has had it longest.</summary>
+        public long ByteCount
+        {
+            get
+            {
+                lock (_all._lock)
+                {
+                    return _shared.Users.FirstOrDefault() == this ? _shared.Workspace.ByteCount : 0;
+                }
+            }
+        }
 
         /// <summary>Keeps it from being used again.</summary>
         public void Spoil()
         {
-            shared.IsSpoiled = true;
-            all.Forget(shared);
+            _shared.IsSpoiled = true;
+            _all.Forget(_shared);
         }
 
         public void Dispose()
@@ -87,7 +106,7 @@ internal sealed class SharedWorkspaces<T>
             if (!_isDisposed)
             {
                 _isDisposed = true;
-                all.Give(shared);
+                _all.Give(this, _shared);
             }
         }
     }
@@ -99,7 +118,8 @@ internal sealed class SharedWorkspaces<T>
 
         public (MoeLayerShape Shape, MoeLayerOptions Options) Key { get; } = key;
 
-        public int Users { get; set; }
+        /// <summary>Those who came first are first.</summary>
+        public List<Share> Users { get; } = [];
 
         public bool IsSpoiled { get; set; }
     }

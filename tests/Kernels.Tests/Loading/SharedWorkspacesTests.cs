@@ -26,6 +26,7 @@ public sealed class SharedWorkspacesTests : IDisposable
         first.Dispose();
         first.Dispose();
         Assert.Equal(4 * Bytes, FakeDevice.Count().Device);
+        Assert.Equal((0, Bytes), (first.ByteCount, second.ByteCount));
         second.Dispose();
         Assert.Equal(3 * Bytes, FakeDevice.Count().Device);
     });
