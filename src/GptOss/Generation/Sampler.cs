@@ -5,6 +5,9 @@ namespace Moe.Plugins.GptOss;
 /// <summary>Chooses tokens. Of equal ones the lowest id comes first, so that a seed means the same everywhere.</summary>
 internal sealed class Sampler
 {
+    /// <summary>How much less likely the tokens are that are sorted next where those sorted do not make a nucleus.</summary>
+    private const double NucleusStep = 256;
+
     private readonly GptOssSampling _options;
     private ulong _state;
     private (double Weight, int Id)[] _draw = [];
@@ -67,7 +70,6 @@ internal sealed class Sampler
 
         if (_options.TopP < 1)
         {
-            _draw.AsSpan(0, count).Sort(static (a, b) => a.Weight != b.Weight ? b.Weight.CompareTo(a.Weight) : a.Id.CompareTo(b.Id));
             (count, sum) = Nucleus(count, _options.TopP * sum);
         }
 
@@ -114,19 +116,50 @@ internal sealed class Sampler
         return count;
     }
 
+    /// <summary>
+    /// Brings the likeliest tokens to the front, in their order, so many that their weights reach a sum. They are mostly few of a large vocabulary, so those that
+    /// are likely enough are sorted alone, then less likely ones with them.
+    /// </summary>
     private (int Count, double Sum) Nucleus(int count, double enough)
     {
-        double sum = 0;
+        double least = 1;
+        while (true)
+        {
+            least /= NucleusStep;
+            int likely = BringToFront(count, least);
+            _draw.AsSpan(0, likely).Sort(static (a, b) => a.Weight != b.Weight ? b.Weight.CompareTo(a.Weight) : a.Id.CompareTo(b.Id));
+            double sum = 0;
+            for (int i = 0; i < likely; i++)
+            {
+                sum += _draw[i].Weight;
+                if (sum >= enough)
+                {
+                    return (i + 1, sum);
+                }
+            }
+
+            if (likely == count)
+            {
+                return (count, sum);
+            }
+        }
+    }
+
+    /// <summary>Brings what has some weight at least before what has less.</summary>
+    /// <returns>How many have.</returns>
+    private int BringToFront(int count, double least)
+    {
+        int likely = 0;
         for (int i = 0; i < count; i++)
         {
-            sum += _draw[i].Weight;
-            if (sum >= enough)
+            if (_draw[i].Weight >= least)
             {
-                return (i + 1, sum);
+                (_draw[likely], _draw[i]) = (_draw[i], _draw[likely]);
+                likely++;
             }
         }
 
-        return (count, sum);
+        return likely;
     }
 
     /// <summary>0 to 1 from SplitMix64 (Steele, Lea, Flood 2014): the same on every version of the runtime.</summary>

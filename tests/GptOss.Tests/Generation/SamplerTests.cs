@@ -32,6 +32,40 @@ public sealed class SamplerTests
         Assert.Equal([0, 0, 0], shares[2..]);
     }
 
+    /// <summary>Few tokens of many, and nearly all of them: those that a sort of all puts first, and in its order.</summary>
+    [Theory]
+    [InlineData(0.1, 0.9)]
+    [InlineData(1, 0.9)]
+    [InlineData(1, 0.999999)]
+    [InlineData(100, 0.5)]
+    public void A_nucleus_is_what_a_sort_of_all_puts_first(double temperature, double topP)
+    {
+        var random = new Random(3);
+        float[] logits = [.. Enumerable.Range(0, 5000).Select(id => id % 7 == 0 ? 1f : (float)(20 * random.NextDouble()))];
+        float highest = logits.Max();
+        double[] weights = [.. logits.Select(logit => Math.Exp((logit - (double)highest) / temperature))];
+        int[] order = [.. Enumerable.Range(0, logits.Length).OrderByDescending(id => weights[id]).ThenBy(id => id)];
+        double enough = topP * weights.Sum(), sum = 0;
+        int count = 0;
+        while (count < order.Length && sum < enough)
+        {
+            sum += weights[order[count++]];
+        }
+
+        Sampler sampler = new(new GptOssSampling { Temperature = temperature, TopP = topP, Seed = 4 }), numbers = new(new GptOssSampling { Seed = 4 });
+        for (int i = 0; i < 500; i++)
+        {
+            double left = numbers.NextUnit() * sum;
+            int place = 0;
+            while (place < count - 1 && (left -= weights[order[place]]) >= 0)
+            {
+                place++;
+            }
+
+            Assert.Equal(order[place], sampler.Next(logits));
+        }
+    }
+
     [Fact]
     public void Min_p_cuts_what_is_far_from_the_likeliest()
     {
