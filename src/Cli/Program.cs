@@ -1,4 +1,16 @@
 using Moe.Plugins.Cli;
 
-using var console = CommandConsole.OfProcess();
-return await MoeCommandLine.InvokeAsync(args, console);
+int exitCode;
+bool holdsStrangers;
+using (var console = CommandConsole.OfProcess())
+{
+    exitCode = await MoeCommandLine.InvokeAsync(args, console);
+    holdsStrangers = console.HoldsStrangers;
+}
+
+if (holdsStrangers)
+{
+    ProcessEnd.Now(exitCode);
+}
+
+return exitCode;

@@ -91,6 +91,7 @@ public sealed class VerifyTests
     [InlineData(3, "'nope' could not be loaded as a backend", "verify", "nope")]
     [InlineData(2, "'no/such.dll' is not a file", "verify", "no/such.dll")]
     [InlineData(2, "--rule is 'made-up'", "verify", "Cpu", "--rule", "made-up")]
+    [InlineData(2, "--deadline is '0'; a whole number of at least 1 is expected", "verify", "Cpu", "--deadline", "0")]
     [InlineData(2, "--expect-failure is 'made-up'", "verify", "Cpu", "--expect-failure", "made-up")]
     public async Task What_cannot_be_verified_is_named(int exitCode, string message, params string[] arguments)
     {
@@ -98,6 +99,51 @@ public sealed class VerifyTests
 
         Assert.Equal(exitCode, result.ExitCode);
         Assert.Contains(message, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_plugin_that_does_not_return_fails_its_rules_and_does_not_keep_the_program()
+    {
+        using var folder = new TemporaryFolder();
+        string html = folder.File("report.html");
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Misbehaving", "Misbehaving.dll");
+        string[] rules = ["no-tokens", "numerics", "rounding-pure", "top-k", "unloads"];
+        Cli result = await Cli.RunProgramIn(
+            [("Moe__Plugins__Misbehaving__mode", "round:hang")],
+            ["verify", plugin, "--deadline", "1", "--json", "--html", html, .. rules.SelectMany(static rule => new[] { "--rule", rule })]);
+
+        Assert.Equal((1, ""), (result.ExitCode, result.Error));
+        JsonElement report = JsonDocument.Parse(result.Output).RootElement;
+        Assert.False(report.GetProperty("conforms").GetBoolean());
+        JsonElement[] found = [.. report.GetProperty("rules").EnumerateArray()];
+        Assert.Equal(["failed", "failed", "not_run", "not_run", "not_run"], found.Select(rule => rule.GetProperty("outcome").GetString()));
+        string[] late = [.. found[..2].Select(rule => rule.GetProperty("rule").GetString()!)];
+        JsonElement failure = found[0].GetProperty("failures")[0];
+        Assert.Equal("an end within 1 s", failure.GetProperty("expected").GetString());
+        Assert.StartsWith($"backend Misbehaving, under rule {late[0]}, has not returned after 1", failure.GetProperty("got").GetString(), StringComparison.Ordinal);
+        Assert.All(found[2..], rule => Assert.Equal($"not run, since Misbehaving did not return from {late[0]} and {late[1]}", rule.GetProperty("reason").GetString()));
+        Assert.StartsWith($"moe verify {plugin} --deadline 1 --rule {late[0]}", found[0].GetProperty("command").GetString(), StringComparison.Ordinal);
+        Assert.Contains("Not checked: 3", await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_plugin_that_hangs_while_it_is_used_and_unloaded_is_left_behind()
+    {
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Misbehaving", "Misbehaving.dll");
+        Cli result = await Cli.RunProgramIn([("Moe__Plugins__Misbehaving__mode", "forward:hang")], "verify", plugin, "--deadline", "1", "--rule", "unloads");
+
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("backend Misbehaving, under rule unloads, has not returned after 1", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task That_a_plugin_stays_loaded_may_be_known()
+    {
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Pinned", "Pinned.dll");
+        Cli result = await Cli.Run("verify", plugin, "--rule", "unloads", "--rule", "rounding-pure", "--expect-failure", "unloads");
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("1 expected failure", result.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -42,6 +42,9 @@ internal sealed class CommandConsole : IDisposable
     /// <summary>Whether each JSON object stands on a line of its own, since others follow.</summary>
     public bool AsLines { get; set; }
 
+    /// <summary>Whether a thread still runs code of a plugin's that did not return: the process has to end without it.</summary>
+    public bool HoldsStrangers { get; set; }
+
     /// <summary>Whether a person is there who could answer.</summary>
     public bool CanAsk => _output.IsTerminal && !Console.IsInputRedirected && !AsJson;
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
 using Moe.Plugins.Conformance;
@@ -17,15 +18,44 @@ internal static class UnloadCheck
 
     private const int Collections = 20;
 
-    public static ConformanceResult Run(VerifyTarget target, MoeDevice? device)
+    /// <summary>Checks it.</summary>
+    /// <param name="target">The backend.</param>
+    /// <param name="device">Where it is to run.</param>
+    /// <param name="deadline">What it may take, with all that a host does.</param>
+    /// <param name="isListed">Whether the author knows it to be broken.</param>
+    public static ConformanceResult Run(VerifyTarget target, MoeDevice? device, TimeSpan deadline, bool isListed)
     {
-        var result = new ConformanceResult
+        // Finalizers of the plugin may hang as well as its forwards.
+        var work = new Deadline<ConformanceResult>($"Moe.Plugins rule {RuleId}", () => Check(target, device));
+        if (!work.TryGet(deadline, out ConformanceResult? result))
         {
-            RuleId = RuleId,
-            Statement = Statement,
-            Outcome = ConformanceOutcome.Passed,
-            Command = $"moe verify {target.Text} --rule {RuleId}",
+            string expected = string.Create(CultureInfo.InvariantCulture, $"an end within {deadline.TotalSeconds:0.###} s");
+            string got = work.DescribeLate($"backend {target.Id}, under rule {RuleId},");
+            result = Result(target) with { TimedOut = true, Outcome = ConformanceOutcome.Failed, Failures = [new ConformanceFailure("with a host of its own", expected, got)] };
+        }
+
+        return !isListed ? result! : result!.Outcome switch
+        {
+            ConformanceOutcome.Failed => result with { Outcome = ConformanceOutcome.ExpectedFailure },
+            ConformanceOutcome.Passed => result with { Outcome = ConformanceOutcome.UnexpectedPass },
+            _ => result,
         };
+    }
+
+    /// <summary>What is said of it where the rules before it were given up.</summary>
+    public static ConformanceResult NotRun(VerifyTarget target, string reason) => Result(target) with { Outcome = ConformanceOutcome.NotRun, Reason = reason };
+
+    private static ConformanceResult Result(VerifyTarget target) => new()
+    {
+        RuleId = RuleId,
+        Statement = Statement,
+        Outcome = ConformanceOutcome.Passed,
+        Command = $"{target.Command} --rule {RuleId}",
+    };
+
+    private static ConformanceResult Check(VerifyTarget target, MoeDevice? device)
+    {
+        ConformanceResult result = Result(target);
         WeakReference? context = LoadAndUse(target, device);
         if (context is null)
         {
@@ -49,14 +79,19 @@ internal static class UnloadCheck
     private static WeakReference? LoadAndUse(VerifyTarget target, MoeDevice? device)
     {
         WeakReference? context = null;
-        target.Use((backend, _) => context = Exercise(backend, device));
+        target.Use((backend, _) =>
+        {
+            context = Exercise(backend, device);
+            return true;
+        });
         return context;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static WeakReference? Exercise(IMoeBackend backend, MoeDevice? device)
     {
-        ConformanceSuite.Run(new ConformanceSubject { Backend = backend, Device = device }, ["forward-repeats"]);
+        // Without a deadline of its own: all of this has one.
+        ConformanceSuite.Run(new ConformanceSubject { Backend = backend, Device = device, Deadline = TimeSpan.MaxValue }, ["forward-repeats"]);
         var context = AssemblyLoadContext.GetLoadContext(backend.GetType().Assembly);
         return context is null || context == AssemblyLoadContext.Default ? null : new WeakReference(context);
     }

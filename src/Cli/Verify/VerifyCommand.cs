@@ -25,13 +25,18 @@ internal static class VerifyCommand
         HelpName = "NAME",
     };
 
+    private static readonly Option<int?> Deadline = CommandOptions.WholeNumber(
+        "--deadline",
+        1,
+        $"Seconds that the backend may take for one rule; what has not returned by then breaks the rule. Default: {ConformanceSubject.DefaultDeadline.TotalSeconds:0}.");
+
     private static readonly Option<string?> Html = CommandOptions.Text("--html", "FILE", "Write the report to this file, for a browser.");
 
     public static Command Create(CommandConsole console)
     {
         var command = new Command("verify", Description)
         {
-            Target, CommandOptions.Device, Rules, ExpectedFailures, CommandOptions.Seed, CommandOptions.Plugins, Html,
+            Target, CommandOptions.Device, Rules, ExpectedFailures, Deadline, CommandOptions.Seed, CommandOptions.Plugins, Html,
         };
         command.SetComputation((result, cancellationToken) => Task.FromResult(Execute(result, console, cancellationToken)));
         return command;
@@ -43,6 +48,9 @@ internal static class VerifyCommand
         string[] known = [.. ConformanceSuite.Rules.Select(rule => rule.Id), UnloadCheck.RuleId];
         string[] only = Known("--rule", result.GetValue(Rules) ?? [], known);
         string[] expectedFailures = Known("--expect-failure", result.GetValue(ExpectedFailures) ?? [], known);
+        int? seconds = result.GetValue(Deadline);
+        TimeSpan deadline = seconds is { } given ? TimeSpan.FromSeconds(given) : ConformanceSubject.DefaultDeadline;
+        target = target with { Options = seconds is null ? "" : $" {Deadline.Name} {seconds}" };
         string? html = result.GetValue(Html);
         if (html is not null)
         {
@@ -51,7 +59,7 @@ internal static class VerifyCommand
 
         var results = new List<ConformanceResult>();
         string[] rules = only.Length == 0 ? known : [.. known.Where(rule => only.Contains(rule, StringComparer.OrdinalIgnoreCase))];
-        string[] ofKit = [.. rules.Where(rule => rule != UnloadCheck.RuleId)];
+        string[] ofKit = [.. rules.Where(IsOfKit)];
         ProgressLine progress = console.BeginProgress();
         progress.Plan(rules.Length);
         progress.Begin(rules[0]);
@@ -82,20 +90,28 @@ internal static class VerifyCommand
             var subject = new ConformanceSubject
             {
                 Backend = backend,
+                Name = target.Id,
                 Device = asked,
-                ExpectedFailures = expectedFailures,
+                ExpectedFailures = [.. expectedFailures.Where(IsOfKit)],
                 Seed = result.GetValue(CommandOptions.Seed) ?? 1,
-                Command = $"moe verify {target.Text}",
+                Command = target.Command,
+                Deadline = deadline,
             };
             if (ofKit.Length > 0)
             {
                 ConformanceSuite.Run(subject, ofKit, reporter, cancellationToken);
             }
+
+            return !results.Exists(item => item.TimedOut);
         });
         if (ofKit.Length < rules.Length)
         {
-            reporter.Report(UnloadCheck.Run(target, asked));
+            reporter.Report(results.Find(item => item.Outcome == ConformanceOutcome.NotRun) is { } notRun
+                ? UnloadCheck.NotRun(target, notRun.Reason)
+                : UnloadCheck.Run(target, asked, deadline, !Array.TrueForAll(expectedFailures, IsOfKit)));
         }
+
+        console.HoldsStrangers = results.Exists(item => item.TimedOut);
 
         progress.Clear();
         var report = new VerifyReport(name, results)
@@ -120,6 +136,8 @@ internal static class VerifyCommand
         ConformanceResult[] numerics = [.. results.Where(item => NumericsRules.Contains(item.RuleId))];
         return numerics.Length > 0 && Array.TrueForAll(numerics, item => item.Outcome == ConformanceOutcome.NotSupported) ? ExitCode.NoBackend : ExitCode.Ok;
     }
+
+    private static bool IsOfKit(string rule) => !rule.Equals(UnloadCheck.RuleId, StringComparison.OrdinalIgnoreCase);
 
     private static string DeviceOf(MoeHost host, string id, MoeDevice? asked)
     {

@@ -19,7 +19,7 @@ internal static class VerifyHtml
         dl.run { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .8rem 0 } dl.run dt { color: var(--quiet) } dl.run dd { margin: 0 }
         .rule { border-top: 1px solid var(--line); padding: .5rem 0 } .rule p { margin: .15rem 0 } code { font-size: 13px; overflow-wrap: anywhere }
         .word { font-weight: 600; margin-right: .6rem } .quiet { color: var(--quiet) }
-        .passed { color: var(--good) } .failed, .unexpected-pass { color: var(--bad) } .expected-failure { color: var(--known) } .not-supported { color: var(--quiet) }
+        .passed { color: var(--good) } .failed, .unexpected-pass, .not-run { color: var(--bad) } .expected-failure { color: var(--known) } .not-supported { color: var(--quiet) }
         .failure { border-left: 3px solid var(--bad); padding-left: .7rem; margin: .5rem 0 } .failure dt { color: var(--quiet) } .failure dd { margin: 0 0 0 1rem; overflow-wrap: anywhere }
         </style>
         """;
@@ -28,7 +28,7 @@ internal static class VerifyHtml
     [
         ("Broken", [ConformanceOutcome.Failed, ConformanceOutcome.UnexpectedPass]),
         ("Known to be broken", [ConformanceOutcome.ExpectedFailure]),
-        ("Not checked", [ConformanceOutcome.NotSupported]),
+        ("Not checked", [ConformanceOutcome.NotRun, ConformanceOutcome.NotSupported]),
         ("Kept", [ConformanceOutcome.Passed]),
     ];
 

@@ -35,6 +35,7 @@ internal sealed record VerifyReport(string Backend, IReadOnlyList<ConformanceRes
         ConformanceOutcome.NotSupported => ("not supported", "grey"),
         ConformanceOutcome.ExpectedFailure => ("expected failure", "yellow"),
         ConformanceOutcome.UnexpectedPass => ("unexpected pass", "red"),
+        ConformanceOutcome.NotRun => ("not run", "red"),
         _ => ("FAILED", "red"),
     };
 

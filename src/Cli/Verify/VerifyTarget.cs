@@ -69,22 +69,40 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
         }
     }
 
+    /// <summary>What checks it again, as far as it is the same for all rules.</summary>
+    public string Command => $"moe verify {Text}{Options}";
+
+    /// <summary>Options that the command is to have again.</summary>
+    public string Options { get; init; } = "";
+
     /// <summary>Makes a host, hands out the backend, and disposes the host.</summary>
+    /// <param name="use">Uses the backend, and says whether it has come back from it: a host whose plugin still runs cannot be disposed.</param>
     /// <returns>The backend's id and version.</returns>
     /// <exception cref="CommandException">The host has no such backend.</exception>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public string Use(Action<IMoeBackend, MoeHost> use)
+    public string Use(Func<IMoeBackend, MoeHost, bool> use)
     {
-        using MoeHost host = MakeHost();
-        MoePluginInfo? plugin = host.Plugins.FirstOrDefault(plugin => plugin.Id.Equals(Id, StringComparison.OrdinalIgnoreCase));
-        if (plugin is null || host.FindBackend(plugin.Id) is not IMoeBackend backend)
+        MoeHost host = MakeHost();
+        bool isFree = true;
+        try
         {
-            string[] found = [.. host.Plugins.Select(other => other.Id)];
-            string why = plugin is null ? $"It was not found.{DidYouMean.Ask(Id, found)} Found: {string.Join(", ", found)}." : plugin.Message;
-            throw new CommandException(ExitCode.NoBackend, $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
-        }
+            MoePluginInfo? plugin = host.Plugins.FirstOrDefault(plugin => plugin.Id.Equals(Id, StringComparison.OrdinalIgnoreCase));
+            if (plugin is null || host.FindBackend(plugin.Id) is not IMoeBackend backend)
+            {
+                string[] found = [.. host.Plugins.Select(other => other.Id)];
+                string why = plugin is null ? $"It was not found.{DidYouMean.Ask(Id, found)} Found: {string.Join(", ", found)}." : plugin.Message;
+                throw new CommandException(ExitCode.NoBackend, $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
+            }
 
-        use(backend, host);
-        return $"{plugin.Id} {plugin.Version}";
+            isFree = use(backend, host);
+            return $"{plugin.Id} {plugin.Version}";
+        }
+        finally
+        {
+            if (isFree)
+            {
+                host.Dispose();
+            }
+        }
     }
 }

@@ -4,9 +4,16 @@ namespace Moe.Plugins.Conformance;
 internal sealed class GroupUnderTest : IDisposable
 {
     /// <summary>What no wait of a rank may outlast, whatever the group's own time limit.</summary>
-    private static readonly TimeSpan MostSeconds = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan MostOfARank = TimeSpan.FromSeconds(60);
 
-    private GroupUnderTest(IMoeGroup group) => Group = group;
+    private readonly RuleRun _run;
+    private bool _isLeftBehind;
+
+    private GroupUnderTest(RuleRun run, IMoeGroup group)
+    {
+        _run = run;
+        Group = group;
+    }
 
     public IMoeGroup Group { get; }
 
@@ -40,7 +47,7 @@ internal sealed class GroupUnderTest : IDisposable
             if (answer.IsSupported)
             {
                 run.At($"{size.Ranks} ranks on {string.Join(", ", devices.Select(device => device.ToString()))}, {size.Width} columns of {size.Type}, seed {run.Subject.Seed}");
-                return new GroupUnderTest(backend.CreateGroup(request));
+                return new GroupUnderTest(run, backend.CreateGroup(request));
             }
 
             // What it says of devices that are there says more than that others are not.
@@ -59,28 +66,31 @@ internal sealed class GroupUnderTest : IDisposable
     /// <exception cref="TimeoutException">A rank does not come back.</exception>
     public Exception?[] Run(Action<IMoeCommunicator> work, Action? meanwhile = null)
     {
-        var errors = new Exception?[Group.Members.Count];
-        Thread[] threads = [.. Group.Members.Select((member, rank) => new Thread(() =>
-        {
-            try
+        Deadline<Exception?>[] ranks = [.. Group.Members.Select(member => new Deadline<Exception?>(
+            $"Moe.Plugins rank {member.Rank} of a rule's group",
+            () =>
             {
-                work(member);
-            }
-            catch (Exception exception)
-            {
-                errors[rank] = exception;
-            }
-        }) { IsBackground = true })];
-        Array.ForEach(threads, thread => thread.Start());
+                try
+                {
+                    work(member);
+                    return null;
+                }
+                catch (Exception exception)
+                {
+                    return exception;
+                }
+            },
+            _run.Subject.Clock))];
         meanwhile?.Invoke();
-        long start = Environment.TickCount64;
-        for (int rank = 0; rank < threads.Length; rank++)
+        var errors = new Exception?[ranks.Length];
+        for (int rank = 0; rank < ranks.Length; rank++)
         {
-            TimeSpan left = MostSeconds - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
-            if (!threads[rank].Join(left > TimeSpan.Zero ? left : TimeSpan.Zero))
+            if (!ranks[rank].TryGet(MostOfARank, out errors[rank]))
             {
+                _isLeftBehind = true;
+                _run.TimeOut(MostOfARank, ranks[rank].DescribeLate($"rank {rank} of {_run.Who}"));
                 Group.Abort("A rank does not come back.");
-                throw new TimeoutException($"Rank {rank} does not come back within {MostSeconds.TotalSeconds} s.");
+                throw new TimeoutException();
             }
         }
 
@@ -116,7 +126,14 @@ internal sealed class GroupUnderTest : IDisposable
         }
     }
 
-    public void Dispose() => Group.Dispose();
+    public void Dispose()
+    {
+        // Whoever was left behind still uses its memory.
+        if (!_isLeftBehind)
+        {
+            Group.Dispose();
+        }
+    }
 
     // A device a rank if there are so many, then fewer, then one for all; the processor last.
     private static IEnumerable<MoeDevice[]> Placements(MoeDevice? asked, int ranks)

@@ -15,39 +15,66 @@ public abstract class ConformanceRule
     /// <summary>What it asks for, in a sentence.</summary>
     public string Statement { get; }
 
-    /// <summary>Checks a backend. Whatever the backend throws is a failure.</summary>
+    /// <summary>Checks a backend, on a thread of its own. Whatever the backend throws is a failure, and so is it not to return by the deadline.</summary>
     /// <param name="subject">The backend.</param>
     /// <param name="cancellationToken">Ends the check early.</param>
     public ConformanceResult Check(ConformanceSubject subject, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(subject);
-        var run = new RuleRun(subject, cancellationToken);
+        var run = new RuleRun(this, subject, cancellationToken);
+        var work = new Deadline<bool>(
+            $"Moe.Plugins rule {Id}",
+            () =>
+            {
+                Check(run);
+                return true;
+            },
+            subject.Clock);
         try
         {
-            Check(run);
+            if (!work.TryGet(subject.Deadline, out _))
+            {
+                run.TimeOut(subject.Deadline, work.DescribeLate(run.Who));
+            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             throw;
+        }
+        catch (TimeoutException) when (run.HasTimedOut)
+        {
+            // A rank's, of which all is said.
         }
         catch (Exception exception)
         {
             run.Fail("no exception", ExceptionText.NameAndMessage(exception));
         }
 
-        bool isListed = subject.ExpectedFailures.Contains(Id, StringComparer.OrdinalIgnoreCase);
-        return new ConformanceResult
+        // A thread that was left behind may go on, and say more.
+        bool isListed = subject.Expects(Id);
+        IReadOnlyList<ConformanceFailure> failures = run.End();
+        return Result(subject) with
         {
-            RuleId = Id,
-            Statement = Statement,
-            Outcome = run.Failures.Count > 0 ? isListed ? ConformanceOutcome.ExpectedFailure : ConformanceOutcome.Failed
+            Outcome = failures.Count > 0 ? isListed ? ConformanceOutcome.ExpectedFailure : ConformanceOutcome.Failed
                 : run.Reason.Length > 0 ? ConformanceOutcome.NotSupported
                 : isListed ? ConformanceOutcome.UnexpectedPass : ConformanceOutcome.Passed,
-            Failures = [.. run.Failures],
-            Reason = run.Failures.Count > 0 ? "" : run.Reason,
-            Command = $"{subject.Command} --rule {Id} --seed {subject.Seed}",
+            Failures = failures,
+            Reason = failures.Count > 0 ? "" : run.Reason,
+            TimedOut = run.HasTimedOut,
         };
     }
 
+    /// <summary>What is said of this rule where it was not run.</summary>
+    internal ConformanceResult NotRun(ConformanceSubject subject, string reason) =>
+        Result(subject) with { Outcome = ConformanceOutcome.NotRun, Reason = reason };
+
     internal abstract void Check(RuleRun run);
+
+    private ConformanceResult Result(ConformanceSubject subject) => new()
+    {
+        RuleId = Id,
+        Statement = Statement,
+        Outcome = ConformanceOutcome.Passed,
+        Command = $"{subject.Command} --rule {Id} --seed {subject.Seed}",
+    };
 }

@@ -3,6 +3,9 @@ namespace Moe.Plugins.Conformance;
 /// <summary>All rules of the contract.</summary>
 public static class ConformanceSuite
 {
+    /// <summary>Rules that the backend may not return from before the others are given up: each costs a deadline, and what every rule needs hangs every time.</summary>
+    private const int MostTimeouts = 2;
+
     /// <summary>The rules, in the order in which a backend's author wants to know of them: what others build on comes first.</summary>
     public static IReadOnlyList<ConformanceRule> Rules { get; } =
     [
@@ -39,7 +42,10 @@ public static class ConformanceSuite
         .. GroupEndRule.All,
     ];
 
-    /// <summary>Checks every rule, or those that are named.</summary>
+    /// <summary>
+    /// Checks every rule, or those that are named. A rule that the backend does not return from by the deadline is a failure, and the next one is checked;
+    /// after the second such rule, unless its author lists it, the rest is <see cref="ConformanceOutcome.NotRun"/>.
+    /// </summary>
     /// <param name="subject">The backend.</param>
     /// <param name="only">Names of rules; empty for all.</param>
     /// <param name="progress">Told of each result as it comes.</param>
@@ -64,7 +70,10 @@ public static class ConformanceSuite
         var results = new List<ConformanceResult>();
         foreach (ConformanceRule rule in Rules.Where(rule => only.Count == 0 || only.Contains(rule.Id, StringComparer.OrdinalIgnoreCase)))
         {
-            results.Add(rule.Check(subject, cancellationToken));
+            string[] late = [.. results.Where(result => result is { TimedOut: true, Outcome: ConformanceOutcome.Failed }).Select(result => result.RuleId)];
+            results.Add(late.Length < MostTimeouts
+                ? rule.Check(subject, cancellationToken)
+                : rule.NotRun(subject, $"not run, since {subject.ShownName} did not return from {string.Join(" and ", late)}"));
             progress?.Report(results[^1]);
         }
 

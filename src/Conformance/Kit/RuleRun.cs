@@ -1,24 +1,35 @@
+using System.Globalization;
+
 namespace Moe.Plugins.Conformance;
 
 /// <summary>One check of one rule: what it may use, and what it has found.</summary>
-internal sealed class RuleRun(ConformanceSubject subject, CancellationToken cancellationToken)
+internal sealed class RuleRun(ConformanceRule rule, ConformanceSubject subject, CancellationToken cancellationToken)
 {
     /// <summary>Enough to see a pattern, few enough to read.</summary>
     private const int MostFailures = 5;
 
+    private readonly Lock _lock = new();
     private readonly List<ConformanceFailure> _failures = [];
+    private bool _hasEnded;
     private MoeLayerShape? _shape;
     private int _tokens = -1;
     private string? _where;
 
     public ConformanceSubject Subject { get; } = subject;
 
-    public CancellationToken CancellationToken { get; } = cancellationToken;
+    /// <summary>Who is checked, and for what: the beginning of a sentence.</summary>
+    public string Who => $"backend {Subject.ShownName}, under rule {rule.Id},";
 
-    public IReadOnlyList<ConformanceFailure> Failures => _failures;
+    public CancellationToken CancellationToken { get; } = cancellationToken;
 
     /// <summary>Why the rule does not apply; empty where it does.</summary>
     public string Reason { get; private set; } = "";
+
+    /// <summary>Whether something was found.</summary>
+    public bool HasFailed => _failures.Count > 0;
+
+    /// <summary>Whether a thread was left behind in the backend.</summary>
+    public bool HasTimedOut { get; private set; }
 
     /// <summary>The layers that the backend can run, of those that the kit has; at least one, or the rule does not apply.</summary>
     public IReadOnlyList<MoeLayerShape> Shapes(Func<MoeLayerShape, bool>? filter = null) => Shapes(KitShapes.All.Where(shape => filter?.Invoke(shape) ?? true));
@@ -101,9 +112,39 @@ internal sealed class RuleRun(ConformanceSubject subject, CancellationToken canc
     {
         // What does not depend on the layer is found with each of them.
         var failure = new ConformanceFailure(Where, expected, got);
-        if (_failures.Count < MostFailures && !_failures.Contains(failure))
+        lock (_lock)
         {
-            _failures.Add(failure);
+            if (!_hasEnded && _failures.Count < MostFailures && !_failures.Contains(failure))
+            {
+                _failures.Add(failure);
+            }
+        }
+    }
+
+    /// <summary>Fails because the backend does not return. That comes first: what was found before is less.</summary>
+    /// <param name="limit">What it had.</param>
+    /// <param name="got">Who did not, and for how long.</param>
+    public void TimeOut(TimeSpan limit, string got)
+    {
+        var failure = new ConformanceFailure(Where, string.Create(CultureInfo.InvariantCulture, $"an end within {limit.TotalSeconds:0.###} s"), got);
+        lock (_lock)
+        {
+            if (!_hasEnded)
+            {
+                HasTimedOut = true;
+                _failures.Insert(0, failure);
+            }
+        }
+    }
+
+    /// <summary>Takes no more failures.</summary>
+    /// <returns>Those that there are.</returns>
+    public IReadOnlyList<ConformanceFailure> End()
+    {
+        lock (_lock)
+        {
+            _hasEnded = true;
+            return [.. _failures];
         }
     }
 

@@ -20,7 +20,7 @@ internal sealed class DeterministicRule() : ConformanceRule("deterministic", "Wh
             {
                 using MoeBuffer input = layer.Input(tokens, run.Subject.Seed);
                 using ForwardResult first = run.Forward(layer, workspace, input);
-                for (int i = 1; i < Runs && run.Failures.Count == 0; i++)
+                for (int i = 1; i < Runs && !run.HasFailed; i++)
                 {
                     using ForwardResult again = run.Forward(layer, workspace, input);
                     run.RequireSame(layer, again, first, $"in run {i + 1}");

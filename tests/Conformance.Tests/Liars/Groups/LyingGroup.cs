@@ -7,6 +7,7 @@ internal sealed class LyingGroup : IMoeGroup
 
     private readonly object _gate = new();
     private readonly GroupLie _lie;
+    private readonly Action<int>? _meetingRank;
     private readonly MoeGroupRequest _request;
     private readonly LyingMember[] _members;
     private readonly (MoeGroupCall Call, MoeTensorView View)[] _brought;
@@ -14,8 +15,9 @@ internal sealed class LyingGroup : IMoeGroup
     private int _meeting;
     private MoeException? _failure;
 
-    public LyingGroup(MoeGroupRequest request, GroupLie lie)
+    public LyingGroup(MoeGroupRequest request, GroupLie lie, Action<int>? meeting)
     {
+        _meetingRank = meeting;
         _lie = lie;
         _request = request;
         _brought = new (MoeGroupCall, MoeTensorView)[request.Devices.Count];
@@ -38,6 +40,7 @@ internal sealed class LyingGroup : IMoeGroup
     public void Exchange(int rank, MoeGroupCall call, MoeTensorView view, Action<MoeTensorView[]> compute)
     {
         ThrowIfEnded();
+        _meetingRank?.Invoke(rank);
         _brought[rank] = (call, view);
         if (Meet() && (_lie == GroupLie.TakesAnyNumberOfRows || Array.TrueForAll(_brought, brought => brought.Call == call)))
         {

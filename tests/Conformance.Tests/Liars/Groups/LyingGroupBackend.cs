@@ -1,7 +1,7 @@
 namespace Moe.Plugins.Conformance.Tests.Liars;
 
 /// <summary>Has groups of threads, up to some ranks, and no layers; correct, but for one lie.</summary>
-internal sealed class LyingGroupBackend(GroupLie lie, int mostRanks = int.MaxValue) : IMoeBackend, IMoeParallelBackend
+internal sealed class LyingGroupBackend(GroupLie lie, int mostRanks = int.MaxValue, Action<int>? meeting = null) : IMoeBackend, IMoeParallelBackend
 {
     public MoeProbeResult Probe(MoeProbeRequest request) => MoeProbeResult.Unsupported(MoeReason.Shape, "it has no layers");
 
@@ -12,7 +12,7 @@ internal sealed class LyingGroupBackend(GroupLie lie, int mostRanks = int.MaxVal
         : request.Devices.All(device => device == MoeDevice.Cpu) ? MoeProbeResult.Supported(MoeDevice.Cpu, "a processor", 1)
         : MoeProbeResult.Unsupported(MoeReason.NoDevice, "it runs only on the CPU");
 
-    public IMoeGroup CreateGroup(MoeGroupRequest request) => new LyingGroup(request, lie);
+    public IMoeGroup CreateGroup(MoeGroupRequest request) => new LyingGroup(request, lie, meeting);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }
