@@ -19,8 +19,8 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
 
     public CollectivesBackend(IMoePluginContext context)
     {
-        _table = ReductionTable.Read(context.Settings.GetValueOrDefault("Plan"), context.Settings.GetValueOrDefault("Table"));
-        _transport = ReadTransport(context.Settings.GetValueOrDefault("Transport"));
+        _table = ReductionTable.Read(context);
+        _transport = ReadTransport(context);
         _ncclPath = context.Settings.GetValueOrDefault("Nccl");
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
@@ -235,10 +235,9 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
         : request.Devices.Distinct().Count() < request.Devices.Count ? "Two ranks have the same device, which NCCL does not allow."
         : null;
 
-    private static Transport ReadTransport(string? text) => text is null ? Transport.Auto
+    private static Transport ReadTransport(IMoePluginContext context) => !context.Settings.TryGetValue("Transport", out string? text) ? Transport.Auto
         : Enum.TryParse(text, ignoreCase: true, out Transport transport) && Enum.IsDefined(transport) ? transport
-        : throw new MoeException(
-            MoeReason.Configuration, $"Moe:Plugins:Collectives.Cuda:Transport is '{text}'; {string.Join(", ", Enum.GetNames<Transport>())} is expected.");
+        : throw context.WrongSetting("Transport", $"one of {string.Join(", ", Enum.GetNames<Transport>())}");
 
     private KernelLibrary Library(int ordinal) => _libraries.GetOrAdd(
         ordinal,

@@ -12,8 +12,8 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
 
     public CpuBackend(IMoePluginContext context)
     {
-        _threads = ReadThreads(context.Settings);
-        CpuNodes? nodes = ReadNodes(context.Settings);
+        _threads = ReadThreads(context);
+        CpuNodes? nodes = ReadNodes(context);
         _team = new Lazy<CpuTeam>(() => new CpuTeam(_threads, time: null, nodes));
     }
 
@@ -99,20 +99,19 @@ internal sealed class CpuBackend : IMoeBackend, IMoeInstrumentedBackend, IMoePar
     private static bool IsKnown(MoeWeightFormat format) => format is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
         or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
 
-    private static int ReadThreads(IReadOnlyDictionary<string, string> settings)
+    private static int ReadThreads(IMoePluginContext context)
     {
-        if (!settings.TryGetValue("Threads", out string? text))
+        if (!context.Settings.TryGetValue("Threads", out string? text))
         {
             return Environment.ProcessorCount;
         }
 
         return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int threads) && threads is >= 1 and <= 1024
             ? threads
-            : throw new MoeException(MoeReason.Configuration, $"Moe:Plugins:Cpu:Threads is '{text}'; 1 to 1024 is expected.");
+            : throw context.WrongSetting("Threads", "1 to 1024");
     }
 
-    private static CpuNodes? ReadNodes(IReadOnlyDictionary<string, string> settings) => !settings.TryGetValue("Nodes", out string? text)
+    private static CpuNodes? ReadNodes(IMoePluginContext context) => !context.Settings.TryGetValue("Nodes", out string? text)
         ? null
-        : CpuNodes.Parse(text) ?? throw new MoeException(
-            MoeReason.Configuration, $"Moe:Plugins:Cpu:Nodes is '{text}'; the processors of each NUMA node are expected, such as '0-31;32-63'.");
+        : CpuNodes.Parse(text) ?? throw context.WrongSetting("Nodes", "the processors of each NUMA node, such as '0-31;32-63',", isMany: true);
 }

@@ -29,7 +29,7 @@ public sealed class MarlinPlugin : IMoePlugin
         /// <summary>On devices with an MXFP4 matrix instruction of their own.</summary>
         private const int OtherScore = 200;
 
-        private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
+        private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(context, KernelsSetting);
 
         protected override string? Refuse(MoeLayerShape shape) => Mxfp4Experts.Refuse(shape);
 

@@ -35,9 +35,9 @@ public sealed class Sm100Plugin : IMoePlugin
         /// <summary>Behind BF16 activations with the same weights, which lose less at the same cost; before weights that are widened at load.</summary>
         private const int WidenedScore = 150;
 
-        private readonly bool _native = ReadNative(context.Settings.GetValueOrDefault(NativeSetting));
-        private readonly Fp8Use _fp8 = ReadFp8(context.Settings.GetValueOrDefault(Fp8Setting));
-        private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(KernelsSetting, context.Settings.GetValueOrDefault(KernelsSetting));
+        private readonly bool _native = ReadNative(context);
+        private readonly Fp8Use _fp8 = ReadFp8(context);
+        private readonly Mxfp4Variant? _forced = Mxfp4Variant.Read(context, KernelsSetting);
 
         protected override string? Refuse(MoeLayerShape shape) => Mxfp4Experts.Refuse(shape);
 
@@ -68,24 +68,15 @@ public sealed class Sm100Plugin : IMoePlugin
             .. NativeExperts.RunsOn(architecture) ? NativeExperts.Units : [],
         ];
 
-        private static Fp8Use ReadFp8(string? value) => value?.ToUpperInvariant() switch
+        private static Fp8Use ReadFp8(IMoePluginContext context) => context.Settings.GetValueOrDefault(Fp8Setting)?.ToUpperInvariant() switch
         {
-            null or "" or "OFF" => Fp8Use.Off,
+            null or "OFF" => Fp8Use.Off,
             "AUTO" => Fp8Use.Auto,
             "ON" => Fp8Use.On,
-            _ => throw new MoeException(MoeReason.Configuration, $"{Fp8Setting} is '{value}'; Off, Auto or On is expected."),
+            _ => throw context.WrongSetting(Fp8Setting, "Off, Auto or On"),
         };
 
-        private static bool ReadNative(string? value)
-        {
-            if (string.IsNullOrEmpty(value))
-            {
-                return false;
-            }
-
-            return bool.TryParse(value, out bool native)
-                ? native
-                : throw new MoeException(MoeReason.Configuration, $"{NativeSetting} is '{value}'; true or false is expected.");
-        }
+        private static bool ReadNative(IMoePluginContext context) => context.Settings.TryGetValue(NativeSetting, out string? value)
+            && (bool.TryParse(value, out bool native) ? native : throw context.WrongSetting(NativeSetting, "true or false"));
     }
 }

@@ -1,3 +1,5 @@
+using Moe.Plugins.Tests;
+
 namespace Moe.Plugins.Collectives.Tests;
 
 public sealed class ReductionTableTests : IDisposable
@@ -18,7 +20,7 @@ public sealed class ReductionTableTests : IDisposable
     public void Exchanges_read_from_some_tokens_of_all_ranks_on(int ranks, int tokens, bool gathers, bool scatters)
     {
         var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = 8192, Width = RowBytes / 2 };
-        ReductionTable table = ReductionTable.Read(plan: null, path: null);
+        ReductionTable table = ReductionTable.Read(new SettingsContext());
         ReductionPlanner planner = Planner(table, request);
 
         ReductionPlan gather = planner.ForGather(tokens / ranks, RowBytes);
@@ -43,7 +45,7 @@ public sealed class ReductionTableTests : IDisposable
     public void One_plan_for_all_reads_or_pushes_exchanges_too(string plan, bool reads)
     {
         var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, 4)], MaxTokens = 400, Width = RowBytes / 2 };
-        ReductionTable table = ReductionTable.Read(plan, path: null);
+        ReductionTable table = ReductionTable.Read(new SettingsContext(("Plan", plan)));
         GroupLayout layout = GroupLayout.Of(request, RowShape.Of(request.Width, request.ElementType), table);
 
         ReductionPlan gather = Planner(table, request).ForGather(100, RowBytes);
@@ -62,7 +64,7 @@ public sealed class ReductionTableTests : IDisposable
     [InlineData(64, 31)]
     public void Rows_that_are_pushed_are_one_launch(int ranks, int most)
     {
-        ReductionTable table = ReductionTable.Read(plan: null, path: null);
+        ReductionTable table = ReductionTable.Read(new SettingsContext());
         foreach (int maxTokens in new[] { 1, 8, 16, most, 8192 })
         {
             ReductionPlanner planner = Planner(table, new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = RowBytes / 2 });
@@ -77,11 +79,11 @@ public sealed class ReductionTableTests : IDisposable
     public void A_table_that_says_nothing_of_exchanges_pushes()
     {
         File.WriteAllText(_path, """{ "reductions": [ { "ranks": 4, "plan": "twopull:132:1:1048576" } ] }""");
-        ReductionTable table = ReductionTable.Read(plan: null, _path);
+        ReductionTable table = ReductionTable.Read(new SettingsContext(("Table", _path)));
 
         Assert.Equal(ReductionWay.Push, table.Gathers(4).Choose(long.MaxValue).Way);
         Assert.Equal(ReductionWay.Push, table.Scatters(4).Choose(long.MaxValue).Way);
-        Assert.NotEqual(table.ToString(), ReductionTable.Read(plan: null, path: null).ToString());
+        Assert.NotEqual(table.ToString(), ReductionTable.Read(new SettingsContext()).ToString());
     }
 
     [Theory]
@@ -92,7 +94,7 @@ public sealed class ReductionTableTests : IDisposable
     {
         File.WriteAllText(_path, text);
 
-        Assert.Contains(expected, Assert.Throws<MoeException>(() => ReductionTable.Read(plan: null, _path)).Message, StringComparison.Ordinal);
+        Assert.Contains(expected, Assert.Throws<MoeException>(() => ReductionTable.Read(new SettingsContext(("Table", _path)))).Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => File.Delete(_path);

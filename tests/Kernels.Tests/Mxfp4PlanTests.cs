@@ -1,4 +1,5 @@
 using Moe.Plugins.Cuda;
+using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Kernels.Tests;
 
@@ -29,7 +30,7 @@ public sealed class Mxfp4PlanTests
     [Fact]
     public void Sizes_that_the_stream_does_not_take_run_otherwise()
     {
-        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2880, IntermediateSize = 2848, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read("Kernels", "stream8x64"));
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2880, IntermediateSize = 2848, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read(new SettingsContext(("Kernels", "stream8x64")), "Kernels"));
 
         Assert.Equal(Mxfp4Kind.Grouped, plan.Choose(1).Kind);
         Assert.DoesNotContain(plan.Available, variant => variant.Kind == Mxfp4Kind.Stream);
@@ -79,7 +80,7 @@ public sealed class Mxfp4PlanTests
     [InlineData(8192, "grouped32x64")]
     public void Codes_that_are_dealt_for_E4M3_have_tiles_of_few_tokens_alone(int tokens, string expected)
     {
-        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "grouped80x256")!.Value;
+        Mxfp4Variant forced = Mxfp4Variant.Read(new SettingsContext(("Kernels", "grouped80x256")), "Kernels")!.Value;
         var plan = new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8, Mxfp4Dealing.E4M3);
 
         Assert.Equal(expected, plan.Choose(tokens).ToString());
@@ -89,7 +90,7 @@ public sealed class Mxfp4PlanTests
     [Fact]
     public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
     {
-        Mxfp4Variant forced = Mxfp4Variant.Read("Kernels", "stream8x64")!.Value;
+        Mxfp4Variant forced = Mxfp4Variant.Read(new SettingsContext(("Kernels", "stream8x64")), "Kernels")!.Value;
         var plan = new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8);
 
         Assert.Equal(forced, plan.Choose(1));

@@ -9,7 +9,8 @@ internal sealed class ReductionTable
     private const int MostAhead = 64;
     private const int MostRows = 1 << 20;
     private const int MostFileBytes = 1 << 20;
-    private const string Settings = "Moe:Plugins:Collectives.Cuda:";
+    private const string PlanSetting = "Plan";
+    private const string TableSetting = "Table";
     private const string Shipped = "reductions.json";
 
     private static readonly ReductionPlan Pushed = new(ReductionWay.Push, Blocks: 132, Ahead: 1, LaunchRows: 1024);
@@ -27,18 +28,17 @@ internal sealed class ReductionTable
 
     /// <summary>Reads the setting that forces one plan, or the table that a setting names, or the one that comes with the plugin.</summary>
     /// <exception cref="MoeException">It is none; the message says what was expected.</exception>
-    public static ReductionTable Read(string? plan, string? path)
+    public static ReductionTable Read(IMoePluginContext context)
     {
-        if (plan is not null)
+        if (context.Settings.TryGetValue(PlanSetting, out string? plan))
         {
             return ReadPlan(plan) is { } forced
                 ? new ReductionTable(Always(forced), Always(forced), Always(forced))
-                : throw new MoeException(
-                    MoeReason.Configuration,
-                    $"{Settings}Plan is '{plan}'; a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch are expected, as in push:132:2:1024.");
+                : throw context.WrongSetting(
+                    PlanSetting, "a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch, as in push:132:2:1024,", isMany: true);
         }
 
-        if (path is null)
+        if (!context.Settings.TryGetValue(TableSetting, out string? path))
         {
             using Stream shipped = typeof(ReductionTable).Assembly.GetManifestResourceStream(Shipped)!;
             return Parse(shipped, Shipped);
@@ -49,9 +49,9 @@ internal sealed class ReductionTable
             using var file = new MemoryStream(SmallFile.Read(Path.Combine(AppContext.BaseDirectory, path), MostFileBytes));
             return Parse(file, path);
         }
-        catch (MoeException exception) when (exception.Reason == MoeReason.NotFound)
+        catch (MoeException exception)
         {
-            throw new MoeException(MoeReason.NotFound, $"{Settings}Table: {exception.Message}", exception);
+            throw new MoeException(exception.Reason, $"{context.SettingPath(TableSetting)}: {exception.Message}", exception);
         }
     }
 
@@ -114,7 +114,7 @@ internal sealed class ReductionTable
 
     private static MoeException Wrong(string name, string what) => new(
         MoeReason.Configuration,
-        $"{Settings}Table: {name} is no table of reductions: {what}. What `moe bench parallel --tune` writes is expected: reductions, and gathers and scatters if need be, of ranks, bytes (left out: any) and plan.");
+        $"{name} is no table of reductions: {what}. What `moe bench parallel --tune` writes is expected: reductions, and gathers and scatters if need be, of ranks, bytes (left out: any) and plan.");
 
     private static ReductionPlan? ReadPlan(string text)
     {

@@ -88,6 +88,8 @@ public sealed class MoeOptions
     /// <summary>The section that the options were read from, which messages name.</summary>
     internal string SectionPath { get; set; } = SectionName;
 
+    internal string SettingsPathOf(string id) => $"{SectionPath}:{nameof(Plugins)}:{id}";
+
     /// <summary>Whether a key of <see cref="Plugins"/> means a plugin.</summary>
     internal static bool IsOf(string key, string id) => key.Equals(id, StringComparison.OrdinalIgnoreCase)
         || key.Equals(id.Replace('.', '_').Replace('-', '_'), StringComparison.OrdinalIgnoreCase);

@@ -17,6 +17,7 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
         record.Settings = new AskedSettings(options.SettingsOf(record.Id));
         var context = new PluginContext(
             record.Settings,
+            options.SettingsPathOf(record.Id),
             record.Folder,
             new PluginLog(loggers.CreateLogger($"Moe.Plugins.{record.Id}")));
         return new Deadline<IMoeBackend>(

@@ -28,7 +28,7 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
     {
         ArgumentNullException.ThrowIfNull(context);
         _own = GetType().Assembly;
-        _givenContext = ReadContext(context.Settings.GetValueOrDefault(ContextSetting));
+        _givenContext = ReadContext(context);
         _probeFile = context.Settings.GetValueOrDefault(KernelProbe.FileSetting);
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
@@ -229,16 +229,16 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
             + $"{minimum.Major}.{minimum.Minor} or newer is needed");
     }
 
-    private static nint ReadContext(string? text)
+    private static nint ReadContext(IMoePluginContext context)
     {
-        if (text is null)
+        if (!context.Settings.TryGetValue(ContextSetting, out string? text))
         {
             return 0;
         }
 
-        return nint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out nint context) && context != 0
-            ? context
-            : throw new MoeException(MoeReason.Configuration, $"Its setting {ContextSetting} is '{text}'; a CUcontext's address is expected, as a decimal number.");
+        return nint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out nint address) && address != 0
+            ? address
+            : throw context.WrongSetting(ContextSetting, "a CUcontext's address as a decimal number");
     }
 
     // The primary context is the one of the CUDA runtime and all that is built on it. A context that was given stands for its own device alone.

@@ -24,13 +24,14 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
     internal static IReadOnlyList<Mxfp4Variant> OfAnyActivation { get; } = [Grouped32x128, Grouped80, Grouped144, Mma64];
 
     /// <summary>Reads a setting that forces a variant.</summary>
-    /// <param name="setting">The setting's name.</param>
-    /// <param name="name">Its value: a variant's name; null or empty to choose.</param>
+    /// <param name="context">The backend's.</param>
+    /// <param name="setting">The setting's key. Its value is a variant's name; without one, the fastest is chosen.</param>
     /// <exception cref="MoeException">There is no such variant.</exception>
-    public static Mxfp4Variant? Read(string setting, string? name)
+    public static Mxfp4Variant? Read(IMoePluginContext context, string setting)
     {
-        ArgumentNullException.ThrowIfNull(setting);
-        if (string.IsNullOrEmpty(name))
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentException.ThrowIfNullOrWhiteSpace(setting);
+        if (!context.Settings.TryGetValue(setting, out string? name))
         {
             return null;
         }
@@ -43,7 +44,7 @@ public readonly record struct Mxfp4Variant(Mxfp4Kind Kind, int Tokens, int Rows)
             }
         }
 
-        throw new MoeException(MoeReason.Configuration, $"{setting} is '{name}'; one of {string.Join(", ", All)} is expected.");
+        throw context.WrongSetting(setting, $"one of {string.Join(", ", All)}");
     }
 
     /// <summary>As settings name it: kind, tokens, rows; <c>grouped32x64</c>, <c>mma64x128</c>.</summary>
