@@ -12,6 +12,12 @@ internal static class WholeFile
     /// <summary>Bytes of a file's name that common file systems hold.</summary>
     private const int LongestName = 255;
 
+    private const string TemporaryStart = ".moe-";
+    private const string TemporaryEnd = ".tmp";
+
+    /// <summary>Letters of a <see cref="Guid"/> without dashes.</summary>
+    private const int GuidLength = 32;
+
     /// <summary>Writes a file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="write">Writes the content, from the first byte to the last.</param>
@@ -51,6 +57,16 @@ internal static class WholeFile
                 File.Delete(temporary);
             });
         }
+    }
+
+    /// <summary>Whether a file has the name of one that is being written, or that a process left when it was ended while it wrote.</summary>
+    public static bool IsUnfinished(string path)
+    {
+        ReadOnlySpan<char> name = Path.GetFileName(path.AsSpan());
+        return name.Length == TemporaryStart.Length + GuidLength + TemporaryEnd.Length
+            && name.StartsWith(TemporaryStart, StringComparison.Ordinal)
+            && name.EndsWith(TemporaryEnd, StringComparison.Ordinal)
+            && Guid.TryParseExact(name.Slice(TemporaryStart.Length, GuidLength), "N", out _);
     }
 
     private static void Replace(string path, FileKind kind, Action<Stream> write)
@@ -120,7 +136,7 @@ internal static class WholeFile
 
     // Not made of the file's own name, which may leave no room for anything.
     private static string TemporaryBeside(string path) =>
-        Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, $".moe-{Guid.NewGuid():N}.tmp");
+        Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, $"{TemporaryStart}{Guid.NewGuid():N}{TemporaryEnd}");
 
     private static void Run(string path, string opened, Action work)
     {

@@ -43,10 +43,12 @@ public static class CheckpointQuantizer
         var plan = QuantizationPlan.Create(checkpoint);
         try
         {
-            QuantizationState state = QuantizationState.Open(output, checkpoint, searches);
-            RequireRoom(output, plan.Shards.Where(shard => state.Find(shard) is null).Sum(shard => shard.ByteCount));
+            using QuantizationState state = QuantizationState.Open(output, checkpoint, searches);
+            string[] others = [.. OtherFiles(source)];
+            RequireRoom(output, plan.Shards.Where(shard => state.Find(shard) is null).Sum(shard => shard.ByteCount)
+                + others.Where(file => !File.Exists(Path.Combine(output, Path.GetFileName(file)))).Sum(LengthOf));
             QuantizationReport report = WriteShards(plan, state, output, new Mxfp4Rounding(searches), progress, cancellationToken);
-            CopyOtherFiles(source, output);
+            CopyOtherFiles(others, output);
             WriteIndex(plan, output);
             WholeFile.Write(Path.Combine(output, ConfigFileName), QuantizedConfig.Announce(JsonFile.Read(config), plan.OtherModules));
             return report;
@@ -118,22 +120,30 @@ public static class CheckpointQuantizer
     }
 
     // A model is more than its weights: tokenizer, templates, licence.
-    private static void CopyOtherFiles(string source, string output)
+    private static IEnumerable<string> OtherFiles(string source) => Directory.EnumerateFiles(source).Where(file =>
     {
-        foreach (string file in Directory.EnumerateFiles(source))
+        string name = Path.GetFileName(file);
+        bool isOwn = name is ConfigFileName or QuantizationState.FileName
+            || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+            || name.EndsWith(".index.json", StringComparison.OrdinalIgnoreCase);
+        return !isOwn && FileKinds.Of(file, followLinks: true) == FileKind.Regular;
+    });
+
+    private static long LengthOf(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        return file.Length;
+    }
+
+    private static void CopyOtherFiles(IEnumerable<string> files, string output)
+    {
+        foreach (string file in files)
         {
-            string name = Path.GetFileName(file);
-            bool isOwn = name is ConfigFileName or QuantizationState.FileName
-                || name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
-                || name.EndsWith(".index.json", StringComparison.OrdinalIgnoreCase);
-            if (!isOwn && FileKinds.Of(file, followLinks: true) == FileKind.Regular)
+            WholeFile.Write(Path.Combine(output, Path.GetFileName(file)), stream =>
             {
-                WholeFile.Write(Path.Combine(output, name), stream =>
-                {
-                    using FileStream original = File.OpenRead(file);
-                    original.CopyTo(stream);
-                });
-            }
+                using FileStream original = File.OpenRead(file);
+                original.CopyTo(stream);
+            });
         }
     }
 

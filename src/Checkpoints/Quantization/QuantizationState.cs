@@ -6,20 +6,25 @@ namespace Moe.Plugins.Checkpoints;
 
 /// <summary>
 /// What of a quantisation is done, in a file of the folder that it writes: by it a run that was ended goes on, and by it the folder is known to
-/// be this command's.
+/// be this command's. One process at a time has it.
 /// </summary>
-internal sealed class QuantizationState
+internal sealed class QuantizationState : IDisposable
 {
     /// <summary>Its name. It stays, as the report of what rounding cost.</summary>
     public const string FileName = "moe-quantize.json";
 
+    /// <summary>Held open by the process that writes the folder; one that was killed leaves the file, and not the lock.</summary>
+    private const string LockName = ".moe-quantize.lock";
+
     private readonly string _path;
     private readonly JsonObject _values;
+    private readonly FileStream _lock;
 
-    private QuantizationState(string path, JsonObject values)
+    private QuantizationState(string path, JsonObject values, FileStream held)
     {
         _path = path;
         _values = values;
+        _lock = held;
     }
 
     private JsonObject Done => _values["done"]!.AsObject();
@@ -36,35 +41,53 @@ internal sealed class QuantizationState
             ["source"] = new JsonArray([.. checkpoint.Files.Select(Describe)]),
         };
         string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
+        bool isNew = !File.Exists(path);
+        if (isNew && Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(entry => !IsLeftOver(entry)))
         {
-            if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
-            {
-                throw new MoeException(
-                    MoeReason.Configuration,
-                    $"'{PlainText.Of(folder)}' holds something else; a new or empty folder, or one that this command has begun, is expected.");
-            }
-
-            Directory.CreateDirectory(folder);
-            expected["done"] = new JsonObject();
-            var state = new QuantizationState(path, expected);
-            state.Save();
-            return state;
+            throw new MoeException(
+                MoeReason.Configuration,
+                $"'{PlainText.Of(folder)}' holds something else; a new or empty folder, or one that this command has begun, is expected.");
         }
 
-        JsonObject found = JsonNode.Parse(JsonFile.Read(path).GetRawText())!.AsObject();
-        JsonNode? done = found["done"];
-        found.Remove("done");
-        return done is JsonObject && JsonNode.DeepEquals(found, expected)
-            ? new QuantizationState(path, (JsonObject)JsonNode.Parse(JsonFile.Read(path).GetRawText())!)
-            : throw new MoeException(
-                MoeReason.Configuration,
-                $"'{PlainText.Of(folder)}' was begun with another model, another state of its files, or other options; a new or empty folder is expected.");
+        Directory.CreateDirectory(folder);
+        FileStream held = Lock(folder);
+        try
+        {
+            foreach (string file in Directory.EnumerateFiles(folder).Where(WholeFile.IsUnfinished))
+            {
+                File.Delete(file);
+            }
+
+            if (isNew)
+            {
+                expected["done"] = new JsonObject();
+                var state = new QuantizationState(path, expected, held);
+                state.Save();
+                return state;
+            }
+
+            JsonObject found = JsonNode.Parse(JsonFile.Read(path).GetRawText())!.AsObject();
+            JsonNode? done = found["done"];
+            found.Remove("done");
+            return done is JsonObject && JsonNode.DeepEquals(found, expected)
+                ? new QuantizationState(path, (JsonObject)JsonNode.Parse(JsonFile.Read(path).GetRawText())!, held)
+                : throw new MoeException(
+                    MoeReason.Configuration,
+                    $"'{PlainText.Of(folder)}' was begun with another model, another state of its files, or other options; a new or empty folder is expected.");
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
     }
+
+    /// <summary>Lets another process have the folder.</summary>
+    public void Dispose() => _lock.Dispose();
 
     /// <summary>What the rounding of a shard cost, if it is done.</summary>
     public MoeRoundingSums? Find(QuantizedShard shard) =>
-        Done[shard.FileName] is JsonObject done && File.Exists(Path.Combine(Path.GetDirectoryName(_path)!, shard.FileName))
+        Done[shard.FileName] is JsonObject done && FileOf(shard) is { Exists: true } file && file.Length == Number(done, "bytes")
             ? new MoeRoundingSums(Number(done, "error_squares"), Number(done, "squares"))
             : null;
 
@@ -78,11 +101,36 @@ internal sealed class QuantizationState
             done["relative_error"] = sums.RelativeError;
         }
 
+        // A file that somebody cut short meanwhile is not whole any more.
+        done["bytes"] = FileOf(shard).Length;
         done["error_squares"] = sums.ErrorSquares;
         done["squares"] = sums.Squares;
         Done[shard.FileName] = done;
         Save();
     }
+
+    private static bool IsLeftOver(string path) => Path.GetFileName(path) == LockName || WholeFile.IsUnfinished(path);
+
+    private static FileStream Lock(string folder)
+    {
+        string path = Path.Combine(folder, LockName);
+        FileKind kind = FileKinds.Of(path, followLinks: false);
+        if (kind is not (FileKind.Nothing or FileKind.Regular))
+        {
+            throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(path)}' is {kind.Describe()}; nothing is expected there.");
+        }
+
+        try
+        {
+            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
+        }
+        catch (IOException exception) when (File.Exists(path))
+        {
+            throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(folder)}' is being written by another process; wait for it, or end it.", exception);
+        }
+    }
+
+    private FileInfo FileOf(QuantizedShard shard) => new(Path.Combine(Path.GetDirectoryName(_path)!, shard.FileName));
 
     private void Save() => WholeFile.Write(_path, _values.ToJsonString(QuantizedConfig.Indented));
 
@@ -91,10 +139,12 @@ internal sealed class QuantizationState
 
     private static JsonNode Describe(SafetensorsFile file)
     {
-        var info = new FileInfo(file.Path);
+        // A cache of downloads has links to files of other names; what counts is the file.
+        var link = new FileInfo(file.Path);
+        FileInfo info = link.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? link;
         return new JsonObject
         {
-            ["file"] = info.Name,
+            ["file"] = link.Name,
             ["bytes"] = info.Length,
             ["written"] = info.LastWriteTimeUtc.ToString("O", CultureInfo.InvariantCulture),
         };

@@ -41,10 +41,15 @@ public sealed class CheckpointQuantizerTests : IDisposable
         CheckOthers(golden.Checkpoint, checkpoint);
     }
 
+    public static TheoryData<string, string, string> Models =>
+    [
+        .. SyntheticFamily.All.Select(family => (family.Name, "bf16", "bf16")),
+        ("deepseek-v3", "fp8 f32", "fp8 f32"),
+        ("kimi-k3", "f16", "bf16"),
+    ];
+
     [Theory]
-    [InlineData("deepseek-v3", "fp8 f32", "fp8 f32")]
-    [InlineData("kimi-k2.5", "bf16", "bf16")]
-    [InlineData("kimi-k3", "f16", "bf16")]
+    [MemberData(nameof(Models))]
     public void Any_family_and_format_comes_back(string family, string format, string others)
     {
         SyntheticFamily.All.Single(one => one.Name == family)
@@ -91,6 +96,80 @@ public sealed class CheckpointQuantizerTests : IDisposable
         File.SetLastWriteTimeUtc(shard, new DateTime(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc));
         Quantize(FamilyGolden.Folder("qwen2-moe"), Output);
         Assert.Equal(2020, File.GetLastWriteTimeUtc(shard).Year);
+    }
+
+    [Fact]
+    public void What_a_run_that_was_killed_left_half_written_is_taken_away()
+    {
+        string model = FamilyGolden.Folder("olmoe");
+        Quantize(model, Output);
+        string[] files = Files();
+
+        // A process that is killed has no time to take its files away; it may not even have come to the file that says whose folder it is.
+        foreach (bool hasBegun in (bool[])[true, false])
+        {
+            if (!hasBegun)
+            {
+                Directory.Delete(Output, recursive: true);
+                Directory.CreateDirectory(Output);
+            }
+
+            File.WriteAllText(Path.Combine(Output, $".moe-{Guid.NewGuid():N}.tmp"), "half");
+            File.WriteAllText(Path.Combine(Output, ".moe-quantize.lock"), "");
+            Quantize(model, Output);
+            Assert.Equal(files, Files());
+        }
+
+        string[] Files() => [.. Directory.GetFiles(Output).Order()];
+    }
+
+    [Fact]
+    public void A_shard_that_was_cut_short_or_taken_away_is_written_again()
+    {
+        string model = FamilyGolden.Folder("olmoe");
+        Quantize(model, Output);
+        string[] shards = Directory.GetFiles(Output, "*.safetensors");
+        byte[][] before = [.. shards.Select(File.ReadAllBytes)];
+        using (FileStream shard = File.OpenWrite(shards[0]))
+        {
+            shard.SetLength(shard.Length - 1);
+        }
+
+        File.Delete(shards[1]);
+        Quantize(model, Output);
+        Assert.Equal(before, shards.Select(File.ReadAllBytes));
+    }
+
+    [Fact]
+    public void A_folder_that_another_process_writes_is_refused()
+    {
+        Directory.CreateDirectory(Output);
+        using (File.Open(Path.Combine(Output, ".moe-quantize.lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None))
+        {
+            Assert.Contains("another process", Refusal(FamilyGolden.Folder("olmoe"), Output), StringComparison.Ordinal);
+        }
+
+        Quantize(FamilyGolden.Folder("olmoe"), Output);
+    }
+
+    [Fact]
+    public void Room_is_looked_for_before_anything_is_written()
+    {
+        const long Most = 1L << 40;
+        Assert.SkipWhen(new DriveInfo(_output.Path).AvailableFreeSpace >= Most, "This disk has room for any model.");
+        foreach (string file in Directory.GetFiles(FamilyGolden.Folder("olmoe")))
+        {
+            File.Copy(file, _folder.File(Path.GetFileName(file)));
+        }
+
+        // A file without blocks on the disk; other files than tensors count as well.
+        using (FileStream sparse = File.Create(_folder.File("consolidated.bin")))
+        {
+            sparse.SetLength(Most);
+        }
+
+        Assert.Contains("bytes more, and its file system has", Refusal(_folder.Path, Output), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(Output, "*.safetensors"));
     }
 
     [Fact]
