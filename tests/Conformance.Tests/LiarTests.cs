@@ -8,6 +8,7 @@ public sealed class LiarTests
     public static TheoryData<Lie, string> Lies() => new()
     {
         { Lie.TakesTheUnknownForTheKnown, "unknown-is-refused" },
+        { Lie.TakesAnyActivationForSilu, "unknown-is-refused" },
         { Lie.RoundsDown, "rounding-at-least-input" },
         { Lie.RoundsOnAndOn, "rounding-idempotent" },
         { Lie.RoundsLargerSizesDown, "rounding-monotone" },

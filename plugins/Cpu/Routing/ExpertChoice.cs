@@ -10,7 +10,8 @@ internal static unsafe class ExpertChoice
             && router.Weights is MoeRouterWeights.ScoreOfChosen or MoeRouterWeights.SoftmaxOfChosen
             && router.GroupRule is MoeGroupRule.Max or MoeGroupRule.SumOfTopTwo
             && router.Choice is MoeRouterChoice.TopK or MoeRouterChoice.TokenTable
-            && router.WeightOn is MoeWeightOn.Output or MoeWeightOn.Input;
+            && router.WeightOn is MoeWeightOn.Output or MoeWeightOn.Input
+            && router.LogitPrecision is MoeElementType.BFloat16 or MoeElementType.Float32;
         return isKnown ? null : $"Router {router} is not one that this backend knows.";
     }
 

@@ -31,7 +31,8 @@ internal struct RouterProgram
             && router.Weights is MoeRouterWeights.ScoreOfChosen or MoeRouterWeights.SoftmaxOfChosen
             && router.GroupRule is MoeGroupRule.Max or MoeGroupRule.SumOfTopTwo
             && router.Choice is MoeRouterChoice.TopK or MoeRouterChoice.TokenTable
-            && router.WeightOn is MoeWeightOn.Output or MoeWeightOn.Input;
+            && router.WeightOn is MoeWeightOn.Output or MoeWeightOn.Input
+            && router.LogitPrecision is MoeElementType.BFloat16 or MoeElementType.Float32;
         return !isKnown ? $"its router has no program {router}"
             : router.GroupCount > MaxGroups ? $"{router.GroupCount} groups of experts are more than the {MaxGroups} that its router takes"
             : null;

@@ -5,6 +5,7 @@ public enum Lie
 {
     None,
     TakesTheUnknownForTheKnown,
+    TakesAnyActivationForSilu,
     RoundsDown,
     RoundsOnAndOn,
     RoundsLargerSizesDown,

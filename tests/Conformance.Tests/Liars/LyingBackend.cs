@@ -10,7 +10,7 @@ internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false, bool sum
             throw new InvalidOperationException("too many experts");
         }
 
-        if (lie != Lie.TakesTheUnknownForTheKnown && Refuse(request.Shape) is string refusal)
+        if (lie != Lie.TakesTheUnknownForTheKnown && Refuse(request.Shape, lie == Lie.TakesAnyActivationForSilu) is string refusal)
         {
             return MoeProbeResult.Unsupported(MoeReason.Shape, refusal);
         }
@@ -25,14 +25,16 @@ internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false, bool sum
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    private static string? Refuse(MoeLayerShape shape)
+    private static string? Refuse(MoeLayerShape shape, bool takesAnyActivation)
     {
         MoeRouter router = shape.Router with { HasLogitBias = false };
+        bool knowsActivation = shape.Activation == MoeActivation.SiluGated
+            || shape.Activation is { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, Beta: 1 };
         bool knowsRouter = router == MoeRouter.TopKThenSoftmax || router == MoeRouter.SoftmaxThenTopK || router == MoeRouter.SoftmaxThenTopKRenormalized;
         return knowsRouter
             && shape.LocalExpertCount == shape.ExpertCount
             && shape is { Shared: null, Latent: null, WeightFormat: MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 }
-            && (shape.Activation == MoeActivation.SiluGated || shape.Activation is { Kind: MoeActivationKind.Glu, Beta: 1 })
+            && (knowsActivation || takesAnyActivation)
             ? null
             : "it knows only the plainest layers";
     }

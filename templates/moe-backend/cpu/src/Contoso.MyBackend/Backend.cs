@@ -28,13 +28,14 @@ internal sealed class Backend : IMoeBackend
     private static string? Refuse(MoeLayerShape shape)
     {
         MoeRouter router = shape.Router with { HasLogitBias = false, LogitPrecision = MoeElementType.Float32 };
-        bool knowsRouter = router == MoeRouter.TopKThenSoftmax
-            || router == MoeRouter.SoftmaxThenTopK
-            || router == MoeRouter.SoftmaxThenTopKRenormalized;
+        bool knowsRouter = (router == MoeRouter.TopKThenSoftmax
+                || router == MoeRouter.SoftmaxThenTopK
+                || router == MoeRouter.SoftmaxThenTopKRenormalized)
+            && shape.Router.LogitPrecision is MoeElementType.BFloat16 or MoeElementType.Float32;
         bool knowsFormat = shape.WeightFormat is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
             or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
         return !knowsFormat ? $"it does not know the weight format {shape.WeightFormat}"
-            : !knowsRouter ? $"it does not know the router {router}"
+            : !knowsRouter ? $"it does not know the router {shape.Router}"
             : shape.Activation is not { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }
                 ? $"it does not know the activation {shape.Activation}"
             : shape.Shared is not null ? "it has no shared experts"
