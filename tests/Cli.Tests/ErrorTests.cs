@@ -47,6 +47,8 @@ public sealed class ErrorTests : IDisposable
         { "bench plot EMPTY", "RESULT.json is empty" },
         { "bench --output EMPTY", "--output is empty" },
         { "new EMPTY", "NAME is empty" },
+        { "inspect @/dev/zero", "'@/dev/zero' cannot be read" },
+        { "@/none", "'@/none' is not a command of moe" },
         { "run --output LONG", "its name is too long" },
         { "run --model LONG", "nnnnn" },
         { "new x --output LONG", "nnnnn" },

@@ -11,6 +11,7 @@ public sealed class FamilyLiarTests
         ["selection-bias-only-chooses"] = (shape, source) => source.SelectionBias is null ? (shape, source) : (
             shape with { Router = shape.Router with { HasSelectionBias = false, HasLogitBias = true } },
             source with { SelectionBias = null, RouterBias = source.SelectionBias }),
+        ["selection-bias-is-float32"] = (shape, source) => (shape, source.SelectionBias is { } bias ? source with { SelectionBias = InBFloat16(bias) } : source),
         ["groups-count"] = (shape, source) => (shape with { Router = shape.Router with { GroupCount = 1, TopGroups = 1 } }, source),
         ["weights-are-scaled-once"] = (shape, source) => (shape with { Router = shape.Router with { Scale = shape.Router.Scale * shape.Router.Scale } }, source),
         ["weight-on-its-side"] = (shape, source) => (shape with { Router = shape.Router with { WeightOn = MoeWeightOn.Output } }, source),
@@ -39,6 +40,12 @@ public sealed class FamilyLiarTests
     [MemberData(nameof(Rules))]
     public void A_backend_without_the_mistake_keeps_the_rule(string rule) =>
         Assert.Equal(ConformanceOutcome.Passed, Check(new AlteredBackend(null), rule).Outcome);
+
+    private static MoeStoredTensor InBFloat16(MoeStoredTensor bias)
+    {
+        float[] values = [.. bias.ToSingles().Select(value => MoeBFloat16.ToSingle(MoeBFloat16.FromSingle(value)))];
+        return MoeStoredTensor.FromArray(values, 1, values.Length);
+    }
 
     private static ConformanceResult Check(IMoeBackend backend, string rule) => ConformanceSuite.Run(
         new ConformanceSubject { Backend = backend }, [rule], cancellationToken: TestContext.Current.CancellationToken)[0];

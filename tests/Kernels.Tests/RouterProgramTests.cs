@@ -116,6 +116,43 @@ public sealed unsafe class RouterProgramTests
         Assert.Equal([33, 5, 40, 69, 0, 1], layer.Run(logits, tokens: 1, isPreset).Ids);
     }
 
+    [Theory]
+    [InlineData(0f, false)]
+    [InlineData(1e-6f, false)]
+    [InlineData(1e-6f, true)]
+    public void What_is_added_to_a_sum_that_vanishes_counts(float epsilon, bool isFloor)
+    {
+        var router = new MoeRouter { Score = MoeRouterScore.Sigmoid, Renormalize = true, Epsilon = epsilon, EpsilonIsFloor = isFloor };
+        using Router layer = new(router, experts: 40, topK: 2, seed: 5);
+        float[] logits = [.. Enumerable.Range(0, 40).Select(i => -15f - i)];
+        (int[] ids, float[] weights) = layer.Run(logits, tokens: 1);
+        double[] scores = [1 / (1 + Math.Exp(15)), 1 / (1 + Math.Exp(16))];
+
+        Assert.Equal([0, 1], ids);
+        Assert.Equal(scores[0] / router.Divisor(scores.Sum()), weights[0], 1e-5);
+        Assert.Equal(scores[1] / router.Divisor(scores.Sum()), weights[1], 1e-5);
+    }
+
+    [Fact]
+    public void Scores_that_are_zero_have_weights_of_zero_where_something_is_added_to_their_sum()
+    {
+        using Router layer = new(new() { Score = MoeRouterScore.Sigmoid, Renormalize = true, Epsilon = 1e-20f }, experts: 40, topK: 2, seed: 5);
+
+        Assert.Equal([0, 0], layer.Run([.. Enumerable.Repeat(-200f, 40)], tokens: 1).Weights);
+    }
+
+    [Fact]
+    public void A_group_that_is_left_out_never_wins_though_every_score_is_negative()
+    {
+        var router = new MoeRouter { Score = MoeRouterScore.Sigmoid, HasSelectionBias = true, GroupCount = 4, TopGroups = 2 };
+        using Router layer = new(router, experts: 40, topK: 3, seed: 6);
+        Array.Fill(layer.Bias, -2);
+        float[] logits = [.. Enumerable.Repeat(-4f, 40)];
+        (logits[3], logits[7], logits[25], logits[28]) = (3, 2, 1, 0);
+
+        Assert.Equal([3, 7, 25], layer.Run(logits, tokens: 1).Ids);
+    }
+
     [Fact]
     public void A_table_names_the_experts_and_a_token_beyond_it_goes_nowhere()
     {

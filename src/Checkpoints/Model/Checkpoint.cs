@@ -79,6 +79,9 @@ public sealed class Checkpoint : IDisposable
         return isFound;
     }
 
+    /// <summary>Whether a file's tensor is the model's: an index may place the name in another file, or nowhere.</summary>
+    internal bool Has(SafetensorsFile file, string name) => _tensors.TryGet(name, out SafetensorsFile? place, out _) && ReferenceEquals(place, file);
+
     /// <summary>Reads a whole tensor into memory of its own, which outlives the checkpoint.</summary>
     /// <param name="name">Its name.</param>
     /// <exception cref="MoeException">There is none of that name, it is of a type that the contract has not, or it cannot be read.</exception>

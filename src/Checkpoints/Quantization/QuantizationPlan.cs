@@ -37,7 +37,7 @@ internal sealed class QuantizationPlan
 
         var others = checkpoint.Files
             .Select(file => file.Tensors.Values
-                .Where(tensor => !experts.Contains(tensor.Name))
+                .Where(tensor => !experts.Contains(tensor.Name) && checkpoint.Has(file, tensor.Name))
                 .OrderBy(tensor => tensor.Offset)
                 .Select(tensor => new QuantizedShard.Tensor(tensor.Name, tensor.TypeName, tensor.Shape, tensor.ByteCount, file))
                 .ToList())

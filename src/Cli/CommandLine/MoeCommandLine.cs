@@ -16,7 +16,9 @@ internal static class MoeCommandLine
     {
         using var help = new StringWriter();
         Command root = Create(console, help);
-        ParseResult result = root.Parse(args);
+
+        // '@' begins a file's name like any other letter. The library would read arguments from the file behind it, whatever that is and without end.
+        ParseResult result = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         console.AsJson = args.TakeWhile(static argument => argument != "--").Contains(CommandOptions.Json.Name);
         try
         {

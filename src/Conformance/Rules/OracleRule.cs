@@ -94,9 +94,15 @@ internal sealed class OracleRule : ConformanceRule
             static shape => shape.Router.HasSelectionBias,
             tokens: 33),
         new OracleRule(
+            "selection-bias-is-float32",
+            "The selection bias keeps its precision: a model's may lie so close together that BF16 leaves few of its values (GLM-5.2: 6.82 to 7.06).",
+            static layer => WeightEdit.FillSelectionBias(layer.Tensors.SelectionBias, static i => 6.8125f + (i * 29 % 64 / 256f)),
+            static shape => shape.Router.HasSelectionBias,
+            tokens: 33),
+        new OracleRule(
             "groups-count",
-            "Experts are chosen only from the groups that are kept, by the rule that the layer says.",
-            static _ => { },
+            "Experts are chosen only from the groups that are kept, by the rule that the layer says, also where every score with its bias is negative.",
+            static layer => WeightEdit.FillSelectionBias(layer.Tensors.SelectionBias, static i => -2 - (i * 5 % 16 / 64f)),
             static shape => shape.Router.GroupCount > 1,
             tokens: 33),
         new OracleRule(

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Checkpoints.Tests;
@@ -138,6 +139,30 @@ public sealed class CheckpointQuantizerTests : IDisposable
         File.Delete(shards[1]);
         Quantize(model, Output);
         Assert.Equal(before, shards.Select(File.ReadAllBytes));
+    }
+
+    [Fact]
+    public void A_tensor_that_two_shards_have_is_copied_from_where_the_index_places_it()
+    {
+        string model = FamilyGolden.Folder("olmoe");
+        var places = new JsonObject();
+        using (var checkpoint = Checkpoint.Open(model))
+        {
+            foreach (string name in checkpoint.Files[0].Tensors.Keys)
+            {
+                places[name] = name.Contains(".experts.", StringComparison.Ordinal) ? "a.safetensors" : "b.safetensors";
+            }
+        }
+
+        File.Copy(Path.Combine(model, "model.safetensors"), _folder.File("a.safetensors"));
+        File.Copy(Path.Combine(model, "model.safetensors"), _folder.File("b.safetensors"));
+        File.Copy(Path.Combine(model, "config.json"), _folder.File("config.json"));
+        _folder.WriteText("model.safetensors.index.json", new JsonObject { ["weight_map"] = places }.ToJsonString());
+        Quantize(_folder.Path, Output);
+        using var before = Checkpoint.Open(_folder.Path);
+        using var after = Checkpoint.Open(Output);
+        Assert.Equal(2, after.Files.Count);
+        CheckOthers(before, after);
     }
 
     [Fact]
