@@ -42,7 +42,7 @@ internal static class PanelKernels
     {
         if (HasAvx512)
         {
-            return new DigitKernel512<TDigits>();
+            return VnniKernel512<TDigits>.Instance ?? (DigitKernel)new DigitKernel512<TDigits>();
         }
 
         if (HasAvx2)

@@ -7,13 +7,17 @@ namespace Moe.Plugins.Cpu;
 /// <summary>MXFP4's scale factors, E8M0 (OCP Microscaling Formats v1.0, §5.4.1): a byte is the exponent field of the power of two that it means.</summary>
 internal static unsafe class ScaleFactors
 {
-    private const int ExponentShift = 23;
+    /// <summary>Where a float32's exponent field begins.</summary>
+    public const int ExponentShift = 23;
 
     /// <summary>2^-127, the one power that has no exponent field of its own.</summary>
-    private const uint Smallest = 0x0040_0000;
+    public const uint Smallest = 0x0040_0000;
 
-    private const uint NotANumber = 255;
-    private const uint QuietNaN = 0x7FC0_0000;
+    /// <summary>The byte that means none.</summary>
+    public const uint NotANumber = 255;
+
+    /// <summary>What that byte is as a float32.</summary>
+    public const uint QuietNaN = 0x7FC0_0000;
 
     /// <summary>Reads 16 neighbouring factors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

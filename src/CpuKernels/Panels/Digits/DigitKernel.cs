@@ -17,10 +17,10 @@ internal abstract unsafe class DigitKernel
     public const int CodeOffset = 12;
 
     /// <summary>A byte for each code from 0 to 7, the lowest first: its value in halves, plus <see cref="CodeOffset"/>.</summary>
-    protected const ulong LowCodes = 0x181412100F0E0D0CUL;
+    public const ulong LowCodes = 0x181412100F0E0D0CUL;
 
     /// <summary>The same for codes 8 to 15.</summary>
-    protected const ulong HighCodes = 0x00040608090A0B0CUL;
+    public const ulong HighCodes = 0x00040608090A0B0CUL;
 
     /// <summary>The most tokens of one call.</summary>
     public abstract int MaxTokens { get; }
