@@ -35,7 +35,9 @@ internal static partial class MoeFamilies
     {
         string score = config.Text("scoring_func") ?? "sigmoid";
         string method = config.Text("topk_method") ?? "noaux_tc";
-        return (score, method) is ("sigmoid", "noaux_tc")
+
+        // dots.1's published config has the method's name for the scores too; they are sigmoid's (llama.cpp, convert_hf_to_gguf.py, Dots1Model).
+        return (score, method) is ("sigmoid" or "noaux_tc", "noaux_tc")
             ? Routers.Sigmoid(config)
             : throw config.Unknown("scoring_func and topk_method", $"{score} and {method}", "sigmoid and noaux_tc");
     }
