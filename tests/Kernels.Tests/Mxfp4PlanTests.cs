@@ -49,6 +49,18 @@ public sealed class Mxfp4PlanTests
     }
 
     [Theory]
+    [InlineData(8, 4096, 14336, 2, 64, "grouped32x128")]
+    [InlineData(32, 2880, 2880, 4, 128, "grouped80x192")]
+    [InlineData(16, 5120, 8192, 1, 256, "grouped80x192")]
+    public void Tiles_have_fewer_rows_where_the_second_product_would_end_with_a_round_of_few(
+        int experts, int hidden, int intermediate, int topK, int tokens, string expected)
+    {
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = hidden, IntermediateSize = intermediate, ExpertCount = experts, TopK = topK });
+
+        Assert.Equal(expected, plan.Choose(tokens).ToString());
+    }
+
+    [Theory]
     [InlineData(1024, false, Mxfp4Activations.BFloat16, "grouped160x192")]
     [InlineData(1024, false, Mxfp4Activations.Mxfp8, "grouped144x192")]
     [InlineData(8192, true, Mxfp4Activations.BFloat16, "grouped144x192")]

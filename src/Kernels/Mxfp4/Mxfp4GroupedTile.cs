@@ -77,8 +77,7 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
 
     public static Mxfp4GroupedTile Of(Mxfp4Variant variant, string activation)
     {
-        // Small tiles have registers for several blocks, of which some load and store while others multiply.
-        int blocks = variant.Rows switch { 64 => 3, 128 => 2, _ => 1 };
+        int blocks = BlocksOf(variant);
         int steps = StepsOf(variant);
         int groups = variant.Rows / 64;
         int tableBytes = 2 * ((activation == ActivationConstants.Silu ? FewExperts : RoutingBuffers.MaxExperts) + 4) * sizeof(int);
@@ -88,6 +87,9 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         int stages = room / (stage + BarrierBytes);
         return new Mxfp4GroupedTile(variant.Tokens, variant.Rows, blocks, steps, stages, fixedBytes + (stages * (stage + BarrierBytes)), activation);
     }
+
+    /// <summary>Thread blocks per multiprocessor. Small tiles have registers for several, of which some load and store while others multiply.</summary>
+    public static int BlocksOf(Mxfp4Variant variant) => variant.Rows switch { 64 => 3, 128 => 2, _ => 1 };
 
     /// <summary>K-blocks per stage: two where one is little to wait for.</summary>
     public static int StepsOf(Mxfp4Variant variant) => variant.Rows <= 128 ? 2 : 1;

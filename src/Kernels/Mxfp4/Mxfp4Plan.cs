@@ -12,6 +12,12 @@ public sealed class Mxfp4Plan
     /// <summary>Up to so many tiles of 128 rows the first product has too few for rounds of all blocks, and tiles of 64 rows give each multiprocessor more.</summary>
     private const int FewTiles = 512;
 
+    /// <summary>Those of the H100 and of the H200.</summary>
+    private const int Multiprocessors = 132;
+
+    /// <summary>How much longer the second product may take by a last round of tiles that is not full, before tiles of fewer rows are chosen.</summary>
+    private const double UnevenEnd = 1.25;
+
     /// <summary>The least intermediate size that <c>mxfp4_stream.cuh</c> was measured with.</summary>
     private const int StreamIntermediate = 512;
 
@@ -134,11 +140,21 @@ public sealed class Mxfp4Plan
         < 0.5 => Mxfp4Variant.Grouped32x64,
         < 3 => Mxfp4Variant.Grouped32x128,
         < 12 => Mxfp4Variant.Grouped32x64,
-        < 28 => Mxfp4Variant.Grouped80x192,
+        < 28 => RoundsOfSecond(Mxfp4Variant.Grouped80x192) > UnevenEnd * RoundsOfSecond(Mxfp4Variant.Grouped32x128)
+            ? Mxfp4Variant.Grouped32x128
+            : Mxfp4Variant.Grouped80x192,
         < 72 => Mxfp4Variant.Grouped80,
         < 96 => Mxfp4Variant.Grouped96,
         _ => Largest,
     };
+
+    /// <summary>Rounds of all blocks that the second product takes with one tile an expert and stripe, for each that it would take if the last were full.</summary>
+    private double RoundsOfSecond(Mxfp4Variant variant)
+    {
+        int stripes = (_shape.ExpertHiddenSize + variant.Rows - 1) / variant.Rows;
+        double rounds = (double)_shape.LocalExpertCount * stripes / (Mxfp4GroupedTile.BlocksOf(variant) * Multiprocessors);
+        return Math.Ceiling(rounds) / rounds;
+    }
 
     private static Mxfp4Variant ForManyExperts(double pairsPerExpert, bool hasFewTiles) => pairsPerExpert switch
     {
