@@ -15,7 +15,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private const int UnitsOfThread = 8;
 
     private readonly MoeLayerShape _shape = weights.Config.Shape;
-    private readonly int _maxBlock = weights.MaxTokens;
+    private readonly int _maxBlock = Math.Max(weights.Experts.MaxTokens, workspace.Dense is null ? 0 : weights.DenseTokens);
     private readonly bool _weighsInput = weights.Config.Shape.Router.WeightOn == MoeWeightOn.Input;
     private MoeForwardArguments _arguments;
     private int _first;
@@ -121,7 +121,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             CopyChoice();
         }
 
-        workspace.Dense?.Sort(null, _tokens, _maxBlock);
+        workspace.Dense?.Sort(null, _tokens, weights.DenseTokens);
         int width = CpuWorkspace.RoundUp(_shape.ExpertHiddenSize);
         float* expertRows = workspace.Rows;
         if (weights.LatentDown is not null)
@@ -131,7 +131,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         }
 
         CpuWorkspace.NetworkBuffers experts = workspace.Experts;
-        experts.Blocks.Sort(workspace.Ids, _tokens * _shape.TopK, _maxBlock, _shape.FirstExpert);
+        experts.Blocks.Sort(workspace.Ids, _tokens * _shape.TopK, weights.Experts.MaxTokens, _shape.FirstExpert);
         RunNetwork(
             weights.Experts,
             experts,

@@ -3,7 +3,7 @@ namespace Moe.Plugins.Cpu;
 /// <summary>The CPU's method: nothing is padded, so both capabilities hold for any layer.</summary>
 internal sealed class CpuMethod(CpuTeam team, MoeProbeRequest request) : IMoeQuantMethod
 {
-    private const string Sums = "float32 activations and sums, of 20 bits in blocks of 32 where few tokens meet MXFP4; router in float64";
+    private const string Sums = "float32 activations and sums, of 20 bits in blocks of 32 where MXFP4 is multiplied as integers; router in float64";
 
     public bool SupportsSkipForwardPadding => true;
 

@@ -73,9 +73,9 @@ internal sealed class CpuWeights : IMoeWeights
     public long ByteCount =>
         (Router?.ByteCount ?? 0) + Experts.ByteCount + (Shared?.ByteCount ?? 0) + (LatentDown?.ByteCount ?? 0) + (LatentUp?.ByteCount ?? 0);
 
-    /// <summary>The most tokens of a block, which all matrices of the layer take.</summary>
-    public int MaxTokens => Math.Min(
-        Math.Min(Experts.MaxTokens, Shared?.MaxTokens ?? int.MaxValue), Math.Min(LatentDown?.MaxTokens ?? int.MaxValue, LatentUp?.MaxTokens ?? int.MaxValue));
+    /// <summary>The most tokens of a block that all matrices take which all tokens go through.</summary>
+    public int DenseTokens => Math.Min(
+        Shared?.MaxTokens ?? int.MaxValue, Math.Min(LatentDown?.MaxTokens ?? int.MaxValue, LatentUp?.MaxTokens ?? int.MaxValue));
 
     public static CpuWeights Load(
         MoeLayerConfig config, MoeWeightSource source, CpuTeam team, IProgress<double>? progress, CancellationToken cancellationToken)

@@ -18,7 +18,6 @@ internal sealed unsafe class PanelMatrix : IDisposable
 
     private readonly MoeExpertReader _reader;
     private readonly bool _isMxfp4;
-    private readonly bool _isCoarse;
     private readonly PanelKernel _kernel;
     private readonly DigitKernel? _digits;
     private readonly NativeBuffer _codes;
@@ -47,7 +46,6 @@ internal sealed unsafe class PanelMatrix : IDisposable
         Pairs = (inputs + 1) / 2;
         _experts = experts;
         FirstPanels = team?.Cut(Panels, PanelStep) ?? [0, Panels];
-        _isCoarse = isCoarse;
         _isMxfp4 = format == MoeWeightFormat.Mxfp4;
         _kernel = PanelKernels.For(_isMxfp4 ? MoeWeightFormat.Mxfp4 : MoeWeightFormat.BFloat16);
         _digits = PanelKernels.DigitsFor(format, isCoarse);
@@ -81,8 +79,8 @@ internal sealed unsafe class PanelMatrix : IDisposable
     /// <summary>Outputs of a panel behind the activation: 16 where there are gates.</summary>
     public int PanelOutputs => IsGated ? PanelKernel.Half : PanelKernel.Rows;
 
-    /// <summary>The most tokens of one call. Two digits are ahead of floats at any number of tokens, three only at few.</summary>
-    public int MaxTokens => _isCoarse && _digits is not null ? DigitTokens : Math.Max(_kernel.MaxTokens, DigitTokens);
+    /// <summary>The most tokens of one call.</summary>
+    public int MaxTokens => _digits is { IsAhead: true } ? DigitTokens : Math.Max(_kernel.MaxTokens, DigitTokens);
 
     /// <summary>Up to how many tokens it is multiplied with digits; 0 for none.</summary>
     public int DigitTokens => _digits?.MaxTokens ?? 0;

@@ -25,6 +25,9 @@ internal abstract unsafe class DigitKernel
     /// <summary>The most tokens of one call.</summary>
     public abstract int MaxTokens { get; }
 
+    /// <summary>Whether it takes less time than a kernel of floats at any number of tokens, rather than at few.</summary>
+    public abstract bool IsAhead { get; }
+
     /// <summary>The instructions that the kernel uses, for people.</summary>
     public abstract string Name { get; }
 
@@ -53,6 +56,8 @@ internal abstract unsafe class DigitKernel
     internal abstract class Of<TDigits> : DigitKernel
         where TDigits : struct, IDigits
     {
+        public override bool IsAhead => TDigits.Count == 2;
+
         public sealed override long ByteCount(int inputs) => (long)inputs / PanelKernel.BlockSize * DigitBlocks<TDigits>.BlockBytes;
 
         public sealed override void Encode(float* x, int width, int first, int count, int tokens, byte* target) =>

@@ -25,6 +25,8 @@ internal sealed unsafe class VnniKernel512<TDigits> : DigitKernel.Of<TDigits>
 
     public override int MaxTokens => _functions.Length;
 
+    public override bool IsAhead => true;
+
     public override string Name => "AVX-512 with VNNI";
 
     public override void Multiply(byte* codes, byte* scales, int blocks, byte* digits, int tokens, float* sums)
