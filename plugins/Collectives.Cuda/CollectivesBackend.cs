@@ -21,11 +21,11 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     {
         _table = ReductionTable.Read(context);
         _transport = ReadTransport(context);
-        _ncclPath = context.Settings.GetValueOrDefault("Nccl");
+        _ncclPath = context.ReadPath("Nccl");
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
-            PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
-            NvrtcPath = context.Settings.GetValueOrDefault("Nvrtc"),
+            PrebuiltFolder = context.ReadPath("KernelCache"),
+            NvrtcPath = context.ReadPath("Nvrtc"),
         });
     }
 

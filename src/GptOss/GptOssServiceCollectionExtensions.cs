@@ -17,7 +17,7 @@ public static class GptOssServiceCollectionExtensions
     /// <param name="model">The model's folder.</param>
     public static IServiceCollection AddGptOss(this IServiceCollection services, string model)
     {
-        ArgumentException.ThrowIfNullOrEmpty(model);
+        ArgumentException.ThrowIfNullOrWhiteSpace(model);
         return services.AddGptOss(options => options.Model = model);
     }
 

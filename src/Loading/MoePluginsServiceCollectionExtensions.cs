@@ -52,7 +52,7 @@ public static class MoePluginsServiceCollectionExtensions
     [RequiresDynamicCode(McMasterPluginLoader.Reason)]
     public static IMoeBuilder AddMoePlugins(this IServiceCollection services, string name, Action<MoeOptions> configure)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         return Add(services, name, configure);
     }
 

@@ -8,7 +8,7 @@ public sealed class MoeLayerShapeTests
     [InlineData(0, 2880, 32, 4, "hidden size is 0")]
     [InlineData(2147483616, 2880, 32, 4, "hidden size is 2147483616; at most 1073741823 is expected")]
     [InlineData(2880, 2147483616, 32, 4, "intermediate size is 2147483616; at most 1073741823 is expected")]
-    [InlineData(2880, 2880, 0, 1, "number of experts is 0")]
+    [InlineData(2880, 2880, 0, 1, "the number of experts, is 0")]
     [InlineData(2880, 2880, 4, 5, "top-k is 5")]
     [InlineData(2880, 2880, 4, 0, "top-k is 0")]
     public void A_size_that_is_none_is_named(int hidden, int intermediate, int experts, int topK, string message)
@@ -80,8 +80,8 @@ public sealed class MoeLayerShapeTests
         () => MoeLayerShape.GptOss20B.Slice(new MoePart { TensorRank = 0, TensorCount = 91 }));
 
     [Theory]
-    [InlineData(2, 2, 0, 1, "Tensor rank 2 of 2")]
-    [InlineData(0, 1, -1, 2, "Expert rank -1 of 2")]
+    [InlineData(2, 2, 0, 1, "TensorRank 2 of TensorCount 2")]
+    [InlineData(0, 1, -1, 2, "ExpertRank -1 of ExpertCount 2")]
     public void A_rank_that_is_none_is_named(int tensorRank, int tensorCount, int expertRank, int expertCount, string message)
     {
         var part = new MoePart { TensorRank = tensorRank, TensorCount = tensorCount, ExpertRank = expertRank, ExpertCount = expertCount };

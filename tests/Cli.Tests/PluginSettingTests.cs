@@ -9,6 +9,8 @@ public sealed class PluginSettingTests
     [InlineData("Cpu", "Threads", "all", "1 to 1024 is expected")]
     [InlineData("Cpu", "Nodes", "first", "the processors of each NUMA node, such as '0-31;32-63', are expected")]
     [InlineData("Bf16", "Context", "0x7f00", "a CUcontext's address as a decimal number is expected")]
+    [InlineData("Bf16", "KernelCache", "", "the path of a file or folder is expected")]
+    [InlineData("Collectives.Cuda", "Table", " ", "the path of a file or folder is expected")]
     [InlineData("Mxfp4.Marlin", "Context", "none", "a CUcontext's address as a decimal number is expected")]
     [InlineData("Mxfp4.Marlin", "Kernels", "grouped32", "one of stream8x64, grouped32x64,")]
     [InlineData("Mxfp4.Sm100", "Kernels", "", "one of stream8x64, grouped32x64,")]

@@ -25,6 +25,23 @@ public sealed class RandomLayerTests
     }
 
     [Theory]
+    [InlineData(-1)]
+    [InlineData(2)]
+    public void A_token_that_was_not_computed_has_no_results(int index)
+    {
+        var shape = new MoeLayerShape { HiddenSize = 64, IntermediateSize = 64, ExpertCount = 4, TopK = 2 };
+        using var layer = new RandomLayer(shape, 2);
+        using MoeBuffer input = RandomInput.Create(5, 64, 3);
+        OracleResult result = MoeOracle.Compute(shape, layer.Source, input.View, new OracleOptions { Tokens = [4, 1] }, TestContext.Current.CancellationToken);
+
+        Assert.Throws<ArgumentOutOfRangeException>(nameof(index), () => result.Output(index));
+        Assert.Throws<ArgumentOutOfRangeException>(nameof(index), () => result.Routing.Ids(index));
+        Assert.Throws<ArgumentOutOfRangeException>(nameof(index), () => result.Routing.Weights(index));
+        Assert.Throws<ArgumentOutOfRangeException>(nameof(index), () => result.Routing.Logits(index));
+        Assert.Throws<ArgumentOutOfRangeException>(nameof(index), () => result.Routing.Ranks(index));
+    }
+
+    [Theory]
     [InlineData(MoeWeightFormat.Mxfp4, 2880, 64)]
     [InlineData(MoeWeightFormat.Mxfp4, 64, 2880)]
     [InlineData(MoeWeightFormat.BFloat16, 320, 96)]

@@ -38,7 +38,7 @@ internal sealed class ReductionTable
                     PlanSetting, "a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch, as in push:132:2:1024,", isMany: true);
         }
 
-        if (!context.Settings.TryGetValue(TableSetting, out string? path))
+        if (context.ReadPath(TableSetting) is not { } path)
         {
             using Stream shipped = typeof(ReductionTable).Assembly.GetManifestResourceStream(Shipped)!;
             return Parse(shipped, Shipped);

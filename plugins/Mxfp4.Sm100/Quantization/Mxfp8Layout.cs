@@ -18,8 +18,13 @@ public static class Mxfp8Layout
     /// <param name="rows">Rows.</param>
     /// <param name="columns">Values of a row, a multiple of 32.</param>
     /// <param name="order">How they lie.</param>
-    public static long ScaleBytes(int rows, int columns, Mxfp8ScaleOrder order) =>
-        (long)ScaleRows(rows, order) * ScaleColumns(columns, order);
+    public static long ScaleBytes(int rows, int columns, Mxfp8ScaleOrder order)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        ArgumentCheck.ThrowIfUndefined(order);
+        return (long)ScaleRows(rows, order) * ScaleColumns(columns, order);
+    }
 
     /// <summary>Where the scale of a block is among those of its tensor.</summary>
     /// <param name="row">The row.</param>
@@ -28,6 +33,10 @@ public static class Mxfp8Layout
     /// <param name="order">How they lie.</param>
     public static long ScaleOffset(int row, int block, int columns, Mxfp8ScaleOrder order)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(row);
+        ArgumentOutOfRangeException.ThrowIfNegative(block);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        ArgumentCheck.ThrowIfUndefined(order);
         long blocks = ScaleColumns(columns, order);
         if (order == Mxfp8ScaleOrder.Linear)
         {

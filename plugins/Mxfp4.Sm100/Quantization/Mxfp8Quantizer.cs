@@ -53,6 +53,8 @@ public sealed class Mxfp8Quantizer
     public void Enqueue(
         in MoeTensorView input, nint codes, nint scales, int paddedHidden, Mxfp8ScaleOrder order = Mxfp8ScaleOrder.Linear, nint stream = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(paddedHidden);
+        ArgumentCheck.ThrowIfUndefined(order);
         Check(input, codes, paddedHidden);
         if (input.Rows == 0)
         {

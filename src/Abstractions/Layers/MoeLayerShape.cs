@@ -109,14 +109,14 @@ public sealed record MoeLayerShape
         ArgumentNullException.ThrowIfNull(Activation);
         RequireSize("hidden size", HiddenSize);
         RequireSize("intermediate size", IntermediateSize);
-        Require(ExpertCount >= 1, $"the number of experts is {ExpertCount}; at least 1 is expected");
+        Require(ExpertCount >= 1, $"{nameof(ExpertCount)}, the number of experts, is {ExpertCount}; at least 1 is expected");
         Require(TopK >= 1 && TopK <= ExpertCount, $"top-k is {TopK}; 1 to {ExpertCount}, the number of experts, is expected");
         Router.Validate(ExpertCount, TopK);
         if (Latent is { } latent)
         {
             RequireSize("the latent width", latent.Width);
             RequireFormat(latent.WeightFormat, "latent width", latent.Width, "hidden size", HiddenSize);
-            Require(latent.NormEpsilon is null or >= 0, $"the latent norm's epsilon is {latent.NormEpsilon}; 0 or a positive number is expected");
+            Require(latent.NormEpsilon is null or >= 0, $"the latent norm's {nameof(latent.NormEpsilon)} is {latent.NormEpsilon}; 0 or a positive number is expected");
         }
 
         RequireFormat(WeightFormat, Latent is null ? "hidden size" : "latent width", ExpertHiddenSize, "intermediate size", IntermediateSize);

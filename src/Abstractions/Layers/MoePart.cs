@@ -56,12 +56,12 @@ public sealed record MoePart
     {
         if (TensorCount < 1 || TensorRank < 0 || TensorRank >= TensorCount)
         {
-            throw new MoeException(MoeReason.Configuration, $"Tensor rank {TensorRank} of {TensorCount} is invalid: 0 to count − 1 is expected.");
+            throw new MoeException(MoeReason.Configuration, $"{nameof(TensorRank)} {TensorRank} of {nameof(TensorCount)} {TensorCount} is invalid: 0 to count − 1 is expected.");
         }
 
         if (ExpertCount < 1 || ExpertRank < 0 || ExpertRank >= ExpertCount)
         {
-            throw new MoeException(MoeReason.Configuration, $"Expert rank {ExpertRank} of {ExpertCount} is invalid: 0 to count − 1 is expected.");
+            throw new MoeException(MoeReason.Configuration, $"{nameof(ExpertRank)} {ExpertRank} of {nameof(ExpertCount)} {ExpertCount} is invalid: 0 to count − 1 is expected.");
         }
     }
 

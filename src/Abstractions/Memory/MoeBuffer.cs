@@ -28,7 +28,7 @@ public unsafe class MoeBuffer : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(columns);
         ArgumentOutOfRangeException.ThrowIfNegative(planes);
         _memory = memory;
-        ByteCount = checked((long)rows * columns * planes * elementType.ByteSize());
+        ByteCount = checked((long)rows * columns * planes * elementType.ByteSize(nameof(elementType)));
 
         // An empty tensor has an address too, so that a view of it is not taken for none.
         _address = memory.Allocate(Math.Max(ByteCount, 1));

@@ -49,6 +49,8 @@ public sealed unsafe class MoeHostMemory : IMoeMemory
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rowBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfLessThan(destinationStride, rowBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThan(sourceStride, rowBytes);
         for (int row = 0; row < rows; row++)
         {
             Buffer.MemoryCopy((byte*)source + (row * sourceStride), (byte*)destination + (row * destinationStride), rowBytes, rowBytes);

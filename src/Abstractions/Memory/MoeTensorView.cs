@@ -34,8 +34,9 @@ public readonly record struct MoeTensorView
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
         ArgumentOutOfRangeException.ThrowIfNegative(columns);
         ArgumentOutOfRangeException.ThrowIfNegative(planes);
+        ArgumentOutOfRangeException.ThrowIfNegative(planeStride);
 
-        long rowBytes = (long)columns * elementType.ByteSize();
+        long rowBytes = (long)columns * elementType.ByteSize(nameof(elementType));
         RowStride = rowStride == 0 ? rowBytes : rowStride;
         ArgumentOutOfRangeException.ThrowIfLessThan(RowStride, rowBytes, nameof(rowStride));
         Int128 plane = (Int128)rows * RowStride;
@@ -101,7 +102,12 @@ public readonly record struct MoeTensorView
     private long End => RowAddress(Rows - 1) + RowBytes;
 
     /// <summary>Address of row <paramref name="row"/> of plane <paramref name="plane"/>; not range-checked.</summary>
-    public nint RowAddress(int row, int plane = 0) => checked((nint)(Address + (plane * PlaneStride) + (row * RowStride)));
+    public nint RowAddress(int row, int plane = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(row);
+        ArgumentOutOfRangeException.ThrowIfNegative(plane);
+        return checked((nint)(Address + (plane * PlaneStride) + (row * RowStride)));
+    }
 
     /// <summary>
     /// Whether two matrices share bytes and are not the same one: what is written through one would be read through the other. The rows of one may lie

@@ -36,7 +36,7 @@ public sealed record MoeProbeResult
     /// <param name="message">What is worth knowing: which kernels will run, what was never verified on such a device.</param>
     public static MoeProbeResult Supported(MoeDevice device, string deviceName, int score, string message = "")
     {
-        ArgumentNullException.ThrowIfNull(deviceName);
+        ArgumentException.ThrowIfNullOrWhiteSpace(deviceName);
         ArgumentNullException.ThrowIfNull(message);
         return new MoeProbeResult { Device = device, DeviceName = deviceName, Score = score, Message = message };
     }

@@ -75,16 +75,16 @@ public sealed record MoeRouter
         Require(Enum.IsDefined(Weights), $"router weights {(int)Weights} are not one of this contract's");
         Require(Enum.IsDefined(GroupRule), $"group rule {(int)GroupRule} is not one of this contract's");
         Require(Enum.IsDefined(Choice), $"router choice {(int)Choice} is not one of this contract's");
-        Require(Enum.IsDefined(WeightOn), $"the place of the weights, {(int)WeightOn}, is not one of this contract's");
+        Require(Enum.IsDefined(WeightOn), $"the place of the weights, {nameof(WeightOn)} {(int)WeightOn}, is not one of this contract's");
         Require(
             LogitPrecision is MoeElementType.BFloat16 or MoeElementType.Float32,
-            $"the precision of logits is {LogitPrecision}; BFloat16 or Float32 is expected");
+            $"{nameof(LogitPrecision)} is {LogitPrecision}; BFloat16 or Float32 is expected");
         Require(float.IsFinite(Scale) && Scale > 0, $"the router's scale is {Scale}; a positive number is expected");
         Require(float.IsFinite(Epsilon) && Epsilon >= 0, $"the router's epsilon is {Epsilon}; 0 or a positive number is expected");
         Require(
             GroupCount >= 1 && expertCount % GroupCount == 0,
-            $"{expertCount} experts are in {GroupCount} groups; a number that divides them is expected");
-        Require(TopGroups >= 1 && TopGroups <= GroupCount, $"{TopGroups} groups are kept; 1 to {GroupCount}, the number of groups, is expected");
+            $"{nameof(GroupCount)} is {GroupCount}, and there are {expertCount} experts; a number that divides them is expected");
+        Require(TopGroups >= 1 && TopGroups <= GroupCount, $"{nameof(TopGroups)} is {TopGroups}; 1 to {GroupCount}, the number of groups, is expected");
         Require(
             Choice == MoeRouterChoice.TokenTable || topK <= expertCount / GroupCount * TopGroups,
             $"top-k is {topK}, and the {TopGroups} groups that are kept have {expertCount / GroupCount * TopGroups} experts");

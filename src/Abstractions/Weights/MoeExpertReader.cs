@@ -32,6 +32,7 @@ public sealed unsafe class MoeExpertReader
     public MoeExpertReader(MoeExpertMatrix matrix, MoeWeightFormat format, int outputs, int inputs)
     {
         ArgumentNullException.ThrowIfNull(matrix);
+        ArgumentCheck.ThrowIfUndefined(format);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         Format = format;
@@ -56,7 +57,7 @@ public sealed unsafe class MoeExpertReader
             MoeWeightFormat.Fp8Block => (long)outputs * inputs,
             MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16 => 2L * outputs * inputs,
             MoeWeightFormat.Float32 => 4L * outputs * inputs,
-            _ => throw new MoeException(MoeReason.Format, $"Weight format {(int)format} is not one of this contract's."),
+            _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
 
@@ -82,6 +83,7 @@ public sealed unsafe class MoeExpertReader
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public void ReadValues(int expert, nint destination)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
         long rowBytes = ValueBytes / Outputs;
         foreach (Piece piece in _pieces)
         {
@@ -93,6 +95,7 @@ public sealed unsafe class MoeExpertReader
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public void ReadScales(int expert, nint destination)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
         long rowBytes = ScaleBytes / Outputs;
         foreach (Piece piece in _pieces)
         {
@@ -105,6 +108,7 @@ public sealed unsafe class MoeExpertReader
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public void ReadBias(int expert, nint destination)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
         float* target = (float*)destination;
         new Span<float>(target, Outputs).Clear();
         foreach (Piece piece in _pieces)
@@ -166,6 +170,7 @@ public sealed unsafe class MoeExpertReader
     /// <exception cref="MoeException">A tensor cannot be read.</exception>
     public void ReadBFloat16(int expert, nint destination, nint factors)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
         if (!HasFactors)
         {
             throw new InvalidOperationException($"Weights in {Format} have no factors.");
@@ -197,6 +202,7 @@ public sealed unsafe class MoeExpertReader
     /// <summary>Hands out an expert's rows in float32; with their factors, if whole.</summary>
     private void Decode(int expert, Take take, bool isWhole = true)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
         using var values = new MoeStoredTensor.Scratch(ValueBytes);
         using var row = new MoeStoredTensor.Scratch(Inputs * sizeof(float));
         ReadValues(expert, values.Address);

@@ -73,6 +73,8 @@ public abstract unsafe class MoeStoredTensor
     public static MoeStoredTensor FromArray(float[] values, int rows, int columns)
     {
         ArgumentNullException.ThrowIfNull(values);
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
         return values.Length == (long)rows * columns
             ? new ArrayTensor(values, rows, columns)
             : throw new ArgumentException($"There are {values.Length} values; {rows} × {columns} are expected.", nameof(values));
@@ -82,7 +84,7 @@ public abstract unsafe class MoeStoredTensor
     /// <exception cref="ArgumentException">There is none, or they differ.</exception>
     public static MoeStoredTensor Stack(IReadOnlyList<MoeStoredTensor> planes)
     {
-        ArgumentNullException.ThrowIfNull(planes);
+        ArgumentCheck.ThrowIfAnyNull(planes);
         if (planes.Count == 0 || planes.Any(plane =>
             plane.Planes != 1 || plane.ElementType != planes[0].ElementType || plane.Rows != planes[0].Rows || plane.Columns != planes[0].Columns))
         {
@@ -105,8 +107,9 @@ public abstract unsafe class MoeStoredTensor
     public void Read(int plane, int firstRow, int rowCount, int firstColumn, int columnCount, nint destination, long destinationStride = 0)
     {
         RequireRange(plane, 1, Planes, nameof(plane));
-        RequireRange(firstRow, rowCount, Rows, nameof(firstRow));
-        RequireRange(firstColumn, columnCount, Columns, nameof(firstColumn));
+        RequireRange(firstRow, rowCount, Rows, nameof(firstRow), nameof(rowCount));
+        RequireRange(firstColumn, columnCount, Columns, nameof(firstColumn), nameof(columnCount));
+        ArgumentOutOfRangeException.ThrowIfNegative(destinationStride);
         if (rowCount != 0 && columnCount != 0)
         {
             long stride = destinationStride == 0 ? (long)columnCount * ElementSize : destinationStride;
@@ -134,6 +137,8 @@ public abstract unsafe class MoeStoredTensor
     /// <exception cref="MoeException">The file cannot be read, or is shorter than it was.</exception>
     public void ReadSingles(int plane, int firstRow, int rowCount, nint destination)
     {
+        RequireRange(plane, 1, Planes, nameof(plane));
+        RequireRange(firstRow, rowCount, Rows, nameof(firstRow), nameof(rowCount));
         if (ElementType == MoeElementType.Float32)
         {
             ReadRows(plane, firstRow, rowCount, destination);
@@ -172,6 +177,7 @@ public abstract unsafe class MoeStoredTensor
     /// <exception cref="MoeException">The file cannot be read, or is shorter than it was.</exception>
     public float[] ToSingles(int plane = 0)
     {
+        RequireRange(plane, 1, Planes, nameof(plane));
         float[] values = new float[checked(Rows * Columns)];
         fixed (float* target = values)
         {
@@ -185,9 +191,9 @@ public abstract unsafe class MoeStoredTensor
     /// <exception cref="ArgumentOutOfRangeException">A range is not within the tensor.</exception>
     public MoeStoredTensor Slice(int firstPlane, int planeCount, int firstRow, int rowCount, int firstColumn, int columnCount)
     {
-        RequireRange(firstPlane, planeCount, Planes, nameof(firstPlane));
-        RequireRange(firstRow, rowCount, Rows, nameof(firstRow));
-        RequireRange(firstColumn, columnCount, Columns, nameof(firstColumn));
+        RequireRange(firstPlane, planeCount, Planes, nameof(firstPlane), nameof(planeCount));
+        RequireRange(firstRow, rowCount, Rows, nameof(firstRow), nameof(rowCount));
+        RequireRange(firstColumn, columnCount, Columns, nameof(firstColumn), nameof(columnCount));
         return planeCount == Planes && rowCount == Rows && columnCount == Columns
             ? this
             : new SlicedTensor(this, firstPlane, planeCount, firstRow, rowCount, firstColumn, columnCount);
@@ -208,9 +214,10 @@ public abstract unsafe class MoeStoredTensor
     protected abstract void ReadCore(
         int plane, int firstRow, int rowCount, long rowOffset, long byteCount, nint destination, long destinationStride);
 
-    private static void RequireRange(int first, int count, int size, string name)
+    private static void RequireRange(int first, int count, int size, string name, string countName = "")
     {
-        if (first < 0 || count < 0 || first > size - count)
+        ArgumentOutOfRangeException.ThrowIfNegative(count, countName);
+        if (first < 0 || first > size - count)
         {
             throw new ArgumentOutOfRangeException(name, first, $"{count} from {first} on are not within {size}.");
         }

@@ -98,7 +98,7 @@ internal static class WeightSourceCheck
                 break;
             case MoeWeightFormat.Fp8Block:
                 Type(matrix.Values, name, MoeElementType.Float8E4M3);
-                Check(matrix.ScaleRows >= 1 && matrix.ScaleColumns >= 1, $"{name} has scales for {matrix.ScaleRows} by {matrix.ScaleColumns} values");
+                Check(matrix.ScaleRows >= 1 && matrix.ScaleColumns >= 1, $"{name} has {nameof(matrix.ScaleRows)} {matrix.ScaleRows} and {nameof(matrix.ScaleColumns)} {matrix.ScaleColumns}; at least 1 is expected of both");
                 int rowBlocks = (matrix.ScaleRowOffset + outputs + matrix.ScaleRows - 1) / matrix.ScaleRows;
                 int columnBlocks = (matrix.ScaleColumnOffset + inputs + matrix.ScaleColumns - 1) / matrix.ScaleColumns;
                 Scales(

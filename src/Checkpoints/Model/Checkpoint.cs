@@ -48,7 +48,8 @@ public sealed class Checkpoint : IDisposable
     /// </exception>
     public static Checkpoint Open(string path, CheckpointOptions? options = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        options?.Validate(nameof(options));
         bool isFolder = Directory.Exists(path);
         CheckpointTensors tensors = isFolder ? OpenFolder(path) : CheckpointTensors.OpenFile(path);
         try
@@ -85,9 +86,13 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Reads a whole tensor into memory of its own, which outlives the checkpoint.</summary>
     /// <param name="name">Its name.</param>
     /// <exception cref="MoeException">There is none of that name, it is of a type that the contract has not, or it cannot be read.</exception>
-    public MoeBuffer ReadTensor(string name) => TryGetTensor(name, out MoeStoredTensor? tensor)
-        ? MoeBuffer.OnHost(tensor)
-        : throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(Path)}' has no tensor '{PlainText.Of(name)}'.");
+    public MoeBuffer ReadTensor(string name)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        return TryGetTensor(name, out MoeStoredTensor? tensor)
+            ? MoeBuffer.OnHost(tensor)
+            : throw new MoeException(MoeReason.Checkpoint, $"'{PlainText.Of(Path)}' has no tensor '{PlainText.Of(name)}'.");
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();

@@ -11,4 +11,23 @@ public sealed record CheckpointOptions
 
     /// <summary>The activation's clamp.</summary>
     public float? SwiGluLimit { get; init; }
+
+    internal void Validate(string name)
+    {
+        if (TopK is { } topK)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(topK, $"{name}.{nameof(TopK)}");
+        }
+
+        RequirePositive(SwiGluAlpha, $"{name}.{nameof(SwiGluAlpha)}");
+        RequirePositive(SwiGluLimit, $"{name}.{nameof(SwiGluLimit)}");
+    }
+
+    private static void RequirePositive(float? value, string name)
+    {
+        if (!(value is null or > 0))
+        {
+            throw new ArgumentOutOfRangeException(name, value, "A positive number is expected.");
+        }
+    }
 }

@@ -25,8 +25,8 @@ public static class CheckpointQuantizer
     public static QuantizationReport ToMxfp4(
         string model, string output, bool searches = true, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(model);
-        ArgumentException.ThrowIfNullOrEmpty(output);
+        ArgumentException.ThrowIfNullOrWhiteSpace(model);
+        ArgumentException.ThrowIfNullOrWhiteSpace(output);
         using var checkpoint = Checkpoint.Open(model);
         if (checkpoint.MoeLayers.Count == 0)
         {

@@ -44,7 +44,7 @@ public sealed class SafetensorsFile : IDisposable
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
         (string fullPath, SafeFileHandle handle) = ModelFile.Open(path);
         try
         {

@@ -34,7 +34,7 @@ public sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is beyond any file.</exception>
     public void AddStreamed(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(write);
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount))
@@ -57,7 +57,7 @@ public sealed class SafetensorsWriter
     /// <exception cref="MoeException">The file cannot be written.</exception>
     public void Save(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
         WholeFile.Write(path, WriteTo);
     }
 

@@ -21,6 +21,7 @@ public abstract class ConformanceRule
     public ConformanceResult Check(ConformanceSubject subject, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(subject);
+        subject.Validate(nameof(subject));
         var run = new RuleRun(this, subject, cancellationToken);
         var work = new Deadline<bool>(
             $"Moe.Plugins rule {Id}",

@@ -30,6 +30,17 @@ public sealed record ConformanceSubject
     /// <summary>The clock of the deadline.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
+    /// <summary>Refuses what cannot be checked.</summary>
+    internal void Validate(string name)
+    {
+        ArgumentNullException.ThrowIfNull(Backend, $"{name}.{nameof(Backend)}");
+        ArgumentNullException.ThrowIfNull(Name, $"{name}.{nameof(Name)}");
+        ArgumentCheck.ThrowIfAnyNull(ExpectedFailures, $"{name}.{nameof(ExpectedFailures)}");
+        ArgumentNullException.ThrowIfNull(Command, $"{name}.{nameof(Command)}");
+        ArgumentNullException.ThrowIfNull(Clock, $"{name}.{nameof(Clock)}");
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(Deadline, TimeSpan.Zero, $"{name}.{nameof(Deadline)}");
+    }
+
     internal bool Expects(string ruleId) => ExpectedFailures.Contains(ruleId, StringComparer.OrdinalIgnoreCase);
 
     internal string ShownName => Name.Length > 0 ? Name : Backend.GetType().Name;

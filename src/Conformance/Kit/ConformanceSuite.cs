@@ -59,13 +59,10 @@ public static class ConformanceSuite
     {
         ArgumentNullException.ThrowIfNull(subject);
         only ??= [];
-        foreach (string name in only.Concat(subject.ExpectedFailures))
-        {
-            if (!Rules.Any(rule => rule.Id.Equals(name, StringComparison.OrdinalIgnoreCase)))
-            {
-                throw new ArgumentException($"There is no rule '{name}'; one of {string.Join(", ", Rules.Select(rule => rule.Id))} is expected.", nameof(only));
-            }
-        }
+        ArgumentCheck.ThrowIfAnyNull(only);
+        subject.Validate(nameof(subject));
+        RequireKnown(only, nameof(only));
+        RequireKnown(subject.ExpectedFailures, $"{nameof(subject)}.{nameof(subject.ExpectedFailures)}");
 
         var results = new List<ConformanceResult>();
         foreach (ConformanceRule rule in Rules.Where(rule => only.Count == 0 || only.Contains(rule.Id, StringComparer.OrdinalIgnoreCase)))
@@ -78,5 +75,13 @@ public static class ConformanceSuite
         }
 
         return results;
+    }
+
+    private static void RequireKnown(IReadOnlyCollection<string> names, string argument)
+    {
+        if (names.FirstOrDefault(static name => !Rules.Any(rule => rule.Id.Equals(name, StringComparison.OrdinalIgnoreCase)), "") is { Length: > 0 } unknown)
+        {
+            throw new ArgumentException($"There is no rule '{unknown}'; one of {string.Join(", ", Rules.Select(rule => rule.Id))} is expected.", argument);
+        }
     }
 }

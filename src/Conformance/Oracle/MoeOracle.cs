@@ -27,6 +27,7 @@ public static class MoeOracle
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(source);
         options ??= new OracleOptions();
+        ArgumentCheck.ThrowIfUndefined(options.Activations);
         source.Validate(shape);
         CheckArguments(shape, source, input, options);
 
@@ -67,7 +68,7 @@ public static class MoeOracle
 
         if (options.Tokens?.Any(token => token < 0 || token >= input.Rows) == true)
         {
-            throw new ArgumentException($"A token is out of range; 0 to {input.Rows - 1} is expected.", nameof(options));
+            throw new ArgumentException($"One of {nameof(options.Tokens)} is out of range; 0 to {input.Rows - 1} is expected.", nameof(options));
         }
 
         long visits = (long)(options.Tokens?.Count ?? input.Rows) * shape.TopK;

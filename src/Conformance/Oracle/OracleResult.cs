@@ -23,5 +23,10 @@ public sealed class OracleResult
     public OracleRouting Routing { get; }
 
     /// <summary>The output of the <paramref name="index"/>-th of <see cref="Tokens"/>: hidden size values.</summary>
-    public ReadOnlyMemory<double> Output(int index) => _output.AsMemory(index * Shape.HiddenSize, Shape.HiddenSize);
+    public ReadOnlyMemory<double> Output(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Tokens.Count);
+        return _output.AsMemory(index * Shape.HiddenSize, Shape.HiddenSize);
+    }
 }

@@ -21,17 +21,25 @@ public sealed class OracleRouting
     }
 
     /// <summary>The experts of the <paramref name="index"/>-th token: top-k ids, the best first.</summary>
-    public ReadOnlyMemory<int> Ids(int index) => _ids.AsMemory(index * _topK, _topK);
+    public ReadOnlyMemory<int> Ids(int index) => Row(_ids, index, _topK);
 
     /// <summary>The weights of those experts.</summary>
-    public ReadOnlyMemory<double> Weights(int index) => _weights.AsMemory(index * _topK, _topK);
+    public ReadOnlyMemory<double> Weights(int index) => Row(_weights, index, _topK);
 
     /// <summary>The router's logits of all experts; empty where the layer has no router.</summary>
-    public ReadOnlyMemory<double> Logits(int index) => _logits.Length == 0 ? default : _logits.AsMemory(index * _experts, _experts);
+    public ReadOnlyMemory<double> Logits(int index) => Row(_logits, index, _experts);
 
     /// <summary>
     /// What all experts were chosen by, the larger the better: logits, or scores with the selection bias, NaN in groups that were
     /// dropped; empty where the layer has no router.
     /// </summary>
-    public ReadOnlyMemory<double> Ranks(int index) => _ranks.Length == 0 ? default : _ranks.AsMemory(index * _experts, _experts);
+    public ReadOnlyMemory<double> Ranks(int index) => Row(_ranks, index, _experts);
+
+    // Where the caller routes there are neither logits nor ranks.
+    private ReadOnlyMemory<T> Row<T>(T[] values, int index, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _ids.Length / _topK);
+        return values.Length == 0 ? default : values.AsMemory(index * columns, columns);
+    }
 }

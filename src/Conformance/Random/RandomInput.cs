@@ -19,6 +19,8 @@ public static class RandomInput
     /// <exception cref="MoeException">There is not that much memory.</exception>
     public static MoeBuffer Create(int tokens, int hiddenSize, int seed)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(tokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(hiddenSize);
         var input = MoeBuffer.OnHost(MoeElementType.BFloat16, tokens, hiddenSize);
         RandomBits.FillBell(input.View, RandomBits.At((ulong)seed, -1), 1, OutlierEvery, OutlierFactor);
         return input;

@@ -35,6 +35,8 @@ public sealed class RandomLayer : IDisposable
         MoeLayerShape shape, int seed, MoeMatrixOrder order = MoeMatrixOrder.OutputMajor, MoeRowOrder rowOrder = MoeRowOrder.Interleaved)
     {
         ArgumentNullException.ThrowIfNull(shape);
+        ArgumentCheck.ThrowIfUndefined(order);
+        ArgumentCheck.ThrowIfUndefined(rowOrder);
         shape.Validate();
         Shape = shape;
         _seed = (ulong)seed;

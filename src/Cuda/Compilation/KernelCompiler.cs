@@ -16,6 +16,10 @@ public sealed class KernelCompiler
     public KernelCompiler(KernelCompilerOptions? options = null)
     {
         _options = options ?? new KernelCompilerOptions();
+        ArgumentCheck.ThrowIfAnyNull(_options.Defines, $"{nameof(options)}.{nameof(options.Defines)}");
+        ArgumentCheck.ThrowIfBlank(_options.NvrtcPath, $"{nameof(options)}.{nameof(options.NvrtcPath)}");
+        ArgumentCheck.ThrowIfBlank(_options.CacheFolder, $"{nameof(options)}.{nameof(options.CacheFolder)}");
+        ArgumentCheck.ThrowIfBlank(_options.PrebuiltFolder, $"{nameof(options)}.{nameof(options.PrebuiltFolder)}");
     }
 
     /// <summary>The user's own folder: <c>moe/kernels</c> in the user's cache folder; null where the user has none.</summary>
@@ -41,7 +45,12 @@ public sealed class KernelCompiler
     public KernelImage Compile(KernelSource source, CudaArchitecture architecture, KernelCompileOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(source);
+        ArgumentOutOfRangeException.ThrowIfNegative(architecture.Major);
+        ArgumentOutOfRangeException.ThrowIfNegative(architecture.Minor);
         KernelCompileOptions own = options ?? new KernelCompileOptions();
+        ArgumentCheck.ThrowIfAnyNull(own.Defines, $"{nameof(options)}.{nameof(options.Defines)}");
+        ArgumentCheck.ThrowIfAnyNull(own.Options, $"{nameof(options)}.{nameof(options.Options)}");
+        ArgumentCheck.ThrowIfAnyNull(own.NameExpressions, $"{nameof(options)}.{nameof(options.NameExpressions)}");
         KernelRequest request = new(source, architecture, own with { Defines = [.. _options.Defines, .. own.Defines] });
         if (_options.PrebuiltFolder is string prebuilt && KernelCache.TryReadNewest(prebuilt, request.Key, out KernelImage? image))
         {

@@ -31,7 +31,7 @@ public sealed class KernelImage
     /// <exception cref="KeyNotFoundException">It was not among them.</exception>
     public string GetLoweredName(string nameExpression)
     {
-        ArgumentNullException.ThrowIfNull(nameExpression);
+        ArgumentException.ThrowIfNullOrWhiteSpace(nameExpression);
         return LoweredNames.TryGetValue(nameExpression, out string? name)
             ? name
             : throw new KeyNotFoundException(

@@ -28,10 +28,18 @@ public sealed partial class KernelSource
     /// <param name="headers">What it may include; those that it does not are left out.</param>
     public static KernelSource FromText(string name, string text, params IEnumerable<KernelHeader> headers)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(headers);
-        Dictionary<string, string> offered = headers.ToDictionary(header => header.Name, header => header.Text, StringComparer.Ordinal);
+        KernelHeader[] given = [.. headers];
+        ArgumentCheck.ThrowIfAnyNull(given, nameof(headers));
+        foreach (KernelHeader header in given)
+        {
+            ArgumentException.ThrowIfNullOrWhiteSpace(header.Name, $"{nameof(headers)}.{nameof(header.Name)}");
+            ArgumentNullException.ThrowIfNull(header.Text, $"{nameof(headers)}.{nameof(header.Text)}");
+        }
+
+        Dictionary<string, string> offered = given.ToDictionary(header => header.Name, header => header.Text, StringComparer.Ordinal);
         return new KernelSource(name, text, FindHeaders(text, offered.GetValueOrDefault));
     }
 
@@ -44,8 +52,8 @@ public sealed partial class KernelSource
     /// <exception cref="FileNotFoundException">No assembly has the file.</exception>
     public static KernelSource FromResources(string name, params IReadOnlyList<Assembly> assemblies)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
-        ArgumentNullException.ThrowIfNull(assemblies);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentCheck.ThrowIfAnyNull(assemblies);
         string? Read(string file) => assemblies.Select(assembly => ReadResource(assembly, file)).FirstOrDefault(text => text is not null);
         string text = Read(name) ?? throw new FileNotFoundException(
             $"No resource '{name}' is embedded in {string.Join(" or ", assemblies.Select(assembly => assembly.GetName().Name))}.", name);

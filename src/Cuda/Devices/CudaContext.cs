@@ -131,6 +131,7 @@ public sealed unsafe class CudaContext : SafeHandle
     /// <exception cref="CudaException">There is not enough memory; the message says how much is free.</exception>
     public CudaDeviceMemory Allocate(long byteCount)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         using CudaContextScope scope = MakeCurrent();
         return new CudaDeviceMemory(this, CudaMemory.Allocate(byteCount), byteCount);
     }

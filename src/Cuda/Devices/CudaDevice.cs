@@ -99,6 +99,7 @@ public sealed unsafe class CudaDevice
     /// <exception cref="CudaException">There is no usable driver, or no such device.</exception>
     public static CudaDevice Get(int ordinal)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(ordinal);
         int count = Count;
         int result = DriverApi.cuDeviceGet(out int id, ordinal);
         string there = (count == 1 ? "is 1, device 0" : $"are {count}, from device 0")

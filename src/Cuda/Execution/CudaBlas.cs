@@ -41,6 +41,7 @@ public sealed unsafe class CudaBlas : IDisposable
     /// <param name="stream">The stream.</param>
     public void MultiplyBFloat16(int size, nint a, nint b, nint c, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(size);
         float one = 1f, zero = 0f;
         Check(CublasApi.cublasSetStream_v2(_handle, stream));
         Check(CublasApi.cublasGemmEx(
@@ -59,6 +60,9 @@ public sealed unsafe class CudaBlas : IDisposable
     /// <param name="stream">The stream.</param>
     public void Multiply(int count, int outputs, int inputs, nint rows, nint weight, nint c, bool adds, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfNegative(outputs);
+        ArgumentOutOfRangeException.ThrowIfNegative(inputs);
         // cuBLAS counts columns first: cᵀ [outputs, count] = weight · rowsᵀ.
         float one = 1f, kept = adds ? 1f : 0f;
         Check(CublasApi.cublasSetStream_v2(_handle, stream));

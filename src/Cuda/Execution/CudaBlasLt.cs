@@ -32,6 +32,7 @@ public sealed unsafe class CudaBlasLt : IDisposable
     /// <param name="size">Rows and columns, a multiple of 16.</param>
     public static CudaBlasLt? TryCreate(int size)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
         NativeLibraries.Register();
         if (!NativeLibraries.TryLoad(NativeLibraries.CublasLt, path: null, out _) || CublasLtApi.cublasLtCreate(out nint handle) != 0)
         {

@@ -87,6 +87,8 @@ public sealed unsafe class CudaFunction
     /// <param name="dynamicSharedBytes">The dynamic shared memory of a block in bytes.</param>
     public int GetMaxBlocksPerMultiprocessor(int threadsPerBlock, int dynamicSharedBytes)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threadsPerBlock);
+        ArgumentOutOfRangeException.ThrowIfNegative(dynamicSharedBytes);
         using CudaContextScope scope = _module.Context.MakeCurrent();
         CudaException.ThrowIfFailed(DriverApi.cuOccupancyMaxActiveBlocksPerMultiprocessor(
             out int blocks, Handle, threadsPerBlock, (nuint)dynamicSharedBytes));

@@ -15,7 +15,7 @@ public sealed class CudaModule : CudaObject
     /// <exception cref="CudaException">There is no such kernel.</exception>
     public CudaFunction GetFunction(string name)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         using CudaContextScope scope = Context.MakeCurrent();
         int result = DriverApi.cuModuleGetFunction(out nint function, Handle, name);
         return result == 0
@@ -29,7 +29,7 @@ public sealed class CudaModule : CudaObject
     /// <exception cref="CudaException">There is no such variable.</exception>
     public (nint Address, long ByteCount) GetGlobal(string name)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         using CudaContextScope scope = Context.MakeCurrent();
         int result = DriverApi.cuModuleGetGlobal_v2(out nint address, out nuint bytes, Handle, name);
         return result == 0

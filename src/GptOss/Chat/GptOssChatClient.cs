@@ -33,6 +33,7 @@ public sealed class GptOssChatClient : IChatClient
         _model = model;
         _tokenizer = tokenizer;
         _options = options ?? new GptOssChatOptions();
+        ArgumentNullException.ThrowIfNull(_options.Sampling, $"{nameof(options)}.{nameof(options.Sampling)}");
         _banned = [.. Enumerable.Range(0, model.Config.VocabularySize).Where(tokenizer.IsReserved)];
         _metadata = new ChatClientMetadata("gpt-oss", providerUri: null, model.Name);
         _text = new CachedText(model);
@@ -52,7 +53,9 @@ public sealed class GptOssChatClient : IChatClient
         ArgumentNullException.ThrowIfNull(messages);
 
         // The caller may change both while the request waits for its turn.
-        return AnswerAsync([.. messages], options?.Clone(), cancellationToken);
+        ChatMessage[] own = [.. messages];
+        ArgumentCheck.ThrowIfAnyNull(own, nameof(messages));
+        return AnswerAsync(own, options?.Clone(), cancellationToken);
     }
 
     /// <inheritdoc/>

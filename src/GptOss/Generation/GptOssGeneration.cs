@@ -18,6 +18,9 @@ public sealed record GptOssGeneration
     /// <exception cref="MoeException">A value is out of range.</exception>
     internal void Validate()
     {
+        ArgumentNullException.ThrowIfNull(Stops);
+        ArgumentNullException.ThrowIfNull(Banned);
+        ArgumentNullException.ThrowIfNull(Sampling);
         Sampling.Validate();
         if (MaxTokens < 1)
         {

@@ -86,7 +86,7 @@ public sealed record GptOssConfig
     /// <exception cref="MoeException">The file cannot be read, or a value is missing or none of such a model; the message names it.</exception>
     public static GptOssConfig Read(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
         return GptOssConfigReader.Read(path);
     }
 

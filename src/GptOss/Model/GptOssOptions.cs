@@ -46,7 +46,8 @@ public sealed class GptOssOptions
     /// <exception cref="MoeException">A value is out of range.</exception>
     internal void Validate()
     {
-        Require(Model.Length > 0, $"{nameof(Model)} is empty; the model's folder is expected");
+        Require(!string.IsNullOrWhiteSpace(Model), $"{nameof(Model)} is empty; the model's folder is expected");
+        Require(Backend is null || !string.IsNullOrWhiteSpace(Backend), $"{nameof(Backend)} is empty; a backend's id, auto or null is expected");
         Require(MaxContext >= 1, $"{nameof(MaxContext)} is {MaxContext}; at least 1 is expected");
         Require(ChunkTokens >= 1, $"{nameof(ChunkTokens)} is {ChunkTokens}; at least 1 is expected");
         Require(Threads is >= 0 and <= MostThreads, $"{nameof(Threads)} is {Threads}; 0 to {MostThreads} is expected");

@@ -31,7 +31,8 @@ public sealed class GptOssTokenizer
     /// <exception cref="MoeException">The file cannot be used or does not fit the vocabulary, lacks one of harmony's tokens, or there is none and the vocabulary is another.</exception>
     public static GptOssTokenizer Open(string folder, int vocabularySize)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vocabularySize);
         string path = Path.Combine(folder, FileName);
         if (File.Exists(path))
         {

@@ -73,7 +73,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     /// <exception cref="ObjectDisposedException">The host was disposed.</exception>
     public IMoeBackend? FindBackend(string id)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ArgumentException.ThrowIfNullOrWhiteSpace(id);
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         return _plugins.Current.FirstOrDefault(plugin => !plugin.HasEnded && string.Equals(plugin.Id, id, StringComparison.OrdinalIgnoreCase))?.Backend;
     }
@@ -131,6 +131,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     public IMoeGroup CreateGroup(MoeGroupRequest request, string? backend = null)
     {
         ArgumentNullException.ThrowIfNull(request);
+        ArgumentCheck.ThrowIfBlank(backend);
         using PluginSet.Lease lease = Take();
         return _groups.Create(lease.Plugins, request, backend);
     }
@@ -138,6 +139,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     /// <inheritdoc/>
     public IMoeGroup CreateGroupFor(MoeLayerRequest layer, string? backend = null)
     {
+        ArgumentCheck.ThrowIfBlank(backend);
         Check(layer);
         long maxTokens = (long)layer.Options.MaxTokens * (layer.Options.DispatchTokens ? Ranks.Count : 1);
         if (maxTokens > int.MaxValue)
@@ -198,7 +200,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     /// <inheritdoc/>
     public Task<MoeReloadReport> ReloadAsync(string id, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ArgumentException.ThrowIfNullOrWhiteSpace(id);
         return ReloadAsync(reloader => Log(reloader.Reload(id)), cancellationToken);
     }
 
@@ -259,6 +261,13 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(request.Shape, $"{name}.{nameof(request.Shape)}");
         ArgumentNullException.ThrowIfNull(request.Options, $"{name}.{nameof(request.Options)}");
         ArgumentNullException.ThrowIfNull(request.Options.Part, $"{name}.{nameof(request.Options)}.{nameof(request.Options.Part)}");
+        ArgumentCheck.ThrowIfBlank(request.Backend, $"{name}.{nameof(request.Backend)}");
+
+        if (request.Rank is { } rank)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(rank, $"{name}.{nameof(request.Rank)}");
+        }
+
         request.Shape.Validate();
     }
 

@@ -40,7 +40,7 @@ public static class MoeServiceCollectionExtensions
         where TPlugin : IMoePlugin, new()
     {
         ArgumentNullException.ThrowIfNull(services);
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
         return AddHost(services, name, configure).AddBackend<TPlugin>();
     }
 

@@ -38,7 +38,11 @@ public sealed class MoeRanks
 
     /// <summary>The share of a layer that a rank has.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such rank.</exception>
-    public MoePart PartOf(int rank) => MoePart.OfRank(rank, Tensor, Expert);
+    public MoePart PartOf(int rank)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rank);
+        return MoePart.OfRank(rank, Tensor, Expert);
+    }
 
     /// <summary>Makes a layer's request one for a rank's part. A request that names a part itself stays as it is.</summary>
     /// <exception cref="MoeException">The rank is not one of this process, or is not said.</exception>

@@ -29,11 +29,11 @@ public abstract class CudaBackend : IMoeBackend, IMoeKernelCatalog, IMoeInstrume
         ArgumentNullException.ThrowIfNull(context);
         _own = GetType().Assembly;
         _givenContext = ReadContext(context);
-        _probeFile = context.Settings.GetValueOrDefault(KernelProbe.FileSetting);
+        _probeFile = context.ReadPath(KernelProbe.FileSetting);
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
-            PrebuiltFolder = context.Settings.GetValueOrDefault("KernelCache"),
-            NvrtcPath = context.Settings.GetValueOrDefault("Nvrtc"),
+            PrebuiltFolder = context.ReadPath("KernelCache"),
+            NvrtcPath = context.ReadPath("Nvrtc"),
             Defines = _probeFile is null ? [] : [KernelProbe.Define],
         });
     }

@@ -58,7 +58,11 @@ public sealed class Bf16Experts : CudaExperts
     }
 
     /// <inheritdoc/>
-    public override int BlockRows(int tokens) => ProductsFor(tokens).BlockRows(tokens);
+    public override int BlockRows(int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(tokens);
+        return ProductsFor(tokens).BlockRows(tokens);
+    }
 
     /// <inheritdoc/>
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)

@@ -42,6 +42,7 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public nint Allocate(long byteCount)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(byteCount);
         try
         {
             using CudaContextScope scope = _context.MakeCurrent();
@@ -79,6 +80,7 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void CopyIn(nint destination, nint hostSource, long byteCount, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         try
         {
             using CudaContextScope scope = _context.MakeCurrent();
@@ -93,6 +95,7 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void CopyOut(nint hostDestination, nint source, long byteCount, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         try
         {
             using CudaContextScope scope = _context.MakeCurrent();
@@ -109,6 +112,8 @@ public sealed class CudaMoeMemory : IMoeMemory
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rowBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfLessThan(destinationStride, rowBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThan(sourceStride, rowBytes);
         if (rowBytes == 0 || rows == 0)
         {
             return;
@@ -138,6 +143,7 @@ public sealed class CudaMoeMemory : IMoeMemory
     /// <inheritdoc/>
     public void Zero(nint address, long byteCount, nint stream)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
         try
         {
             using CudaContextScope scope = _context.MakeCurrent();

@@ -18,6 +18,7 @@ public static class ExpertPieces
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(reader);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(experts);
         return reader.HasBias ? target.Allocate((long)experts * reader.Outputs * sizeof(float)) : 0;
     }
 

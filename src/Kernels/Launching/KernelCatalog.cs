@@ -29,7 +29,7 @@ public static class KernelCatalog
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(units);
-        ArgumentNullException.ThrowIfNull(architecture);
+        ArgumentException.ThrowIfNullOrWhiteSpace(architecture);
         ArgumentNullException.ThrowIfNull(compiler);
         ArgumentNullException.ThrowIfNull(own);
         CudaArchitecture target = ParseArchitecture(architecture);

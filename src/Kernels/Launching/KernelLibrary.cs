@@ -38,8 +38,11 @@ public sealed class KernelLibrary : IDisposable
     internal SharedWorkspaces<LayerWorkspace> Workspaces { get; } = new();
 
     /// <summary>A launch that may begin while the one before it still runs, where the device can do that.</summary>
-    public CudaLaunchConfig Launch(CudaDim3 grid, CudaDim3 block, int dynamicSharedBytes = 0) =>
-        new(grid, block, dynamicSharedBytes) { ProgrammaticStreamSerialization = _hasDependentLaunch };
+    public CudaLaunchConfig Launch(CudaDim3 grid, CudaDim3 block, int dynamicSharedBytes = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(dynamicSharedBytes);
+        return new(grid, block, dynamicSharedBytes) { ProgrammaticStreamSerialization = _hasDependentLaunch };
+    }
 
     /// <summary>Gets a kernel.</summary>
     /// <param name="unit">Its source.</param>
@@ -52,7 +55,7 @@ public sealed class KernelLibrary : IDisposable
     public CudaFunction Get(KernelUnit unit, string entry, int dynamicSharedBytes = 0, bool besideProducts = false)
     {
         ArgumentNullException.ThrowIfNull(unit);
-        ArgumentNullException.ThrowIfNull(entry);
+        ArgumentException.ThrowIfNullOrWhiteSpace(entry);
         ArgumentOutOfRangeException.ThrowIfNegative(dynamicSharedBytes);
         try
         {

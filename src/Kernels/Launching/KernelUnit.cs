@@ -15,6 +15,8 @@ public sealed record KernelUnit(string File, params IReadOnlyList<string> Instan
     public KernelImage Compile(KernelCompiler compiler, CudaArchitecture architecture, Assembly own)
     {
         ArgumentNullException.ThrowIfNull(compiler);
+        ArgumentException.ThrowIfNullOrWhiteSpace(File);
+        ArgumentCheck.ThrowIfAnyNull(Instances);
         return compiler.Compile(
             KernelSource.FromResources(File, own, typeof(KernelUnit).Assembly),
             architecture,

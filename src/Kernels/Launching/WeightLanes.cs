@@ -39,7 +39,7 @@ public sealed class WeightLanes : IDisposable
     /// <exception cref="MoeException">A tensor cannot be read, or the device is out of memory or failed.</exception>
     public void Load(IReadOnlyCollection<WeightPiece> pieces, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(pieces);
+        ArgumentCheck.ThrowIfAnyNull(pieces);
         cancellationToken.ThrowIfCancellationRequested();
         if (pieces.Count == 0)
         {

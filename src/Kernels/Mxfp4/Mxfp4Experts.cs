@@ -67,6 +67,20 @@ public class Mxfp4Experts : CudaExperts
     /// <summary>Every source for an architecture and kind of activations, of weights as they were loaded.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture, Mxfp4Activations activations)
     {
+        ArgumentCheck.ThrowIfUndefined(activations);
+        return All(architecture, activations);
+    }
+
+    /// <summary>The sources of the products that only 9.0 has.</summary>
+    public static IEnumerable<KernelUnit> Units(Mxfp4Activations activations, Mxfp4Dealing dealing)
+    {
+        ArgumentCheck.ThrowIfUndefined(activations);
+        ArgumentCheck.ThrowIfUndefined(dealing);
+        return OfHopper(activations, dealing);
+    }
+
+    private static IEnumerable<KernelUnit> All(CudaArchitecture architecture, Mxfp4Activations activations)
+    {
         yield return Mxfp4Loader.Unit;
         yield return Mxfp4MmaKernels.Unit(activations);
         if (architecture.HasWgmma)
@@ -83,8 +97,7 @@ public class Mxfp4Experts : CudaExperts
         }
     }
 
-    /// <summary>The sources of the products that only 9.0 has.</summary>
-    public static IEnumerable<KernelUnit> Units(Mxfp4Activations activations, Mxfp4Dealing dealing)
+    private static IEnumerable<KernelUnit> OfHopper(Mxfp4Activations activations, Mxfp4Dealing dealing)
     {
         foreach (Mxfp4Variant variant in Mxfp4Variant.All.Where(
             variant => variant.Kind != Mxfp4Kind.Mma && (dealing == Mxfp4Dealing.BFloat16 || variant.Tokens <= Mxfp4Plan.FewTokens)))
@@ -137,7 +150,11 @@ public class Mxfp4Experts : CudaExperts
     }
 
     /// <inheritdoc/>
-    public override int BlockRows(int tokens) => Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
+    public override int BlockRows(int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(tokens);
+        return Plan.Choose(tokens) is { Kind: Mxfp4Kind.Mma } variant ? variant.Tokens : 0;
+    }
 
     /// <inheritdoc/>
     /// <remarks>

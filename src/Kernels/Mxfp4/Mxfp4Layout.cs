@@ -28,10 +28,18 @@ public static class Mxfp4Layout
     private const int ScaleShift = 126;
 
     /// <summary>Groups along the inputs.</summary>
-    public static int Steps(int depth) => (depth + GroupDepth - 1) / GroupDepth;
+    public static int Steps(int depth)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(depth);
+        return (depth + GroupDepth - 1) / GroupDepth;
+    }
 
     /// <summary>Bands of rows; the last is filled up.</summary>
-    public static int Bands(int rows) => (rows + BandRows - 1) / BandRows;
+    public static int Bands(int rows)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        return (rows + BandRows - 1) / BandRows;
+    }
 
     /// <summary>Bytes of one expert's matrix.</summary>
     public static long ExpertBytes(int rows, int depth) => (long)Bands(rows) * BandGroups * Steps(depth) * GroupBytes;

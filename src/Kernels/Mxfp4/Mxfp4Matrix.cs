@@ -65,10 +65,18 @@ public sealed class Mxfp4Matrix : DeviceArena
     internal nint AnyFactors { get; }
 
     /// <summary>One expert's groups.</summary>
-    public nint Expert(int expert) => checked((nint)(Groups + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
+    public nint Expert(int expert)
+    {
+        RequireExpert(expert);
+        return checked((nint)(Groups + (expert * Mxfp4Layout.ExpertBytes(Rows, Depth))));
+    }
 
     /// <summary>One expert's factors, where all are kept while loading.</summary>
-    public nint ExpertFactors(int expert) => checked((nint)(_factors + ((long)expert * Rows * sizeof(float))));
+    public nint ExpertFactors(int expert)
+    {
+        RequireExpert(expert);
+        return checked((nint)(_factors + ((long)expert * Rows * sizeof(float))));
+    }
 
     /// <summary>The same for a variant's tile.</summary>
     internal CudaTensorMap TileMap(Mxfp4Variant variant) => _tileMaps[variant];
@@ -90,6 +98,8 @@ public sealed class Mxfp4Matrix : DeviceArena
     /// <param name="rows">Weight rows, a multiple of 64.</param>
     public CudaTensorMap StageMap(int steps, int rows)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(steps);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ulong groups = (ulong)Mxfp4Layout.Steps(Depth) * Mxfp4Layout.BandGroups;
         ulong band = groups * Mxfp4Layout.GroupBytes;
         ulong bands = (ulong)Mxfp4Layout.Bands(Rows);
@@ -101,5 +111,11 @@ public sealed class Mxfp4Matrix : DeviceArena
             [Mxfp4Layout.GroupBytes / sizeof(uint), (uint)(steps * Mxfp4Layout.BandGroups), (uint)(rows / Mxfp4Layout.BandRows), 1],
             CudaTensorMapSwizzle.None,
             CudaTensorMapL2Promotion.Bytes256);
+    }
+
+    private void RequireExpert(int expert)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(expert);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(expert, Experts);
     }
 }

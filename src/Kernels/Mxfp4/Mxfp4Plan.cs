@@ -49,6 +49,14 @@ public sealed class Mxfp4Plan
         Mxfp4Dealing dealing = Mxfp4Dealing.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(shape);
+        ArgumentCheck.ThrowIfUndefined(activations);
+        ArgumentCheck.ThrowIfUndefined(dealing);
+        if (forced is { } asked && !Mxfp4Variant.All.Contains(asked))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(forced), asked, $"No variant has {nameof(asked.Kind)} {asked.Kind}, {nameof(asked.Tokens)} {asked.Tokens} and {nameof(asked.Rows)} {asked.Rows}.");
+        }
+
         _shape = shape;
         Activations = activations;
         Dealing = dealing;

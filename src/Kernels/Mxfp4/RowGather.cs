@@ -21,6 +21,7 @@ public sealed class RowGather
     public RowGather(KernelLibrary library, Mxfp4Activations activations = Mxfp4Activations.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(library);
+        ArgumentCheck.ThrowIfUndefined(activations);
         _library = library;
         _activations = activations;
         string entry = activations == Mxfp4Activations.Mxfp8 ? "moe_gather_mxfp8" : "moe_gather";
@@ -29,8 +30,11 @@ public sealed class RowGather
     }
 
     /// <summary>The source of the kernel.</summary>
-    public static KernelUnit Unit(Mxfp4Activations activations = Mxfp4Activations.BFloat16) =>
-        new(activations == Mxfp4Activations.Mxfp8 ? "gather_mxfp8.cu" : "gather.cu");
+    public static KernelUnit Unit(Mxfp4Activations activations = Mxfp4Activations.BFloat16)
+    {
+        ArgumentCheck.ThrowIfUndefined(activations);
+        return new(activations == Mxfp4Activations.Mxfp8 ? "gather_mxfp8.cu" : "gather.cu");
+    }
 
     /// <summary>Enqueues the copies.</summary>
     /// <param name="rows">The rows.</param>

@@ -11,7 +11,7 @@ public static class MoeQuarantine
     public static IReadOnlyList<string> Release(MoeOptions options, string id)
     {
         ArgumentNullException.ThrowIfNull(options);
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ArgumentException.ThrowIfNullOrWhiteSpace(id);
         var verdicts = new VerdictStore(StagingFolder.Of(options));
         TrialVerdict[] released =
         [

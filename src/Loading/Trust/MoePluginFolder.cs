@@ -36,7 +36,7 @@ public sealed record MoePluginFolder
     /// <exception cref="MoeException">It is no plugin that this host could load.</exception>
     public static MoePluginFolder Read(string folder)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         return PluginFolderReader.Read(folder);
     }
 
@@ -45,7 +45,7 @@ public sealed record MoePluginFolder
     /// <exception cref="MoeException">The lock file cannot be read or written, or lies in the plugin's folder.</exception>
     public void PinIn(string lockFile)
     {
-        ArgumentException.ThrowIfNullOrEmpty(lockFile);
+        ArgumentException.ThrowIfNullOrWhiteSpace(lockFile);
         try
         {
             // A link is followed, not replaced.

@@ -94,7 +94,8 @@ public sealed class MoeRendezvous : IMoeRendezvous
     /// <inheritdoc/>
     public IReadOnlyList<ReadOnlyMemory<byte>> Exchange(string what, ReadOnlyMemory<byte> own, TimeSpan timeout)
     {
-        ArgumentNullException.ThrowIfNull(what);
+        ArgumentException.ThrowIfNullOrWhiteSpace(what);
+        ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
         lock (_gate)
         {
             ThrowIfEnded();
@@ -147,6 +148,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
     /// <inheritdoc/>
     public bool Leave(TimeSpan timeout)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
         SayThatThisLeaves();
         long start = _options.Clock.GetTimestamp();
         lock (_gate)

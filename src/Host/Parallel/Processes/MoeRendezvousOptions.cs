@@ -30,6 +30,8 @@ public sealed record MoeRendezvousOptions
         Require(Port is > 0 and <= 65535, $"{nameof(Port)} is {Port}; 1 to 65535 is expected");
         Require(Count >= 1, $"{nameof(Count)} is {Count}; at least 1 is expected");
         Require(Rank >= 0 && Rank < Count, $"{nameof(Rank)} is {Rank}; 0 to {Count - 1} is expected");
+        Require(Job is not null, $"{nameof(Job)} is null");
+        Require(Clock is not null, $"{nameof(Clock)} is null");
         Require(Timeout > TimeSpan.Zero && Timeout <= TimeSpan.FromDays(1), $"{nameof(Timeout)} is {Timeout}; more than 0 and at most a day is expected");
     }
 
