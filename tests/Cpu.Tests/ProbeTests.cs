@@ -48,7 +48,7 @@ public sealed class ProbeTests
         using MoeHost host = CpuHost.Create(nodes: nodes);
         MoeCandidate candidate = CpuHost.Explain(host);
         Assert.Equal(MoeReason.Configuration, candidate.Reason);
-        Assert.Contains($"Moe:Plugins:Cpu:Nodes is '{nodes}'; the processors of each NUMA node are expected", candidate.Message, StringComparison.Ordinal);
+        Assert.Contains($"Moe:Plugins:Cpu:Nodes is '{nodes}'; the processors of each NUMA node, such as '0-31;32-63', are expected", candidate.Message, StringComparison.Ordinal);
     }
 
     [Fact]
