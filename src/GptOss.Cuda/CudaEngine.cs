@@ -266,7 +266,7 @@ internal sealed class CudaEngine : IModelEngine
             if (IsDevices(sampler))
             {
                 isDrawn = _devices.Count > 1;
-                draws[i] = new DeviceDraw(sampler.NextUnit(), (float)sampler.Options.Temperature, (float)sampler.LeastWeight);
+                draws[i] = new DeviceDraw(sampler.NextUnit(), (float)sampler.Options.Temperature, (float)sampler.LeastWeight, sampler.Options.TopP);
             }
         }
 
@@ -278,8 +278,8 @@ internal sealed class CudaEngine : IModelEngine
         return isDrawn;
     }
 
-    /// <summary>Whether the devices choose. A nucleus has to be sorted, so the host does that.</summary>
-    private static bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || sampler.Options.TopP == 1;
+    /// <summary>Whether the devices choose. A nucleus is one device's, or the host's: it is of the whole vocabulary.</summary>
+    private bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || sampler.Options.TopP == 1 || _devices.Count == 1;
 
     private void Ban(IReadOnlyCollection<int> banned)
     {

@@ -13,8 +13,9 @@ internal readonly record struct DeviceToken(nint Pages, int Id, int Position);
 /// <param name="Unit">A number from 0 to 1 that says which token is drawn.</param>
 /// <param name="Temperature">What logits are divided by; 0 for the likeliest token.</param>
 /// <param name="Least">The weight from which on a token is in the draw, relative to the likeliest one's.</param>
+/// <param name="TopP">The share of all weights that the likeliest ones in the draw have together; 1 for all.</param>
 [StructLayout(LayoutKind.Sequential)]
-internal readonly record struct DeviceDraw(double Unit, float Temperature, float Least);
+internal readonly record struct DeviceDraw(double Unit, float Temperature, float Least, double TopP = 1);
 
 /// <summary>A token that was chosen, as <c>gpt_oss_candidate.cuh</c> has it.</summary>
 /// <param name="Logit">Its logit.</param>

@@ -1,5 +1,5 @@
 // The next token: the likeliest of the candidates, or one that is drawn.
-#include "gpt_oss_draw.cuh"
+#include "gpt_oss_nucleus.cuh"
 
 struct ChooseParameters
 {
@@ -12,13 +12,33 @@ struct ChooseParameters
     int vocabulary;
 };
 
+namespace
+{
+/// Of all tokens that are likely enough. The threads of a block.
+__device__ __forceinline__ int draw_of_all(const Weights& weights, int vocabulary, double unit)
+{
+    __shared__ float sums[kDrawWarps];
+    const int warp = threadIdx.x / 32, size = ceil_div(vocabulary, kDrawWarps), begin = min(warp * size, vocabulary);
+    const float sum = weights.sum(begin, min(begin + size, vocabulary));
+    if (threadIdx.x % 32 == 0)
+    {
+        sums[warp] = sum;
+    }
+
+    __syncthreads();
+    double target = unit * add_shares(sums, kDrawWarps);
+    const int first = min(find_share(sums, kDrawWarps, target) * size, vocabulary);
+    return draw_of_share(weights, first, min(first + size, vocabulary), target);
+}
+}
+
 /// Blocks of 1024 threads: grid (tokens).
 extern "C" __global__ void __launch_bounds__(32 * kDrawWarps, 1) moe_choose(const __grid_constant__ ChooseParameters p)
 {
     __shared__ Candidate found[kDrawWarps];
-    __shared__ float sums[kDrawWarps];
+    __shared__ Nucleus::Shared nucleus;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const Draw draw = p.draws != 0 ? p.draws[blockIdx.x] : Draw{0.0, 0.0f, 0.0f};
+    const Draw draw = p.draws != 0 ? p.draws[blockIdx.x] : Draw{0.0, 0.0f, 0.0f, 1.0};
     wait_for_previous_launch();
     Candidate best = {-__int_as_float(0x7f800000), kNoToken};
     for (int i = threadIdx.x; i < p.count; i += 32 * kDrawWarps)
@@ -47,17 +67,7 @@ extern "C" __global__ void __launch_bounds__(32 * kDrawWarps, 1) moe_choose(cons
     if (draw.temperature > 0.0f && best.id >= 0)
     {
         const Weights weights(p.logits + (i64)blockIdx.x * p.vocabulary, p.banned, best.logit, draw);
-        const int size = ceil_div(p.vocabulary, kDrawWarps), begin = min(warp * size, p.vocabulary);
-        const float sum = weights.sum(begin, min(begin + size, p.vocabulary));
-        if (lane == 0)
-        {
-            sums[warp] = sum;
-        }
-
-        __syncthreads();
-        double target = draw.unit * add_shares(sums, kDrawWarps);
-        const int first = min(find_share(sums, kDrawWarps, target) * size, p.vocabulary);
-        best.id = draw_of_share(weights, first, min(first + size, p.vocabulary), target);
+        best.id = draw.top_p < 1.0 ? Nucleus(weights, nucleus, p.vocabulary).draw(draw.unit, draw.top_p) : draw_of_all(weights, p.vocabulary, draw.unit);
     }
 
     if (threadIdx.x == 0)

@@ -10,6 +10,7 @@ struct Draw
     double unit;        // 0 to 1
     float temperature;  // 0 for the likeliest token
     float least;        // the weight from which on a token is in the draw, relative to the likeliest one's
+    double top_p;       // the share of all weights that the likeliest ones in the draw have together; 1 for all
 };
 
 /// Of a row of logits the weight of each token: exp((logit − highest) ÷ temperature), or nothing.
@@ -26,9 +27,14 @@ struct Weights
 
     __device__ __forceinline__ float of(int id) const
     {
-        const float weight = (banned[id / 32] >> id % 32 & 1) == 0 ? exp2f((logits[id] - highest) * scale) : 0.0f;
-        return weight >= least ? weight : 0.0f;
+        // Both loads in any case, so that those of the next tokens need not wait for what this one's say.
+        const float weight = of_logit(logits[id]);
+        const u32 is_banned = banned[id / 32] >> id % 32 & 1;
+        return is_banned == 0 && weight >= least ? weight : 0.0f;
     }
+
+    /// Of one that is in the draw.
+    __device__ __forceinline__ float of_logit(float logit) const { return exp2f((logit - highest) * scale); }
 
     /// The sum of a range's. One warp.
     __device__ __forceinline__ float sum(int begin, int end) const

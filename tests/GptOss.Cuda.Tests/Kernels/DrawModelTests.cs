@@ -17,6 +17,25 @@ public sealed class DrawModelTests
         test.Check(test.ChooseAlone());
     }
 
+    /// <summary>
+    /// Nuclei of one token, of few and of nearly all; more of them in a bucket than a list has; logits of which many are equal, so that ids decide; all of them equal.
+    /// </summary>
+    [Theory]
+    [InlineData(40, 1.0, 0.0, 0.9, 0)]
+    [InlineData(5000, 1.0, 0.0, 0.9, 0)]
+    [InlineData(5000, 1.0, 0.0, 1e-9, 0)]
+    [InlineData(5000, 0.5, 0.05, 0.5, 0)]
+    [InlineData(5000, 0.01, 0.0, 0.95, 0)]
+    [InlineData(9001, 1.0, 0.0, 0.999999, 0)]
+    [InlineData(5000, 300.0, 0.0, 0.9, 0)]
+    [InlineData(5000, 1.0, 0.0, 0.8, 3)]
+    [InlineData(5000, 1.0, 0.0, 0.3, 1)]
+    public void A_token_of_a_nucleus_is_drawn_where_the_number_lies(int vocabulary, double temperature, double minP, double topP, int levels)
+    {
+        var test = new Case(vocabulary, temperature, minP, topP, levels);
+        test.Check(test.ChooseAlone());
+    }
+
     /// <summary>Ranges that are whole shares of the vocabulary, where the token is that of one device, and others; the last one shorter.</summary>
     [Theory]
     [InlineData(4096, 2, 1.0, 0.0, true)]
@@ -55,16 +74,27 @@ public sealed class DrawModelTests
         private readonly int _vocabulary;
         private readonly double _temperature;
         private readonly double _least;
+        private readonly double _topP;
         private readonly float[] _logits;
         private readonly uint[] _banned;
         private readonly DeviceDraw[] _draws;
 
-        public Case(int vocabulary, double temperature, double minP)
+        /// <param name="vocabulary">Tokens.</param>
+        /// <param name="temperature">What logits are divided by.</param>
+        /// <param name="minP">The weight that tokens in the draw have at least.</param>
+        /// <param name="topP">The share of the weights in the draw.</param>
+        /// <param name="levels">How many logits differ; 0 for all.</param>
+        public Case(int vocabulary, double temperature, double minP, double topP = 1, int levels = 0)
         {
-            (_vocabulary, _temperature, _least) = (vocabulary, temperature, Math.Max(minP, 1e-13));
+            (_vocabulary, _temperature, _least, _topP) = (vocabulary, temperature, Math.Max(minP, 1e-13), topP);
             _logits = Pinned.Singles(vocabulary * Rows, new Random(vocabulary), range: 8);
+            for (int i = 0; i < _logits.Length && levels > 0; i++)
+            {
+                _logits[i] = i % levels;
+            }
+
             _banned = Pinned.Make<uint>((vocabulary + 31) / 32);
-            _draws = Pinned.Make(Rows, i => new DeviceDraw(Units[i], (float)temperature, (float)_least));
+            _draws = Pinned.Make(Rows, i => new DeviceDraw(Units[i], (float)temperature, (float)_least, topP));
 
             // The first and the last token, and the likeliest of the first row.
             Ban(0, 1);
@@ -159,11 +189,32 @@ public sealed class DrawModelTests
             {
                 double highest = Logit(row, Likeliest(row, 0, _vocabulary));
                 double[] weights = [.. Enumerable.Range(0, _vocabulary).Select(id => IsBanned(id) ? 0 : Math.Exp((Logit(row, id) - highest) / _temperature))];
-                double all = weights.Where(weight => weight >= _least).Sum(), before = weights.Take(chosen[row]).Where(weight => weight >= _least).Sum();
+                (int[] order, double all) = InDraw(weights);
+                double before = order.TakeWhile(id => id != chosen[row]).Sum(id => weights[id]);
                 double own = weights[chosen[row]];
                 Assert.True(own >= _least * (1 - Tolerance), $"{Units[row]}: {chosen[row]} has weight {own}");
                 Assert.InRange(Units[row], (before / all) - Tolerance, ((before + own) / all) + Tolerance);
             }
+        }
+
+        /// <summary>What is in the draw, in its order, and the sum of its weights.</summary>
+        private (int[] Order, double Sum) InDraw(double[] weights)
+        {
+            IEnumerable<int> likely = Enumerable.Range(0, _vocabulary).Where(id => weights[id] >= _least);
+            if (_topP == 1)
+            {
+                return ([.. likely], likely.Sum(id => weights[id]));
+            }
+
+            int[] order = [.. likely.OrderByDescending(id => weights[id])];
+            double enough = _topP * order.Sum(id => weights[id]), sum = 0;
+            int count = order.TakeWhile(id =>
+            {
+                bool isIn = sum < enough;
+                sum += isIn ? weights[id] : 0;
+                return isIn;
+            }).Count();
+            return (order[..count], sum);
         }
 
         private float[] LogitsOf(ModelShare share)

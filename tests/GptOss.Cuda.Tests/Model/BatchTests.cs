@@ -39,7 +39,10 @@ public sealed class BatchTests
         Array.ForEach(sequences, sequence => sequence.Dispose());
     }
 
-    /// <summary>The same kernels on the same numbers: the same bits, whether launched one by one or replayed.</summary>
+    /// <summary>
+    /// The same kernels on the same numbers: the same bits, whether launched one by one or replayed, and the same tokens, whether likeliest, drawn, or drawn from a
+    /// nucleus.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(5)]
@@ -77,11 +80,12 @@ public sealed class BatchTests
         GptOssSequence[] sequences = [.. Enumerable.Range(0, texts).Select(_ => model.CreateSequence())];
         int[] next = new int[texts];
         var chosen = new List<int[]>();
-        model.ChooseLikeliest(Inputs(sequences, i => Golden.Text.AsMemory(0, 3 + i)), next, null, Cancellation);
+        Sampler[] samplers = [.. Enumerable.Range(0, texts).Select(i => new Sampler(new GptOssSampling { Temperature = i % 3, TopP = i % 2 == 0 ? 0.9 : 1, Seed = i }))];
+        model.Choose(Inputs(sequences, i => Golden.Text.AsMemory(0, 3 + i)), next, samplers, [], Cancellation);
         for (int step = 0; step < 12; step++)
         {
             int[] before = [.. next];
-            model.ChooseLikeliest(Inputs(sequences, i => before.AsMemory(i, 1)), next, null, Cancellation);
+            model.Choose(Inputs(sequences, i => before.AsMemory(i, 1)), next, samplers, [], Cancellation);
             chosen.Add([.. next]);
         }
 

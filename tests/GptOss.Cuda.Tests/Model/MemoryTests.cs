@@ -50,7 +50,7 @@ public sealed class MemoryTests
         for (int answer = 0; answer < times; answer++)
         {
             using GptOssSequence sequence = model.CreateSequence();
-            var options = new GptOssGeneration { MaxTokens = 3, Sampling = new GptOssSampling { Seed = answer, Temperature = answer % 2 } };
+            var options = new GptOssGeneration { MaxTokens = 3, Sampling = new GptOssSampling { Seed = answer, Temperature = answer % 2, TopP = answer % 4 == 3 ? 0.9 : 1 } };
             int[] prompt = Golden.Text[..(1 + (answer % 50))];
             Assert.Equal(3, GptOssGenerator.Generate(model, sequence, prompt, options, Cancellation).Count());
         }
