@@ -84,7 +84,7 @@ struct Nucleus
     {
     }
 
-    /// The drawn token.
+    /// The drawn token; −1 where the likeliest logit is infinite, so that there are no weights.
     __device__ __forceinline__ int draw(double unit, double top_p)
     {
         shared.all.clear();
@@ -97,6 +97,11 @@ struct Nucleus
         }
 
         all = add_lanes(all);
+        if (all == 0)
+        {
+            return -1;
+        }
+
         const double enough = top_p * (double)all;
         const u64 least = (u64)enough, limit = least + ((double)least < enough ? 1 : 0);
         const u64 sum = find(limit > all ? all : limit).sum, target = (u64)(unit * (double)sum);
