@@ -155,6 +155,7 @@ public sealed class RunTests : IDisposable
         var check = RunVerification.Check(input, run, limit: 1, TestContext.Current.CancellationToken);
         Assert.Equal((long)input.Tokens.Rows * input.Shape.HiddenSize, check.UnwrittenValues);
         Assert.False(check.Passed);
+        Assert.Equal(0.0625, layers.WeightRoundingError);
     }
 
     [Fact]

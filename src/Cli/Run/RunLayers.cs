@@ -28,6 +28,9 @@ internal sealed class RunLayers : IDisposable
 
     public long WeightByteCount => _ranks.Sum(layer => layer.WeightByteCount);
 
+    /// <summary>The largest of the ranks': by how much the weights that the backend keeps differ from those that are stored; 0 where not at all.</summary>
+    public double WeightRoundingError => _ranks.Max(layer => layer.WeightRoundingError);
+
     /// <summary>Makes the group that was asked for; null for one rank.</summary>
     /// <exception cref="MoeException">No plugin has such groups, or other processes do not come.</exception>
     public static IMoeGroup? CreateGroup(MoeHost host, MoeLayerRequest request, IReadOnlyList<MoeDevice> devices, RunSettings settings) =>

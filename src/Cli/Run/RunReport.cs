@@ -48,6 +48,7 @@ internal sealed class RunReport
         writer.WriteBoolean("host_pads_input", config.HostPadsInput);
         writer.WriteBoolean("host_slices_output", config.HostSlicesOutput);
         writer.WriteNumber("weight_bytes", Layers.WeightByteCount);
+        writer.WriteNumberOrNull("weight_rounding_error", Layers.WeightRoundingError);
         writer.WriteNumber("load_seconds", Math.Round(Layers.LoadTime.TotalSeconds, 6));
         writer.WriteNumber("first_expert_seconds", Math.Round(Layers.StartTime.TotalSeconds, 6));
         writer.WriteNumber("microseconds", Math.Round(Run.Microseconds, 3));
@@ -79,6 +80,11 @@ internal sealed class RunReport
             "weights",
             $"{HumanText.Bytes(Layers.WeightByteCount)} on the device, loaded in {HumanText.Microseconds(Layers.LoadTime.TotalMicroseconds)}, "
             + $"of which {HumanText.Microseconds(Layers.StartTime.TotalMicroseconds)} until the first expert was there");
+        if (Layers.WeightRoundingError != 0)
+        {
+            grid.Add("rounding", $"the backend has no such weights and keeps others, by a relative error of {HumanText.Error(Layers.WeightRoundingError)}");
+        }
+
         grid.Add("time", $"{HumanText.Microseconds(Run.Microseconds)} a forward (median of {Run.Forwards})");
         AddVerification(grid);
         if (Settings.Output is not null)

@@ -20,6 +20,9 @@ internal sealed class FakeBackend : IMoeBackend, IMoeInstrumentedBackend
 
     public bool IsFull { get; init; }
 
+    /// <summary>By how much its weights differ from those that are stored.</summary>
+    public double RoundingError { get; init; }
+
     /// <summary>What it rounds the hidden size to; above 1 it takes and writes unpadded rows all the same.</summary>
     public int Alignment { get; init; } = 1;
 

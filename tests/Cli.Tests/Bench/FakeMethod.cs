@@ -12,6 +12,8 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
 
     public MoeDevice Device => backend.Device;
 
+    public double RoundingError => backend.RoundingError;
+
     public bool SupportsSkipForwardPadding => backend.Alignment > 1;
 
     public bool HasUnpaddedOutput => backend.Alignment > 1;
@@ -91,6 +93,8 @@ internal sealed unsafe class FakeMethod(FakeBackend backend) : IMoeQuantMethod, 
         public MoeWeightSource Source => source;
 
         public long ByteCount => 1000;
+
+        public double RoundingError => method.RoundingError;
 
         public IMoeWorkspace CreateWorkspace() => new Workspace(method, this);
 

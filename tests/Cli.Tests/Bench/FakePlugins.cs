@@ -24,10 +24,10 @@ public sealed class MisroutingPlugin : IMoePlugin
     public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { Misroutes = true };
 }
 
-/// <summary>Says that it has computed, and writes nothing.</summary>
+/// <summary>Says that it has computed, and writes nothing; its weights are not quite those that are stored.</summary>
 public sealed class IdlePlugin : IMoePlugin
 {
-    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { WritesNothing = true };
+    public IMoeBackend CreateBackend(IMoePluginContext context) => new FakeBackend { WritesNothing = true, RoundingError = 0.0625 };
 }
 
 /// <summary>Is on a device that its power supply holds back.</summary>
