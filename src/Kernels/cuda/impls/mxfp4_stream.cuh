@@ -678,11 +678,11 @@ struct Mxfp4Stream
     }
 
     /// Hands this warpgroup's sums to the one that stores the tile.
-    static __device__ __forceinline__ void hand_over(const float (&d)[kColumns / 2], char* shared, u32 barriers, int storing, int group, int use)
+    static __device__ __forceinline__ void hand_over(const Sums& d, char* shared, u32 barriers, int storing, int group, int use)
     {
         const u32 full = barriers + storing * 8;
         mbarrier_wait(full + kGroups * 8, (use & 1) ^ 1);
-        *sums_for(shared, storing, group) = make_float4(d[0], d[1], d[2], d[3]);
+        *sums_for(shared, storing, group) = make_float4(d.even[0] + d.odd[0], d.even[1] + d.odd[1], d.even[2] + d.odd[2], d.even[3] + d.odd[3]);
         __syncwarp();
         if (threadIdx.x % 32 == 0)
         {
@@ -859,6 +859,13 @@ struct Mxfp4Stream
 
                 left -= now;
                 now = left;
+
+                // Before the tile that is pending: else who stores this one would wait for that, and tiles that are short would be stored one after the other.
+                if (is_there && left == 0 && storing != group)
+                {
+                    hand_over(sums, shared, sum_barriers, storing, group, index / kGroups);
+                }
+
                 if (is_pending)
                 {
                     store(q, pending, shared, group, numbers, pairs, probe);
@@ -877,16 +884,8 @@ struct Mxfp4Stream
             }
 
             probe.tile();
-            float d[kColumns / 2];
-#pragma unroll
-            for (int i = 0; i < kColumns / 2; i++)
-            {
-                d[i] = sums.even[i] + sums.odd[i];
-            }
-
             if (storing != group)
             {
-                hand_over(d, shared, sum_barriers, storing, group, index / kGroups);
                 continue;
             }
 
@@ -899,7 +898,7 @@ struct Mxfp4Stream
 #pragma unroll
             for (int i = 0; i < kColumns / 2; i++)
             {
-                pending.d[i] = d[i];
+                pending.d[i] = sums.even[i] + sums.odd[i];
             }
 
             is_pending = true;
