@@ -27,7 +27,9 @@ public sealed unsafe class RouterProgramTests
                         mine[j] = expert < experts ? logits[token * experts + expert] : 7e7f;
                     }
 
-                    CHOICE.choose(p, token, mine);
+                    u32 keys[SLOTS];
+                    CHOICE.fetch(keys);
+                    CHOICE.choose(p, token, mine, keys);
                 });
             }
         }

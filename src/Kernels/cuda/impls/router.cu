@@ -4,7 +4,8 @@
 //
 // Of many tokens, the last block of a token tile to finish does the rest. Of few, latency is all there is: the grid has one row of blocks more, whose last
 // block of a tile waits for the logits themselves, which stand in words that are empty (kNoLogit) until they come, and are emptied by who has read them. All
-// other blocks of the tile have begun before it. It chooses once in vain while they make the logits, so that its code has been read from memory when they come.
+// other blocks of the tile have begun before it. It chooses and sorts once in vain while they make the logits, so that its code has been read from memory when
+// they come: to read code takes longer than to run it, and so the code of few tokens is short rather than quick.
 //
 // Dynamic shared memory: the larger of 4096 · kTiles bytes and ((n + 1) · experts + tokens · top_k) · 4 bytes if it sorts, n = ceil(tokens · top_k / 32).
 #include "routing/router_program.cuh"
@@ -28,14 +29,14 @@ struct ProgramRouterParameters
 /// What stands where no logit has come yet: a NaN that no sum is.
 constexpr u32 kNoLogit = 0xffffffffu;
 
-/// One warp, one token: the same as below of words that others fill meanwhile, which are emptied.
+/// One warp, one token: the same as below of words that others fill meanwhile. In vain: of what has come by now.
 template <int kSlots>
-__device__ __forceinline__ void await_logits(const RouterParameters& p, float* partial_logits, int token, int parts, float (&logits)[1][kSlots])
+__device__ __forceinline__ void await_logits(const RouterParameters& p, const float* partial_logits, int token, int parts, float (&logits)[1][kSlots], bool in_vain)
 {
     constexpr int kParts = kSlots <= 8 ? 4 : kSlots <= 16 ? 2 : 1;  // whose words are read together
     const int lane = threadIdx.x % 32, own = p.experts - lane;
     const i64 part_stride = (i64)p.tokens * p.experts;
-    u32* words = (u32*)partial_logits + (i64)token * p.experts + lane;
+    const u32* words = (const u32*)partial_logits + (i64)token * p.experts + lane;
 #pragma unroll
     for (int j = 0; j < kSlots; j++)
     {
@@ -69,7 +70,7 @@ __device__ __forceinline__ void await_logits(const RouterParameters& p, float* p
                     lacks |= v[s][j] == kNoLogit;
                 }
             }
-        } while (lacks);
+        } while (lacks && !in_vain);
 
 #pragma unroll
         for (int s = 0; s < kParts; s++)
@@ -78,14 +79,24 @@ __device__ __forceinline__ void await_logits(const RouterParameters& p, float* p
             for (int j = 0; j < kSlots; j++)
             {
                 logits[0][j] += __uint_as_float(v[s][j]);
-                if (s < left && j * 32 < own)
-                {
-                    words[s * part_stride + j * 32] = kNoLogit;
-                }
             }
         }
 
         words += kParts * part_stride;
+    }
+}
+
+/// One warp: empties a token's words, which it has read.
+__device__ __forceinline__ void empty_logits(const RouterParameters& p, float* partial_logits, int token, int parts)
+{
+#pragma unroll 1
+    for (int s = 0; s < parts; s++)
+    {
+#pragma unroll 1
+        for (int expert = threadIdx.x % 32; expert < p.experts; expert += 32)
+        {
+            ((u32*)partial_logits)[((i64)s * p.tokens + token) * p.experts + expert] = kNoLogit;
+        }
     }
 }
 
@@ -142,7 +153,7 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
 }
 
 /// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
-/// it is null. In vain: of any logits, and nobody gets the choice.
+/// it is null. In vain: nobody gets the choice.
 template <int kSlots, int kTiles, int kAtOnce, typename TChoice>
 __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, float* partial_logits, int first, int parts, int* chosen,
                                                   bool in_vain)
@@ -157,21 +168,12 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
             return;
         }
 
+        u32 keys[kSlots];
         float logits[kAtOnce][kSlots];
         if constexpr (kTiles == 1)
         {
-            if (in_vain)
-            {
-#pragma unroll
-                for (int j = 0; j < kSlots; j++)
-                {
-                    logits[0][j] = (float)(lane ^ j);
-                }
-            }
-            else
-            {
-                await_logits<kSlots>(p, partial_logits, token, parts, logits);
-            }
+            choice.fetch(keys);
+            await_logits<kSlots>(p, partial_logits, token, parts, logits, in_vain);
         }
         else
         {
@@ -181,7 +183,12 @@ __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, con
 #pragma unroll
         for (int n = 0; n < kAtOnce; n++)
         {
-            const int id = choice.choose(p, in_vain ? p.tokens : token + n * 8, logits[n]);
+            if constexpr (kTiles > 1)
+            {
+                choice.fetch(keys);
+            }
+
+            const int id = choice.choose(p, in_vain ? p.tokens : token + n * 8, logits[n], keys);
             if (chosen != nullptr && !in_vain && lane < p.top_k && token + n * 8 < p.tokens)
             {
                 chosen[(token + n * 8) * p.top_k + lane] = id;
@@ -215,19 +222,22 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
     const RouterParameters& p = q.router;
     extern __shared__ float4 shared[];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    const int inner_warps = 8 / q.expert_warps, expert_warp = warp % q.expert_warps, inner_warp = warp / q.expert_warps;
-    const int expert = (blockIdx.y * q.expert_warps + expert_warp) * 16 + g, token0 = blockIdx.x * (8 * kTiles);
+    const int expert_warps = kTiles == 1 ? 1 : q.expert_warps, inner_warps = 8 / expert_warps, expert_warp = warp % expert_warps, inner_warp = warp / expert_warps;
+    const int expert = (blockIdx.y * expert_warps + expert_warp) * 16 + g, token0 = blockIdx.x * (8 * kTiles);
     const int slices = ceil_div(p.hidden, 32), all_slices = slices * p.terms;
     const int step = gridDim.z * inner_warps;
     int slice = blockIdx.z * inner_warps + inner_warp;
     const uint4 zero = make_uint4(0, 0, 0, 0);
 
     uint4 rows[kSteps][2];
+
+    // Of one term or three. A division would be more code to read than all that is done here.
+    auto term_of = [&](int s) { return s >= 2 * slices ? 2 : s >= slices ? 1 : 0; };
     auto load_weights = [&](int from) {
 #pragma unroll
         for (int i = 0; i < kSteps; i++)
         {
-            const int s = from + i * step, term = s / slices, k = (s - term * slices) * 32 + t * 8;
+            const int s = from + i * step, term = term_of(s), k = (s - term * slices) * 32 + t * 8;
             const bool valid = s < all_slices && k < p.hidden;
             const u16* row = p.weight + ((i64)term * p.experts + expert) * p.hidden + k;
             rows[i][0] = valid && expert < p.experts ? load_readonly(row) : zero;
@@ -241,7 +251,7 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
         allow_next_launch();
     }
 
-    auto let_next_begin = [&] {
+    auto let_next_begin = [&](bool may_empty) {
         if (p.target.lets_next_begin_late())
         {
             wait_for_previous_launch();
@@ -251,25 +261,30 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
             }
         }
 
-        if (empties && warp == 7)
+        if (may_empty && empties && warp == 7)
         {
             p.target.empty_early_offsets();
             allow_next_launch();
         }
     };
     auto make_logits = [&] {
-        load_weights(slice);
-        let_next_begin();
-        wait_for_previous_launch();
-
         float sums[kTiles][4] = {};
-        while (slice < all_slices)
+        bool is_first = true;
+        do
         {
+            load_weights(slice);
+            if (is_first)
+            {
+                let_next_begin(kTiles > 1);
+                wait_for_previous_launch();
+                is_first = false;
+            }
+
             uint4 columns[kSteps][kTiles];
 #pragma unroll
             for (int i = 0; i < kSteps; i++)
             {
-                const int s = slice + i * step, k = s % slices * 32 + t * 8;
+                const int s = slice + i * step, k = (s - term_of(s) * slices) * 32 + t * 8;
                 const bool valid = s < all_slices && k < p.hidden;
 #pragma unroll
                 for (int j = 0; j < kTiles; j++)
@@ -290,8 +305,7 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
             }
 
             slice += kSteps * step;
-            load_weights(slice);
-        }
+        } while (slice < all_slices);
 
         // The warps that split the inner dimension are summed in their order, which keeps the result the same each time.
 #pragma unroll
@@ -301,20 +315,20 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
         }
 
         __syncthreads();
-        for (int item = warp; item < q.expert_warps * kTiles; item += 8)
+        for (int item = warp; item < expert_warps * kTiles; item += 8)
         {
             const int j = item % kTiles, ew = item / kTiles;
             float4 sum = make_float4(0, 0, 0, 0);
             for (int w = 0; w < inner_warps; w++)
             {
-                const float4 v = shared[((w * q.expert_warps + ew) * kTiles + j) * 32 + lane];
+                const float4 v = shared[((w * expert_warps + ew) * kTiles + j) * 32 + lane];
                 sum.x += v.x;
                 sum.y += v.y;
                 sum.z += v.z;
                 sum.w += v.w;
             }
 
-            const int e = (blockIdx.y * q.expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
+            const int e = (blockIdx.y * expert_warps + ew) * 16 + g, token = token0 + j * 8 + 2 * t;
             float* logits = q.partial_logits + ((i64)blockIdx.z * p.tokens + token) * p.experts + e;
             auto leave = [&](float* to, float v) {
                 if constexpr (kTiles == 1)
@@ -364,7 +378,7 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
 
         if (warp == 7)
         {
-            let_next_begin();
+            let_next_begin(true);
         }
 
         if (blockIdx.z != gridDim.z - 1)
@@ -387,37 +401,64 @@ __device__ __forceinline__ void route(const SplitRouterParameters& q, const TCho
     int* const chosen = p.sort != 0 && gridDim.x == 1 ? ids : nullptr;
     constexpr int kAtOnce = kTiles > 1 ? TChoice::kAtOnce : 1;
     const int token = token0 + warp, parts = gridDim.z;
+    const bool sorts_few = kTiles == 1 && chosen != nullptr && sorts_as_few(pairs, p.target);
 #pragma unroll 1
-    for (int pass = kTiles == 1 && warp == 0 ? 0 : 1; pass < 2; pass++)
+    for (int pass = kTiles == 1 && (warp == 0 || (sorts_few && warp == 1)) ? 0 : 1; pass < 2; pass++)
     {
-        if (pass > 0)
+        const bool in_vain = pass == 0;
+        if (!in_vain)
         {
             wait_for_previous_launch();
         }
 
-        if (p.experts <= 32)
+        if (!in_vain || warp == 0)
         {
-            choose_for_tokens<1, kTiles, kAtOnce>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+            if (p.experts <= 32)
+            {
+                choose_for_tokens<1, kTiles, kAtOnce>(p, choice, q.partial_logits, token, parts, chosen, in_vain);
+            }
+            else if (p.experts <= 128)
+            {
+                choose_for_tokens<4, kTiles, (kAtOnce > 1 ? kAtOnce / 2 : 1)>(p, choice, q.partial_logits, token, parts, chosen, in_vain);
+            }
+            else if (p.experts <= 256)
+            {
+                choose_for_tokens<8, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, in_vain);
+            }
+            else if (p.experts <= 512)
+            {
+                choose_for_tokens<16, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, in_vain);
+            }
+            else
+            {
+                choose_for_tokens<32, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, in_vain);
+            }
         }
-        else if (p.experts <= 128)
+
+        // In vain: of whatever lies behind the ids.
+        if (sorts_few)
         {
-            choose_for_tokens<4, kTiles, (kAtOnce > 1 ? kAtOnce / 2 : 1)>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
-        }
-        else if (p.experts <= 256)
-        {
-            choose_for_tokens<8, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
-        }
-        else if (p.experts <= 512)
-        {
-            choose_for_tokens<16, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
-        }
-        else
-        {
-            choose_for_tokens<32, kTiles, 1>(p, choice, q.partial_logits, token, parts, chosen, pass == 0);
+            if (!in_vain)
+            {
+                __syncthreads();
+            }
+
+            if (!in_vain || warp == 1)
+            {
+                sort_few_pairs<256>(in_vain ? ids + kFewPairs : ids, pairs, p.target, in_vain);
+            }
         }
     }
 
-    if (p.sort == 0)
+    if constexpr (kTiles == 1)
+    {
+        if (token < p.tokens)
+        {
+            empty_logits(p, q.partial_logits, token, parts);
+        }
+    }
+
+    if (p.sort == 0 || sorts_few)
     {
         return;
     }

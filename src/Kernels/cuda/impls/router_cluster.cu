@@ -157,6 +157,8 @@ __device__ __forceinline__ void choose_for_token(const Layout& l, const RouterPa
         return;
     }
 
+    u32 keys[1];
+    choice.fetch(keys);
     float logit[1] = {bias[lane]};
 #pragma unroll
     for (int from = 0; from < kBlocks; from++)
@@ -164,7 +166,7 @@ __device__ __forceinline__ void choose_for_token(const Layout& l, const RouterPa
         logit[0] += received[((from << kOwnBits) + own) * kRows + lane];
     }
 
-    const int id = choice.choose(p, token, logit);
+    const int id = choice.choose(p, token, logit, keys);
     if (p.sort && lane < p.top_k)
     {
         send(shared_address_of(l.ids + (token * p.top_k + lane) * 4, 0), id, shared_address_of(l.barriers + 8, 0));

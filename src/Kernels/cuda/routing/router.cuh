@@ -112,12 +112,17 @@ struct PresetChoice
 {
     static constexpr int kAtOnce = 4;  // tokens that a warp chooses for side by side, where they have few experts
 
-    /// One warp, one token; lane l has the logits of experts l, l + 32, … Returns lane k's choice.
+    /// Nothing.
     template <int kSlots>
-    __device__ __forceinline__ int choose(const RouterParameters& p, int token, const float (&logits)[kSlots]) const
+    __device__ __forceinline__ void fetch(u32 (&keys)[kSlots]) const
+    {
+    }
+
+    /// One warp, one token; lane l has the logits of experts l, l + 32, … Returns lane k's choice. `keys` is what fetch made, and is overwritten.
+    template <int kSlots>
+    __device__ __forceinline__ int choose(const RouterParameters& p, int token, float (&logits)[kSlots], u32 (&keys)[kSlots]) const
     {
         const int lane = threadIdx.x % 32;
-        u32 keys[kSlots];
 #pragma unroll
         for (int j = 0; j < kSlots; j++)
         {

@@ -26,35 +26,65 @@ struct ProgramChoice
 
     const RouterProgram& program;
 
-    /// One warp, one token; lane l has the logits of experts l, l + 32, … Returns lane k's choice: −1 for a token that the table does not know,
-    /// which goes to no expert.
+    /// What choose adds to ranks, which waits for nothing that this launch or the one before makes: of experts lane, lane + 32, …
     template <int kSlots>
-    __device__ __forceinline__ int choose(const RouterParameters& p, int token, const float (&logits)[kSlots]) const
+    __device__ __forceinline__ void fetch(u32 (&biases)[kSlots]) const
     {
-        const RouterProgram& q = program;
-        const int lane = threadIdx.x % 32;
-        u32 keys[kSlots];
 #pragma unroll
         for (int j = 0; j < kSlots; j++)
         {
-            keys[j] = j * 32 + lane < p.experts ? rank_key(logits[j]) : 0;
+            biases[j] = program.selection_bias != nullptr ? __float_as_uint(program.selection_bias[j * 32 + threadIdx.x % 32]) : 0;
         }
+    }
 
+    /// One warp, one token; lane l has the logits of experts l, l + 32, …, and their biases in `keys`. Returns lane k's choice: −1 for a token that the
+    /// table does not know, which goes to no expert.
+    template <int kSlots>
+    __device__ __forceinline__ int choose(const RouterParameters& p, int token, float (&logits)[kSlots], u32 (&keys)[kSlots]) const
+    {
+        const RouterProgram& q = program;
+        const int lane = threadIdx.x % 32;
         SoftmaxOfAll softmax = {0.0f, 1.0f};
         if (q.score == 1)
         {
-            softmax = SoftmaxOfAll::of(keys);
-        }
-
-        // Without a bias and groups ranks rise with logits, and large scores may be equal where their logits are not.
-        if (q.selection_bias != nullptr || q.groups > 1)
-        {
+            u32 all[kSlots];
 #pragma unroll
             for (int j = 0; j < kSlots; j++)
             {
+                all[j] = j * 32 + lane < p.experts ? rank_key(logits[j]) : 0;
+            }
+
+            softmax = SoftmaxOfAll::of(all);
+        }
+
+        // Few tokens' router reads its code from memory, and that takes longer than to run it: so it is here once, for a few of the experts at a time, which
+        // go round in their registers. Logits give way to what weights are made of.
+        // Without a bias and groups ranks rise with logits, and large scores may be equal where their logits are not.
+        constexpr int kRound = kSlots > 4 ? kSlots / 4 : 1;
+        static_assert(kSlots % kRound == 0, "all have their turn");
+        const bool by_score = q.selection_bias != nullptr || q.groups > 1;
+#pragma unroll 1
+        for (int first = lane; first < kSlots * 32; first += kRound * 32)
+        {
+            float worth[kRound];
+            u32 key[kRound];
+#pragma unroll
+            for (int i = 0; i < kRound; i++)
+            {
+                const float own = score(logits[i], softmax);
+
                 // + 0 makes −0 equal to 0.
-                const float bias = q.selection_bias != nullptr ? q.selection_bias[j * 32 + lane] : 0.0f;
-                keys[j] = j * 32 + lane < p.experts ? rank_key(score(logits[j], softmax) + bias + 0.0f) : 0;
+                const float rank = by_score ? own + __uint_as_float(keys[i]) + 0.0f : logits[i];
+                key[i] = first + i * 32 < p.experts ? rank_key(rank) : 0;
+                worth[i] = q.softmax_of_chosen ? logits[i] : own;
+            }
+
+#pragma unroll
+            for (int j = 0; j < kSlots; j++)
+            {
+                const bool is_last = j >= kSlots - kRound;
+                logits[j] = is_last ? worth[j % kRound] : logits[min(j + kRound, kSlots - 1)];
+                keys[j] = is_last ? key[j % kRound] : keys[min(j + kRound, kSlots - 1)];
             }
         }
 
@@ -71,29 +101,28 @@ struct ProgramChoice
         }
 
         int my_id = -1;
-        float my_logit = 0.0f;
 #pragma unroll 1
         for (int k = 0; k < p.top_k; k++)
         {
             const int id = q.table != nullptr ? __shfl_sync(~0u, given, k) : BestKey::of(keys).id;
-            float logit = 0.0f;
 #pragma unroll
             for (int j = 0; j < kSlots; j++)
             {
-                const bool is_chosen = j * 32 + lane == id;
-                keys[j] = is_chosen ? 0 : keys[j];
-                logit = is_chosen ? logits[j] : logit;
+                keys[j] = j * 32 + lane == id ? 0 : keys[j];
             }
 
-            logit = __shfl_sync(~0u, logit, id & 31);
-            if (lane == k)
-            {
-                my_id = id;
-                my_logit = logit;
-            }
+            my_id = lane == k ? id : my_id;
         }
 
-        const float weight = weigh(my_logit, my_id >= 0, softmax);
+        float mine = 0.0f;
+#pragma unroll
+        for (int j = 0; j < kSlots; j++)
+        {
+            const float other = __shfl_sync(~0u, logits[j], my_id & 31);
+            mine = my_id >> 5 == j ? other : mine;
+        }
+
+        const float weight = weigh(mine, my_id >= 0);
         if (lane < p.top_k && token < p.tokens)
         {
             p.ids[(i64)token * p.top_k + lane] = my_id;
@@ -166,26 +195,26 @@ private:
         }
     }
 
-    /// The weight of lane k's choice.
-    __device__ __forceinline__ float weigh(float logit, bool exists, const SoftmaxOfAll& softmax) const
+    /// The weight of lane k's choice, of its score or, for a softmax over the chosen, its logit.
+    __device__ __forceinline__ float weigh(float worth, bool exists) const
     {
         const RouterProgram& q = program;
         float weight;
         if (q.softmax_of_chosen)
         {
-            float largest = exists ? logit : -__uint_as_float(0x7f800000u);
+            float largest = exists ? worth : -__uint_as_float(0x7f800000u);
 #pragma unroll
             for (int d = 16; d > 0; d /= 2)
             {
                 largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, d));
             }
 
-            weight = exists ? expf(logit - largest) : 0.0f;
+            weight = exists ? expf(worth - largest) : 0.0f;
             weight /= warp_sum(weight);
         }
         else
         {
-            weight = exists ? score(logit, softmax) : 0.0f;
+            weight = exists ? worth : 0.0f;
         }
 
         if (q.divide)

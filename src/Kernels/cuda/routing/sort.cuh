@@ -77,9 +77,15 @@ __device__ __forceinline__ int count_members(const u32* members, int experts, in
 /// Up to so many pairs are counted by comparing each with each.
 constexpr int kFewPairs = 64;
 
-/// The same as sort_pairs for few pairs without blocks of rows: no thread waits for another.
+/// Whether sort_few_pairs does what sort_pairs would.
+__device__ __forceinline__ bool sorts_as_few(int pairs, const SortTarget& target)
+{
+    return pairs <= kFewPairs && target.block_rows == 0;
+}
+
+/// The same as sort_pairs for few pairs without blocks of rows: no thread waits for another. In vain nothing is written.
 template <int kThreads>
-__device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const SortTarget& target)
+__device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const SortTarget& target, bool in_vain = false)
 {
     const int experts = target.experts;
     for (int expert = threadIdx.x; expert <= experts; expert += kThreads)
@@ -91,10 +97,16 @@ __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const 
             before += (u32)(ids[pair] - target.first_expert) < (u32)expert;
         }
 
-        target.set_offset(expert, before);
+        if (!in_vain)
+        {
+            target.set_offset(expert, before);
+        }
     }
 
-    target.counters.clear(experts);
+    if (!in_vain)
+    {
+        target.counters.clear(experts);
+    }
 
     // Other threads than those of the first experts.
     for (int pair = kThreads - 1 - threadIdx.x; pair < pairs; pair += kThreads)
@@ -108,7 +120,7 @@ __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const 
             place += id < own || (id == own && other < pair);
         }
 
-        if (own < (u32)experts)
+        if (own < (u32)experts && !in_vain)
         {
             target.sorted_pairs[place] = pair;
         }
@@ -120,7 +132,7 @@ __device__ __forceinline__ void sort_few_pairs(const int* ids, int pairs, const 
 template <int kThreads>
 __device__ __forceinline__ void sort_pairs(const int* ids, int pairs, const SortTarget& target, int* scratch)
 {
-    if (pairs <= kFewPairs && target.block_rows == 0)
+    if (sorts_as_few(pairs, target))
     {
         sort_few_pairs<kThreads>(ids, pairs, target);
         return;
