@@ -11,6 +11,7 @@
 #include <memory>
 #include <random>
 #include <vector>
+#include <setjmp.h>
 #include <ucontext.h>
 
 typedef unsigned char u8;
@@ -125,13 +126,17 @@ struct Warp
 
 struct Fiber
 {
-    ucontext_t context;
+    ucontext_t context;  // where it begins
+    jmp_buf place;       // where it goes on
+    bool has_begun = false;
     std::unique_ptr<char[]> stack;
     bool is_done = false;
     std::vector<std::function<void()>> copies;  // asked for by this thread, until it waits for them
     std::vector<std::function<void()>> open;  // of a group that is not committed
     std::deque<std::vector<std::function<void()>>> groups;  // under way
     int waits_for = -1;  // a barrier's address in shared memory; −1: others of its warp, group or block
+    const Meeting* meeting = nullptr;  // where it waits for those
+    u32 meetings = 0;                  // that had been there when it came
 };
 
 struct Block
@@ -144,15 +149,37 @@ struct Block
     std::vector<Fiber> fibers;
     std::function<void()> body;
     std::vector<std::function<void()>> copies;  // under way
-    ucontext_t scheduler;
+    jmp_buf scheduler;
 };
 
 inline Block* block;
 
-/// Lets others go on.
+/// Lets others go on. Jumps rather than swapcontext, which asks the system for the mask of signals each time.
 inline void yield()
 {
-    swapcontext(&block->fibers[threadIdx.x].context, &block->scheduler);
+    if (_setjmp(block->fibers[threadIdx.x].place) == 0)
+    {
+        _longjmp(block->scheduler, 1);
+    }
+}
+
+/// Lets a thread go on until it yields.
+inline void go_on(int thread)
+{
+    threadIdx.x = thread;
+    if (_setjmp(block->scheduler) != 0)
+    {
+        return;
+    }
+
+    Fiber& fiber = block->fibers[thread];
+    if (fiber.has_begun)
+    {
+        _longjmp(fiber.place, 1);
+    }
+
+    fiber.has_begun = true;
+    setcontext(&fiber.context);
 }
 
 inline void Meeting::arrive_and_wait()
@@ -165,10 +192,14 @@ inline void Meeting::arrive_and_wait()
         progress++;
     }
 
-    while (count == own)
+    Fiber& fiber = block->fibers[threadIdx.x];
+    fiber.meetings = own;
+    for (fiber.meeting = this; count == own;)
     {
         yield();
     }
+
+    fiber.meeting = nullptr;
 }
 
 inline void run_fiber()
@@ -226,13 +257,15 @@ void run_block(int threads, const TBody& body)
         running = 0;
         for (int i : order)
         {
-            if (!here.fibers[i].is_done && (idle > 0 || random() % 8 < pace[i / 32]))
+            // Whoever would find that the others have not come yet is left to wait.
+            Fiber& fiber = here.fibers[i];
+            const bool can_go_on = !fiber.is_done && (fiber.meeting == nullptr || fiber.meeting->count != fiber.meetings);
+            if (can_go_on && (idle > 0 || random() % 8 < pace[i / 32]))
             {
-                threadIdx.x = i;
-                swapcontext(&here.scheduler, &here.fibers[i].context);
+                go_on(i);
             }
 
-            running += !here.fibers[i].is_done;
+            running += !fiber.is_done;
         }
 
         idle = progress == before ? idle + 1 : 0;
