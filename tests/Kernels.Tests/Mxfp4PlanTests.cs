@@ -100,6 +100,18 @@ public sealed class Mxfp4PlanTests
     }
 
     [Fact]
+    public void A_forced_variant_that_is_not_compiled_for_mxfp8_is_refused_by_its_name()
+    {
+        Mxfp4Variant forced = Mxfp4Variant.Grouped160;
+
+        MoeException refused = Assert.Throws<MoeException>(() => new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced, Mxfp4Activations.Mxfp8));
+
+        Assert.Equal(MoeReason.Configuration, refused.Reason);
+        Assert.Contains("grouped160x192", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(forced, new Mxfp4Plan(Hopper, MoeLayerShape.GptOss20B, forced).Choose(1));
+    }
+
+    [Fact]
     public void A_forced_variant_runs_what_it_can_and_the_plan_the_rest()
     {
         Mxfp4Variant forced = Mxfp4Variant.Read(new SettingsContext(("Kernels", "stream8x64")), "Kernels")!.Value;

@@ -112,7 +112,7 @@ public class Mxfp4Experts : CudaExperts
                 continue;
             }
 
-            // No layer with MXFP8 activations chooses it.
+            // The plan refuses it.
             if (variant == Mxfp4Variant.Grouped160 && activations == Mxfp4Activations.Mxfp8)
             {
                 continue;

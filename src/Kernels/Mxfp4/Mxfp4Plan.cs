@@ -40,7 +40,7 @@ public sealed class Mxfp4Plan
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
     /// <param name="activations">What activations are rounded to.</param>
     /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels only for 9.0, for few tokens, the common activation and MXFP8.</param>
-    /// <exception cref="MoeException">The device cannot run the forced one.</exception>
+    /// <exception cref="MoeException">The device cannot run the forced one, or it is not of these activations.</exception>
     public Mxfp4Plan(
         CudaArchitecture architecture,
         MoeLayerShape shape,
@@ -65,6 +65,11 @@ public sealed class Mxfp4Plan
         if (forced is Mxfp4Variant wanted && wanted.Kind != Mxfp4Kind.Mma && !_runsGrouped)
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
+        }
+
+        if (forced == Mxfp4Variant.Grouped160 && activations == Mxfp4Activations.Mxfp8)
+        {
+            throw new MoeException(MoeReason.Configuration, $"The kernels {forced} were asked for, which are of BF16 activations alone.");
         }
 
         _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape, activations);
