@@ -22,11 +22,14 @@ public sealed class MoeParallelOptions
     /// <summary>Who starts a process for each rank; <see cref="MoeLauncher.None"/> where the ranks are threads.</summary>
     public MoeLauncher Launcher { get; set; }
 
-    /// <summary>The machine of rank 0; null for the one that the launcher's variables name.</summary>
+    /// <summary>
+    /// The machine of rank 0, or <c>unix:</c> and a socket's path. Null, and no <see cref="Port"/>: a socket that only this user's processes reach where the
+    /// launcher's variables say that all are on one machine, else the machine that they name.
+    /// </summary>
     public string? Address { get; set; }
 
     /// <summary>
-    /// The port of rank 0's where the processes meet; null for the one after the launcher's own (torchrun's <c>MASTER_PORT</c>), or 29401.
+    /// The port of rank 0's where the processes meet, if they do at a port; null for the one after the launcher's own (torchrun's <c>MASTER_PORT</c>), or 29401.
     /// </summary>
     public int? Port { get; set; }
 
@@ -68,7 +71,7 @@ public sealed class MoeParallelOptions
 
         if (Address is not null && string.IsNullOrWhiteSpace(Address))
         {
-            yield return (nameof(Address), "is empty; the machine of rank 0 is expected.");
+            yield return (nameof(Address), "is empty; the machine of rank 0, or unix: and a path, is expected.");
         }
 
         if (Port is < 1 or > 65535)

@@ -29,7 +29,42 @@ public sealed class LaunchedRankTests
 
     [Fact]
     public void Open_mpi_says_it_on_one_machine() =>
-        Assert.Equal(new LaunchedRank(5, 8, 5, "localhost", 29401, ""), Read(MoeLauncher.OpenMpi, OpenMpi));
+        Assert.Equal(new LaunchedRank(5, 8, 5, PathOf(Read(MoeLauncher.OpenMpi, OpenMpi)), 29401, ""), Read(MoeLauncher.OpenMpi, OpenMpi));
+
+    /// <summary>A port of the machine's would be one that its other users reach.</summary>
+    [Theory]
+    [InlineData(MoeLauncher.Torchrun, "LOCAL_WORLD_SIZE", "8")]
+    [InlineData(MoeLauncher.Slurm, "SLURM_JOB_NUM_NODES", "1")]
+    [InlineData(MoeLauncher.Slurm, "SLURM_STEP_NUM_NODES", "1")]
+    [InlineData(MoeLauncher.OpenMpi, "PMIX_NAMESPACE", "job")]
+    public void On_one_machine_they_meet_at_a_path_of_the_job_s(MoeLauncher launcher, string variable, string value)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "elsewhere they meet at a port");
+        (string Name, string Value)[] given = Variables(launcher);
+        string path = PathOf(Read(launcher, [(variable, value), .. given]));
+        string other = PathOf(Read(launcher, [(variable, value), ("TORCHELASTIC_RUN_ID", "b"), ("SLURM_JOB_ID", "78"), ("PMIX_NAMESPACE", "other"), .. given]));
+
+        Assert.Equal(path, PathOf(Read(launcher, [(variable, value), .. given])));
+        Assert.StartsWith($"unix:{Path.GetTempPath()}", path, StringComparison.Ordinal);
+        if (launcher != MoeLauncher.OpenMpi)
+        {
+            Assert.NotEqual(path, other);
+        }
+
+        foreach (MoeParallelOptions options in new MoeParallelOptions[] { new() { Address = "node9" }, new() { Address = "node9", Port = 4000 } })
+        {
+            options.Launcher = launcher;
+            options.Tensor = 8;
+            Assert.Equal("node9", LaunchedRank.Read(options, "Moe", Get([(variable, value), .. given])).Address);
+        }
+    }
+
+    /// <summary>Who names a port wants one.</summary>
+    [Fact]
+    public void A_port_that_is_named_is_met_at() =>
+        Assert.Equal(
+            ("localhost", 4000),
+            (LaunchedRank.Read(new MoeParallelOptions { Launcher = MoeLauncher.OpenMpi, Tensor = 8, Port = 4000 }, "Moe", Get(OpenMpi)) is var launched ? launched.Address : "", launched.Port));
 
     [Fact]
     public void What_the_options_name_counts_before_the_variables()
@@ -57,8 +92,7 @@ public sealed class LaunchedRankTests
     [InlineData(MoeLauncher.OpenMpi, "OMPI_COMM_WORLD_SIZE", null, "environment variable OMPI_COMM_WORLD_SIZE")]
     public void What_is_missing_or_contradicts_is_named(MoeLauncher launcher, string variable, string? value, string words)
     {
-        (string, string)[] given = launcher switch { MoeLauncher.Torchrun => Torchrun, MoeLauncher.Slurm => Slurm, _ => OpenMpi };
-        Func<string, string?> get = Get(given);
+        Func<string, string?> get = Get(Variables(launcher));
 
         MoeOptionsException error = Assert.Throws<MoeOptionsException>(
             () => LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, "Moe", name => name == variable ? value : get(name)));
@@ -81,6 +115,16 @@ public sealed class LaunchedRankTests
     [InlineData("n[01", null)]
     [InlineData("n[]", null)]
     public void The_first_machine_of_a_list_is_found(string list, string? first) => Assert.Equal(first, LaunchedRank.FirstOf(list));
+
+    private static (string Name, string Value)[] Variables(MoeLauncher launcher) =>
+        launcher switch { MoeLauncher.Torchrun => Torchrun, MoeLauncher.Slurm => Slurm, _ => OpenMpi };
+
+    // Of the user and the job: a socket's path, or where there is none the machine itself.
+    private static string PathOf(LaunchedRank launched)
+    {
+        Assert.True(OperatingSystem.IsLinux() ? launched.Address.StartsWith("unix:", StringComparison.Ordinal) : launched.Address == "localhost", launched.Address);
+        return launched.Address;
+    }
 
     private static LaunchedRank Read(MoeLauncher launcher, (string, string)[] variables) =>
         LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, "Moe", Get(variables));

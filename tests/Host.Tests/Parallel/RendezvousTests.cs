@@ -300,12 +300,14 @@ public sealed class RendezvousTests
         other.Stop();
 
         Assert.Equal(MoeReason.Configuration, error.Reason);
-        Assert.Contains($"cannot listen on port {port}", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"cannot listen at localhost:{port}", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
     [InlineData("", 1, 0, 2, "Address is empty")]
     [InlineData("localhost", 0, 0, 2, "Port is 0")]
+    [InlineData("unix:here", 0, 0, 2, "'here' is no whole path")]
+    [InlineData("unix:/tmp/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789", 0, 0, 2, "longer than the 107 bytes")]
     [InlineData("localhost", 1, 2, 2, "Rank is 2; 0 to 1 is expected")]
     [InlineData("localhost", 1, 0, 0, "Count is 0")]
     public void Wrong_options_are_named(string address, int port, int rank, int count, string words) =>

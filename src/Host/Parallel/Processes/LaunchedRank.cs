@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 
 namespace Moe.Plugins;
 
@@ -6,7 +8,7 @@ namespace Moe.Plugins;
 /// <param name="Rank">Among all processes.</param>
 /// <param name="Count">Of the processes.</param>
 /// <param name="LocalRank">Among those of this machine.</param>
-/// <param name="Address">The machine of rank 0.</param>
+/// <param name="Address">The machine of rank 0, or a path where all are on it.</param>
 /// <param name="Port">Where the processes meet there.</param>
 /// <param name="Job">What tells them from those of another job.</param>
 internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string Address, int Port, string Job)
@@ -39,7 +41,9 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
         (int rank, int count, int local) = variables.Ranks("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE");
         int port = options.Port ?? variables.Number("MASTER_PORT", 1, 65534) + 1;
         string job = $"{variables.Find("TORCHELASTIC_RUN_ID")}/{variables.Find("TORCHELASTIC_RESTART_COUNT")}";
-        return new LaunchedRank(rank, count, local, options.Address ?? variables.Text("MASTER_ADDR"), port, job);
+        bool isOneMachine = variables.Find("LOCAL_WORLD_SIZE") is not null && variables.Number("LOCAL_WORLD_SIZE", 1, count) == count;
+        string address = variables.Text("MASTER_ADDR");
+        return new LaunchedRank(rank, count, local, AddressOf(options, isOneMachine, port, job) ?? address, port, job);
     }
 
     private static LaunchedRank ReadSlurm(MoeParallelOptions options, Variables variables)
@@ -47,19 +51,41 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
         string tasks = variables.Find("SLURM_STEP_NUM_TASKS") is null ? "SLURM_NTASKS" : "SLURM_STEP_NUM_TASKS";
         (int rank, int count, int local) = variables.Ranks("SLURM_PROCID", tasks, "SLURM_LOCALID", null);
         string list = variables.Find("SLURM_STEP_NODELIST") is null ? "SLURM_JOB_NODELIST" : "SLURM_STEP_NODELIST";
-        string address = options.Address ?? FirstOf(variables.Text(list))
+        string job = $"{variables.Find("SLURM_JOB_ID")}.{variables.Find("SLURM_STEP_ID")}";
+        int port = options.Port ?? DefaultPort;
+        string nodes = variables.Find("SLURM_STEP_NUM_NODES") is null ? "SLURM_JOB_NUM_NODES" : "SLURM_STEP_NUM_NODES";
+        string first = FirstOf(variables.Text(list))
             ?? throw variables.Wrong($"has set {list} to '{variables.Text(list)}'; names of machines such as node[01-04,07] are expected.");
-        return new LaunchedRank(rank, count, local, address, options.Port ?? DefaultPort, $"{variables.Find("SLURM_JOB_ID")}.{variables.Find("SLURM_STEP_ID")}");
+        return new LaunchedRank(rank, count, local, AddressOf(options, variables.Find(nodes) == "1", port, job) ?? first, port, job);
     }
 
     private static LaunchedRank ReadOpenMpi(MoeParallelOptions options, Variables variables)
     {
         const string LocalSize = "OMPI_COMM_WORLD_LOCAL_SIZE";
         (int rank, int count, int local) = variables.Ranks("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", LocalSize);
-        string address = options.Address ?? (variables.Number(LocalSize, 1, count) == count
+        int port = options.Port ?? DefaultPort;
+        string job = variables.Find("PMIX_NAMESPACE") ?? "";
+        bool isOneMachine = options.Address is null && variables.Number(LocalSize, 1, count) == count;
+        string address = AddressOf(options, isOneMachine, port, job) ?? (isOneMachine
             ? "localhost"
             : throw variables.Wrong($"names no machine of rank 0 to processes of several machines; {nameof(options.Address)} is expected."));
-        return new LaunchedRank(rank, count, local, address, options.Port ?? DefaultPort, variables.Find("PMIX_NAMESPACE") ?? "");
+        return new LaunchedRank(rank, count, local, address, port, job);
+    }
+
+    /// <summary>
+    /// What the options say; else, where all processes are on one machine, a socket in a folder of the user's: a port of the machine's is one that its
+    /// other users reach too. Null where the launcher's variables say it.
+    /// </summary>
+    private static string? AddressOf(MoeParallelOptions options, bool isOneMachine, int port, string job)
+    {
+        if (options.Address is not null || options.Port is not null || !isOneMachine || !OperatingSystem.IsLinux())
+        {
+            return options.Address;
+        }
+
+        string name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{options.Launcher} {port} {job}")))[..16];
+        string path = Path.Combine(Path.GetFullPath(Path.GetTempPath()), $"moe-ranks-{UnixFile.CurrentUser()}", name);
+        return MeetingPlace.Refuse(path) is null ? MeetingPlace.UnixPrefix + path : null;
     }
 
     /// <summary>The first machine of a list as Slurm writes it: <c>a1</c> of <c>a1,b2</c>, <c>n01</c> of <c>n[01-04,07]</c>, with what is behind the bracket.</summary>

@@ -1,10 +1,9 @@
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 
 namespace Moe.Plugins;
 
-/// <summary>Processes that meet over TCP, at a port of rank 0's: what a group of processes is made with.</summary>
+/// <summary>Processes that meet at a socket of rank 0's: what a group of processes is made with.</summary>
 /// <remarks>
 /// All goes through rank 0's process, which is enough for what is exchanged once and for sums on processors. A process that is killed is
 /// noticed at once, by its connection. Dispose after the group.
@@ -55,7 +54,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
 
     /// <summary>Goes to where the processes meet, and waits until all have come. Rank 0 listens there meanwhile.</summary>
     /// <exception cref="MoeException">
-    /// An option is wrong, the port is taken, ranks do not come in time (<see cref="MoeReason.TimedOut"/>, which names them), or two processes
+    /// An option is wrong, the place is taken, ranks do not come in time (<see cref="MoeReason.TimedOut"/>, which names them), or two processes
     /// contradict each other.
     /// </exception>
     public static MoeRendezvous Join(MoeRendezvousOptions options)
@@ -75,7 +74,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
             try
             {
                 rendezvous.WaitFor(
-                    () => rendezvous._isWelcome, options.Timeout, start, $"Rank 0 at {options.Address}:{options.Port}, where the ranks meet, does not answer.");
+                    () => rendezvous._isWelcome, options.Timeout, start, $"Rank 0 at {MeetingPlace.Describe(options)}, where the ranks meet, does not answer.");
                 return rendezvous;
             }
             catch
@@ -171,25 +170,20 @@ public sealed class MoeRendezvous : IMoeRendezvous
 
     private static FrameConnection Connect(MoeRendezvousOptions options, long start)
     {
-        // The hub's own process need not know how others reach it.
-        string address = options.Rank == 0 ? IPAddress.Loopback.ToString() : options.Address;
         while (true)
         {
-            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
             try
             {
-                socket.Connect(address, options.Port);
-                return new FrameConnection(socket, mostBytes: 0);
+                return new FrameConnection(MeetingPlace.Connect(options), mostBytes: 0);
             }
             catch (SocketException exception)
             {
-                socket.Dispose();
                 if (options.Clock.GetElapsedTime(start) > options.Timeout)
                 {
                     string seconds = options.Timeout.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
                     throw new MoeException(
                         MoeReason.TimedOut,
-                        $"Rank {options.Rank} did not reach rank 0 at {options.Address}:{options.Port} within {seconds} s: {exception.Message}.",
+                        $"Rank {options.Rank} did not reach rank 0 at {MeetingPlace.Describe(options)} within {seconds} s: {exception.Message}.",
                         exception);
                 }
 

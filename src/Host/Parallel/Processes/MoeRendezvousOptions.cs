@@ -3,11 +3,18 @@ namespace Moe.Plugins;
 /// <summary>Where the processes of a group meet, and which of them this one is.</summary>
 public sealed record MoeRendezvousOptions
 {
-    /// <summary>The machine of rank 0, a name or an address. <c>localhost</c> is reached only from that machine.</summary>
+    /// <summary>
+    /// The machine of rank 0, a name or an address; <c>localhost</c> is reached only from that machine. Or <c>unix:</c> and the whole path of a socket,
+    /// for processes of one user on one machine: rank 0 makes it, and no other user reaches it. Its folder is made where it is not there, and refused
+    /// where others may write in it.
+    /// </summary>
     public required string Address { get; init; }
 
-    /// <summary>The TCP port that rank 0 listens on until all have come. Whoever reaches it can take part: it is for a network that is trusted.</summary>
-    public required int Port { get; init; }
+    /// <summary>
+    /// The TCP port that rank 0 listens on until all have come; not looked at where they meet at a path. Whoever reaches it can take part, other users of
+    /// the machine too: it is for a network that is trusted.
+    /// </summary>
+    public int Port { get; init; }
 
     /// <summary>This process, 0 to <see cref="Count"/> − 1.</summary>
     public required int Rank { get; init; }
@@ -27,7 +34,9 @@ public sealed record MoeRendezvousOptions
     internal void Validate()
     {
         Require(!string.IsNullOrWhiteSpace(Address), $"{nameof(Address)} is empty; the machine of rank 0 is expected");
-        Require(Port is > 0 and <= 65535, $"{nameof(Port)} is {Port}; 1 to 65535 is expected");
+        string? path = MeetingPlace.PathOf(this);
+        Require(path is null || MeetingPlace.Refuse(path) is null, $"{nameof(Address)} is '{Address}': {(path is null ? "" : MeetingPlace.Refuse(path))}");
+        Require(path is not null || Port is > 0 and <= 65535, $"{nameof(Port)} is {Port}; 1 to 65535 is expected");
         Require(Count >= 1, $"{nameof(Count)} is {Count}; at least 1 is expected");
         Require(Rank >= 0 && Rank < Count, $"{nameof(Rank)} is {Rank}; 0 to {Count - 1} is expected");
         Require(Job is not null, $"{nameof(Job)} is null");

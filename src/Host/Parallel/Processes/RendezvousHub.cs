@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 
 namespace Moe.Plugins;
@@ -30,13 +29,13 @@ internal sealed class RendezvousHub
     private long _since;
     private TimeSpan _limit;
 
-    /// <exception cref="MoeException">The port is taken.</exception>
+    /// <exception cref="MoeException">The place is taken.</exception>
     public RendezvousHub(MoeRendezvousOptions options)
     {
         _options = options;
         _guests = new Guest?[options.Count];
         _parts = new ReadOnlyMemory<byte>?[options.Count];
-        _listener = Listen(options);
+        _listener = MeetingPlace.Listen(options);
         _since = options.Clock.GetTimestamp();
         _limit = options.Timeout;
         _timer = options.Clock.CreateTimer(_ => Watch(), null, options.Timeout, Timeout.InfiniteTimeSpan);
@@ -50,30 +49,6 @@ internal sealed class RendezvousHub
         {
             End(MoeReason.PeerFailed, "Rank 0 gave up.");
             StopListening();
-        }
-    }
-
-    private static Socket Listen(MoeRendezvousOptions options)
-    {
-        bool isLocal = options.Address == "localhost" || (IPAddress.TryParse(options.Address, out IPAddress? address) && IPAddress.IsLoopback(address));
-        bool isV6 = !isLocal && Socket.OSSupportsIPv6;
-        var socket = new Socket(isV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            if (isV6)
-            {
-                socket.DualMode = true;
-            }
-
-            socket.Bind(new IPEndPoint(isLocal ? IPAddress.Loopback : isV6 ? IPAddress.IPv6Any : IPAddress.Any, options.Port));
-            socket.Listen(options.Count);
-            return socket;
-        }
-        catch (SocketException exception)
-        {
-            socket.Dispose();
-            throw new MoeException(
-                MoeReason.Configuration, $"Rank 0 cannot listen on port {options.Port}, where the ranks are to meet: {exception.Message}. Another port is expected.", exception);
         }
     }
 
@@ -150,7 +125,7 @@ internal sealed class RendezvousHub
         {
             Refuse(guest, _end ?? FrameText.OfEnd(
                 MoeReason.Configuration,
-                $"Rank 0 at {_options.Address}:{_options.Port} belongs to job '{_options.Job}', and rank {rank} to '{job}'; another port is expected for another job."));
+                $"Rank 0 at {MeetingPlace.Describe(_options)} belongs to job '{_options.Job}', and rank {rank} to '{job}'; another place is expected for another job."));
         }
         else if (count != _options.Count || rank < 0 || rank >= count)
         {
@@ -270,7 +245,7 @@ internal sealed class RendezvousHub
 
             int[] missing = [.. Enumerable.Range(0, _guests.Length).Where(rank => _isOpen ? _parts[rank] is null : _guests[rank] is null)];
             string seconds = _limit.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
-            string where = _isOpen ? $"{_what}, which rank {_first} began" : $"the rendezvous at {_options.Address}:{_options.Port}";
+            string where = _isOpen ? $"{_what}, which rank {_first} began" : $"the rendezvous at {MeetingPlace.Describe(_options)}";
             End(MoeReason.TimedOut, $"{(missing.Length == 1 ? "Rank" : "Ranks")} {string.Join(", ", missing)} did not come within {seconds} s to {where}.");
         }
     }
@@ -316,6 +291,7 @@ internal sealed class RendezvousHub
 
     private void StopListening()
     {
+        // Of a path it takes the socket's file away too.
         _listener.Dispose();
         foreach (Guest stranger in _strangers)
         {

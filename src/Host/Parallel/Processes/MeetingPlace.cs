@@ -1,0 +1,129 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Moe.Plugins;
+
+/// <summary>
+/// Where rank 0 listens and the others connect: a TCP port, or a socket in the file system, which the same user's processes of one machine reach and
+/// nobody else's.
+/// </summary>
+internal static class MeetingPlace
+{
+    /// <summary>What the address of a socket in the file system begins with; its path follows.</summary>
+    public const string UnixPrefix = "unix:";
+
+    /// <summary>As Linux has it, with the zero behind it.</summary>
+    private const int MostPathBytes = 108;
+
+    /// <summary>The path of a socket in the file system; null where the ranks meet over TCP.</summary>
+    public static string? PathOf(MoeRendezvousOptions options) =>
+        options.Address.StartsWith(UnixPrefix, StringComparison.Ordinal) ? options.Address[UnixPrefix.Length..] : null;
+
+    /// <summary>As a person reads it.</summary>
+    public static string Describe(MoeRendezvousOptions options) => PathOf(options) ?? $"{options.Address}:{options.Port}";
+
+    /// <summary>Why a path is none for a socket; null where it is.</summary>
+    public static string? Refuse(string path) =>
+        !Path.IsPathFullyQualified(path) ? $"'{path}' is no whole path"
+        : Encoding.UTF8.GetByteCount(path) >= MostPathBytes ? $"'{path}' is longer than the {MostPathBytes - 1} bytes that the path of a socket may have"
+        : null;
+
+    /// <summary>Connects once.</summary>
+    /// <exception cref="SocketException">Nobody listens there, or not yet.</exception>
+    public static Socket Connect(MoeRendezvousOptions options)
+    {
+        if (PathOf(options) is { } path)
+        {
+            var local = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            return Connected(local, () => local.Connect(new UnixDomainSocketEndPoint(path)));
+        }
+
+        // The hub's own process need not know how others reach it.
+        string address = options.Rank == 0 ? IPAddress.Loopback.ToString() : options.Address;
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        return Connected(socket, () => socket.Connect(address, options.Port));
+    }
+
+    /// <summary>Listens, for rank 0.</summary>
+    /// <exception cref="MoeException">Somebody else does already, or the folder is not this user's alone.</exception>
+    public static Socket Listen(MoeRendezvousOptions options)
+    {
+        try
+        {
+            return PathOf(options) is { } path ? ListenAt(path, options.Count) : ListenOn(options);
+        }
+        catch (Exception exception) when (exception is SocketException or IOException or UnauthorizedAccessException)
+        {
+            throw new MoeException(
+                MoeReason.Configuration, $"Rank 0 cannot listen at {Describe(options)}, where the ranks are to meet: {exception.Message.TrimEnd('.')}. Another place is expected.", exception);
+        }
+    }
+
+    private static Socket Connected(Socket socket, Action connect)
+    {
+        try
+        {
+            connect();
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static Socket ListenOn(MoeRendezvousOptions options)
+    {
+        bool isLocal = options.Address == "localhost" || (IPAddress.TryParse(options.Address, out IPAddress? address) && IPAddress.IsLoopback(address));
+        bool isV6 = !isLocal && Socket.OSSupportsIPv6;
+        var socket = new Socket(isV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        return Connected(socket, () =>
+        {
+            if (isV6)
+            {
+                socket.DualMode = true;
+            }
+
+            socket.Bind(new IPEndPoint(isLocal ? IPAddress.Loopback : isV6 ? IPAddress.IPv6Any : IPAddress.Any, options.Port));
+            socket.Listen(options.Count);
+        });
+    }
+
+    private static Socket ListenAt(string path, int count)
+    {
+        PrivateFolder.Create(Path.GetDirectoryName(path)!);
+        if (File.Exists(path) && !IsAnybodyAt(path))
+        {
+            // Of a process that was killed.
+            File.Delete(path);
+        }
+
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        return Connected(socket, () =>
+        {
+            socket.Bind(new UnixDomainSocketEndPoint(path));
+            if (!OperatingSystem.IsWindows())
+            {
+                File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            }
+
+            socket.Listen(count);
+        });
+    }
+
+    private static bool IsAnybodyAt(string path)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(path));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}
