@@ -9,18 +9,23 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
 {
     private const int OldestArchitecture = 80;
     private const int Score = 200;
+    private const string Multicast = "NvLinkMulticast";
     private const string NoLayers = "it joins devices into groups, and runs no layers";
 
     private readonly ConcurrentDictionary<int, Lazy<KernelLibrary>> _libraries = new();
     private readonly KernelCompiler _compiler;
     private readonly ReductionTable _table;
     private readonly Transport _transport;
+    private readonly bool _isBaseline;
+    private readonly bool _mayMulticast;
     private readonly string? _ncclPath;
 
     public CollectivesBackend(IMoePluginContext context)
     {
+        _isBaseline = ReductionTable.IsBaseline(context);
         _table = ReductionTable.Read(context);
-        _transport = ReadTransport(context);
+        _transport = _isBaseline ? Transport.Nccl : ReadTransport(context);
+        _mayMulticast = ReadSwitch(context, Multicast);
         _ncclPath = context.ReadPath("Nccl");
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
@@ -31,7 +36,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
 
     public IReadOnlyList<string> LocalArchitectures => KernelCatalog.LocalArchitectures;
 
-    public MoeProbeResult Probe(MoeProbeRequest request) => MoeProbeResult.Unsupported(MoeReason.Shape, NoLayers);
+    public MoeProbeResult Probe(MoeProbeRequest request) => MoeProbeResult.Unsupported(MoeReason.Shape, NoLayers + OfMulticast);
 
     public IMoeQuantMethod CreateQuantMethod(MoeProbeRequest request) => throw new MoeException(MoeReason.Shape, $"Collectives.Cuda: {NoLayers}.");
 
@@ -103,7 +108,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     {
         if (_transport == Transport.Nccl || FindUnreachable(request) is not null)
         {
-            return NcclGroup.Create(request, libraries);
+            return NcclGroup.Create(request, libraries, _isBaseline);
         }
 
         try
@@ -112,16 +117,16 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
         }
         catch (MoeException exception) when (MayFallBack(exception) && RefuseNccl(request) is null)
         {
-            return NcclGroup.Create(request, libraries);
+            return NcclGroup.Create(request, libraries, _isBaseline);
         }
     }
 
     // All processes must come to the same, from what all have told.
     private IMoeGroup CreateOfProcesses(MoeGroupRequest request, IMoeRendezvous rendezvous, KernelLibrary[] libraries)
     {
-        bool hasNccl = NcclLibrary.TryLoad(_ncclPath, out int version, out string withoutNccl);
+        bool hasNccl = NcclLibrary.TryLoad(_ncclPath, _mayMulticast, out int version, out string withoutNccl);
         var own = new RankFacts(
-            RankFacts.ThisMachine(), libraries[0].Context.Device.ReadUuid().ToString(), _transport, hasNccl ? version : 0, withoutNccl, _table.ToString());
+            RankFacts.ThisMachine(), libraries[0].Context.Device.ReadUuid().ToString(), _transport, hasNccl ? version : 0, withoutNccl, _isBaseline ? ReductionTable.Baseline : _table.ToString(), _mayMulticast);
         RankFacts[] all = [.. rendezvous.Exchange("the group's devices", own.ToBytes(), request.Timeout).Select(RankFacts.Read)];
         RankFacts.RequireEqual(all);
 
@@ -137,7 +142,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
 
         if (_transport == Transport.Nccl)
         {
-            return refusal is null ? NcclGroup.Create(request, libraries) : throw new MoeException(MoeReason.MissingLibrary, $"NCCL was asked for, and {refusal}.");
+            return refusal is null ? NcclGroup.Create(request, libraries, _isBaseline) : throw new MoeException(MoeReason.MissingLibrary, $"NCCL was asked for, and {refusal}.");
         }
 
         if (Array.TrueForAll(all, rank => rank.Machine == all[0].Machine))
@@ -148,16 +153,19 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
             }
             catch (MoeException exception) when (MayFallBack(exception) && refusal is null)
             {
-                return NcclGroup.Create(request, libraries);
+                return NcclGroup.Create(request, libraries, _isBaseline);
             }
         }
 
         return _transport == Transport.Auto && refusal is null
-            ? NcclGroup.Create(request, libraries)
+            ? NcclGroup.Create(request, libraries, _isBaseline)
             : throw new MoeException(
                 MoeReason.NoPeerAccess,
                 $"The ranks are on several machines, where peer memory does not reach, and {refusal ?? $"Transport is {_transport}"}.");
     }
+
+    /// <summary>What a user who asked for it is to know, wherever the plugin says what it does.</summary>
+    private string OfMulticast => _mayMulticast ? $"; {Multicast} is on: NCCL may use multicast over NVLink, which has never been exercised with this plugin" : "";
 
     private bool MayFallBack(MoeException exception) => _transport == Transport.Auto && exception.Reason == MoeReason.NoPeerAccess;
 
@@ -169,7 +177,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
             : devices < request.Devices.Count
             ? $"{request.Devices.Count} ranks on {devices} {(devices == 1 ? "device" : "devices")}, to try things: their kernels wait for each other on shared multiprocessors"
             : $"{request.Devices.Count} devices of this process, over {(_transport == Transport.Nccl || FindUnreachable(request) is not null ? "NCCL" : "peer memory")}";
-        return MoeProbeResult.Supported(device, CudaDevice.Get(device.Ordinal).Name, Score, ranks);
+        return MoeProbeResult.Supported(device, CudaDevice.Get(device.Ordinal).Name, Score, ranks + OfMulticast);
     }
 
     private MoeProbeResult? Refuse(MoeGroupRequest request)
@@ -231,13 +239,16 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     }
 
     private string? RefuseNccl(MoeGroupRequest request) =>
-        !NcclLibrary.TryLoad(_ncclPath, out _, out string reason) ? reason
+        !NcclLibrary.TryLoad(_ncclPath, _mayMulticast, out _, out string reason) ? reason
         : request.Devices.Distinct().Count() < request.Devices.Count ? "Two ranks have the same device, which NCCL does not allow."
         : null;
 
     private static Transport ReadTransport(IMoePluginContext context) => !context.Settings.TryGetValue("Transport", out string? text) ? Transport.Auto
         : Enum.TryParse(text, ignoreCase: true, out Transport transport) && Enum.IsDefined(transport) ? transport
         : throw context.WrongSetting("Transport", $"one of {string.Join(", ", Enum.GetNames<Transport>())}");
+
+    private static bool ReadSwitch(IMoePluginContext context, string key) => context.Settings.TryGetValue(key, out string? text)
+        && (bool.TryParse(text, out bool isOn) ? isOn : throw context.WrongSetting(key, "true or false"));
 
     private KernelLibrary Library(int ordinal) => _libraries.GetOrAdd(
         ordinal,

@@ -78,6 +78,7 @@ public sealed class ProbeTests
 
     [Theory]
     [InlineData("Transport", "Pigeon", "Auto, PeerMemory, Nccl is expected")]
+    [InlineData("NvLinkMulticast", "perhaps", "true or false is expected")]
     [InlineData("Table", "/nowhere/table.json", "cannot be read")]
     public void A_setting_that_is_wrong_is_named(string key, string value, string words)
     {

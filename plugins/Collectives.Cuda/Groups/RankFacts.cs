@@ -10,17 +10,18 @@ namespace Moe.Plugins.Collectives;
 /// <param name="NcclVersion">The version of its NCCL; 0 where it has none.</param>
 /// <param name="WithoutNccl">Why it has none.</param>
 /// <param name="Table">How it would reduce.</param>
-internal sealed record RankFacts(string Machine, string Device, Transport Transport, int NcclVersion, string WithoutNccl, string Table)
+/// <param name="MayMulticast">Whether its NCCL may use multicast.</param>
+internal sealed record RankFacts(string Machine, string Device, Transport Transport, int NcclVersion, string WithoutNccl, string Table, bool MayMulticast)
 {
     private const char Separator = '\u001f';
 
     public byte[] ToBytes() => Encoding.UTF8.GetBytes(
-        string.Join(Separator, Machine, Device, Transport.ToString(), NcclVersion.ToString(CultureInfo.InvariantCulture), WithoutNccl, Table));
+        string.Join(Separator, Machine, Device, Transport.ToString(), NcclVersion.ToString(CultureInfo.InvariantCulture), WithoutNccl, Table, MayMulticast.ToString()));
 
     public static RankFacts Read(ReadOnlyMemory<byte> bytes)
     {
         string[] parts = Encoding.UTF8.GetString(bytes.Span).Split(Separator);
-        return new RankFacts(parts[0], parts[1], Enum.Parse<Transport>(parts[2]), int.Parse(parts[3], CultureInfo.InvariantCulture), parts[4], parts[5]);
+        return new RankFacts(parts[0], parts[1], Enum.Parse<Transport>(parts[2]), int.Parse(parts[3], CultureInfo.InvariantCulture), parts[4], parts[5], bool.Parse(parts[6]));
     }
 
     /// <summary>Checks what must be the same on all ranks.</summary>
@@ -31,6 +32,7 @@ internal sealed record RankFacts(string Machine, string Device, Transport Transp
         {
             (string Setting, string Own, string First)? difference = all[rank].Transport != all[0].Transport
                     ? (nameof(Transport), $"{all[rank].Transport}", $"{all[0].Transport}")
+                : all[rank].MayMulticast != all[0].MayMulticast ? ("NvLinkMulticast", $"{all[rank].MayMulticast}", $"{all[0].MayMulticast}")
                 : all[rank].Table != all[0].Table ? ("Plan or Table", all[rank].Table, all[0].Table)
                 : null;
             if (difference is (string setting, string own, string first))

@@ -16,10 +16,15 @@ internal sealed class NcclGroup : IMoeGroup
     private readonly GroupLife _life;
     private readonly List<NcclMember> _members = [];
     private readonly ManualResetEventSlim _areReleased = new();
+    private readonly bool _roundsAtSteps;
     private bool _isMade;
     private bool _leavesWell;
 
-    private NcclGroup(MoeGroupRequest request) => _life = new GroupLife(request, Look, Release);
+    private NcclGroup(MoeGroupRequest request, bool roundsAtSteps)
+    {
+        _roundsAtSteps = roundsAtSteps;
+        _life = new GroupLife(request, Look, Release);
+    }
 
     public IReadOnlyList<IMoeCommunicator> Members => _members;
 
@@ -28,10 +33,11 @@ internal sealed class NcclGroup : IMoeGroup
     /// <summary>Makes a group, and believes in it once numbers have come.</summary>
     /// <param name="request">The group.</param>
     /// <param name="libraries">The kernels of the devices of this process's ranks.</param>
+    /// <param name="roundsAtSteps">Whether its sums are of the rows' own type, rounded at every step.</param>
     /// <exception cref="MoeException">NCCL refuses, ranks do not come, or there is no memory left.</exception>
-    public static NcclGroup Create(MoeGroupRequest request, IReadOnlyList<KernelLibrary> libraries)
+    public static NcclGroup Create(MoeGroupRequest request, IReadOnlyList<KernelLibrary> libraries, bool roundsAtSteps)
     {
-        var group = new NcclGroup(request);
+        var group = new NcclGroup(request, roundsAtSteps);
         try
         {
             group.Make(libraries);
@@ -111,7 +117,7 @@ internal sealed class NcclGroup : IMoeGroup
         MoeGroupRequest request = _life.Request;
         IReadOnlyList<int> local = request.LocalRanks;
         var shape = RowShape.Of(request.Width, request.ElementType);
-        ReductionKernels[] kernels = [.. libraries.Select(library => new ReductionKernels(library, shape, request.ElementType, request.Devices.Count))];
+        ReductionKernels[] kernels = [.. libraries.Select(library => new ReductionKernels(library, shape, request.ElementType, request.Devices.Count, _roundsAtSteps))];
         NcclMemory[] memories = [.. libraries.Select(library => new NcclMemory(library.Context, request))];
         byte[] id = local.Contains(0) ? NcclCommunicator.CreateId() : [];
         if (request.Rendezvous is { } rendezvous)
@@ -128,7 +134,7 @@ internal sealed class NcclGroup : IMoeGroup
         {
             if (communicators[i] is { } communicator)
             {
-                _members.Add(new NcclMember(_life, local[i], memories[i], kernels[i], new CudaMoeMemory(libraries[i]), communicator));
+                _members.Add(new NcclMember(_life, local[i], memories[i], kernels[i], new CudaMoeMemory(libraries[i]), communicator, _roundsAtSteps));
             }
             else
             {

@@ -22,10 +22,11 @@ internal static class NcclLibrary
     private static bool _isRegistered;
 
     /// <summary>Loads the library.</summary>
-    /// <param name="path">The file; null searches. The first one that was loaded stays.</param>
+    /// <param name="path">The file; null searches. The first one that was loaded stays, and what was said to it.</param>
+    /// <param name="mayMulticast">Whether it is left to NCCL and its environment to use multicast over NVLink; else it is switched off.</param>
     /// <param name="version">As NCCL writes it: 22807 is 2.28.7.</param>
     /// <param name="reason">Why there is none, a sentence.</param>
-    public static bool TryLoad(string? path, out int version, out string reason)
+    public static bool TryLoad(string? path, bool mayMulticast, out int version, out string reason)
     {
         lock (Gate)
         {
@@ -44,9 +45,13 @@ internal static class NcclLibrary
                 return false;
             }
 
-            // Before it is loaded, in the environment that it reads. Multicast over NVLink has never been exercised with this plugin. Connections are
-            // made when a communicator is, not within a graph that is being recorded.
-            _ = NcclApi.SetVariable("NCCL_NVLS_ENABLE", "0", 1);
+            // Before it is loaded, in the environment that it reads. Multicast over NVLink has never been exercised with this plugin: whoever asks for it
+            // decides. Connections are made when a communicator is, not within a graph that is being recorded.
+            if (!mayMulticast)
+            {
+                _ = NcclApi.SetVariable("NCCL_NVLS_ENABLE", "0", 1);
+            }
+
             _ = NcclApi.SetVariable("NCCL_RUNTIME_CONNECT", "0", 0);
             string file = path ?? File;
             if (NativeFile.Load(file, path is not null, [nameof(NcclApi.ncclGetVersion)], out nint handle) is { } problem)

@@ -9,11 +9,23 @@ internal sealed class NcclMember : CudaMember
     private readonly NcclMemory _memory;
     private readonly ReductionKernels _kernels;
     private readonly NcclCommunicator _communicator;
+    private readonly bool _roundsAtSteps;
     private GroupParameters _template;
 
-    public NcclMember(GroupLife life, int rank, NcclMemory memory, ReductionKernels kernels, IMoeMemory deviceMemory, NcclCommunicator communicator)
+    /// <param name="life">The group's.</param>
+    /// <param name="rank">This rank.</param>
+    /// <param name="memory">The rank's.</param>
+    /// <param name="kernels">What comes before and behind NCCL's sums.</param>
+    /// <param name="deviceMemory">The device's memory.</param>
+    /// <param name="communicator">NCCL's end.</param>
+    /// <param name="roundsAtSteps">
+    /// Whether NCCL sums values of the rows' own type, as most programs have it do, and rounds at every step: to compare with. Else it sums float32.
+    /// </param>
+    public NcclMember(
+        GroupLife life, int rank, NcclMemory memory, ReductionKernels kernels, IMoeMemory deviceMemory, NcclCommunicator communicator, bool roundsAtSteps)
         : base(life, rank, kernels.Context, deviceMemory, memory.Partial)
     {
+        _roundsAtSteps = roundsAtSteps;
         _memory = memory;
         _kernels = kernels;
         _communicator = communicator;
@@ -47,11 +59,13 @@ internal sealed class NcclMember : CudaMember
         nint sums = isAll ? output.Address : _memory.Sums;
         _communicator.Call(
             "ncclAllReduce",
-            (Parts(rows, stream), sums, (long)rows * Request.Width, stream),
-            static (of, handle) => NcclApi.ncclAllReduce(of.Item1, of.sums, (nuint)of.Item3, NcclType.Float32, NcclOperation.Sum, handle, of.stream));
+            (_roundsAtSteps ? Partial : Parts(rows, stream), sums, (long)rows * Request.Width, stream),
+            _roundsAtSteps && !IsFloat
+                ? static (of, handle) => NcclApi.ncclAllReduce(of.Item1, of.sums, (nuint)of.Item3, NcclType.BFloat16, NcclOperation.Sum, handle, of.stream)
+                : static (of, handle) => NcclApi.ncclAllReduce(of.Item1, of.sums, (nuint)of.Item3, NcclType.Float32, NcclOperation.Sum, handle, of.stream));
         if (!isAll)
         {
-            Finish(rows, sums, addNorm, output, stream);
+            Finish(rows, sums, _roundsAtSteps, addNorm, output, stream);
         }
     }
 
@@ -71,7 +85,7 @@ internal sealed class NcclMember : CudaMember
             static (of, handle) => NcclApi.ncclReduceScatter(of.Item1, of.sums, (nuint)of.count, NcclType.Float32, NcclOperation.Sum, handle, of.stream));
         if (!isAll)
         {
-            Finish(rows, sums, default, output, stream);
+            Finish(rows, sums, ofOwnType: false, default, output, stream);
         }
     }
 
@@ -118,7 +132,7 @@ internal sealed class NcclMember : CudaMember
         return _memory.Sums;
     }
 
-    private void Finish(int rows, nint sums, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
+    private void Finish(int rows, nint sums, bool ofOwnType, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
     {
         GroupParameters parameters = _template;
         parameters.Take(addNorm, output);
@@ -127,6 +141,6 @@ internal sealed class NcclMember : CudaMember
         parameters.Output = output.Address;
         parameters.Residual = addNorm.Residual.Address;
         parameters.ResidualOut = addNorm.ResidualOutput.Address;
-        _kernels.FinishRows(stream, in parameters);
+        _kernels.FinishRows(ofOwnType, stream, in parameters);
     }
 }

@@ -5,4 +5,5 @@ internal enum NcclType
 {
     Int8 = 0,
     Float32 = 7,
+    BFloat16 = 9,
 }

@@ -28,11 +28,17 @@ internal sealed class ReductionKernels
     private readonly CudaFunction _gather;
     private readonly CudaFunction _gatherRead;
     private readonly CudaFunction _addNorm;
+    private readonly CudaFunction? _addNormOfType;
     private readonly CudaFunction _widen;
     private readonly int _mostAddNormBlocks;
 
+    /// <param name="library">The device's.</param>
+    /// <param name="shape">Of a row.</param>
+    /// <param name="type">Of its values.</param>
+    /// <param name="ranks">Ranks of the group.</param>
+    /// <param name="finishesOwnType">Whether there are to be sums of the rows' own type to finish.</param>
     /// <exception cref="MoeException">A kernel does not compile.</exception>
-    public ReductionKernels(KernelLibrary library, RowShape shape, MoeElementType type, int ranks)
+    public ReductionKernels(KernelLibrary library, RowShape shape, MoeElementType type, int ranks, bool finishesOwnType = false)
     {
         _library = library;
         _shape = shape;
@@ -42,8 +48,11 @@ internal sealed class ReductionKernels
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
         _gather = library.Get(GatherUnit, "moe_gather");
         _gatherRead = library.Get(GatherUnit, "moe_gather_read");
-        _addNorm = library.Get(AddNormUnit(AddNorm(type, shape)), AddNorm(type, shape));
-        _widen = library.Get(AddNormUnit(AddNorm(type, shape)), "moe_widen");
+        string addNorm = AddNorm(type, MoeElementType.Float32, shape);
+        _addNorm = library.Get(AddNormUnit(addNorm), addNorm);
+        _widen = library.Get(AddNormUnit(addNorm), "moe_widen");
+        string ofType = AddNorm(type, type, shape);
+        _addNormOfType = finishesOwnType ? library.Get(AddNormUnit(ofType), ofType) : null;
         _mostAddNormBlocks = Context.Device.MultiprocessorCount * _addNorm.GetMaxBlocksPerMultiprocessor(shape.Threads, 0);
     }
 
@@ -53,7 +62,7 @@ internal sealed class ReductionKernels
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
             .Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks))),
         GatherUnit,
-        AddNormUnit(AddNorm(MoeElementType.BFloat16, GptOss)),
+        AddNormUnit(AddNorm(MoeElementType.BFloat16, MoeElementType.Float32, GptOss)),
     ];
 
     private static RowShape GptOss { get; } = RowShape.Of(GptOssWidth, MoeElementType.BFloat16);
@@ -94,9 +103,12 @@ internal sealed class ReductionKernels
         _widen.Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
     }
 
-    /// <summary>Launches what comes behind a sum that is complete, in float32, with as many blocks as there is use for. The context must be current.</summary>
-    public void FinishRows(nint stream, ref readonly GroupParameters parameters) =>
-        _addNorm.Launch(_library.Launch(Math.Min(parameters.Rows, _mostAddNormBlocks), _shape.Threads), stream, in parameters);
+    /// <summary>Launches what comes behind a sum that is complete, with as many blocks as there is use for. The context must be current.</summary>
+    /// <param name="ofOwnType">Whether the sums are of the rows' type, else they are float32.</param>
+    /// <param name="stream">The stream.</param>
+    /// <param name="parameters">The kernel's.</param>
+    public void FinishRows(bool ofOwnType, nint stream, ref readonly GroupParameters parameters) =>
+        (ofOwnType ? _addNormOfType! : _addNorm).Launch(_library.Launch(Math.Min(parameters.Rows, _mostAddNormBlocks), _shape.Threads), stream, in parameters);
 
     /// <summary>Launches a gathering, by reading or by pushing. The context must be current.</summary>
     public void Gather(bool reads, int blocks, nint stream, ref readonly GatherParameters parameters) =>
@@ -113,7 +125,8 @@ internal sealed class ReductionKernels
 
     private static KernelUnit AddNormUnit(string instance) => new("add_norm.cu", instance);
 
-    private static string AddNorm(MoeElementType type, RowShape shape) => $"moe_add_norm<{Element(type)}, {shape.Pieces}, {shape.Threads}>";
+    private static string AddNorm(MoeElementType type, MoeElementType sums, RowShape shape) =>
+        $"moe_add_norm<{Element(type)}, {Element(sums)}, {shape.Pieces}, {shape.Threads}>";
 
     private static string Element(MoeElementType type) => type == MoeElementType.BFloat16 ? "u16" : "float";
 

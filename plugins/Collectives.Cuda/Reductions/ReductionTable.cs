@@ -6,6 +6,9 @@ namespace Moe.Plugins.Collectives;
 /// <summary>Which plan for what call, how many ranks and bytes. The one that comes with the plugin, and others, are written by <c>moe bench parallel --tune</c>.</summary>
 internal sealed class ReductionTable
 {
+    /// <summary>The plan that is none of this plugin's ways: an all-reduce of NCCL's of the rows' own type.</summary>
+    public const string Baseline = "nccl";
+
     private const int MostAhead = 64;
     private const int MostRows = 1 << 20;
     private const int MostFileBytes = 1 << 20;
@@ -26,16 +29,20 @@ internal sealed class ReductionTable
         _scatters = scatters;
     }
 
+    /// <summary>Whether the plan is what others do, which no table has.</summary>
+    public static bool IsBaseline(IMoePluginContext context) =>
+        context.Settings.TryGetValue(PlanSetting, out string? plan) && plan.Equals(Baseline, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>Reads the setting that forces one plan, or the table that a setting names, or the one that comes with the plugin.</summary>
     /// <exception cref="MoeException">It is none; the message says what was expected.</exception>
     public static ReductionTable Read(IMoePluginContext context)
     {
-        if (context.Settings.TryGetValue(PlanSetting, out string? plan))
+        if (context.Settings.TryGetValue(PlanSetting, out string? plan) && !IsBaseline(context))
         {
             return ReadPlan(plan) is { } forced
                 ? new ReductionTable(Always(forced), Always(forced), Always(forced))
                 : throw context.WrongSetting(
-                    PlanSetting, "a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch, as in push:132:2:1024,", isMany: true);
+                    PlanSetting, "a way (push, twoshot, pull, twopull), blocks, rows ahead and rows a launch, as in push:132:2:1024, or nccl", isMany: true);
         }
 
         if (context.ReadPath(TableSetting) is not { } path)

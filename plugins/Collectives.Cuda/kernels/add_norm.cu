@@ -22,9 +22,9 @@ extern "C" __global__ void __launch_bounds__(512) moe_widen(const __grid_constan
     }
 }
 
-/// The residual, the RMSNorm, and the caller's strides. One block a row and turn, blocks as in moe_push. `partial` is the sum, dense float32; nothing of
-/// the group is used.
-template <typename T, int V, int kThreads>
+/// The residual, the RMSNorm, and the caller's strides. One block a row and turn, blocks as in moe_push. `partial` is the sum, dense, of values
+/// of type S; nothing of the group is used.
+template <typename T, typename S, int V, int kThreads>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_add_norm(const __grid_constant__ GroupParameters p)
 {
     constexpr int kValues = Piece<T>::kValues;
@@ -42,14 +42,20 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_add_no
         for (int k = 0; k < V; k++)
         {
             const i64 first = (row * p.row_bytes + plan.offset(k)) / 16 * kValues;
+            constexpr int kAtOnce = Piece<S>::kValues;
 #pragma unroll
-            for (int i = 0; i < kValues; i += 4)
+            for (int i = 0; i < kValues; i++)
             {
-                const float4 v = plan.offset(k) < p.row_bytes ? *(const float4*)((const float*)p.partial + first + i) : make_float4(0, 0, 0, 0);
-                sum[k][i] = v.x;
-                sum[k][i + 1] = v.y;
-                sum[k][i + 2] = v.z;
-                sum[k][i + 3] = v.w;
+                sum[k][i] = 0;
+            }
+
+#pragma unroll
+            for (int i = 0; i < kValues; i += kAtOnce)
+            {
+                if (plan.offset(k) < p.row_bytes)
+                {
+                    Piece<S>::add_to(*(float(*)[kAtOnce])&sum[k][i], *(const uint4*)((const S*)p.partial + first + i));
+                }
             }
         }
 

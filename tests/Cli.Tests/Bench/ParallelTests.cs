@@ -74,6 +74,36 @@ public sealed class ParallelTests : IDisposable
         Assert.All(["gathers", "scatters"], kind => Assert.Contains(table.GetProperty(kind).EnumerateArray().Last().GetProperty("plan").GetString(), PlanTable.ExchangeCandidates));
     }
 
+    /// <summary>The Cpu backend stands for the plugin that has NCCL: what is tested are the processes.</summary>
+    [Fact]
+    public async Task What_the_reduction_replaces_is_measured_between_processes_and_the_ratio_said()
+    {
+        string[] arguments =
+        [
+            "bench", "parallel", "--devices", "cpu,cpu,cpu", "--group", "Cpu", "--only", "reductions", "--width", "96", "--tokens", "1,8", "--seconds", "0.02", "--replays", "3", "--nccl",
+        ];
+        Cli result = await Cli.Run([.. arguments, "--json"]);
+
+        Assert.True(result.ExitCode == ExitCode.Ok, result.Error + result.Output);
+        JsonElement[] rows = [.. JsonDocument.Parse(result.Output).RootElement.GetProperty("reductions").EnumerateArray()];
+        Assert.Equal([null, null, "nccl", "nccl"], rows.Select(row => row.GetProperty("plan").GetString()));
+        Assert.Equal([1, 8, 1, 8], rows.Select(row => row.GetProperty("tokens").GetInt32()));
+        Assert.All(rows, row => Assert.True(row.GetProperty("right").GetBoolean() && row.GetProperty("microseconds").GetDouble() > 0));
+        using var text = new StringWriter();
+        using var console = new CommandConsole(text, TextWriter.Null);
+        ParallelTable.Write(console.Out, Result(ranks: 3, [Row(1, null, 3), Row(1, "nccl", 10)]));
+        Assert.Contains("0.30", text.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_rank_that_there_is_not_is_named()
+    {
+        Cli wrong = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--as-rank", "2:/tmp/meet");
+
+        Assert.Equal(ExitCode.BadInput, wrong.ExitCode);
+        Assert.Contains("a rank and a path are expected", wrong.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Exchanges_are_checked_and_timed_where_tokens_can_be_shared_out()
     {
@@ -103,7 +133,7 @@ public sealed class ParallelTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static ReductionRow Row(int tokens, string plan, double? microseconds) =>
+    private static ReductionRow Row(int tokens, string? plan, double? microseconds) =>
         new() { Group = "G", Plan = plan, Tokens = tokens, Microseconds = microseconds, Right = microseconds is not null };
 
     private static ExchangeRow Exchange(int tokens, string plan, double gather, double scatter) =>

@@ -19,6 +19,8 @@ internal static class ParallelCommand
             ParallelOptions.Width,
             ParallelOptions.Group,
             ParallelOptions.Plans,
+            ParallelOptions.Nccl,
+            ParallelOptions.AsRank,
             ParallelOptions.Tune,
             ParallelOptions.Only,
             ParallelOptions.Backends,

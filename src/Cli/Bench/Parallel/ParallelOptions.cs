@@ -10,6 +10,9 @@ internal static class ParallelOptions
     public const string Layers = "layers";
     public const string Exchanges = "exchanges";
 
+    /// <summary>The plan that <see cref="Nccl"/> compares with.</summary>
+    public const string NcclPlan = "nccl";
+
     public static Option<int?> Ranks { get; } = CommandOptions.WholeNumber(
         "--ranks", 2, "Ranks of the group. Default: 2, or one for each of --devices.");
 
@@ -35,6 +38,17 @@ internal static class ParallelOptions
 
     public static Option<string?> Plot { get; } = CommandOptions.Text(
         "--plot", "FILE.png", "Draw the layers: the share of a layer's time that is saved, over tokens.");
+
+    /// <summary>Of a process that is a rank: its number, and where the ranks meet. What this program tells those that it starts.</summary>
+    public static Option<string?> AsRank { get; } = new(RankName) { Hidden = true };
+
+    public const string RankName = "--as-rank";
+
+    public static Option<bool> Nccl { get; } = new("--nccl")
+    {
+        Description = "Measure what the reduction replaces too, and say the ratio: an all-reduce of NCCL's of BF16 rows, and a kernel that adds the residual and norms, "
+            + "with a process for each rank, which this program starts. NCCL is where the group's plugin finds it.",
+    };
 
     /// <summary>The one thing to measure; null for reductions and layers.</summary>
     public static Option<string?> Only { get; } = new("--only")

@@ -52,6 +52,11 @@ internal sealed class ParallelRun
                     MeasureExchanges(host, id, backend, plan, progress);
                 }
 
+                if (hasReductions && _settings.ComparesNccl && i == 0)
+                {
+                    MeasureNccl(id, progress);
+                }
+
                 // Plans are compared by their reductions; layers follow the first.
                 if (hasLayers && i == 0)
                 {
@@ -69,7 +74,7 @@ internal sealed class ParallelRun
 
     private ParallelResult Begin(IMoeInstrumentedBackend backend)
     {
-        using IMoeInstruments instruments = backend.CreateInstruments(_settings.Devices[0]);
+        using IMoeInstruments instruments = backend.CreateInstruments(_settings.Devices[_settings.Process?.Rank ?? 0]);
         MoeDeviceCondition condition = FitDevice.Require(instruments.ReadCondition());
         return new ParallelResult
         {
@@ -85,12 +90,17 @@ internal sealed class ParallelRun
 
     private static string NameOf(string id, string? plan, int tokens) => $"{id}{(plan is null ? "" : $" {plan}")}: {HumanText.Count(tokens, "token")}";
 
+    private MoeRendezvous? Join() => _settings.Process is var (rank, path)
+        ? MoeRendezvous.Join(new MoeRendezvousOptions { Address = $"unix:{path}", Rank = rank, Count = _settings.Devices.Count })
+        : null;
+
     private MoeGroupRequest Request(int maxTokens) => new() { Devices = _settings.Devices, MaxTokens = maxTokens, Width = _settings.Width };
 
     private void MeasureReductions(MoeHost host, string id, IMoeInstrumentedBackend backend, string? plan, ProgressLine progress)
     {
-        using IMoeGroup group = host.CreateGroup(Request(_settings.Tokens.Max()), id);
-        using var bench = new ReductionBench(group, backend, _settings.Bench);
+        using MoeRendezvous? rendezvous = Join();
+        using IMoeGroup group = host.CreateGroup(Request(_settings.Tokens.Max()) with { Rendezvous = rendezvous }, id);
+        using var bench = new ReductionBench(group, rendezvous is null ? new ThreadMeeting(group) : new ProcessMeeting(rendezvous), backend, _settings.Bench);
         foreach (int tokens in _settings.Tokens)
         {
             progress.Begin(NameOf(id, plan, tokens));
@@ -98,6 +108,22 @@ internal sealed class ParallelRun
             Result!.Reductions.Add(bench.Measure(id, plan, tokens, _cancellationToken));
             Save();
             progress.Step();
+        }
+    }
+
+    private void MeasureNccl(string id, ProgressLine progress)
+    {
+        progress.Begin($"{id} {ParallelOptions.NcclPlan}: a process for each rank");
+        try
+        {
+            Result!.Reductions.AddRange(ReductionProcesses.Measure(_settings, _settings.PluginFolders, id, ParallelOptions.NcclPlan, _cancellationToken));
+            Save();
+        }
+        catch (MoeException exception)
+        {
+            // What was measured is worth having without it.
+            Result!.Notes.Add(exception.Message);
+            Result.HasFailed = true;
         }
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace Moe.Plugins.Cli;
 
@@ -34,6 +35,15 @@ internal sealed record ParallelSettings
 
     /// <summary>Where the table of the fastest plans goes; null for nowhere.</summary>
     public required string? TunePath { get; init; }
+
+    /// <summary>Whether NCCL is measured too.</summary>
+    public required bool ComparesNccl { get; init; }
+
+    /// <summary>Where this process is one rank of several: which, and the path where they meet.</summary>
+    public required (int Rank, string Path)? Process { get; init; }
+
+    /// <summary>Plugin folders that were named.</summary>
+    public required IReadOnlyList<string> PluginFolders { get; init; }
 
     /// <summary>Seconds, replays and outputs.</summary>
     public required BenchSettings Bench { get; init; }
@@ -83,6 +93,9 @@ internal sealed record ParallelSettings
             Plans = plans.Count > 0 ? [.. plans] : new string?[] { null },
             ExchangePlans = exchangePlans.Count > 0 ? [.. exchangePlans] : new string?[] { null },
             TunePath = tunePath,
+            ComparesNccl = result.GetValue(ParallelOptions.Nccl),
+            Process = ReadProcess(result.GetValue(ParallelOptions.AsRank), devices.Count),
+            PluginFolders = result.GetValue(CommandOptions.Plugins) ?? [],
             Bench = new BenchSettings
             {
                 Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.DefaultBackend],
@@ -94,5 +107,18 @@ internal sealed record ParallelSettings
                 PlotPath = BenchSettings.Writable(result, ParallelOptions.Plot),
             },
         };
+    }
+
+    private static (int Rank, string Path)? ReadProcess(string? text, int count)
+    {
+        if (text is null)
+        {
+            return null;
+        }
+
+        string[] parts = text.Split(':', 2);
+        return parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int rank) && rank < count
+            ? (rank, parts[1])
+            : throw new CommandException(ExitCode.BadInput, $"{ParallelOptions.RankName} is '{PlainText.Of(text)}'; a rank and a path are expected, as in 0:/tmp/meet.");
     }
 }

@@ -47,15 +47,17 @@ internal static class ParallelTable
             table = table.Always(plan ?? group);
         }
 
-        table = table.Optional("fastest").Optional("error");
+        bool hasRatio = ways.Length == 2 && ways[1].Plan == ParallelOptions.NcclPlan;
+        table = hasRatio ? table.Always("ratio").Optional("error") : table.Optional("fastest").Optional("error");
         foreach (IGrouping<int, ReductionRow> rows in result.Reductions.GroupBy(row => row.Tokens).OrderBy(rows => rows.Key))
         {
+            double? ratio = hasRatio ? rows.FirstOrDefault(row => row.Plan != ParallelOptions.NcclPlan)?.Microseconds / rows.FirstOrDefault(row => row.Plan == ParallelOptions.NcclPlan)?.Microseconds : null;
             ReductionRow? fastest = rows.Where(row => row.Microseconds is not null).MinBy(row => row.Microseconds);
             table.AddRow(
             [
                 Invariant($"{rows.Key}"),
                 .. ways.Select(way => Cell(rows.FirstOrDefault(row => (row.Group, row.Plan) == way))),
-                fastest?.Plan ?? fastest?.Group ?? "–",
+                hasRatio ? Number(ratio) : fastest?.Plan ?? fastest?.Group ?? "–",
                 HumanText.Error(rows.Max(row => row.RelativeError) ?? double.NaN),
             ]);
         }

@@ -11,9 +11,10 @@ internal abstract class RankBench<TRank> : IDisposable
     private readonly BenchSettings _settings;
     private readonly IMoeInstruments[] _instruments;
 
-    protected RankBench(IMoeGroup group, IMoeInstrumentedBackend instrumented, BenchSettings settings, Func<IMoeCommunicator, TRank> create)
+    protected RankBench(IMoeGroup group, RankMeeting meeting, IMoeInstrumentedBackend instrumented, BenchSettings settings, Func<IMoeCommunicator, TRank> create)
     {
         Group = group;
+        Meeting = meeting;
         _settings = settings;
         _instruments = [.. group.Members.Select(member => instrumented.CreateInstruments(member.Device))];
         Ranks = [.. group.Members.Select(create)];
@@ -21,10 +22,15 @@ internal abstract class RankBench<TRank> : IDisposable
 
     protected IMoeGroup Group { get; }
 
+    /// <summary>Disposed with this.</summary>
+    protected RankMeeting Meeting { get; }
+
+    /// <summary>Those of this process.</summary>
     protected TRank[] Ranks { get; }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
+        Meeting.Dispose();
         Array.ForEach(Ranks, rank => rank.Dispose());
         Array.ForEach(_instruments, instruments => instruments.Dispose());
     }
@@ -36,5 +42,5 @@ internal abstract class RankBench<TRank> : IDisposable
     /// <summary>Times replays of some ways in turns, each of so many rounds that a rank enqueues on a stream.</summary>
     protected IReadOnlyList<(BenchTimes Times, int Kernels)> Time(int rounds, CancellationToken cancellationToken, params Action<TRank, nint>[] ways) =>
         RankReplays.Measure(
-            Group, _instruments, [.. ways.Select(way => ((Action<int, nint>)((rank, stream) => way(Ranks[rank], stream)), rounds))], _settings, cancellationToken);
+            Group, Meeting, _instruments, [.. ways.Select(way => ((Action<int, nint>)((rank, stream) => way(Ranks[rank], stream)), rounds))], _settings, cancellationToken);
 }

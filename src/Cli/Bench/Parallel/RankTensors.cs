@@ -22,7 +22,7 @@ internal abstract class RankTensors(IMoeCommunicator member) : IDisposable
     /// <summary>Numbers on the host, as <see cref="BenchNumbers.Create"/> makes them.</summary>
     protected MoeBuffer Numbers(int rows, int seed, int stream) => Own(BenchNumbers.Create(rows, member.Request.Width, seed, stream));
 
-    private T Own<T>(T item)
+    protected T Own<T>(T item)
         where T : IDisposable
     {
         _owned.Add(item);

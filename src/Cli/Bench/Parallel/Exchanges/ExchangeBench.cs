@@ -2,7 +2,7 @@ namespace Moe.Plugins.Cli;
 
 /// <summary>A group's ranks with tokens to exchange, as layers do whose ranks each bring their own: checks an exchange, then times rounds of it.</summary>
 internal sealed class ExchangeBench(IMoeGroup group, IMoeInstrumentedBackend instrumented, BenchSettings settings)
-    : RankBench<ExchangeRank>(group, instrumented, settings, member => new ExchangeRank(member, settings.Seed))
+    : RankBench<ExchangeRank>(group, new ThreadMeeting(group), instrumented, settings, member => new ExchangeRank(member, settings.Seed))
 {
     /// <summary>Of a BF16 rounding of a sum.</summary>
     private const double ErrorLimit = 5e-3;

@@ -80,8 +80,10 @@ internal sealed class LayerBench : IDisposable
             return row;
         }
 
+        using var meeting = new ThreadMeeting(_groups.Ranks);
         IReadOnlyList<(BenchTimes Times, int Kernels)> times = RankReplays.Measure(
             _groups.Ranks,
+            meeting,
             _instruments,
             [.. _ways.Select(way => ((Action<int, nint>)((rank, stream) => _ranks[rank].Enqueue(way, tokens, stream)), LayerRank.Forwards))],
             _settings,

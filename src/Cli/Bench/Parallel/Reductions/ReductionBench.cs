@@ -1,13 +1,17 @@
 namespace Moe.Plugins.Cli;
 
 /// <summary>A group's ranks with tensors to reduce: checks a reduction, then times rounds of it that depend on each other.</summary>
-internal sealed class ReductionBench(IMoeGroup group, IMoeInstrumentedBackend instrumented, BenchSettings settings)
-    : RankBench<ReductionRank>(group, instrumented, settings, member => new ReductionRank(member, settings.Seed))
+internal sealed class ReductionBench(IMoeGroup group, RankMeeting meeting, IMoeInstrumentedBackend instrumented, BenchSettings settings)
+    : RankBench<ReductionRank>(group, meeting, instrumented, settings, member => new ReductionRank(member, settings.Seed))
 {
     /// <summary>Of a BF16 rounding of the normed sum, and what its own rounded sums make of it.</summary>
     private const double ErrorLimit = 1e-2;
 
     private const int CheckedRows = 64;
+
+    private readonly int _seed = settings.Seed;
+    private readonly List<MoeBuffer> _others = [];
+    private MoeTensorView[] _parts = [];
 
     /// <summary>Measures one number of tokens.</summary>
     /// <param name="id">The group's plugin.</param>
@@ -39,11 +43,35 @@ internal sealed class ReductionBench(IMoeGroup group, IMoeInstrumentedBackend in
             : row with { Right = false };
     }
 
+    public override void Dispose()
+    {
+        base.Dispose();
+        _others.ForEach(part => part.Dispose());
+    }
+
+    // Where all processes hold the same bits, they come to the same.
     private (bool IsRight, double Error) Compare(int tokens)
     {
         ReductionOutput[] outputs = [.. Ranks.Select(rank => rank.Read(tokens))];
-        double error = ReductionRank.ErrorOf(outputs[0], Ranks, Math.Min(tokens, CheckedRows));
+        double error = ReductionRank.ErrorOf(outputs[0], Ranks[0], Parts(), Math.Min(tokens, CheckedRows));
         bool areEqual = Array.TrueForAll(outputs, output => output.Equals(outputs[0]));
+        areEqual = Meeting.AreEqual(areEqual ? outputs[0].Hash() : []) && areEqual;
         return (areEqual && error <= ErrorLimit, error);
+    }
+
+    /// <summary>What each rank brings, by rank, those of other processes too.</summary>
+    private MoeTensorView[] Parts()
+    {
+        if (_parts.Length == 0)
+        {
+            IMoeCommunicator member = Group.Members[0];
+            _others.AddRange(Enumerable.Range(0, member.Count).Except(Group.Members.Select(own => own.Rank))
+                .Select(rank => ReductionRank.PartOf(member.Request, _seed, rank)));
+            int next = 0;
+            _parts = [.. Enumerable.Range(0, member.Count).Select(rank =>
+                Array.FindIndex([.. Group.Members], own => own.Rank == rank) is var place and >= 0 ? Ranks[place].Part : _others[next++].View)];
+        }
+
+        return _parts;
     }
 }

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace Moe.Plugins.Cli;
 
 /// <summary>What a rank holds after a reduction, in host memory: valid until the rank reads again.</summary>
@@ -7,6 +9,15 @@ internal readonly record struct ReductionOutput(MoeTensorView Normed, MoeTensorV
 {
     /// <summary>Whether both hold the same bits.</summary>
     public bool Equals(ReductionOutput other) => Bytes(Normed).SequenceEqual(Bytes(other.Normed)) && Bytes(Residual).SequenceEqual(Bytes(other.Residual));
+
+    /// <summary>Of both.</summary>
+    public byte[] Hash()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Bytes(Normed));
+        hash.AppendData(Bytes(Residual));
+        return hash.GetHashAndReset();
+    }
 
     public override int GetHashCode() => Normed.GetHashCode();
 

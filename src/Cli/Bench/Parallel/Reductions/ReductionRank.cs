@@ -19,7 +19,7 @@ internal sealed class ReductionRank : RankTensors
         : base(member)
     {
         int most = member.Request.MaxTokens;
-        _hostPartial = Numbers(most, seed, member.Rank + 1);
+        _hostPartial = Own(PartOf(member.Request, seed, member.Rank));
         _hostResidual = Numbers(most, seed, 0);
         _hostWeight = Numbers(1, seed, 1 << 20);
         _hostOutput = OnHost(most);
@@ -32,6 +32,12 @@ internal sealed class ReductionRank : RankTensors
         _weight.CopyIn(_hostWeight.View, Stream);
         member.Memory.Synchronize(Stream);
     }
+
+    /// <summary>What this rank brings.</summary>
+    public MoeTensorView Part => _hostPartial.View;
+
+    /// <summary>What a rank brings, in host memory.</summary>
+    public static MoeBuffer PartOf(MoeGroupRequest request, int seed, int rank) => BenchNumbers.Create(request.MaxTokens, request.Width, seed, rank + 1);
 
     /// <summary>Brings the rank's numbers to a reduction, and waits for it.</summary>
     public void ReduceOnce(int tokens)
@@ -68,9 +74,10 @@ internal sealed class ReductionRank : RankTensors
 
     /// <summary>How far a result is from float64, of its normed sums or of the sums, whichever is further.</summary>
     /// <param name="output">A rank's result.</param>
-    /// <param name="ranks">All ranks, with what they brought.</param>
+    /// <param name="own">Any rank, with what is the same on all.</param>
+    /// <param name="parts">What each rank brought.</param>
     /// <param name="count">Rows that are looked at, spread over the result.</param>
-    public static double ErrorOf(ReductionOutput output, IReadOnlyList<ReductionRank> ranks, int count)
+    public static double ErrorOf(ReductionOutput output, ReductionRank own, IReadOnlyList<MoeTensorView> parts, int count)
     {
         int width = output.Normed.Columns;
         double[] sums = new double[width];
@@ -82,7 +89,7 @@ internal sealed class ReductionRank : RankTensors
             double squares = 0;
             for (int column = 0; column < width; column++)
             {
-                double sum = At(ranks[0]._hostResidual.View, row, column) + ranks.Sum(rank => At(rank._hostPartial.View, row, column));
+                double sum = At(own._hostResidual.View, row, column) + parts.Sum(part => At(part, row, column));
                 sums[column] = sum;
                 squares += sum * sum;
                 plain.Add(At(output.Residual, row, column), sum);
@@ -91,7 +98,7 @@ internal sealed class ReductionRank : RankTensors
             double factor = 1 / Math.Sqrt((squares / width) + Epsilon);
             for (int column = 0; column < width; column++)
             {
-                normed.Add(At(output.Normed, row, column), sums[column] * factor * At(ranks[0]._hostWeight.View, 0, column));
+                normed.Add(At(output.Normed, row, column), sums[column] * factor * At(own._hostWeight.View, 0, column));
             }
         }
 
