@@ -15,6 +15,16 @@ public sealed class PeerGroupLoadTests : GroupLoadTests
     [InlineData(4)]
     public void Replays_of_a_graph_and_other_calls_mix(int ranks) => GraphMix.Run(Backend, Devices(ranks));
 
+    /// <summary>Of a backend of layers, whose parts go straight into the memory that the group lends.</summary>
+    [Fact]
+    public void Many_forwards_of_random_tokens_are_right_every_time() => RandomForwards.Run(
+        CollectivesHost.Shared,
+        "Mxfp4.Marlin",
+        CollectivesHost.Id,
+        Devices(4),
+        new MoeLayerShape { HiddenSize = 256, IntermediateSize = 256, ExpertCount = 8, TopK = 2, WeightFormat = MoeWeightFormat.Mxfp4 },
+        MoeElementType.BFloat16);
+
     /// <summary>Of as few columns as there may be, and of so many that a thread has two pieces and eight of them.</summary>
     [Theory]
     [InlineData(3, 8)]

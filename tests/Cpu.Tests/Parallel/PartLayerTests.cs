@@ -111,48 +111,10 @@ public sealed class PartLayerTests
         }
     }
 
-    /// <summary>Of any number of tokens, one behind the other: <c>MOE_GROUP_CALLS</c> asks for more. Each number of tokens has the same input every time.</summary>
+    /// <summary><c>MOE_GROUP_CALLS</c> asks for more.</summary>
     [Fact]
-    public void Many_forwards_of_random_tokens_are_right_every_time()
-    {
-        const int TensorRanks = 2;
-        const int ExpertRanks = 2;
-        using var weights = new RandomLayer(Shape, seed: 38);
-        MoeBuffer[] inputs = [.. Enumerable.Range(0, MaxTokens + 1).Select(tokens => RandomInput.Create(tokens, Shape.HiddenSize, seed: tokens))];
-        var firsts = new byte[TensorRanks * ExpertRanks][][];
-        using (IMoeGroup group = CreateGroup(firsts.Length, MoeElementType.Float32))
-        {
-            RankThreads.RunAll(group, member =>
-            {
-                using MoeLayer layer = CreateLayer(weights, MoePart.OfRank(member.Rank, TensorRanks, ExpertRanks), MoeElementType.Float32);
-                using MoeForwardState state = layer.CreateState(member);
-                using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.Float32, MaxTokens, Shape.HiddenSize);
-                byte[][] own = firsts[member.Rank] = new byte[MaxTokens + 1][];
-                var random = new Random(GroupLoadTests.Seed);
-                for (int call = 0; call < GroupLoadTests.Calls; call++)
-                {
-                    // Each number once, and any afterwards.
-                    int tokens = call <= MaxTokens ? call : random.Next(MaxTokens + 1);
-                    MoeTensorView rows = output.View.FirstRows(tokens);
-                    layer.Forward(state, new MoeLayerCall { Input = inputs[tokens].View, Output = rows });
-                    byte[] found = [.. Enumerable.Range(0, tokens).SelectMany(row => Tensors.Row<byte>(rows, row).ToArray())];
-                    own[tokens] ??= found;
-                    Assert.True(found.AsSpan().SequenceEqual(own[tokens]), $"forward {call}, of {tokens} tokens, on rank {member.Rank}");
-                }
-            });
-        }
-
-        Assert.All(firsts, own => Assert.Equal(firsts[0], own));
-        for (int tokens = 1; tokens <= MaxTokens; tokens++)
-        {
-            using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.Float32, tokens, Shape.HiddenSize);
-            output.CopyFromBytes(firsts[0][tokens]);
-            OracleResult expected = MoeOracle.Compute(Shape, weights.Source, inputs[tokens].View, cancellationToken: TestContext.Current.CancellationToken);
-            Assert.True(TensorDifference.Measure(output.View, expected).RelativeError < Tolerance.Of(MoeElementType.Float32));
-        }
-
-        Array.ForEach(inputs, input => input.Dispose());
-    }
+    public void Many_forwards_of_random_tokens_are_right_every_time() =>
+        RandomForwards.Run(CpuHost.Shared, "Cpu", "Cpu", [.. Enumerable.Repeat(MoeDevice.Cpu, 4)], Shape, MoeElementType.Float32);
 
     [Fact]
     public void The_residual_and_the_norm_come_with_the_reduction()

@@ -4,7 +4,7 @@ namespace Moe.Plugins.Tests;
 
 /// <summary>
 /// Many calls, ranks that die, ranks that are late, groups beside each other: for whoever has groups. <c>MOE_GROUP_CALLS</c> and
-/// <c>MOE_GROUP_KILLS</c> ask for more of them, <c>MOE_GROUP_SEED</c> for others.
+/// <c>MOE_GROUP_KILLS</c> ask for more of them, <c>MOE_GROUP_SEED</c> for others, <c>MOE_GROUP_PATIENCE</c> for groups that wait fewer milliseconds.
 /// </summary>
 public abstract class GroupLoadTests
 {
@@ -15,11 +15,20 @@ public abstract class GroupLoadTests
     internal static readonly int Kills = Read("MOE_GROUP_KILLS", 6);
     internal static readonly int Seed = Read("MOE_GROUP_SEED", 1);
 
+    /// <summary>How long a group waits for a rank that dies without a word: what most of the time goes to.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(Read("MOE_GROUP_PATIENCE", 2000));
+
     /// <summary>The backend; skips the test where its groups cannot be made here.</summary>
     protected abstract IMoeParallelBackend Backend { get; }
 
     /// <summary>A device for each of some ranks.</summary>
     protected abstract IReadOnlyList<MoeDevice> Devices(int ranks);
+
+    /// <summary>How many ranks die, one in each group.</summary>
+    protected virtual int DeathCount => Kills;
+
+    /// <summary>Groups in which they do so at a time.</summary>
+    protected virtual int DeathsAtOnce => 1;
 
     [Theory]
     [InlineData(2)]
@@ -53,31 +62,25 @@ public abstract class GroupLoadTests
     [Fact]
     public void Ranks_that_die_at_any_moment_end_their_group_alone()
     {
+        // Skips the test here, not on a thread of its own.
+        Devices(2);
         var random = new Random(Seed);
-        for (int kill = 0; kill < Kills; kill++)
+        Death[] deaths = [.. Enumerable.Range(0, DeathCount).Select(number =>
         {
             int ranks = random.Next(2, 5);
-            int victim = random.Next(ranks);
-            int after = random.Next(40);
-            bool says = random.Next(2) == 0;
-            using IMoeGroup group = Create(ranks, TimeSpan.FromSeconds(2));
-            Exception?[] errors = Try(group, member =>
+            return new Death(number, ranks, random.Next(ranks), random.Next(40), random.Next(2) == 0);
+        })];
+        var errors = new Exception?[DeathsAtOnce];
+        Thread[] threads = [.. errors.Select((_, first) => new Thread(() => errors[first] = Record.Exception(() =>
+        {
+            for (int i = first; i < deaths.Length; i += DeathsAtOnce)
             {
-                SumAgainAndAgain(member, member.Rank == victim ? after : 1000, Seed + kill);
-                if (member.Rank == victim && says)
-                {
-                    member.Abort("It was killed.");
-                }
-            });
-
-            string what = $"kill {kill}, rank {victim} of {ranks} after {after} calls{(says ? ", which it says" : "")}";
-            for (int rank = 0; rank < ranks; rank++)
-            {
-                Assert.True(rank == victim ? errors[rank] is null : errors[rank] is MoeException, $"{what}: rank {rank}: {errors[rank]}");
+                Kill(deaths[i]);
             }
-
-            Assert.True(group.Failure is { Reason: MoeReason.PeerFailed or MoeReason.TimedOut }, $"{what}: {group.Failure}");
-        }
+        })) { IsBackground = true })];
+        Array.ForEach(threads, thread => thread.Start());
+        Array.ForEach(threads, thread => thread.Join());
+        Assert.All(errors, Assert.Null);
 
         // The devices are as before.
         using IMoeGroup next = Create(2, TimeSpan.FromSeconds(30));
@@ -119,6 +122,26 @@ public abstract class GroupLoadTests
         Assert.Null(group.Failure);
     }
 
+    private void Kill(Death death)
+    {
+        using IMoeGroup group = Create(death.Ranks, Patience);
+        Exception?[] errors = Try(group, member =>
+        {
+            SumAgainAndAgain(member, member.Rank == death.Victim ? death.After : 1000, Seed + death.Number);
+            if (member.Rank == death.Victim && death.Says)
+            {
+                member.Abort("It was killed.");
+            }
+        });
+
+        for (int rank = 0; rank < death.Ranks; rank++)
+        {
+            Assert.True(rank == death.Victim ? errors[rank] is null : errors[rank] is MoeException, $"{death}: rank {rank}: {errors[rank]}");
+        }
+
+        Assert.True(group.Failure is { Reason: MoeReason.PeerFailed or MoeReason.TimedOut }, $"{death}: {group.Failure}");
+    }
+
     private static int Read(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : otherwise;
 
@@ -133,7 +156,7 @@ public abstract class GroupLoadTests
         Timeout = timeout,
     });
 
-    private static void Run(IMoeGroup group, Action<IMoeCommunicator> work) => Assert.All(Try(group, work), Assert.Null);
+    internal static void Run(IMoeGroup group, Action<IMoeCommunicator> work) => Assert.All(Try(group, work), Assert.Null);
 
     private static Exception?[] Try(IMoeGroup group, Action<IMoeCommunicator> work, Action? meanwhile = null)
     {
@@ -191,4 +214,11 @@ public abstract class GroupLoadTests
             memory.DestroyStream(stream);
         }
     }
+
+    /// <param name="Number">Which one it is.</param>
+    /// <param name="Ranks">Of the group.</param>
+    /// <param name="Victim">The rank that dies.</param>
+    /// <param name="After">Its calls before.</param>
+    /// <param name="Says">Whether it says so.</param>
+    private sealed record Death(int Number, int Ranks, int Victim, int After, bool Says);
 }
