@@ -38,6 +38,26 @@ public sealed class MoeLayerConfigTests
         Assert.Equal((!skips, !unpadded), (config.HostPadsInput, config.HostSlicesOutput));
     }
 
+    [Theory]
+    [InlineData(65536, true)]
+    [InlineData(131072, false)]
+    [InlineData(int.MaxValue, false)]
+    public void Sizes_are_rounded_by_less_than_65536(int rounded, bool isTaken)
+    {
+        var method = new Mock<IMoeQuantMethod>();
+        method.Setup(m => m.RoundUpHiddenSize(It.IsAny<int>())).Returns(rounded);
+        method.Setup(m => m.RoundUpIntermediateSize(It.IsAny<int>())).Returns<int>(size => size);
+        if (isTaken)
+        {
+            Assert.Equal(rounded, MoeLayerConfig.Create(Shape, method.Object).HiddenSize);
+            return;
+        }
+
+        MoeException error = Assert.Throws<MoeException>(() => MoeLayerConfig.Create(Shape, method.Object));
+        Assert.Equal(MoeReason.ContractBroken, error.Reason);
+        Assert.Contains("less than 65536 more is expected", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Where_nothing_is_padded_nothing_is_copied()
     {

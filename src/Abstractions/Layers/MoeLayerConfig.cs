@@ -7,6 +7,9 @@ namespace Moe.Plugins;
 /// </summary>
 public sealed class MoeLayerConfig
 {
+    /// <summary>What a method may round sizes to, hundreds of times what any does. The host pads rows to what it says, so there has to be a bound.</summary>
+    private const int LargestAlignment = 65536;
+
     private MoeLayerConfig(MoeLayerShape shape, MoeLayerOptions options, int hiddenSize, int expertHiddenSize, int intermediateSize, IMoeQuantMethod method)
     {
         Shape = shape;
@@ -88,6 +91,12 @@ public sealed class MoeLayerConfig
         if (rounded < size)
         {
             throw new MoeException(MoeReason.ContractBroken, $"{name}({size}) returned {rounded}; at least {size} is expected.");
+        }
+
+        if (rounded - size >= LargestAlignment)
+        {
+            throw new MoeException(
+                MoeReason.ContractBroken, $"{name}({size}) returned {rounded}; less than {LargestAlignment} more is expected, for the host pads rows to it.");
         }
 
         int again = rule(rounded);
