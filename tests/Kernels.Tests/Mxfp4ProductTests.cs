@@ -144,9 +144,10 @@ public sealed unsafe class Mxfp4ProductTests
         Run(library, down, [3, 2, 4, 1], isSecond: true, hasBias: true, unfinished: 2);
     }
 
+    /// <summary>First products, whose second have the same arguments.</summary>
     private static IEnumerable<KernelUnit> Units() => Mxfp4Experts
         .Units(new CudaArchitecture(9, 0), Mxfp4Activations.BFloat16)
-        .Where(unit => unit.File is "mxfp4_grouped.cu" or "mxfp4_mma.cu");
+        .Where(unit => unit.File == "mxfp4_mma.cu" || (unit.File == "mxfp4_grouped.cu" && unit.Instances[0].StartsWith("moe_mxfp4_product1<", StringComparison.Ordinal)));
 
     private static HostLibrary Compile(KernelUnit unit, string activation, string furtherArguments = "")
     {

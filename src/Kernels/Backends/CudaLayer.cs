@@ -34,7 +34,7 @@ internal sealed class CudaLayer
         }
 
         _shape = shape;
-        _routing = new RoutingKernels(library);
+        _routing = new RoutingKernels(library, shape.Router);
         _projection = shape.Latent is null ? null : new Bf16Projection(library);
         _sharedOfFew = shared is Bf16Experts ? new Bf16SharedExpert(library, LayerNetworks.SharedOf(shape)) : null;
         _weighsInput = LayerNetworks.WeighsInput(shape);

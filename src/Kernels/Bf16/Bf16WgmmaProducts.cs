@@ -26,16 +26,16 @@ internal sealed class Bf16WgmmaProducts : IBf16Products
         _activation = ActivationConstants.Of(shape.Activation);
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         string activation = ActivationConstants.TypeOf(shape.Activation);
-        _product1 = library.Get(Unit, Entry(1, activation), SharedBytes);
-        _product2 = library.Get(Unit, Entry(2, activation), SharedBytes);
+        KernelUnit unit = Unit(activation);
+        _product1 = library.Get(unit, Entry(1, activation), SharedBytes);
+        _product2 = library.Get(unit, Entry(2, activation), SharedBytes);
     }
 
     /// <summary>Every source.</summary>
-    public static IEnumerable<KernelUnit> Units => [Unit, RowGather.Unit()];
+    public static IEnumerable<KernelUnit> Units => [.. ActivationConstants.Types.Select(Unit), RowGather.Unit()];
 
-    private static KernelUnit Unit { get; } = new(
-        "bf16_prefill.cu",
-        [.. ActivationConstants.Types.Select(type => Entry(1, type)), .. ActivationConstants.Types.Select(type => Entry(2, type))]);
+    // One each, as they take long to compile and a layer needs one.
+    private static KernelUnit Unit(string activation) => new("bf16_prefill.cu", Entry(1, activation), Entry(2, activation));
 
     private static string Entry(int product, string activation) => $"moe_bf16_prefill_product{product}<{activation}>";
 

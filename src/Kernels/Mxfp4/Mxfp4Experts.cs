@@ -121,7 +121,9 @@ public class Mxfp4Experts : CudaExperts
             foreach (string activation in ActivationConstants.Types.Where(
                 type => type == ActivationConstants.Silu || (dealing == Mxfp4Dealing.BFloat16 && Mxfp4Variant.OfAnyActivation.Contains(variant))))
             {
-                yield return Mxfp4GroupedTile.Of(variant, activation).Unit(activations, dealing);
+                Mxfp4GroupedTile tile = Mxfp4GroupedTile.Of(variant, activation);
+                yield return tile.First(activations, dealing);
+                yield return tile.Second(dealing);
             }
         }
     }

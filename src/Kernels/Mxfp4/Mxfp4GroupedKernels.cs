@@ -32,10 +32,10 @@ internal sealed class Mxfp4GroupedKernels
         _multiprocessors = library.Context.Device.MultiprocessorCount;
         _variant = variant;
         _tile = Mxfp4GroupedTile.Of(variant, Mxfp4GroupedTile.ActivationOf(shape));
-        KernelUnit unit = _tile.Unit(activations, dealing);
-        (string first, string second) = _tile.Entries(activations, dealing);
-        _product1 = library.Get(unit, first, _tile.SharedBytes);
-        _product2 = library.Get(unit, second, _tile.SharedBytes);
+        _product1 = Get(_tile.First(activations, dealing));
+        _product2 = Get(_tile.Second(dealing));
+
+        CudaFunction Get(KernelUnit unit) => library.Get(unit, unit.Instances[0], _tile.SharedBytes);
     }
 
     /// <summary>The most rows of partial results, up to so many pairs.</summary>

@@ -35,9 +35,16 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary>Threads of a block: a warpgroup for 64 rows each, and one that loads.</summary>
     public int Threads => 128 * (Groups + 1);
 
-    /// <summary>Both products' entries: of the first, and of the second.</summary>
-    public (string First, string Second) Entries(Mxfp4Activations activations, Mxfp4Dealing dealing) =>
-        ($"moe_mxfp4_product1{Arguments(activations, dealing)}", $"moe_mxfp4_product2{Arguments(activations, dealing)}");
+    /// <summary>The first product.</summary>
+    public KernelUnit First(Mxfp4Activations activations, Mxfp4Dealing dealing) =>
+        new(FileOf(activations), $"moe_mxfp4_product1{Arguments(activations, dealing)}");
+
+    /// <summary>The second product: one for both kinds of activations, as it rounds nothing to MXFP8. Codes that are dealt for E4M3 have a file that knows them.</summary>
+    public KernelUnit Second(Mxfp4Dealing dealing)
+    {
+        Mxfp4Activations either = dealing == Mxfp4Dealing.E4M3 ? Mxfp4Activations.Mxfp8 : Mxfp4Activations.BFloat16;
+        return new(FileOf(either), $"moe_mxfp4_product2{Arguments(either, dealing)}");
+    }
 
     /// <summary>The kernels' argument for how activations are rounded.</summary>
     internal static string Rounding(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? "RoundMxfp8" : "RoundBf16";
@@ -49,11 +56,8 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
         return $"<{Tokens}, {Rows}, {Blocks}, {Steps}, {Stages}, {Registers}, {SharedBytes}, {Rounding(activations)}{activation}>";
     }
 
-    public KernelUnit Unit(Mxfp4Activations activations, Mxfp4Dealing dealing)
-    {
-        (string first, string second) = Entries(activations, dealing);
-        return new(activations == Mxfp4Activations.Mxfp8 ? "mxfp4_grouped_mxfp8.cu" : "mxfp4_grouped.cu", first, second);
-    }
+    private static string FileOf(Mxfp4Activations activations) =>
+        activations == Mxfp4Activations.Mxfp8 ? "mxfp4_grouped_mxfp8.cu" : "mxfp4_grouped.cu";
 
     /// <summary>
     /// What a multiplying thread may raise its registers to, in steps of 8: a launch takes an even share of the multiprocessor's 65,536 for

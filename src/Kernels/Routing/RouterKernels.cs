@@ -14,34 +14,41 @@ internal sealed class RouterKernels
     /// <summary>Dynamic shared memory that a kernel may have without asking for more.</summary>
     private const int MaxSortBytes = 48 << 10;
 
-    private static readonly KernelUnit Router = new("router.cu");
+    private static readonly KernelUnit PresetRouter = new("router.cu");
+    private static readonly KernelUnit ProgramRouter = new("router_any.cu");
     private static readonly KernelUnit ClusterRouter = new("router_cluster.cu");
 
     private readonly KernelLibrary _library;
-    private readonly Pair _router8;
-    private readonly Pair _router32;
-    private readonly Pair? _clusterRouter;
+    private readonly CudaFunction _router8;
+    private readonly CudaFunction _router32;
+    private readonly CudaFunction? _clusterRouter;
     private readonly int _multiprocessors;
     private readonly int _maxSharedBytes;
 
-    public RouterKernels(KernelLibrary library)
+    /// <summary>Gets the kernels.</summary>
+    /// <param name="library">The backend's kernels; its context must be current.</param>
+    /// <param name="router">What they are to run: a preset or another program, of which each has its own kernels.</param>
+    public RouterKernels(KernelLibrary library, MoeRouter router)
     {
         _library = library;
         CudaDevice device = library.Context.Device;
         _multiprocessors = device.MultiprocessorCount;
         _maxSharedBytes = device.MaxSharedBytesPerBlock;
-        _router8 = Get(Router, "moe_router_8", "moe_router_program_8");
-        _router32 = Get(Router, "moe_router_32", "moe_router_program_32");
+        bool isPreset = RouterProgram.PresetOf(router) is not null;
+        KernelUnit unit = isPreset ? PresetRouter : ProgramRouter;
+        _router8 = Get(unit, isPreset ? "moe_router_8" : "moe_router_program_8");
+        _router32 = Get(unit, isPreset ? "moe_router_32" : "moe_router_program_32");
         _clusterRouter = device.Architecture.HasClusters
-            ? Get(ClusterRouter, "moe_router_cluster", "moe_router_cluster_program", _maxSharedBytes)
+            ? Get(ClusterRouter, isPreset ? "moe_router_cluster" : "moe_router_cluster_program", _maxSharedBytes)
             : null;
 
-        Pair Get(KernelUnit unit, string preset, string program, int sharedBytes = 0) =>
-            new(library.Get(unit, preset, sharedBytes, besideProducts: true), library.Get(unit, program, sharedBytes, besideProducts: true));
+        CudaFunction Get(KernelUnit unit, string entry, int sharedBytes = 0) => library.Get(unit, entry, sharedBytes, besideProducts: true);
     }
 
     /// <summary>The sources for an architecture.</summary>
-    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => architecture.HasClusters ? [Router, ClusterRouter] : [Router];
+    public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => architecture.HasClusters
+        ? [PresetRouter, ProgramRouter, ClusterRouter]
+        : [PresetRouter, ProgramRouter];
 
     /// <summary>The most rows of partial logits of few tokens.</summary>
     public static long MaxFewRows => Grid.MaxFewRows;
@@ -119,7 +126,7 @@ internal sealed class RouterKernels
             Cluster = Clusters.Blocks,
         };
         var parameters = new ClusterParameters { Router = router, TileBits = clusters.TileBits, PartBits = clusters.PartBits };
-        Launch(_clusterRouter!.Value, launch, parameters, program, stream);
+        Launch(_clusterRouter!, launch, parameters, program, stream);
     }
 
     private void RouteSplit(in Parameters router, in RouterProgram? program, RouterBuffers buffers, nint stream)
@@ -139,21 +146,18 @@ internal sealed class RouterKernels
         Launch(grid.IsFew ? _router8 : _router32, launch, parameters, program, stream);
     }
 
-    private static void Launch<T>(Pair kernels, CudaLaunchConfig launch, in T parameters, in RouterProgram? program, nint stream)
+    private static void Launch<T>(CudaFunction kernel, CudaLaunchConfig launch, in T parameters, in RouterProgram? program, nint stream)
         where T : unmanaged
     {
         if (program is not { } any)
         {
-            kernels.Preset.Launch(launch, stream, in parameters);
+            kernel.Launch(launch, stream, in parameters);
             return;
         }
 
         var both = new WithProgram<T> { Router = parameters, Program = any };
-        kernels.Program.Launch(launch, stream, in both);
+        kernel.Launch(launch, stream, in both);
     }
-
-    /// <summary>A kernel for the presets, and its like for any program.</summary>
-    private readonly record struct Pair(CudaFunction Preset, CudaFunction Program);
 
     /// <summary>How the work of <c>router_cluster.cu</c> is divided, for a number of tokens.</summary>
     /// <param name="TileBits">Logarithm of the tokens of a cluster.</param>
@@ -278,7 +282,7 @@ internal sealed class RouterKernels
         public int PartBits;
     }
 
-    /// <summary><c>SplitRouterParameters</c> of <c>router.cu</c>.</summary>
+    /// <summary><c>SplitRouterParameters</c> of <c>split_router.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private struct SplitParameters
     {

@@ -33,10 +33,10 @@ internal sealed class RoutingKernels
     private readonly CudaFunction _normRows;
     private readonly CudaFunction _sharedGate;
 
-    public RoutingKernels(KernelLibrary library)
+    public RoutingKernels(KernelLibrary library, MoeRouter router)
     {
         _library = library;
-        _router = new RouterKernels(library);
+        _router = new RouterKernels(library, router);
         _sort = library.Get(SortUnit, "moe_sort", besideProducts: true);
         _combine = library.Get(CombineUnit, "moe_combine", besideProducts: true);
         _combineMany = library.Get(CombineUnit, "moe_combine_many", besideProducts: true);
