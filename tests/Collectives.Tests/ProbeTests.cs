@@ -95,7 +95,7 @@ public sealed class ProbeTests
     [InlineData("pipe", "is a pipe; a file is expected")]
     [InlineData("folder", "is a folder; a file is expected")]
     [InlineData("/dev/zero", "is a device; a file is expected")]
-    [InlineData("", "is a folder; a file is expected")]
+    [InlineData("", "the path of a file or folder is expected")]
     public void A_table_that_is_no_file_is_named_by_its_kind(string what, string words)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Kinds of files are as they are on Linux.");
