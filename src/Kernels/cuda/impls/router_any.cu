@@ -8,7 +8,13 @@ struct ProgramRouterParameters
     RouterProgram program;
 };
 
-extern "C" __global__ void __launch_bounds__(256, 2) moe_router_program_8(const __grid_constant__ ProgramRouterParameters q)
+#if __CUDA_ARCH__ > 800 && __CUDA_ARCH__ < 900
+constexpr int kBlocksOfFew = 1;  // in the registers of two the compiler spills there
+#else
+constexpr int kBlocksOfFew = 2;
+#endif
+
+extern "C" __global__ void __launch_bounds__(256, kBlocksOfFew) moe_router_program_8(const __grid_constant__ ProgramRouterParameters q)
 {
     route<1, 4>(q.split, ProgramChoice{q.program});
 }
