@@ -107,9 +107,9 @@ public sealed class VerifyTests
         using var folder = new TemporaryFolder();
         string html = folder.File("report.html");
         string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Misbehaving", "Misbehaving.dll");
-        string[] rules = ["no-tokens", "numerics", "rounding-pure", "top-k", "unloads"];
+        string[] rules = ["no-tokens", "numerics", "top-k", "caller-routing-counts", "unloads"];
         Cli result = await Cli.RunProgramIn(
-            [("Moe__Plugins__Misbehaving__mode", "round:hang")],
+            [("Moe__Plugins__Misbehaving__mode", "weights:hang")],
             ["verify", plugin, "--deadline", "1", "--json", "--html", html, .. rules.SelectMany(static rule => new[] { "--rule", rule })]);
 
         Assert.Equal((1, ""), (result.ExitCode, result.Error));
