@@ -9,12 +9,16 @@ internal static class ProcessorName
 
     public static string Read()
     {
+        // Some virtual machines say nothing behind the colon.
         if (File.Exists(LinuxFile)
-            && File.ReadLines(LinuxFile).FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal)) is string line)
+            && File.ReadLines(LinuxFile).FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal)) is string line
+            && line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim() is { Length: > 0 } name)
         {
-            return line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+            return name;
         }
 
-        return Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? RuntimeInformation.ProcessArchitecture.ToString();
+        return Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") is { } known && !string.IsNullOrWhiteSpace(known)
+            ? known
+            : RuntimeInformation.ProcessArchitecture.ToString();
     }
 }

@@ -68,6 +68,9 @@ internal static class VerifyCommand
             // What one driver lacks, nearly all rules would say.
             string? sameAs = item.Reason.Length == 0 ? null : results.Find(other => other.Reason == item.Reason)?.RuleId;
             results.Add(item);
+
+            // At once: what comes next may end by an exception, and the thread that is left behind is there all the same.
+            console.HoldsStrangers |= item.TimedOut;
             progress.Step();
             if (!console.AsJson)
             {
@@ -110,8 +113,6 @@ internal static class VerifyCommand
                 ? UnloadCheck.NotRun(target, notRun.Reason)
                 : UnloadCheck.Run(target, asked, deadline, !Array.TrueForAll(expectedFailures, IsOfKit)));
         }
-
-        console.HoldsStrangers = results.Exists(item => item.TimedOut);
 
         progress.Clear();
         var report = new VerifyReport(name, results)

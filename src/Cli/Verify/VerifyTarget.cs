@@ -94,6 +94,8 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
                 throw new CommandException(ExitCode.NoBackend, $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
             }
 
+            // Who is interrupted cannot say whether the plugin still runs.
+            isFree = false;
             isFree = use(backend, host);
             return $"{plugin.Id} {plugin.Version}";
         }

@@ -61,6 +61,12 @@ internal sealed class Sampler
 
     private int Draw(ReadOnlySpan<float> logits, float highest)
     {
+        // Shares of infinity are none; of nothing but −∞ neither.
+        if (!float.IsFinite(highest))
+        {
+            throw NotNumbers();
+        }
+
         int count = Weigh(logits, highest);
         double sum = 0;
         for (int i = 0; i < count; i++)

@@ -91,6 +91,15 @@ public sealed class SamplerTests
     public void Logits_that_are_no_numbers_are_a_fault() =>
         Assert.Throws<MoeException>(() => new Sampler(GptOssSampling.Greedy).Next([1, float.NaN, 2]));
 
+    /// <summary>Of infinity no share can be drawn, nor of nothing.</summary>
+    [Theory]
+    [InlineData(float.PositiveInfinity, 1)]
+    [InlineData(float.PositiveInfinity, 0.9)]
+    [InlineData(float.NegativeInfinity, 1)]
+    [InlineData(float.NegativeInfinity, 0.9)]
+    public void Draws_from_infinite_logits_are_a_fault(float logit, double topP) =>
+        Assert.Throws<MoeException>(() => new Sampler(new GptOssSampling { Temperature = 1, TopP = topP, Seed = 1 }).Next([logit, float.NegativeInfinity]));
+
     [Theory]
     [InlineData(-0.1, 1, 0)]
     [InlineData(1, 0, 0)]

@@ -102,6 +102,20 @@ public sealed class LaunchedRankTests
         Assert.Contains(words, error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Where the options name the place, the launcher need not.</summary>
+    [Theory]
+    [InlineData(MoeLauncher.Torchrun, "MASTER_ADDR", null)]
+    [InlineData(MoeLauncher.Slurm, "SLURM_STEP_NODELIST", "[")]
+    public void What_the_options_say_is_not_asked_of_the_launcher(MoeLauncher launcher, string variable, string? value)
+    {
+        Func<string, string?> get = Get(Variables(launcher));
+        var options = new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2, Address = "node7", Port = 1234 };
+
+        LaunchedRank rank = LaunchedRank.Read(options, "Moe", name => name == variable ? value : get(name));
+
+        Assert.Equal(("node7", 1234), (rank.Address, rank.Port));
+    }
+
     [Theory]
     [InlineData("a1", "a1")]
     [InlineData("a1,b2", "a1")]

@@ -98,6 +98,47 @@ public sealed class LocalRendezvousTests : IDisposable
         Assert.True(CanConnect(PathOf(options)));
     }
 
+    [Fact]
+    public void A_file_that_is_no_socket_is_left_as_it_is()
+    {
+        MoeRendezvousOptions options = Options("model.bin");
+        File.WriteAllText(PathOf(options), "weights");
+
+        MoeException error = Assert.Throws<MoeException>(() => MoeRendezvous.Join(options with { Rank = 0, Count = 2 }));
+
+        Assert.Equal(MoeReason.Configuration, error.Reason);
+        Assert.Equal("weights", File.ReadAllText(PathOf(options)));
+    }
+
+    /// <summary>Another rank would else hand its memory to whoever made the socket first.</summary>
+    [Fact]
+    public void A_process_of_another_user_is_not_joined()
+    {
+        string path = PathOf(Options("meet"));
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(path));
+        uint user = UnixFile.CurrentUser();
+
+        MeetingPlace.CheckListener(socket, path, user);
+        MoeException error = Assert.Throws<MoeException>(() => MeetingPlace.CheckListener(socket, path, user + 1));
+
+        Assert.Equal(MoeReason.Trust, error.Reason);
+        Assert.Contains($"of user {user} listens at '{path}'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_path_without_a_file_is_refused()
+    {
+        var options = new MoeRendezvousOptions { Address = $"unix:{_folder}/", Rank = 0, Count = 1, Timeout = Long };
+
+        Exception? error = Record.Exception(() => MoeRendezvous.Join(options));
+
+        Assert.Contains("is a folder, and a socket in it is expected", Assert.IsType<MoeException>(error, exactMatch: false).Message, StringComparison.Ordinal);
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static string PathOf(MoeRendezvousOptions options) => options.Address["unix:".Length..];

@@ -42,8 +42,7 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
         int port = options.Port ?? variables.Number("MASTER_PORT", 1, 65534) + 1;
         string job = $"{variables.Find("TORCHELASTIC_RUN_ID")}/{variables.Find("TORCHELASTIC_RESTART_COUNT")}";
         bool isOneMachine = variables.Find("LOCAL_WORLD_SIZE") is not null && variables.Number("LOCAL_WORLD_SIZE", 1, count) == count;
-        string address = variables.Text("MASTER_ADDR");
-        return new LaunchedRank(rank, count, local, AddressOf(options, isOneMachine, port, job) ?? address, port, job);
+        return new LaunchedRank(rank, count, local, AddressOf(options, isOneMachine, port, job) ?? variables.Text("MASTER_ADDR"), port, job);
     }
 
     private static LaunchedRank ReadSlurm(MoeParallelOptions options, Variables variables)
@@ -54,9 +53,10 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
         string job = $"{variables.Find("SLURM_JOB_ID")}.{variables.Find("SLURM_STEP_ID")}";
         int port = options.Port ?? DefaultPort;
         string nodes = variables.Find("SLURM_STEP_NUM_NODES") is null ? "SLURM_JOB_NUM_NODES" : "SLURM_STEP_NUM_NODES";
-        string first = FirstOf(variables.Text(list))
+        string address = AddressOf(options, variables.Find(nodes) == "1", port, job)
+            ?? FirstOf(variables.Text(list))
             ?? throw variables.Wrong($"has set {list} to '{variables.Text(list)}'; names of machines such as node[01-04,07] are expected.");
-        return new LaunchedRank(rank, count, local, AddressOf(options, variables.Find(nodes) == "1", port, job) ?? first, port, job);
+        return new LaunchedRank(rank, count, local, address, port, job);
     }
 
     private static LaunchedRank ReadOpenMpi(MoeParallelOptions options, Variables variables)

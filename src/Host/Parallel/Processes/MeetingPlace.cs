@@ -26,17 +26,23 @@ internal static class MeetingPlace
     /// <summary>Why a path is none for a socket; null where it is.</summary>
     public static string? Refuse(string path) =>
         !Path.IsPathFullyQualified(path) ? $"'{path}' is no whole path"
+        : Path.GetFileName(path).Length == 0 ? $"'{path}' is a folder, and a socket in it is expected"
         : Encoding.UTF8.GetByteCount(path) >= MostPathBytes ? $"'{path}' is longer than the {MostPathBytes - 1} bytes that the path of a socket may have"
         : null;
 
     /// <summary>Connects once.</summary>
     /// <exception cref="SocketException">Nobody listens there, or not yet.</exception>
+    /// <exception cref="MoeException">Another user's process listens at the path.</exception>
     public static Socket Connect(MoeRendezvousOptions options)
     {
         if (PathOf(options) is { } path)
         {
             var local = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            return Connected(local, () => local.Connect(new UnixDomainSocketEndPoint(path)));
+            return Connected(local, () =>
+            {
+                local.Connect(new UnixDomainSocketEndPoint(path));
+                CheckListener(local, path, UnixFile.CurrentUser());
+            });
         }
 
         // The hub's own process need not know how others reach it.
@@ -94,7 +100,7 @@ internal static class MeetingPlace
     private static Socket ListenAt(string path, int count)
     {
         PrivateFolder.Create(Path.GetDirectoryName(path)!);
-        if (File.Exists(path) && !IsAnybodyAt(path))
+        if (FileKinds.Of(path, followLinks: false) == FileKind.Socket && IsAbandoned(path))
         {
             // Of a process that was killed.
             File.Delete(path);
@@ -113,17 +119,44 @@ internal static class MeetingPlace
         });
     }
 
-    private static bool IsAnybodyAt(string path)
+    /// <summary>
+    /// Refuses what another user's process listens at: in a folder such as /tmp anybody may make a socket, and only who listens is asked, for a path may
+    /// lead elsewhere a moment later.
+    /// </summary>
+    /// <param name="socket">Connected.</param>
+    /// <param name="path">Where.</param>
+    /// <param name="user">Whose process is expected.</param>
+    /// <exception cref="MoeException">It is another's.</exception>
+    internal static void CheckListener(Socket socket, string path, uint user)
+    {
+        // SO_PEERCRED of SOL_SOCKET, unix(7): process, user and group of who listens.
+        const int Level = 1, Option = 17;
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        Span<byte> credentials = stackalloc byte[12];
+        socket.GetRawSocketOption(Level, Option, credentials);
+        uint owner = BitConverter.ToUInt32(credentials[4..]);
+        if (owner != user)
+        {
+            throw new MoeException(
+                MoeReason.Trust, $"A process of user {owner} listens at '{PlainText.Of(path)}', where ranks are to meet; one of user {user}, whose rank this is, is expected.");
+        }
+    }
+
+    private static bool IsAbandoned(string path)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             socket.Connect(new UnixDomainSocketEndPoint(path));
-            return true;
-        }
-        catch (SocketException)
-        {
             return false;
+        }
+        catch (SocketException exception)
+        {
+            return exception.SocketErrorCode == SocketError.ConnectionRefused;
         }
     }
 }

@@ -181,9 +181,12 @@ public sealed class MoeRendezvous : IMoeRendezvous
                 if (options.Clock.GetElapsedTime(start) > options.Timeout)
                 {
                     string seconds = options.Timeout.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
+                    string elsewhere = MeetingPlace.PathOf(options) is null
+                        ? ""
+                        : " A rank with another temporary folder, or in another container, does not see that path: with a Port they meet over TCP.";
                     throw new MoeException(
                         MoeReason.TimedOut,
-                        $"Rank {options.Rank} did not reach rank 0 at {MeetingPlace.Describe(options)} within {seconds} s: {exception.Message}.",
+                        $"Rank {options.Rank} did not reach rank 0 at {MeetingPlace.Describe(options)} within {seconds} s: {exception.Message}.{elsewhere}",
                         exception);
                 }
 
