@@ -123,8 +123,8 @@ internal sealed class Sampler
     }
 
     /// <summary>
-    /// Brings the likeliest tokens to the front, in their order, so many that their weights reach a sum. They are mostly few of a large vocabulary, so those that
-    /// are likely enough are sorted alone, then less likely ones with them.
+    /// Brings the likeliest tokens to the front, in their order, so many that their weights reach a sum. They are mostly few of a large vocabulary: at first only
+    /// the most likely ones are sorted, and less likely ones with them where they do not reach it.
     /// </summary>
     private (int Count, double Sum) Nucleus(int count, double enough)
     {

@@ -13,7 +13,7 @@ internal static class Takers
 
     private static readonly MoeGroupRequest Group = new() { Devices = [MoeDevice.Cpu, MoeDevice.Cpu], MaxTokens = 4, Width = 8 };
 
-    /// <summary>One that has all that a layer can have; its scales are of blocks.</summary>
+    /// <summary>A layer with every part that a layer can have, its weights with a scale for each block.</summary>
     private static readonly RandomLayer Layer = new(
         new MoeLayerShape
         {

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Moe.Plugins.Cpu;
 
 /// <summary>
-/// A panel in two vectors of 16 rows, with AVX-512's instructions that multiply and add at once. .NET 10 has them for 256 bits alone, so the kernel is
+/// A panel in two vectors of 16 rows, with AVX-512's instructions that multiply and add at once. .NET 10 has them only for 256 bits, so the kernel is
 /// machine code that is written when it is first needed.
 /// </summary>
 internal sealed unsafe class VnniKernel512<TDigits> : DigitKernel.Of<TDigits>

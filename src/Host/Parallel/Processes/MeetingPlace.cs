@@ -37,8 +37,8 @@ internal static class MeetingPlace
     {
         if (PathOf(options) is { } path)
         {
-            var local = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            return Connected(local, () =>
+            Socket local = NewLocal();
+            return Prepared(local, () =>
             {
                 local.Connect(new UnixDomainSocketEndPoint(path));
                 CheckListener(local, path, UnixFile.CurrentUser());
@@ -48,11 +48,11 @@ internal static class MeetingPlace
         // The hub's own process need not know how others reach it.
         string address = options.Rank == 0 ? IPAddress.Loopback.ToString() : options.Address;
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        return Connected(socket, () => socket.Connect(address, options.Port));
+        return Prepared(socket, () => socket.Connect(address, options.Port));
     }
 
     /// <summary>Listens, for rank 0.</summary>
-    /// <exception cref="MoeException">Somebody else does already, or the folder is not this user's alone.</exception>
+    /// <exception cref="MoeException">Somebody else listens there already, or others may write in the folder.</exception>
     public static Socket Listen(MoeRendezvousOptions options)
     {
         try
@@ -66,11 +66,14 @@ internal static class MeetingPlace
         }
     }
 
-    private static Socket Connected(Socket socket, Action connect)
+    private static Socket NewLocal() => new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+
+    /// <summary>A socket that connects or listens; none is left open where it cannot.</summary>
+    private static Socket Prepared(Socket socket, Action prepare)
     {
         try
         {
-            connect();
+            prepare();
             return socket;
         }
         catch
@@ -85,7 +88,7 @@ internal static class MeetingPlace
         bool isLocal = options.Address == "localhost" || (IPAddress.TryParse(options.Address, out IPAddress? address) && IPAddress.IsLoopback(address));
         bool isV6 = !isLocal && Socket.OSSupportsIPv6;
         var socket = new Socket(isV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        return Connected(socket, () =>
+        return Prepared(socket, () =>
         {
             if (isV6)
             {
@@ -106,8 +109,8 @@ internal static class MeetingPlace
             File.Delete(path);
         }
 
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        return Connected(socket, () =>
+        Socket socket = NewLocal();
+        return Prepared(socket, () =>
         {
             socket.Bind(new UnixDomainSocketEndPoint(path));
             if (!OperatingSystem.IsWindows())
@@ -148,7 +151,7 @@ internal static class MeetingPlace
 
     private static bool IsAbandoned(string path)
     {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using Socket socket = NewLocal();
         try
         {
             socket.Connect(new UnixDomainSocketEndPoint(path));

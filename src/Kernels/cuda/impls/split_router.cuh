@@ -147,7 +147,7 @@ __device__ __forceinline__ void sum_logits(const RouterParameters& p, const floa
     }
 }
 
-/// One warp: its tokens of a tile, kAtOnce of them side by side, as each alone waits for one thing after the other. `chosen` gets the choices, unless
+/// One warp: its tokens of a tile, kAtOnce of them side by side, since one token waits for one thing after the other. `chosen` gets the choices, unless
 /// it is null. In vain: nobody gets the choice.
 template <int kSlots, int kTiles, int kAtOnce, typename TChoice>
 __device__ __forceinline__ void choose_for_tokens(const RouterParameters& p, const TChoice& choice, float* partial_logits, int first, int parts, int* chosen,
