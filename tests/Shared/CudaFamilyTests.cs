@@ -30,6 +30,8 @@ public abstract class CudaFamilyTests
 
     public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 70)];
 
+    public static TheoryData<MoeWeightFormat> EveryFormat => [.. Enum.GetValues<MoeWeightFormat>()];
+
     public static TheoryData<string> Families => [.. FamilyGolden.Names];
 
     private protected abstract CudaHost Host { get; }
@@ -174,6 +176,34 @@ public abstract class CudaFamilyTests
         LayerChecks.FollowsTheCallersRouting(layer, 5);
         LayerChecks.FollowsTheCallersRouting(layer, 20);
         LayerChecks.AllocatesNothing(layer);
+    }
+
+    /// <summary>What rounding weights to BF16 cost is the worst of a layer's three networks; MXFP4, BF16 and NVFP4 are kept exactly.</summary>
+    [Theory]
+    [MemberData(nameof(EveryFormat))]
+    public void What_rounding_weights_cost_is_what_float64_says(MoeWeightFormat format)
+    {
+        Host.RequireDevice();
+        var shape = new MoeLayerShape
+        {
+            HiddenSize = 192,
+            IntermediateSize = 160,
+            ExpertCount = 5,
+            TopK = 2,
+            WeightFormat = Formats.Contains(format) ? format : Formats[0],
+            Activation = MoeActivation.SiluGated,
+            Shared = new() { IntermediateSize = 96, WeightFormat = format, Activation = MoeActivation.SiluGated },
+            Latent = new() { Width = 64, WeightFormat = format },
+        };
+        using var random = new RandomLayer(shape, seed: 8, rowOrder: MoeRowOrder.Separate);
+        using MoeLayer layer = Host.CreateLayer(shape, random.Source, 4);
+        RandomTensors tensors = random.Tensors;
+        double expected = Math.Max(
+            StoredWeights.ErrorInBFloat16(tensors.GateUp, tensors.Down, shape.WeightFormat),
+            Math.Max(
+                StoredWeights.ErrorInBFloat16(tensors.SharedGateUp!, tensors.SharedDown!, format),
+                StoredWeights.ErrorInBFloat16(tensors.LatentDown!, tensors.LatentUp!, format)));
+        Assert.Equal(expected, layer.WeightRoundingError, 1e-5 * expected);
     }
 
     private void Check(MoeLayerShape shape, MoePart part, int tokens, int seed)

@@ -52,9 +52,15 @@ internal static unsafe partial class FakeDevice
         }
         int cuMemFreeHost(void* address) { drop(address, &pinned); return 0; }
         int cuMemcpyAsync(void* to, const void* from, size_t bytes, void* stream) { memcpy(to, from, bytes); return 0; }
+        int cuMemcpyHtoD_v2(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); return 0; }
         int cuStreamCreateWithPriority(void** stream, unsigned flags, int priority) { *stream = malloc(1); add(&streams, 1); return 0; }
         int cuStreamDestroy_v2(void* stream) { free(stream); add(&streams, -1); return 0; }
         int cuStreamSynchronize(void* stream) { return 0; }
+        int cuModuleLoadData(void** module, const void* image) { *module = (void*)1; return 0; }
+        int cuModuleUnload(void* module) { return 0; }
+        int cuModuleGetFunction(void** function, void* module, const char* name) { *function = (void*)1; return 0; }
+        int cuFuncGetAttribute(int* value, int attribute, void* function) { *value = 0; return 0; }
+        int cuFuncGetParamInfo(void* function, size_t index, size_t* offset, size_t* bytes) { *offset = *bytes = 0; return index == 0 ? 0 : 1; }
         int cuGetErrorName(int error, const char** text) { *text = error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_OTHER"; return 0; }
         int cuGetErrorString(int error, const char** text) { *text = "fake"; return 0; }
         """);
