@@ -208,9 +208,7 @@ internal sealed class CudaEngine : IModelEngine
         for (int i = 0; i < count; i++)
         {
             int row = asking[first + i].LogitRow;
-            bool isHosts = !results.Next.IsEmpty && !IsDevices(results.SamplerOf(row));
-            var logits = new Span<float>((void*)_logits.Handle, _vocabulary);
-            if (!results.Logits.IsEmpty || isHosts)
+            if (!results.Logits.IsEmpty)
             {
                 foreach (DeviceForward device in _devices)
                 {
@@ -218,24 +216,17 @@ internal sealed class CudaEngine : IModelEngine
                 }
 
                 Wait();
-            }
-
-            if (!results.Logits.IsEmpty)
-            {
-                logits.CopyTo(results.Logits.Slice(row * _vocabulary, _vocabulary));
+                new Span<float>((void*)_logits.Handle, _vocabulary).CopyTo(results.Logits.Slice(row * _vocabulary, _vocabulary));
             }
 
             if (!results.Next.IsEmpty)
             {
-                results.Next[row] = isHosts ? results.SamplerOf(row).Next(logits, results.Banned) : Chosen(i);
+                results.Next[row] = Chosen(i);
             }
         }
     }
 
-    /// <summary>
-    /// The likeliest of what the devices chose for a row; of equal ones the first, which has the lowest id. Where ranks draw, the logit of who has the token is
-    /// the highest.
-    /// </summary>
+    /// <summary>The likeliest of what the devices chose for a row; of equal ones the first, which has the lowest id. Where ranks draw together, all have chosen the same.</summary>
     private int Chosen(int row)
     {
         DeviceCandidate best = _devices[0].Chosen(row);
@@ -263,11 +254,8 @@ internal sealed class CudaEngine : IModelEngine
             }
 
             wantsLogits = true;
-            if (IsDevices(sampler))
-            {
-                isDrawn = _devices.Count > 1;
-                draws[i] = new DeviceDraw(sampler.NextUnit(), (float)sampler.Options.Temperature, (float)sampler.LeastWeight, sampler.Options.TopP);
-            }
+            isDrawn = _devices.Count > 1;
+            draws[i] = new DeviceDraw(sampler.NextUnit(), (float)sampler.Options.Temperature, (float)sampler.LeastWeight, sampler.Options.TopP);
         }
 
         foreach (DeviceForward device in _devices)
@@ -277,9 +265,6 @@ internal sealed class CudaEngine : IModelEngine
 
         return isDrawn;
     }
-
-    /// <summary>Whether the devices choose. A nucleus is one device's, or the host's: it is of the whole vocabulary.</summary>
-    private bool IsDevices(Sampler sampler) => sampler.Options.Temperature == 0 || sampler.Options.TopP == 1 || _devices.Count == 1;
 
     private void Ban(IReadOnlyCollection<int> banned)
     {

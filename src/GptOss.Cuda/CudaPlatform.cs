@@ -51,6 +51,8 @@ internal sealed class CudaPlatform(IReadOnlyList<MoeDevice> devices, KernelCompi
         }
     }
 
+    public int LeastGroupRows(GptOssConfig config, RankPlan plan) => LogitGather.LeastGroupRows(new ModelShare(config, rank: 0, plan.Count));
+
     public IModelEngine Load(
         ModelTensors tensors,
         GptOssConfig config,

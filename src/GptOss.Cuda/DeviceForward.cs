@@ -30,7 +30,7 @@ internal abstract class DeviceForward : IDisposable
         try
         {
             Pool = Own(new CachePool(context, Config));
-            Buffers = Own(new EngineBuffers(context, Config, kernels, maxTokens, blas is not null, isPart));
+            Buffers = Own(new EngineBuffers(context, share, kernels, maxTokens, blas is not null, isPart));
             Stream = Own(context.CreateStream());
             _done = Own(context.CreateEvent(timing: false));
             _blas = blas is null ? null : Own(blas);
@@ -76,12 +76,12 @@ internal abstract class DeviceForward : IDisposable
     public void Ban(ReadOnlySpan<uint> words)
     {
         using CudaContextScope scope = Context.MakeCurrent();
-        CudaMemory.Upload(Buffers.Banned, words.Slice(Share.FirstToken / 32, Buffers.BannedWords));
+        CudaMemory.Upload(Buffers.Banned, words);
     }
 
     /// <summary>One token of each of so many texts, all of which ask.</summary>
     /// <param name="count">Texts.</param>
-    /// <param name="isDrawn">Whether the device's part in draws is wanted that it has with other ranks.</param>
+    /// <param name="isDrawn">Whether ranks draw together.</param>
     /// <param name="cancellationToken">Ends it between two layers.</param>
     public void EnqueueStep(int count, bool isDrawn, CancellationToken cancellationToken)
     {
@@ -138,8 +138,8 @@ internal abstract class DeviceForward : IDisposable
         CudaMemory.Copy(host + Offset<float>(Share.FirstToken), Buffers.Logits + Offset<float>(row * width), Offset<float>(width), Stream);
     }
 
-    /// <summary>The token that was chosen for a row, of the device's own, once that was waited for.</summary>
-    public DeviceCandidate Chosen(int row) => Buffers.Chosen[row] is { Id: >= 0 } own ? own with { Id = own.Id + Share.FirstToken } : Buffers.Chosen[row];
+    /// <summary>The token that was chosen for a row, once that was waited for: the likeliest one of the device's own, or what ranks drew together.</summary>
+    public DeviceCandidate Chosen(int row) => Buffers.Chosen[row];
 
     /// <summary>Marks where <see cref="Wait"/> waits for. Makes the context current.</summary>
     public void Mark()
@@ -194,7 +194,7 @@ internal abstract class DeviceForward : IDisposable
     /// <returns>The rows, or what they are normed from by the head itself.</returns>
     protected abstract HeadRows EnqueueHeadRows(ReadOnlySpan<int> rows, int count);
 
-    /// <summary>[rows], where the likeliest tokens go that are drawn from with other ranks.</summary>
+    /// <summary>[rows], where the device's likeliest tokens go where ranks draw together.</summary>
     protected virtual nint Likeliest => 0;
 
     /// <summary>Chooses the tokens of so many rows together with other ranks, once each has its likeliest.</summary>
@@ -318,20 +318,23 @@ internal abstract class DeviceForward : IDisposable
                 Product = Product(Model.Head, input.Rows, first, tokens),
                 Logits = Buffers.Logits + Offset<float>((long)first * Config.VocabularySize),
                 WantsLogits = Buffers.WantsLogits,
-                Banned = Buffers.Banned,
+                Banned = Buffers.OwnBanned,
                 Candidates = Buffers.Candidates,
             };
+            int blocks = input.Normed is { } normed
+                ? Kernels.NormHead(new ModelKernels.NormHeadParameters { Head = head, Normed = normed }, Stream)
+                : Kernels.Head(in head, Stream);
             var choose = new ModelKernels.ChooseParameters
             {
                 Candidates = Buffers.Candidates,
-                Logits = head.Logits,
-                Banned = Buffers.Banned,
+                Logits = new ModelKernels.LogitPieces { First = head.Logits, Tokens = Config.VocabularySize, Vocabulary = Config.VocabularySize },
+                Banned = Buffers.OwnBanned,
                 Draws = isDrawn ? 0 : Buffers.Draws + Offset<DeviceDraw>(first),
                 Chosen = (isDrawn ? Likeliest : Buffers.ChosenAddress) + Offset<DeviceCandidate>(first),
-                Vocabulary = Config.VocabularySize,
-                Count = input.Normed is { } normed
-                    ? Kernels.NormHead(new ModelKernels.NormHeadParameters { Head = head, Normed = normed }, Stream)
-                    : Kernels.Head(in head, Stream),
+                Count = blocks,
+                RowStride = blocks,
+                Stride = 1,
+                FirstToken = Share.FirstToken,
             };
             Kernels.Choose(in choose, tokens, Stream);
         }

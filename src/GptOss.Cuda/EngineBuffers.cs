@@ -19,9 +19,10 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     private readonly nint _batch;
     private readonly nint _rows;
 
-    public EngineBuffers(CudaContext context, GptOssConfig config, ModelKernels kernels, int maxTokens, bool hasBlas, bool isPart)
+    public EngineBuffers(CudaContext context, ModelShare share, ModelKernels kernels, int maxTokens, bool hasBlas, bool isPart)
         : base(context)
     {
+        GptOssConfig config = share.Config;
         long width = config.HiddenSize, heads = (long)config.HeadCount * config.HeadSize;
         long projected = Math.Max(heads + (2L * config.KeyValueHeadCount * config.HeadSize), isPart ? width : 0);
         int partials = Enumerable.Range(1, ModelKernels.MostTexts).Max(tokens => tokens * kernels.Splits(tokens));
@@ -39,9 +40,9 @@ internal sealed unsafe class EngineBuffers : DeviceArena
         LayerCounters = Upload<int>(new int[config.LayerCount * AttentionLayerPlan.CounterWords]);
         HeadRows = Allocate(ModelKernels.MostTexts * width * sizeof(ushort));
         Candidates = Allocate((long)ModelKernels.MostTexts * kernels.HeadBlocks * sizeof(long));
-        Logits = Allocate((long)ModelKernels.MostTexts * config.VocabularySize * sizeof(float));
-        BannedWords = (config.VocabularySize + 31) / 32;
-        Banned = Upload<uint>(new uint[BannedWords]);
+        Logits = Allocate(LogitGather.OwnFloats(share) * sizeof(float));
+        Banned = Upload<uint>(new uint[(share.AllTokens + 31) / 32]);
+        OwnBanned = Banned + (share.FirstToken / 32 * sizeof(uint));
         _hostBatch = context.AllocateHost(HeaderBytes + ((long)maxTokens * sizeof(DeviceToken)));
         _hostGroups = context.AllocateHost((long)maxTokens * sizeof(TokenGroup));
         _hostRows = context.AllocateHost(ModelKernels.MostTexts * sizeof(int));
@@ -93,15 +94,16 @@ internal sealed unsafe class EngineBuffers : DeviceArena
     /// <summary>[rows, blocks of the head's kernel].</summary>
     public nint Candidates { get; }
 
-    /// <summary>Float32 [rows, vocabulary].</summary>
+    /// <summary>Float32 [rows, the device's vocabulary], and room for what is gathered beyond the last of them.</summary>
     public nint Logits { get; }
 
-    /// <summary>A bit for each token of the vocabulary.</summary>
+    /// <summary>A bit for each token of the whole vocabulary.</summary>
     public nint Banned { get; }
 
-    public int BannedWords { get; }
+    /// <summary>The bits of the device's own vocabulary.</summary>
+    public nint OwnBanned { get; }
 
-    /// <summary>The likeliest tokens, which the device writes into the host's memory.</summary>
+    /// <summary>The chosen tokens, which the device writes into the host's memory.</summary>
     public nint ChosenAddress => _chosen.Handle;
 
     public ReadOnlySpan<DeviceCandidate> Chosen => new((void*)_chosen.Handle, ModelKernels.MostTexts);

@@ -25,9 +25,6 @@ internal sealed class ModelKernels
     private const int EmbeddingThreads = 256;
     private const int ChooseThreads = 1024;
 
-    /// <summary>Shares of the vocabulary that a draw sums apart, <c>kDrawWarps</c> in <c>gpt_oss_draw.cuh</c>.</summary>
-    internal const int DrawShares = ChooseThreads / 32;
-
     private const int NormThreads = 512;
     private const int PrefillWarps = 4;
     private const int DecodeThreads = 256;
@@ -59,8 +56,6 @@ internal sealed class ModelKernels
     private readonly CudaFunction _keepPart;
     private readonly CudaFunction _embedPart;
     private readonly CudaFunction _choose;
-    private readonly CudaFunction? _sumShares;
-    private readonly CudaFunction? _rankDraw;
     private readonly CudaFunction _addNorm;
     private readonly CudaFunction _attentionDecode;
     private readonly CudaFunction _attentionPrefill;
@@ -86,12 +81,6 @@ internal sealed class ModelKernels
         _keepPart = Get(Projections, "moe_keep_part");
         _embedPart = Get(Embedding, "moe_embed_part");
         _choose = Get(Selection, "moe_choose");
-        if (isPart)
-        {
-            _sumShares = Get(RankDraw, "moe_sum_shares");
-            _rankDraw = Get(RankDraw, "moe_rank_draw");
-        }
-
         _addNorm = Get(Norm, "moe_add_norm");
         KernelUnit attention = AttentionOf(config.HeadSize);
         _attentionDecode = Get(attention, attention.Instances[0]);
@@ -110,7 +99,7 @@ internal sealed class ModelKernels
     /// <summary>All sources for an architecture.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) =>
     [
-        Projections, Embedding, HeadUnit, Selection, RankDraw, Norm, AttentionOf(32), AttentionOf(64),
+        Projections, Embedding, HeadUnit, Selection, Norm, AttentionOf(32), AttentionOf(64),
         .. AttentionLayerPlan.IsFor(architecture) ? (KernelUnit[])[AttentionLayerOf(32), AttentionLayerOf(64), NormHeadUnit] : [],
     ];
 
@@ -127,8 +116,6 @@ internal sealed class ModelKernels
     private static KernelUnit NormHeadUnit { get; } = new("gpt_oss_norm_head.cu");
 
     private static KernelUnit Selection { get; } = new("gpt_oss_choose.cu");
-
-    private static KernelUnit RankDraw { get; } = new("gpt_oss_rank_draw.cu");
 
     private static KernelUnit Norm { get; } = new("gpt_oss_norm.cu");
 
@@ -186,14 +173,6 @@ internal sealed class ModelKernels
     /// <summary>Finds the likeliest of the candidates, or draws a token.</summary>
     public void Choose(in ChooseParameters parameters, int tokens, nint stream) =>
         _choose.Launch(_library.Launch(tokens, ChooseThreads), stream, in parameters);
-
-    /// <summary>Sums the weights of a rank's shares of the vocabulary, once the ranks' likeliest tokens are gathered.</summary>
-    public void SumShares(in RankDrawParameters parameters, nint stream) =>
-        _sumShares!.Launch(_library.Launch(parameters.Tokens, ChooseThreads), stream, in parameters);
-
-    /// <summary>Draws the tokens that are in the rank's shares, once the ranks' sums are gathered.</summary>
-    public void DrawOfShares(in RankDrawParameters parameters, nint stream) =>
-        _rankDraw!.Launch(_library.Launch(parameters.Tokens, ChooseThreads), stream, in parameters);
 
     /// <summary>Attention of one token of each text.</summary>
     public void AttendStep(in AttentionParameters parameters, int tokens, nint stream) =>
@@ -395,36 +374,29 @@ internal sealed class ModelKernels
         public WeightRing Ring;
     }
 
+    /// <summary>As in <c>gpt_oss_draw.cuh</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct LogitPieces
+    {
+        public nint First;
+        public long Stride;
+        public int Tokens;
+        public int Vocabulary;
+    }
+
     /// <summary>As in <c>gpt_oss_choose.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct ChooseParameters
     {
         public nint Candidates;
-        public nint Logits;
+        public LogitPieces Logits;
         public nint Banned;
         public nint Draws;
         public nint Chosen;
         public int Count;
-        public int Vocabulary;
-    }
-
-    /// <summary>As in <c>gpt_oss_rank_draw.cu</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct RankDrawParameters
-    {
-        public nint Likeliest;
-        public nint Logits;
-        public nint Banned;
-        public nint Draws;
-        public nint OwnSums;
-        public nint Sums;
-        public nint Chosen;
-        public int Rank;
-        public int Ranks;
-        public int Shares;
-        public int ShareSize;
-        public int Vocabulary;
-        public int Tokens;
+        public int RowStride;
+        public int Stride;
+        public int FirstToken;
     }
 
     /// <summary>As in <c>gpt_oss_norm.cu</c>.</summary>

@@ -33,6 +33,9 @@ internal sealed class ModelShare
     /// <summary>The first token of the rank's range.</summary>
     public int FirstToken { get; }
 
+    /// <summary>Tokens of all ranks' ranges.</summary>
+    public int AllTokens => _whole.VocabularySize;
+
     /// <summary>Tokens of every rank's range but the last one's, which may be shorter.</summary>
     public int MostTokens { get; }
 

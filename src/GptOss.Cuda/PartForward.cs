@@ -29,7 +29,7 @@ internal sealed class PartForward : DeviceForward
         using CudaContextScope scope = Context.MakeCurrent();
         try
         {
-            _draws = Own(new RankDraws(Context, share));
+            _draws = Own(new RankDraws(Context, share, member.Request.MaxTokens));
         }
         catch
         {
@@ -86,25 +86,24 @@ internal sealed class PartForward : DeviceForward
     protected override void EnqueueDraws(int count)
     {
         Gather(_draws.Likeliest, _draws.AllLikeliest, count, sizeof(long) / sizeof(float));
-        var parameters = new ModelKernels.RankDrawParameters
+        LogitGather logits = _draws.Logits;
+        for (int first = 0; first < count; first += logits.TextsAtOnce)
         {
-            Likeliest = _draws.AllLikeliest,
-            Logits = Buffers.Logits,
-            Banned = Buffers.Banned,
-            Draws = Buffers.Draws,
-            OwnSums = _draws.Sums,
-            Sums = _draws.AllSums,
-            Chosen = Buffers.ChosenAddress,
-            Rank = Share.Rank,
-            Ranks = Share.Count,
-            Shares = _draws.ShareCount,
-            ShareSize = _draws.ShareSize,
-            Vocabulary = Config.VocabularySize,
-            Tokens = count,
-        };
-        Kernels.SumShares(in parameters, Stream);
-        Gather(_draws.Sums, _draws.AllSums, count, _draws.ShareCount);
-        Kernels.DrawOfShares(in parameters, Stream);
+            int texts = Math.Min(logits.TextsAtOnce, count - first);
+            Gather(Buffers.Logits + Offset<float>(logits.First(first)), _draws.AllLogits, logits.Rows(texts), logits.RowFloats);
+            var choose = new ModelKernels.ChooseParameters
+            {
+                Candidates = _draws.AllLikeliest + Offset<DeviceCandidate>(first),
+                Logits = logits.Pieces(_draws.AllLogits, texts),
+                Banned = Buffers.Banned,
+                Draws = Buffers.Draws + Offset<DeviceDraw>(first),
+                Chosen = Buffers.ChosenAddress + Offset<DeviceCandidate>(first),
+                Count = Share.Count,
+                RowStride = 1,
+                Stride = count,
+            };
+            Kernels.Choose(in choose, texts, Stream);
+        }
     }
 
     private void Gather(nint own, nint all, int rows, int columns) => _member.AllGather(new MoeGatherArguments

@@ -3,42 +3,30 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.GptOss.Cuda;
 
-/// <summary>What a rank brings to draws, and what it gathers: each rank's likeliest token, and the sums of its shares of the vocabulary.</summary>
+/// <summary>What ranks gather to draw tokens: the likeliest one of each rank, and the logits of all of them.</summary>
 internal sealed class RankDraws : DeviceArena
 {
-    public RankDraws(CudaContext context, ModelShare share)
+    /// <param name="context">Of the rank's device.</param>
+    /// <param name="share">The rank's.</param>
+    /// <param name="groupRows">The most rows that the group gathers at once.</param>
+    public RankDraws(CudaContext context, ModelShare share, int groupRows)
         : base(context)
     {
-        (ShareCount, ShareSize) = Shares(share);
+        Logits = new LogitGather(share, groupRows);
         Likeliest = Allocate(ModelKernels.MostTexts * sizeof(long));
         AllLikeliest = Allocate((long)share.Count * ModelKernels.MostTexts * sizeof(long));
-        Sums = Allocate((long)ModelKernels.MostTexts * ShareCount * sizeof(float));
-        AllSums = Allocate((long)share.Count * ModelKernels.MostTexts * ShareCount * sizeof(float));
+        AllLogits = Allocate((long)share.Count * Logits.Rows(Logits.TextsAtOnce) * Logits.RowFloats * sizeof(float));
     }
 
-    /// <summary>How a rank's range is cut into shares.</summary>
-    public static (int Count, int Size) Shares(ModelShare share)
-    {
-        // A row of sums must not be longer than the group's, of BF16 and the hidden size.
-        int count = Math.Min(ModelKernels.DrawShares / share.Count, share.Config.HiddenSize * sizeof(ushort) / sizeof(float));
-        return (count, (share.MostTokens + count - 1) / count);
-    }
+    /// <summary>How logits are gathered.</summary>
+    public LogitGather Logits { get; }
 
-    /// <summary>Shares of the rank's range.</summary>
-    public int ShareCount { get; }
-
-    /// <summary>Tokens of a share.</summary>
-    public int ShareSize { get; }
-
-    /// <summary>[rows] candidates.</summary>
+    /// <summary>[texts] candidates, with ids of the whole vocabulary.</summary>
     public nint Likeliest { get; }
 
-    /// <summary>[ranks, rows] candidates.</summary>
+    /// <summary>[ranks, texts] candidates.</summary>
     public nint AllLikeliest { get; }
 
-    /// <summary>Float32 [rows, shares].</summary>
-    public nint Sums { get; }
-
-    /// <summary>Float32 [ranks, rows, shares].</summary>
-    public nint AllSums { get; }
+    /// <summary>Float32 [ranks, gathered rows].</summary>
+    public nint AllLogits { get; }
 }

@@ -1,5 +1,5 @@
 // Drawing a token: of those that are likely enough, in their order, the first whose probabilities together exceed a number from 0 to 1 times all of theirs. The
-// vocabulary is cut into shares, each of which one warp sums, so that whoever has the sums of all shares knows which one the token is in.
+// vocabulary is cut into shares, each of which one warp sums; their sums say which one the token is in.
 #pragma once
 #include "gpt_oss_candidate.cuh"
 
@@ -13,22 +13,44 @@ struct Draw
     double top_p;       // the share of all weights that the likeliest ones in the draw have together; 1 for all
 };
 
+/// Rows of logits in pieces of the vocabulary, as ranks have them, one piece's rows behind another's.
+struct LogitPieces
+{
+    const float* first;  // [pieces, rows, tokens of the piece]
+    i64 stride;          // from one piece to the next
+    int tokens;          // of a piece; the last one may have fewer
+    int vocabulary;      // of all pieces
+
+    /// A row of a piece; token ids, less the piece's first one, lead to logits.
+    __device__ __forceinline__ const float* row(int piece, int row) const
+    {
+        return first + piece * stride + (i64)row * min(tokens, vocabulary - piece * tokens);
+    }
+};
+
 /// Of a row of logits the weight of each token: exp((logit − highest) ÷ temperature), or nothing.
 struct Weights
 {
-    const float* logits;
+    const LogitPieces& logits;
     const u32* banned;
+    int row;
     float highest, scale, least;
 
-    __device__ __forceinline__ Weights(const float* logits, const u32* banned, float highest, const Draw& draw)
-        : logits(logits), banned(banned), highest(highest), scale(1.4426950408889634f / draw.temperature), least(draw.least)
+    __device__ __forceinline__ Weights(const LogitPieces& logits, int row, const u32* banned, float highest, const Draw& draw)
+        : logits(logits), banned(banned), row(row), highest(highest), scale(1.4426950408889634f / draw.temperature), least(draw.least)
     {
     }
 
     __device__ __forceinline__ float of(int id) const
     {
-        // Both loads in any case, so that those of the next tokens need not wait for what this one's say.
-        const float weight = of_logit(logits[id]);
+        const int piece = id / logits.tokens;
+        return of(id, logits.row(piece, row)[id - piece * logits.tokens]);
+    }
+
+    __device__ __forceinline__ float of(int id, float logit) const
+    {
+        // The bit is loaded in any case, so that the loads of the next tokens need not wait for what this one's logit says.
+        const float weight = of_logit(logit);
         const u32 is_banned = banned[id / 32] >> id % 32 & 1;
         return is_banned == 0 && weight >= least ? weight : 0.0f;
     }
@@ -36,15 +58,30 @@ struct Weights
     /// Of one that is in the draw.
     __device__ __forceinline__ float of_logit(float logit) const { return exp2f((logit - highest) * scale); }
 
-    /// The sum of a range's. One warp.
+    /// What each piece has of a range: calls with the logit of the piece's first token, that token, and the end of both.
+    template <typename TAction>
+    __device__ __forceinline__ void each_piece(int begin, int end, const TAction& action) const
+    {
+#pragma unroll 1
+        for (int piece = begin / logits.tokens; piece * logits.tokens < end; piece++)
+        {
+            const int first = piece * logits.tokens;
+            action(logits.row(piece, row), first, min(first + logits.tokens, end));
+        }
+    }
+
+    /// The sum of a range's. One warp. How the logits lie changes nothing: each lane adds the same tokens in the same order.
     __device__ __forceinline__ float sum(int begin, int end) const
     {
         float sum = 0.0f;
+        int id = begin + (int)threadIdx.x % 32;
+        each_piece(begin, end, [&](const float* piece, int first, int stop) {
 #pragma unroll 8
-        for (int id = begin + (int)threadIdx.x % 32; id < end; id += 32)
-        {
-            sum += of(id);
-        }
+            for (; id < stop; id += 32)
+            {
+                sum += of(id, piece[id - first]);
+            }
+        });
 
 #pragma unroll
         for (int d = 16; d > 0; d /= 2)

@@ -76,11 +76,10 @@ struct Nucleus
 
     const Weights& weights;
     Shared& shared;
-    int vocabulary;
     float buckets;  // a logit; the weights that are in the draw fill all of them
 
-    __device__ __forceinline__ Nucleus(const Weights& weights, Shared& shared, int vocabulary)
-        : weights(weights), shared(shared), vocabulary(vocabulary), buckets(weights.scale * (kNucleusBuckets - 1) / (0.01f - log2f(weights.least)))
+    __device__ __forceinline__ Nucleus(const Weights& weights, Shared& shared)
+        : weights(weights), shared(shared), buckets(weights.scale * (kNucleusBuckets - 1) / (0.01f - log2f(weights.least)))
     {
     }
 
@@ -142,30 +141,33 @@ private:
     __device__ __forceinline__ void each(const KeyRange& range, const TAction& action) const
     {
         constexpr int kAhead = 8;
-        for (int first = threadIdx.x; first < vocabulary; first += kAhead * kDrawThreads)
-        {
-            float logits[kAhead];
-#pragma unroll
-            for (int i = 0; i < kAhead; i++)
+        weights.each_piece(0, weights.logits.vocabulary, [&](const float* piece, int begin, int end) {
+            for (int first = begin + (int)threadIdx.x; first < end; first += kAhead * kDrawThreads)
             {
-                logits[i] = first + i * kDrawThreads < vocabulary ? weights.logits[first + i * kDrawThreads] : -__int_as_float(0x7f800000);
-            }
+                float logits[kAhead];
+#pragma unroll
+                for (int i = 0; i < kAhead; i++)
+                {
+                    const int id = first + i * kDrawThreads;
+                    logits[i] = id < end ? piece[id - begin] : -__int_as_float(0x7f800000);
+                }
 
 #pragma unroll
-            for (int i = 0; i < kAhead; i++)
-            {
-                const int id = first + i * kDrawThreads;
-                const u32 key = key_of(logits[i]);
-                if (range.has(key, id))
+                for (int i = 0; i < kAhead; i++)
                 {
-                    const float weight = weights.of_logit(logits[i]);
-                    if (weight >= weights.least && (weights.banned[id / 32] >> id % 32 & 1) == 0)
+                    const int id = first + i * kDrawThreads;
+                    const u32 key = key_of(logits[i]);
+                    if (range.has(key, id))
                     {
-                        action(key, id, (u64)(weight * kOne));
+                        const float weight = weights.of_logit(logits[i]);
+                        if (weight >= weights.least && (weights.banned[id / 32] >> id % 32 & 1) == 0)
+                        {
+                            action(key, id, (u64)(weight * kOne));
+                        }
                     }
                 }
             }
-        }
+        });
     }
 
     static __device__ __forceinline__ u64 of_lane(u64 v, int lane)
@@ -267,7 +269,7 @@ private:
     {
         if (!range.is_of_ids && range.low == range.high)
         {
-            range = KeyRange{0, (u32)vocabulary - 1, range.low, true};
+            range = KeyRange{0, (u32)weights.logits.vocabulary - 1, range.low, true};
         }
 
         int shift = 0;

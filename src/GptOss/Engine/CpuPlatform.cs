@@ -28,6 +28,8 @@ internal sealed class CpuPlatform : IModelPlatform
         }
     }
 
+    public int LeastGroupRows(GptOssConfig config, RankPlan plan) => 0;
+
     public IModelEngine Load(
         ModelTensors tensors,
         GptOssConfig config,

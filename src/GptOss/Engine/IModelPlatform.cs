@@ -22,6 +22,9 @@ internal interface IModelPlatform
     /// <exception cref="MoeException">It will not; the message says what it needs and what there is.</exception>
     void Check(IMoeHost host, GptOssConfig config, GptOssOptions options, RankPlan plan, MoeLayerRequest[] requests, Checkpoint checkpoint);
 
+    /// <summary>Rows that the ranks' group must have room for, however few tokens are computed at once.</summary>
+    int LeastGroupRows(GptOssConfig config, RankPlan plan);
+
     /// <summary>Reads the weights. Where <see cref="IsCut"/>, the expert layers are loaded meanwhile: the engine may keep them, and must not ask them anything yet.</summary>
     /// <exception cref="MoeException">They cannot be read, or there is no memory for them.</exception>
     IModelEngine Load(

@@ -28,13 +28,17 @@ internal sealed class ModelRanks : IDisposable
     public int Count => Plan.Count;
 
     /// <summary>Makes the ranks of a plan; a single rank needs no group.</summary>
+    /// <param name="host">Makes their group.</param>
+    /// <param name="plan">How many there are, and where.</param>
+    /// <param name="layer">A layer that they share.</param>
+    /// <param name="leastRows">Rows that the group has room for at least, whatever the layer's are.</param>
     /// <exception cref="MoeException">No plugin makes such a group.</exception>
-    public static ModelRanks Create(IMoeHost host, RankPlan plan, MoeLayerRequest layer) => new(
+    public static ModelRanks Create(IMoeHost host, RankPlan plan, MoeLayerRequest layer, int leastRows) => new(
         plan,
         plan.Count == 1 ? null : host.CreateGroup(new MoeGroupRequest
         {
             Devices = plan.Devices,
-            MaxTokens = layer.Options.MaxTokens,
+            MaxTokens = Math.Max(layer.Options.MaxTokens, leastRows),
             Width = layer.Shape.HiddenSize,
             ElementType = layer.Options.OutputType,
             Timeout = plan.Timeout,

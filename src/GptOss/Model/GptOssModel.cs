@@ -89,7 +89,7 @@ public sealed class GptOssModel : IDisposable
             var plan = RankPlan.Create(host, requests[0], options);
             options.Platform.Check(host, config, options, plan, requests, checkpoint);
             var steps = new LoadProgress(progress, tensors.OwnByteCount, [.. tensors.Layers.Select(layer => ExpertBytes.Of(layer.Experts.Shape))]);
-            var ranks = ModelRanks.Create(host, plan, requests[0]);
+            var ranks = ModelRanks.Create(host, plan, requests[0], options.Platform.LeastGroupRows(config, plan));
             made.Push(ranks);
             IReadOnlyList<MoeDevice> home = options.Platform.IsCut ? plan.Devices : options.Platform.Devices;
             MoeTurns[] turns = [.. Enumerable.Range(0, plan.Count).Select(_ => new MoeTurns())];

@@ -34,32 +34,45 @@ public sealed class DrawModelTests
         test.Check(test.ChooseAlone());
     }
 
-    [Fact]
-    public void A_nucleus_of_infinite_logits_is_no_number()
+    /// <summary>Where the likeliest logit is infinite, or nothing is left that may come, there are no weights.</summary>
+    [Theory]
+    [InlineData(1.0, 1)]
+    [InlineData(0.9, 1)]
+    [InlineData(1.0, 4)]
+    [InlineData(0.9, 4)]
+    public void A_draw_of_infinite_logits_is_no_number(double topP, int ranks)
     {
-        var test = new Case(40, temperature: 1, minP: 0, topP: 0.9);
-        test.Spoil(row: 2, token: 7, float.PositiveInfinity);
-        int[] chosen = test.ChooseAlone();
+        var test = new Case(128, temperature: 1, minP: 0, topP);
+        test.Spoil(row: 2, token: 77, float.PositiveInfinity);
+        int[] chosen = ranks == 1 ? test.ChooseAlone() : test.ChooseOver(ranks);
         Assert.Equal(-1, chosen[2]);
         Assert.Equal(1, chosen.Count(id => id < 0));
+        test.Ban(0, 128);
+        Assert.All(ranks == 1 ? test.ChooseAlone() : test.ChooseOver(ranks), id => Assert.Equal(-1, id));
     }
 
-    /// <summary>Ranges that are whole shares of the vocabulary, where the token is that of one device, and others; the last one shorter.</summary>
+    /// <summary>
+    /// Ranges that are whole shares of the vocabulary and others, the last one shorter; the logits of all texts gathered at once, and of few; nuclei whose tokens lie on all
+    /// ranks, of logits that are equal too.
+    /// </summary>
     [Theory]
-    [InlineData(4096, 2, 1.0, 0.0, true)]
-    [InlineData(4096, 4, 0.7, 0.05, true)]
-    [InlineData(8192, 8, 1.0, 0.0, true)]
-    [InlineData(5000, 4, 1.0, 0.0, false)]
-    [InlineData(20001, 2, 2.0, 0.0, false)]
-    public void Ranks_draw_the_token_of_one_device(int vocabulary, int ranks, double temperature, double minP, bool areWholeShares)
+    [InlineData(4096, 2, 1.0, 0.0, 1, 0, 2048)]
+    [InlineData(4096, 4, 0.7, 0.05, 1, 0, 2048)]
+    [InlineData(8192, 8, 1.0, 0.0, 1, 0, 2)]
+    [InlineData(5000, 4, 1.0, 0.0, 1, 0, 1)]
+    [InlineData(20001, 2, 2.0, 0.0, 1, 0, 20)]
+    [InlineData(5000, 2, 1.0, 0.0, 1e-9, 0, 2048)]
+    [InlineData(5000, 4, 0.5, 0.05, 0.5, 0, 3)]
+    [InlineData(9001, 8, 1.0, 0.0, 0.999999, 0, 2048)]
+    [InlineData(5000, 2, 300.0, 0.0, 0.9, 0, 2)]
+    [InlineData(5000, 4, 1.0, 0.0, 0.8, 3, 2048)]
+    [InlineData(5000, 4, 1.0, 0.0, 0.3, 1, 1)]
+    public void Ranks_draw_the_token_of_one_device(int vocabulary, int ranks, double temperature, double minP, double topP, int levels, int groupRows)
     {
-        var test = new Case(vocabulary, temperature, minP);
-        int[] chosen = test.ChooseOver(ranks);
+        var test = new Case(vocabulary, temperature, minP, topP, levels);
+        int[] chosen = test.ChooseOver(ranks, groupRows);
         test.Check(chosen);
-        if (areWholeShares)
-        {
-            Assert.Equal(test.ChooseAlone(), chosen);
-        }
+        Assert.Equal(test.ChooseAlone(), chosen);
     }
 
     /// <summary>A rank whose tokens are all banned, the likeliest token in place of a draw, and logits that are no numbers on one rank.</summary>
@@ -133,62 +146,67 @@ public sealed class DrawModelTests
         {
             long[] candidates = Pinned.Make(Rows, row => Candidate(row, 0, _vocabulary));
             DeviceCandidate[] found = Pinned.Make<DeviceCandidate>(Rows);
-            using var kernel = new BlockModel<ModelKernels.ChooseParameters>("gpt_oss_choose.cu", "moe_choose", "ChooseParameters");
-            var parameters = new ModelKernels.ChooseParameters
+            Run(new ModelKernels.ChooseParameters
             {
                 Candidates = Pinned.Address(candidates),
-                Logits = Pinned.Address(_logits),
+                Logits = new ModelKernels.LogitPieces { First = Pinned.Address(_logits), Tokens = _vocabulary, Vocabulary = _vocabulary },
                 Banned = Pinned.Address(_banned),
                 Draws = Pinned.Address(_draws),
                 Chosen = Pinned.Address(found),
                 Count = 1,
-                Vocabulary = _vocabulary,
-            };
-            kernel.Run(parameters, threads: 1024, Rows);
+                RowStride = 1,
+            }, Rows);
+            GC.KeepAlive(candidates);
             return [.. found.Select(candidate => candidate.Id)];
         }
 
-        /// <summary>As each rank does, and what a host makes of it.</summary>
-        public int[] ChooseOver(int ranks)
+        /// <summary>As each rank does.</summary>
+        public int[] ChooseOver(int ranks, int groupRows = 2048)
         {
             ModelShare[] shares = [.. Enumerable.Range(0, ranks).Select(rank => new ModelShare(GptOssConfig.GptOss20B with { VocabularySize = _vocabulary }, rank, ranks))];
-            (int count, int size) = RankDraws.Shares(shares[0]);
-            long[] likeliest = Pinned.Make(ranks * Rows, i => Candidate(i % Rows, shares[i / Rows].FirstToken, shares[i / Rows].Config.VocabularySize));
+            LogitGather[] gathers = [.. shares.Select(share => new LogitGather(share, groupRows))];
             float[][] logits = [.. shares.Select(LogitsOf)];
-            float[] sums = Pinned.Make(ranks * Rows * count, _ => float.NaN);
-            DeviceCandidate[][] found = [.. shares.Select(_ => Pinned.Make<DeviceCandidate>(Rows))];
-            ModelKernels.RankDrawParameters[] parameters = [.. shares.Select(share => new ModelKernels.RankDrawParameters
+            DeviceCandidate[] likeliest = Pinned.Make<DeviceCandidate>(ranks * Rows), found = Pinned.Make<DeviceCandidate>(Rows);
+            foreach (ModelShare share in shares)
             {
-                Likeliest = Pinned.Address(likeliest),
-                Logits = Pinned.Address(logits[share.Rank]),
-                Banned = Pinned.Address(_banned, share.FirstToken / 32),
-                Draws = Pinned.Address(_draws),
-                OwnSums = Pinned.Address(sums, share.Rank * Rows * count),
-                Sums = Pinned.Address(sums),
-                Chosen = Pinned.Address(found[share.Rank]),
-                Rank = share.Rank,
-                Ranks = ranks,
-                Shares = count,
-                ShareSize = size,
-                Vocabulary = share.Config.VocabularySize,
-                Tokens = Rows,
-            })];
-            foreach (string entry in (string[])["moe_sum_shares", "moe_rank_draw"])
-            {
-                using var kernel = new BlockModel<ModelKernels.RankDrawParameters>("gpt_oss_rank_draw.cu", entry, "RankDrawParameters");
-                Array.ForEach(parameters, one => kernel.Run(one, threads: 1024, Rows));
+                long[] candidates = Pinned.Make(Rows, row => Candidate(row, share.FirstToken, share.Config.VocabularySize));
+                Run(new ModelKernels.ChooseParameters
+                {
+                    Candidates = Pinned.Address(candidates),
+                    Chosen = Pinned.Address(likeliest, share.Rank * Rows),
+                    Count = 1,
+                    RowStride = 1,
+                    FirstToken = share.FirstToken,
+                }, Rows);
+                GC.KeepAlive(candidates);
             }
 
-            GC.KeepAlive(logits);
-
-            // Of a draw one rank has the token; of likeliest ones and what is no number too, or all say so.
-            return [.. Enumerable.Range(0, Rows).Select(row =>
+            for (int first = 0, texts; first < Rows; first += texts)
             {
-                int[] owners = [.. Enumerable.Range(0, ranks).Where(rank => found[rank][row].Logit > float.NegativeInfinity)];
-                bool isNumber = found[owners[0]][row].Id >= 0;
-                Assert.Equal(isNumber ? 1 : ranks, owners.Length);
-                return isNumber ? found[owners[0]][row].Id + shares[owners[0]].FirstToken : -1;
-            })];
+                texts = Math.Min(gathers[0].TextsAtOnce, Rows - first);
+                float[] gathered = [.. gathers.SelectMany((gather, rank) => logits[rank].AsSpan((int)gather.First(first), gather.Rows(texts) * gather.RowFloats).ToArray())];
+                float[] all = Pinned.Make(gathered.Length, i => gathered[i]);
+                Run(new ModelKernels.ChooseParameters
+                {
+                    Candidates = Pinned.Address(likeliest, first),
+                    Logits = gathers[0].Pieces(Pinned.Address(all), texts),
+                    Banned = Pinned.Address(_banned),
+                    Draws = Pinned.Address(_draws, first),
+                    Chosen = Pinned.Address(found, first),
+                    Count = ranks,
+                    RowStride = 1,
+                    Stride = Rows,
+                }, texts);
+                GC.KeepAlive(all);
+            }
+
+            return [.. found.Select(candidate => candidate.Id)];
+        }
+
+        private static void Run(in ModelKernels.ChooseParameters parameters, int rows)
+        {
+            using var kernel = new BlockModel<ModelKernels.ChooseParameters>("gpt_oss_choose.cu", "moe_choose", "ChooseParameters");
+            kernel.Run(parameters, threads: 1024, rows);
         }
 
         public void Check(int[] chosen)
@@ -228,7 +246,7 @@ public sealed class DrawModelTests
         private float[] LogitsOf(ModelShare share)
         {
             int width = share.Config.VocabularySize;
-            return Pinned.Make(Rows * width, i => Logit(i / width, share.FirstToken + (i % width)));
+            return Pinned.Make((int)LogitGather.OwnFloats(share), i => i < Rows * width ? Logit(i / width, share.FirstToken + (i % width)) : float.NaN);
         }
 
         /// <summary>The likeliest of a range, with an id of the range's own.</summary>

@@ -265,6 +265,8 @@ public sealed class ProductModelTests
                 Draws = Pinned.Address(draws),
                 Chosen = Pinned.Address(best),
                 Count = Blocks,
+                RowStride = Blocks,
+                Stride = 1,
             };
             kernel.Run(parameters, threads: 1024, tokens);
         }

@@ -43,19 +43,25 @@ public sealed class RankTests
         }
     }
 
-    /// <summary>The same kernels on the same numbers, summed in the order of the ranks: the same bits, however often and whether launched one by one or replayed.</summary>
+    /// <summary>
+    /// The same kernels on the same numbers, summed in the order of the ranks: the same tokens, likeliest or drawn, however often and whether launched one by one or
+    /// replayed.
+    /// </summary>
     [Theory]
-    [InlineData(2, 1)]
-    [InlineData(2, 20)]
-    [InlineData(4, 5)]
-    public void Replays_give_the_bits_of_single_launches(int ranks, int texts)
+    [InlineData(2, 1, 0)]
+    [InlineData(2, 20, 0)]
+    [InlineData(4, 5, 0)]
+    [InlineData(2, 1, 1)]
+    [InlineData(2, 20, 1.5)]
+    [InlineData(4, 5, 1)]
+    public void Replays_give_the_bits_of_single_launches(int ranks, int texts, double temperature)
     {
         IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
         using var checkpoint = new RandomCheckpoint();
         using GptOssModel model = GpuModels.Load(options => Share(options, devices, checkpoint));
-        int[] launched = Answer(model, texts, usesGraphs: false);
-        Assert.Equal(launched, Answer(model, texts, usesGraphs: true));
-        Assert.Equal(launched, Answer(model, texts, usesGraphs: true));
+        int[] launched = Answer(model, texts, temperature, usesGraphs: false);
+        Assert.Equal(launched, Answer(model, texts, temperature, usesGraphs: true));
+        Assert.Equal(launched, Answer(model, texts, temperature, usesGraphs: true));
         Assert.Equal(1, GpuModels.EngineOf(model).GraphCount);
     }
 
@@ -82,18 +88,29 @@ public sealed class RankTests
         Assert.Equal(2, ranks.Count);
     }
 
-    /// <summary>Draws of one text and of many, some of which take the likeliest token; a nucleus is the host's.</summary>
+    /// <summary>
+    /// Draws of one text and of many, of all tokens and from nuclei, some of which take the likeliest token; in chunks of few tokens, whose group has the fewest rows
+    /// to gather logits in.
+    /// </summary>
     [Theory]
-    [InlineData(2, 1, 1, 1, 0)]
-    [InlineData(2, 40, 0.7, 0.9, 0)]
-    [InlineData(2, 64, 1.5, 1, 0.02)]
-    [InlineData(4, 1, 1, 1, 0)]
-    [InlineData(4, 40, 0.8, 1, 0.05)]
-    public void Draws_are_those_of_the_host(int ranks, int texts, double temperature, double topP, double minP)
+    [InlineData(2, 1, 1, 1, 0, 2048)]
+    [InlineData(2, 1, 1, 0.9, 0, 2048)]
+    [InlineData(2, 40, 0.7, 0.9, 0, 2048)]
+    [InlineData(2, 64, 1.5, 1, 0.02, 2048)]
+    [InlineData(2, 9, 1, 0.8, 0, 1)]
+    [InlineData(4, 1, 1, 1, 0, 2048)]
+    [InlineData(4, 1, 1.5, 0.95, 0, 2048)]
+    [InlineData(4, 40, 0.8, 1, 0.05, 2048)]
+    [InlineData(4, 64, 1.5, 0.6, 0, 2048)]
+    public void Draws_are_those_of_the_host(int ranks, int texts, double temperature, double topP, double minP, int chunkTokens)
     {
         IReadOnlyList<MoeDevice> devices = GpuModels.Devices(ranks);
         using var checkpoint = new RandomCheckpoint();
-        using GptOssModel model = GpuModels.Load(options => Share(options, devices, checkpoint));
+        using GptOssModel model = GpuModels.Load(options =>
+        {
+            Share(options, devices, checkpoint);
+            options.ChunkTokens = chunkTokens;
+        });
         GptOssSequence[] sequences = [.. Enumerable.Range(0, texts).Select(_ => model.CreateSequence())];
         GptOssSampling[] sampling = [.. Enumerable.Range(0, texts).Select(i => new GptOssSampling
         {
@@ -184,19 +201,24 @@ public sealed class RankTests
         (options.Model, options.MaxContext) = (checkpoint.Folder, Context);
     }
 
-    private static int[] Answer(GptOssModel model, int texts, bool usesGraphs)
+    private static int[] Answer(GptOssModel model, int texts, double temperature, bool usesGraphs)
     {
         GpuModels.EngineOf(model).UsesGraphs = usesGraphs;
         GptOssSequence[] sequences = [.. Enumerable.Range(0, texts).Select(_ => model.CreateSequence())];
         var random = new Random(7);
         int[] next = new int[texts];
         var chosen = new List<int>();
+        Sampler[] samplers = [.. sequences.Select((_, i) => new Sampler(new GptOssSampling { Temperature = temperature, TopP = i % 2 == 0 ? 0.9 : 1, Seed = i }))];
         int[][] prompts = [.. sequences.Select((_, i) => Enumerable.Range(0, 3 + (9 * i)).Select(_ => random.Next(RandomCheckpoint.Vocabulary)).ToArray())];
         for (int step = 0; step < 12; step++)
         {
             int[] before = [.. next];
-            model.ChooseLikeliest(
-                [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = step == 0 ? prompts[i] : before.AsMemory(i, 1) })], next, null, Cancellation);
+            model.Choose(
+                [.. sequences.Select((sequence, i) => new GptOssInput { Sequence = sequence, Tokens = step == 0 ? prompts[i] : before.AsMemory(i, 1) })],
+                next,
+                samplers,
+                [],
+                Cancellation);
             chosen.AddRange(next);
         }
 

@@ -71,6 +71,8 @@ public sealed class LoadFailureTests
         {
         }
 
+        public int LeastGroupRows(GptOssConfig config, RankPlan plan) => 0;
+
         public IModelEngine Load(
             ModelTensors tensors,
             GptOssConfig config,
