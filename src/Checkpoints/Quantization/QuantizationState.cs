@@ -41,8 +41,9 @@ internal sealed class QuantizationState : IDisposable
             ["source"] = new JsonArray([.. checkpoint.Files.Select(Describe)]),
         };
         string path = Path.Combine(folder, FileName);
-        bool isNew = !File.Exists(path);
-        if (isNew && Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(entry => !IsLeftOver(entry)))
+
+        // In this order: another process may be making the file.
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(entry => !IsLeftOver(entry)) && !File.Exists(path))
         {
             throw new MoeException(
                 MoeReason.Configuration,
@@ -58,7 +59,7 @@ internal sealed class QuantizationState : IDisposable
                 File.Delete(file);
             }
 
-            if (isNew)
+            if (!File.Exists(path))
             {
                 expected["done"] = new JsonObject();
                 var state = new QuantizationState(path, expected, held);
@@ -77,13 +78,13 @@ internal sealed class QuantizationState : IDisposable
         }
         catch
         {
-            held.Dispose();
+            Unlock(held);
             throw;
         }
     }
 
     /// <summary>Lets another process have the folder.</summary>
-    public void Dispose() => _lock.Dispose();
+    public void Dispose() => Unlock(_lock);
 
     /// <summary>What the rounding of a shard cost, if it is done.</summary>
     public MoeRoundingSums? Find(QuantizedShard shard) =>
@@ -109,6 +110,24 @@ internal sealed class QuantizationState : IDisposable
         Save();
     }
 
+    /// <summary>
+    /// Opens a file and locks it, again where whoever had the lock before deleted the file after it was opened here: the lock is then of a file that
+    /// nobody else will ever open.
+    /// </summary>
+    internal static FileStream StillNamed(Func<FileStream> open)
+    {
+        while (true)
+        {
+            FileStream held = open();
+            if (UnixFile.TryGet(held.SafeFileHandle) is not { Names: 0 })
+            {
+                return held;
+            }
+
+            held.Dispose();
+        }
+    }
+
     private static bool IsLeftOver(string path) => Path.GetFileName(path) == LockName || WholeFile.IsUnfinished(path);
 
     private static FileStream Lock(string folder)
@@ -120,13 +139,27 @@ internal sealed class QuantizationState : IDisposable
             throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(path)}' is {kind.Describe()}; nothing is expected there.");
         }
 
+        // Windows deletes as it closes. Elsewhere a file that is deleted by its name may be another process's by then.
+        FileOptions options = OperatingSystem.IsWindows() ? FileOptions.DeleteOnClose : FileOptions.None;
         try
         {
-            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
+            return StillNamed(() => new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, options));
         }
-        catch (IOException exception) when (File.Exists(path))
+        catch (IOException exception) when (SharingViolation.Is(exception))
         {
             throw new MoeException(MoeReason.Configuration, $"'{PlainText.Of(folder)}' is being written by another process; wait for it, or end it.", exception);
+        }
+    }
+
+    // Deleted while it is locked, so that whoever has opened it already can see that it is gone; it stays where that cannot be seen.
+    private static void Unlock(FileStream held)
+    {
+        using (held)
+        {
+            if (OperatingSystem.IsLinux())
+            {
+                File.Delete(held.Name);
+            }
         }
     }
 

@@ -97,7 +97,7 @@ internal sealed partial class FileLock : IDisposable
             {
                 return null;
             }
-            catch (IOException exception) when (IsHeld(exception))
+            catch (IOException exception) when (SharingViolation.Is(exception))
             {
                 return null;
             }
@@ -172,9 +172,6 @@ internal sealed partial class FileLock : IDisposable
     [LibraryImport("libc", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int flock(SafeFileHandle file, int operation);
-
-    // .NET reports a lock that is held by the errno of flock(2), EWOULDBLOCK on Linux and on macOS, or by Windows' code.
-    private static bool IsHeld(IOException exception) => exception.HResult is 11 or 35 or unchecked((int)0x80070020) or unchecked((int)0x80070021);
 
     private void Sign()
     {

@@ -178,6 +178,54 @@ public sealed class CheckpointQuantizerTests : IDisposable
     }
 
     [Fact]
+    public void A_lock_whose_file_was_deleted_meanwhile_is_none()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Elsewhere nothing tells how many names an open file has.");
+        string path = _folder.File("lock");
+        int opened = 0;
+        using FileStream held = QuantizationState.StillNamed(() =>
+        {
+            var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            if (opened++ == 0)
+            {
+                File.Delete(path);
+            }
+
+            return file;
+        });
+        Assert.Equal(2, opened);
+        Assert.Throws<IOException>(() => File.Open(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None));
+    }
+
+    [Fact]
+    public void Of_those_who_come_and_go_one_at_a_time_has_the_folder()
+    {
+        using var checkpoint = Checkpoint.Open(FamilyGolden.Folder("olmoe"));
+        int holders = 0, most = 0, taken = 0;
+        Parallel.For(0, 8, _ =>
+        {
+            while (Volatile.Read(ref taken) < 300 && Volatile.Read(ref most) < 2)
+            {
+                try
+                {
+                    using QuantizationState state = QuantizationState.Open(Output, checkpoint, searches: true);
+                    most = Math.Max(most, Interlocked.Increment(ref holders));
+                    if (Interlocked.Increment(ref taken) % 4 == 0)
+                    {
+                        Thread.Sleep(1);
+                    }
+
+                    Interlocked.Decrement(ref holders);
+                }
+                catch (MoeException exception) when (exception.Message.Contains("another process", StringComparison.Ordinal))
+                {
+                }
+            }
+        });
+        Assert.Equal(1, most);
+    }
+
+    [Fact]
     public void Room_is_looked_for_before_anything_is_written()
     {
         const long Most = 1L << 40;
