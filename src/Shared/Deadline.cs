@@ -12,6 +12,9 @@ internal sealed class Deadline<T>
     // Not a timer, which would run where plugins can keep all threads busy.
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Ticks that work has to end by itself once its caller wants no more of it: half a second.</summary>
+    private const int TicksToHear = 10;
+
     private readonly Thread _thread;
     private readonly TimeProvider _clock;
     private readonly long _start;
@@ -54,10 +57,15 @@ internal sealed class Deadline<T>
     public TimeSpan Elapsed => _thread.IsAlive ? _clock.GetElapsedTime(_start) : _clock.GetElapsedTime(_start, _end);
 
     /// <summary>Waits until <paramref name="timeout"/> after the start.</summary>
+    /// <param name="timeout">What the work may take.</param>
+    /// <param name="result">What came of it.</param>
+    /// <param name="cancellationToken">Ends the wait early, half a second after it was cancelled; the work may hear it before.</param>
     /// <returns>Whether the work is done; if not, it is still running.</returns>
-    public bool TryGet(TimeSpan timeout, out T? result)
+    /// <exception cref="OperationCanceledException">It was cancelled, and the work is still running.</exception>
+    public bool TryGet(TimeSpan timeout, out T? result, CancellationToken cancellationToken = default)
     {
         TimeSpan left;
+        int ticksToHear = TicksToHear;
         do
         {
             left = timeout - _clock.GetElapsedTime(_start);
@@ -67,6 +75,11 @@ internal sealed class Deadline<T>
                 _exception?.Throw();
                 result = _result;
                 return true;
+            }
+
+            if (cancellationToken.IsCancellationRequested && ticksToHear-- == 0)
+            {
+                throw new OperationCanceledException(cancellationToken);
             }
         }
         while (left > TimeSpan.Zero);

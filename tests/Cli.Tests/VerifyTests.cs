@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 namespace Moe.Plugins.Cli.Tests;
@@ -134,6 +135,43 @@ public sealed class VerifyTests
 
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("backend Misbehaving, under rule unloads, has not returned after 1", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("weights:hang", "rounding-pure", "numerics", "top-k")]
+    [InlineData("forward:hang", "rounding-pure", "unloads")]
+    public async Task An_interrupt_ends_a_rule_that_hangs_with_what_is_known(string mode, string passed, string hung, params string[] others)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Sends a signal with kill(1).");
+        using var folder = new TemporaryFolder();
+        string html = folder.File("report.html");
+        string plugin = Path.Combine(AppContext.BaseDirectory, "fixtures", "Misbehaving", "Misbehaving.dll");
+        string program = Path.Combine(AppContext.BaseDirectory, "Moe.Plugins.Cli.dll");
+        string[] rules = [passed, hung, .. others];
+        var start = new ProcessStartInfo("dotnet", [program, "verify", plugin, "--html", html, .. rules.SelectMany(static rule => new[] { "--rule", rule })])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["Moe__Plugins__Misbehaving__mode"] = mode;
+        using Process process = Process.Start(start)!;
+        Task<string> error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string? first = await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
+        Assert.Equal($"passed           {passed}", first);
+
+        // Into the rule that hangs; its deadline is five minutes away.
+        await Task.Delay(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
+        using (Process kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
+        {
+            await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal((130, ""), (process.ExitCode, await error));
+        Assert.StartsWith($"not run          {hung} (interrupted)", output, StringComparison.Ordinal);
+        Assert.Contains($": 1 passed, {rules.Length - 1} not run, in ", output, StringComparison.Ordinal);
+        Assert.Contains($"Not checked: {rules.Length - 1}", await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -29,6 +29,11 @@ internal static class MoeCommandLine
                 // Ctrl+C ends an answer there. The library would end the program two seconds later all the same.
                 invocation.ProcessTerminationTimeout = null;
             }
+            else if (result.CommandResult.Command.Name == VerifyCommand.Name)
+            {
+                // It writes what is known by then, which takes more than two seconds where the machine is busy.
+                invocation.ProcessTerminationTimeout = TimeSpan.FromSeconds(20);
+            }
 
             int exitCode = await result.InvokeAsync(invocation);
             WriteHelp(console, help.ToString());

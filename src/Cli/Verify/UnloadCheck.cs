@@ -23,11 +23,12 @@ internal static class UnloadCheck
     /// <param name="device">Where it is to run.</param>
     /// <param name="deadline">What it may take, with all that a host does.</param>
     /// <param name="isListed">Whether the author knows it to be broken.</param>
-    public static ConformanceResult Run(VerifyTarget target, MoeDevice? device, TimeSpan deadline, bool isListed)
+    /// <param name="cancellationToken">Ends the check early.</param>
+    public static ConformanceResult Run(VerifyTarget target, MoeDevice? device, TimeSpan deadline, bool isListed, CancellationToken cancellationToken)
     {
         // Finalizers of the plugin may hang as well as its forwards.
         var work = new Deadline<ConformanceResult>($"Moe.Plugins rule {RuleId}", () => Check(target, device));
-        if (!work.TryGet(deadline, out ConformanceResult? result))
+        if (!work.TryGet(deadline, out ConformanceResult? result, cancellationToken))
         {
             string expected = string.Create(CultureInfo.InvariantCulture, $"an end within {deadline.TotalSeconds:0.###} s");
             string got = work.DescribeLate($"backend {target.Id}, under rule {RuleId},");
@@ -42,7 +43,7 @@ internal static class UnloadCheck
         };
     }
 
-    /// <summary>What is said of it where the rules before it were given up.</summary>
+    /// <summary>What is said of it where it was not run.</summary>
     public static ConformanceResult NotRun(VerifyTarget target, string reason) => Result(target) with { Outcome = ConformanceOutcome.NotRun, Reason = reason };
 
     private static ConformanceResult Result(VerifyTarget target) => new()

@@ -7,6 +7,9 @@ namespace Moe.Plugins.Cli;
 /// <summary>`moe verify`: holds a backend against every rule of the contract.</summary>
 internal static class VerifyCommand
 {
+    /// <summary>Its name.</summary>
+    public const string Name = "verify";
+
     private const string Description =
         "Check a backend against every rule of the contract. For each rule that it breaks: with which layer, what was expected and what was found. "
         + "The exit code is 1 if it breaks one, and 3 if it is not there, or could run neither a layer nor a group.";
@@ -34,7 +37,7 @@ internal static class VerifyCommand
 
     public static Command Create(CommandConsole console)
     {
-        var command = new Command("verify", Description)
+        var command = new Command(Name, Description)
         {
             Target, CommandOptions.Device, Rules, ExpectedFailures, Deadline, CommandOptions.Seed, CommandOptions.Plugins, Html,
         };
@@ -87,7 +90,28 @@ internal static class VerifyCommand
         long start = Stopwatch.GetTimestamp();
         string device = "";
         MoeDevice? asked = result.GetValue(CommandOptions.Device);
-        string name = target.Use((backend, host) =>
+        string name = target.Id;
+        bool isInterrupted = false;
+        try
+        {
+            name = target.Use(Check);
+            if (ofKit.Length < rules.Length)
+            {
+                reporter.Report(results.Find(item => item.Outcome == ConformanceOutcome.NotRun) is { } notRun
+                    ? UnloadCheck.NotRun(target, notRun.Reason)
+                    : UnloadCheck.Run(target, asked, deadline, !Array.TrueForAll(expectedFailures, IsOfKit), cancellationToken));
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // What is known is said all the same. A thread that has not come back may be left.
+            isInterrupted = true;
+            console.HoldsStrangers = true;
+            reporter.Report(Interrupted(rules[results.Count], target, "interrupted"));
+            results.AddRange(rules[results.Count..].Select(rule => Interrupted(rule, target, $"interrupted under {results[^1].RuleId}")));
+        }
+
+        bool Check(IMoeBackend backend, MoeHost host)
         {
             device = DeviceOf(host, target.Id, asked);
             var subject = new ConformanceSubject
@@ -106,12 +130,6 @@ internal static class VerifyCommand
             }
 
             return !results.Exists(item => item.TimedOut);
-        });
-        if (ofKit.Length < rules.Length)
-        {
-            reporter.Report(results.Find(item => item.Outcome == ConformanceOutcome.NotRun) is { } notRun
-                ? UnloadCheck.NotRun(target, notRun.Reason)
-                : UnloadCheck.Run(target, asked, deadline, !Array.TrueForAll(expectedFailures, IsOfKit)));
         }
 
         progress.Clear();
@@ -128,6 +146,11 @@ internal static class VerifyCommand
         }
 
         console.Write(report.WriteJson, report.WriteSummary);
+        if (isInterrupted)
+        {
+            return ExitCode.Interrupted;
+        }
+
         if (results.Exists(item => item.IsFault))
         {
             return ExitCode.Wrong;
@@ -137,6 +160,18 @@ internal static class VerifyCommand
         ConformanceResult[] numerics = [.. results.Where(item => NumericsRules.Contains(item.RuleId))];
         return numerics.Length > 0 && Array.TrueForAll(numerics, item => item.Outcome == ConformanceOutcome.NotSupported) ? ExitCode.NoBackend : ExitCode.Ok;
     }
+
+    private static ConformanceResult Interrupted(string rule, VerifyTarget target, string reason) =>
+        ConformanceSuite.Rules.FirstOrDefault(known => known.Id.Equals(rule, StringComparison.OrdinalIgnoreCase)) is not { } ofKit
+            ? UnloadCheck.NotRun(target, reason)
+            : new ConformanceResult
+            {
+                RuleId = ofKit.Id,
+                Statement = ofKit.Statement,
+                Outcome = ConformanceOutcome.NotRun,
+                Reason = reason,
+                Command = $"{target.Command} --rule {ofKit.Id}",
+            };
 
     private static bool IsOfKit(string rule) => !rule.Equals(UnloadCheck.RuleId, StringComparison.OrdinalIgnoreCase);
 

@@ -18,6 +18,6 @@ public enum ConformanceOutcome
     /// <summary>The author lists it as broken, and the backend keeps it: a failure, for the list is out of date.</summary>
     UnexpectedPass,
 
-    /// <summary>It was not checked: the backend did not return from earlier rules, and more would not have told more.</summary>
+    /// <summary>It was not checked: the backend did not return from earlier rules, and more would not have told more; or the check was ended early.</summary>
     NotRun,
 }

@@ -17,7 +17,8 @@ public abstract class ConformanceRule
 
     /// <summary>Checks a backend, on a thread of its own. Whatever the backend throws is a failure, and so is it not to return by the deadline.</summary>
     /// <param name="subject">The backend.</param>
-    /// <param name="cancellationToken">Ends the check early.</param>
+    /// <param name="cancellationToken">Ends the check early: within a second also where the backend does not return, whose thread is left behind then.</param>
+    /// <exception cref="OperationCanceledException">The check was ended early.</exception>
     public ConformanceResult Check(ConformanceSubject subject, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(subject);
@@ -33,7 +34,7 @@ public abstract class ConformanceRule
             subject.Clock);
         try
         {
-            if (!work.TryGet(subject.Deadline, out _))
+            if (!work.TryGet(subject.Deadline, out _, cancellationToken))
             {
                 run.TimeOut(subject.Deadline, work.DescribeLate(run.Who));
             }

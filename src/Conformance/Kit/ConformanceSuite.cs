@@ -49,8 +49,9 @@ public static class ConformanceSuite
     /// <param name="subject">The backend.</param>
     /// <param name="only">Names of rules; empty for all.</param>
     /// <param name="progress">Told of each result as it comes.</param>
-    /// <param name="cancellationToken">Ends the check early.</param>
+    /// <param name="cancellationToken">Ends the check early: within a second also where the backend does not return, whose thread is left behind then.</param>
     /// <exception cref="ArgumentException">There is no rule of a name.</exception>
+    /// <exception cref="OperationCanceledException">The check was ended early.</exception>
     public static IReadOnlyList<ConformanceResult> Run(
         ConformanceSubject subject,
         IReadOnlyCollection<string>? only = null,

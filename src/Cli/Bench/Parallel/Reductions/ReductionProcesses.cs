@@ -92,17 +92,21 @@ internal static class ReductionProcesses
         return Process.Start(start)!;
     }
 
+    // With those that it has started, and waited for: they may still write into the folder.
     private static void End(Process process)
     {
-        try
+        using (process)
         {
-            process.Kill();
-        }
-        catch (InvalidOperationException)
-        {
-            // It has ended.
-        }
+            try
+            {
+                process.Kill(entireProcessTree: true);
+            }
+            catch (InvalidOperationException)
+            {
+                // It has ended.
+            }
 
-        process.Dispose();
+            process.WaitForExit();
+        }
     }
 }
