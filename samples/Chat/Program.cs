@@ -23,6 +23,9 @@ foreach (string question in questions)
     {
         updates.Add(update);
         Console.Write(update.Text);
+
+        // What the model thinks goes where it is not taken for the answer.
+        Console.Error.Write(string.Concat(update.Contents.OfType<TextReasoningContent>().Select(thinking => thinking.Text)));
     }
 
     conversation.AddMessages(updates);

@@ -129,6 +129,23 @@ public sealed class ErrorTests : IDisposable
         Assert.Equal("", result.Output);
     }
 
+    [Fact]
+    public async Task An_unknown_backend_of_the_configuration_is_not_explained_with_what_others_can()
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Backend", "Nobody")], "run");
+        Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        Assert.Contains("error: Moe:Backend names the backend 'Nobody', which was not found.", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("\n  Cpu:", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Ranks_that_no_plugin_joins_are_named()
+    {
+        Cli result = await Cli.RunProgramIn([], "bench", "parallel", "--devices", "cuda:97,cuda:98");
+        Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        Assert.Contains("error: No plugin has a group of cuda:97, cuda:98 to measure; --devices names others, such as cpu,cpu.", result.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("run")]
     [InlineData("verify Cpu")]

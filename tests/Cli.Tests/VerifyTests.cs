@@ -19,6 +19,8 @@ public sealed class VerifyTests
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.True(report.GetProperty("conforms").GetBoolean());
         string[] outcomes = [.. report.GetProperty("rules").EnumerateArray().Select(rule => $"{rule.GetProperty("rule")} {rule.GetProperty("outcome")}")];
+        string guide = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "writing-a-backend.md"), TestContext.Current.CancellationToken);
+        Assert.Contains($"Of the {outcomes.Length} rules, ", guide, StringComparison.Ordinal);
         Assert.Contains("numerics passed", outcomes);
         Assert.Contains("unloads passed", outcomes);
         Assert.Equal(["beyond-rounding not_supported", "pads-and-skips-alike not_supported", "waits-for-nothing not_supported"], outcomes.Where(outcome => !outcome.EndsWith(" passed", StringComparison.Ordinal)));

@@ -36,7 +36,7 @@ public sealed record MoeLayerShape
     /// <summary>Experts that every token goes to; null where there are none.</summary>
     public MoeSharedExperts? Shared { get; init; }
 
-    /// <summary>Whether the experts are narrower than the residual stream; null where they are not.</summary>
+    /// <summary>How experts that are narrower than the residual stream are projected to and back; null where they are as wide.</summary>
     public MoeLatentExperts? Latent { get; init; }
 
     /// <summary>Which part of the model's layer these sizes are: made by <see cref="Slice"/>, the whole layer otherwise.</summary>

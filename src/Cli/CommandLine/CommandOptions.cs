@@ -39,7 +39,7 @@ internal static class CommandOptions
 
     public static Option<MoeDevice[]> Devices { get; } = new("--devices")
     {
-        Description = "A device for each rank: 0,1 or cuda:0,cuda:0 or cpu,cpu. Default: GPUs from --device on, one a rank; the processor for all.",
+        Description = "A device for each rank: 0,1 or cuda:0,cuda:0 or cpu,cpu. Default: GPUs from --device on, one a rank; or the processor for all, where that is the device.",
         HelpName = "LIST",
         CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',')).Select(text => ParseDevice(result, "--devices", text)).OfType<MoeDevice>()],
     };

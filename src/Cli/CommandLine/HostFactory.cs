@@ -68,8 +68,9 @@ internal static class HostFactory
     /// <summary>What ends a command whose layer no backend runs.</summary>
     public static CommandException Refused(MoeSelectionReport report)
     {
-        // What the sentence says of a named backend is all there is to say; where any would have done, each has its reason.
-        return new CommandException(ExitCode.NoBackend, IsNamed(report.Request) ? report.Sentence : Describe(report));
+        // Where a backend is named, or one that could run the layer may not, the sentence says all there is to say. Where none can, each has its reason.
+        bool isSaid = IsNamed(report.Request) || report.Candidates.Any(candidate => candidate.IsEligible);
+        return new CommandException(ExitCode.NoBackend, isSaid ? report.Sentence : Describe(report));
     }
 
     /// <summary>What ends a command whose layer a backend said that it runs, and could not make: no command falls back to another backend by itself.</summary>

@@ -9,7 +9,7 @@ internal static class MoeCommandLine
     private const string Description =
         "Run mixture-of-experts layers on the backends in the plugins folder.\n\n"
         + "Settings also come from environment variables: Moe__Backend, Moe__Plugins__<id>__<setting> and the others of the host.\n\n"
-        + "Exit codes: 0 right; 1 it ran and the result is wrong; 2 a bad option, file or setting; 3 no backend can run it, or the named one is not there; 4 the backend failed; "
+        + "Exit codes: 0 right; 1 a result is wrong, a rule is broken or something became slower; 2 a bad option, file or setting; 3 no backend can run it, or the named one is not there; 4 the backend failed; "
         + "5 the device is throttled and was not measured; 130 interrupted.";
 
     public static async Task<int> InvokeAsync(string[] args, CommandConsole console)

@@ -100,10 +100,10 @@ internal static class QuantizeCommand
     {
         console.MarkupLineInterpolated(
             $"[bold]{output}[/]: {HumanText.Count(report.Layers.Count, "layer")} with experts in MXFP4, {HumanText.Bytes(report.ByteCount)} in all");
-        Table table = new Table().Border(TableBorder.None).AddColumns("  layer", "relative error of its experts' weights");
+        Table table = new Table().Border(TableBorder.None).AddColumns("  layer", "  relative error of its experts' weights");
         foreach ((string layer, double error) in report.Layers)
         {
-            table.AddRow(new Text($"  {layer}"), new Text(HumanText.Error(error)));
+            table.AddRow(new Text($"  {layer}"), new Text($"  {HumanText.Error(error)}"));
         }
 
         console.Write(table);

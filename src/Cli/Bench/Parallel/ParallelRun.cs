@@ -244,6 +244,6 @@ internal sealed class ParallelRun
 
         return best is var (chosen, measured, _)
             ? (chosen, measured)
-            : throw new CommandException(ExitCode.NoBackend, $"No plugin has such a group to measure.{string.Concat(refusals.Select(refusal => $"\n  {refusal}"))}");
+            : throw new CommandException(ExitCode.NoBackend, $"No plugin has a group of {string.Join(", ", _settings.Devices)} to measure; --devices names others, such as cpu,cpu.{string.Concat(refusals.Select(refusal => $"\n  {refusal}"))}");
     }
 }

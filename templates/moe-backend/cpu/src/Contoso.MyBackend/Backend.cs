@@ -35,7 +35,7 @@ internal sealed class Backend : IMoeBackend
         bool knowsFormat = shape.WeightFormat is MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 or MoeWeightFormat.Float16
             or MoeWeightFormat.Float32 or MoeWeightFormat.Fp8Block or MoeWeightFormat.Nvfp4;
         return !knowsFormat ? $"it does not know the weight format {shape.WeightFormat}"
-            : !knowsRouter ? $"it does not know the router {shape.Router}"
+            : !knowsRouter ? "it knows the routers TopKThenSoftmax, SoftmaxThenTopK and SoftmaxThenTopKRenormalized, and this is another one"
             : shape.Activation is not { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, ClampsAfter: false }
                 ? $"it does not know the activation {shape.Activation}"
             : shape.Shared is not null ? "it has no shared experts"
