@@ -63,7 +63,8 @@ public sealed class Mxfp4PlanTests
     [Theory]
     [InlineData(1024, false, Mxfp4Activations.BFloat16, "grouped160x192")]
     [InlineData(1024, false, Mxfp4Activations.Mxfp8, "grouped144x192")]
-    [InlineData(8192, true, Mxfp4Activations.BFloat16, "grouped144x192")]
+    [InlineData(4096, true, Mxfp4Activations.BFloat16, "grouped160x192")]
+    [InlineData(8192, true, Mxfp4Activations.Mxfp8, "grouped144x192")]
     public void Many_tokens_have_one_large_tile(int tokens, bool isLarge, Mxfp4Activations activations, string expected)
     {
         var plan = new Mxfp4Plan(Hopper, isLarge ? MoeLayerShape.GptOss120B : MoeLayerShape.GptOss20B, activations: activations);
