@@ -17,6 +17,7 @@ public sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or reserved, or the data has another length than the shape asks for.</exception>
     public void Add(string name, SafetensorsType type, ReadOnlySpan<long> shape, ReadOnlyMemory<byte> data)
     {
+        Check(name, type);
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount) || byteCount != data.Length)
         {
@@ -34,7 +35,7 @@ public sealed class SafetensorsWriter
     /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is beyond any file.</exception>
     public void AddStreamed(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
     {
-        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        Check(name, type);
         ArgumentNullException.ThrowIfNull(write);
         long[] sizes = shape.ToArray();
         if (!SafetensorsLayout.TryCountBytes(type, sizes, out long byteCount))
@@ -59,6 +60,15 @@ public sealed class SafetensorsWriter
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         WholeFile.Write(path, WriteTo);
+    }
+
+    private static void Check(string name, SafetensorsType type)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        if (!Enum.IsDefined(type))
+        {
+            throw new ArgumentOutOfRangeException(nameof(type), type, $"Not one of {nameof(SafetensorsType)}.");
+        }
     }
 
     private void WriteTo(Stream stream)

@@ -44,6 +44,9 @@ public unsafe struct CudaTensorMap
         CudaTensorMapSwizzle swizzle = CudaTensorMapSwizzle.None,
         CudaTensorMapL2Promotion l2Promotion = CudaTensorMapL2Promotion.Bytes128)
     {
+        ArgumentCheck.ThrowIfUndefined(dataType);
+        ArgumentCheck.ThrowIfUndefined(swizzle);
+        ArgumentCheck.ThrowIfUndefined(l2Promotion);
         ArgumentOutOfRangeException.ThrowIfZero(sizes.Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(sizes.Length, MaxRank);
         ArgumentOutOfRangeException.ThrowIfNotEqual(strides.Length, sizes.Length - 1);

@@ -124,8 +124,11 @@ public sealed class GptOssModel : IDisposable
     /// <param name="logits">[vocabulary], after the last of them.</param>
     /// <param name="cancellationToken">Ends it between two layers; the sequence is what it was before.</param>
     /// <inheritdoc cref="ForwardBatch(IReadOnlyList{GptOssInput}, Span{float}, CancellationToken)" path="/exception"/>
-    public void Forward(GptOssSequence sequence, ReadOnlyMemory<int> tokens, Span<float> logits, CancellationToken cancellationToken = default) =>
+    public void Forward(GptOssSequence sequence, ReadOnlyMemory<int> tokens, Span<float> logits, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(sequence);
         ForwardBatch([new GptOssInput { Sequence = sequence, Tokens = tokens }], logits, cancellationToken);
+    }
 
     /// <summary>Reads the next tokens of several sequences together, in chunks.</summary>
     /// <param name="inputs">A sequence stands in it once.</param>

@@ -55,6 +55,7 @@ public static class Mxfp4Layout
     public static void Unpack(
         ReadOnlySpan<byte> groups, ReadOnlySpan<float> factors, Span<byte> codes, Span<byte> scales, int rows, int depth, bool isGateUp)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
         int steps = Steps(depth);
         for (int row = 0; row < rows; row++)
         {

@@ -45,6 +45,7 @@ public static class PublicSurface
         {
             object? result = method is ConstructorInfo constructor
                 ? constructor.Invoke(arguments)
+                : method is MethodInfo spanning && TakesSpans(spanning) ? WithArrays(spanning)(spanning.IsStatic ? null : make(spanning.DeclaringType!), arguments)
                 : method.Invoke(method.IsStatic ? null : make(method.DeclaringType!), arguments);
             (result as Task)?.GetAwaiter().GetResult();
             return null;
@@ -64,6 +65,7 @@ public static class PublicSurface
     {
         _ when type == typeof(string) => "x",
         { IsArray: true } => Array.CreateInstance(type.GetElementType()!, 0),
+        { IsByRefLike: true } => Array.CreateInstance(type.GetGenericArguments()[0], 0),
         { IsByRef: true } => type.GetElementType()!.IsValueType ? Activator.CreateInstance(type.GetElementType()!) : null,
         { IsPointer: true } => null,
         { IsValueType: true } => Activator.CreateInstance(type),
@@ -122,7 +124,28 @@ public static class PublicSurface
 
     private static bool IsCalled(MethodInfo method) => method is { IsAbstract: false, IsGenericMethodDefinition: false, IsSpecialName: false }
         && !method.IsDefined(typeof(CompilerGeneratedAttribute)) && !method.Name.StartsWith('<') && method.Name != nameof(Equals)
-        && !method.DeclaringType!.Name.StartsWith('<') && !method.GetParameters().Any(static p => p.ParameterType.IsByRefLike);
+        && !method.DeclaringType!.Name.StartsWith('<');
+
+    private static bool TakesSpans(MethodInfo method) => method.GetParameters().Any(static parameter => parameter.ParameterType.IsByRefLike);
+
+    /// <summary>A call that is handed arrays for spans, which reflection cannot hand over.</summary>
+    private static Func<object?, object?[], object?> WithArrays(MethodInfo method)
+    {
+        ParameterExpression on = Expression.Parameter(typeof(object)), arguments = Expression.Parameter(typeof(object[]));
+        Expression call = Expression.Call(
+            method.IsStatic ? null : Expression.Convert(on, method.DeclaringType!),
+            method,
+            method.GetParameters().Select(parameter =>
+            {
+                Expression argument = Expression.ArrayIndex(arguments, Expression.Constant(parameter.Position));
+                Type type = parameter.ParameterType;
+                return type.IsByRefLike
+                    ? Expression.Convert(Expression.Convert(argument, type.GetGenericArguments()[0].MakeArrayType()), type)
+                    : Expression.Convert(argument, type);
+            }));
+        Expression result = method.ReturnType == typeof(void) ? Expression.Block(call, Expression.Constant(null)) : Expression.Convert(call, typeof(object));
+        return Expression.Lambda<Func<object?, object?[], object?>>(result, on, arguments).Compile();
+    }
 
     private static Type? Derived(Type type) =>
         type.Assembly.GetTypes().FirstOrDefault(derived => derived.IsSubclassOf(type) && derived is { IsAbstract: false, ContainsGenericParameters: false });
