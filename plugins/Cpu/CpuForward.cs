@@ -59,6 +59,26 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         }
     }
 
+    /// <summary>Routes a batch, and no more.</summary>
+    public void Route(in MoeRouteArguments arguments)
+    {
+        _arguments = new MoeForwardArguments
+        {
+            Input = default,
+            RouterInput = arguments.Input,
+            Output = default,
+            TopKIds = arguments.TopKIds,
+            TopKWeights = arguments.TopKWeights,
+            TokenIds = arguments.TokenIds,
+        };
+        for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
+        {
+            _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
+            Run(Phase.Widen, _tokens);
+            RouteChunk();
+        }
+    }
+
     void ICpuWork.Do(int phase, int unit, int worker)
     {
         switch ((Phase)phase)
@@ -107,14 +127,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         Run(Phase.Widen, _tokens);
         if (_arguments.Routing == MoeRoutingSource.Router)
         {
-            if (_shape.Router.Choice == MoeRouterChoice.TokenTable)
-            {
-                LookUp();
-            }
-
-            _logitGroup = Math.Clamp(_tokens * _shape.ExpertCount / team.ThreadCount, 1, MaxLogitGroup);
-            Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, _logitGroup));
-            Run(Phase.Choose, _tokens);
+            RouteChunk();
         }
         else
         {
@@ -162,6 +175,18 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         }
 
         Run(Phase.Finish, _tokens);
+    }
+
+    private void RouteChunk()
+    {
+        if (_shape.Router.Choice == MoeRouterChoice.TokenTable)
+        {
+            LookUp();
+        }
+
+        _logitGroup = Math.Clamp(_tokens * _shape.ExpertCount / team.ThreadCount, 1, MaxLogitGroup);
+        Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, _logitGroup));
+        Run(Phase.Choose, _tokens);
     }
 
     private void RunNetwork(CpuNetwork network, CpuWorkspace.NetworkBuffers buffers, in Packing packing, float* outputWeights)

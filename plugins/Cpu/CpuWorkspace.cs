@@ -10,10 +10,12 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
 
     private readonly List<NativeBuffer> _buffers = [];
     private readonly CpuForward _forward;
+    private readonly bool _hasRouter;
 
     public CpuWorkspace(CpuWeights weights, CpuTeam team)
     {
         MoeLayerShape shape = weights.Config.Shape;
+        _hasRouter = weights.Router is not null;
         ChunkTokens = Math.Min(weights.Config.MaxTokens, MaxChunkTokens);
         int pairs = checked(ChunkTokens * shape.TopK);
         try
@@ -93,7 +95,11 @@ internal sealed unsafe class CpuWorkspace : IMoeWorkspace
     /// <summary>Floats that a row of a product's outputs takes: whole panels.</summary>
     public static int RoundUp(int size) => (size + PanelKernel.Rows - 1) / PanelKernel.Rows * PanelKernel.Rows;
 
+    public bool CanRoute => _hasRouter;
+
     public void Forward(MoeForwardArguments arguments) => _forward.Run(arguments);
+
+    public void Route(MoeRouteArguments arguments) => _forward.Route(arguments);
 
     public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());
 

@@ -42,6 +42,28 @@ public sealed class GroupKernelTests
         }
     }
 
+    /// <summary>Rows that no expert of a rank wants stay where they are, and what a rank made of them is not summed; calls of both kinds behind each other.</summary>
+    [Theory]
+    [MemberData(nameof(Groups))]
+    public void Rows_are_left_out_where_no_expert_wants_them(int ranks, int width, int blocks, int ahead)
+    {
+        using var group = new ModelGroup(ranks, width, MaxTokens);
+        foreach (int tensorCount in Enumerable.Range(1, 2).Where(count => ranks % count == 0 && count < ranks))
+        {
+            foreach (int rows in new[] { MaxTokens / ranks, 1, 3 })
+            {
+                group.Gather(reads: false, rows, blocks, rowBytes: 12);
+                group.Gather(reads: false, rows, blocks, group.RowBytes, tensorCount);
+                group.Scatter(ReductionWay.Push, rows, blocks, tensorCount);
+                group.Scatter(ReductionWay.Push, rows, blocks, tensorCount);
+                group.Reduce(ReductionWay.Push, rows, blocks, ahead, hasNorm: true);
+                group.Gather(reads: true, rows, blocks, group.RowBytes, tensorCount);
+                group.Gather(reads: true, rows, blocks, rowBytes: 12, tensorCount);
+                group.Scatter(ReductionWay.Pull, rows, blocks, tensorCount);
+            }
+        }
+    }
+
     [Fact]
     public void A_rank_that_does_not_come_lets_the_others_go()
     {

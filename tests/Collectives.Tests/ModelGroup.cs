@@ -9,7 +9,10 @@ internal sealed unsafe class ModelGroup : IDisposable
     private const float Epsilon = 1e-5f;
     private const int WordBytes = 4096;
     private const int GatherThreads = 512;
+    private const int TopK = 3;
+    private const int ExpertsOfRank = 3;
     private static readonly string[] Gatherings = ["moe_gather", "moe_gather_read"];
+    private static readonly ReductionWay[] Exchanges = [ReductionWay.Push, ReductionWay.Pull];
 
     private readonly int _ranks;
     private readonly int _width;
@@ -30,7 +33,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         _shape = RowShape.Of(width, MoeElementType.BFloat16);
         var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = width };
         _layout = new GroupLayout(request, _shape, maxTokens, maxTokens, maxTokens);
-        KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(UnitOf)];
+        KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(way => UnitOf(way)), .. Exchanges.Select(way => UnitOf(way, some: true))];
         string[] files = [.. units.Select(unit => unit.File).Append("gather.cu").Distinct()];
         _library = HostLibrary.CompileBlock(files[0], Exports(files, [.. units.Select(unit => unit.Instances[0])]), files[1..]);
         Assert.Equal(sizeof(GatherParameters), ((delegate* unmanaged<int>)_library.Export("size"))());
@@ -81,28 +84,54 @@ internal sealed unsafe class ModelGroup : IDisposable
         }
     }
 
-    /// <summary>Sums rows of which each rank gets its own.</summary>
-    public void Scatter(ReductionWay way, int rows, int blocks)
+    /// <summary>Sums rows of which each rank gets its own: all ranks' parts, or, with experts of which so many ranks share each, those of ranks that have one of a token's.</summary>
+    public void Scatter(ReductionWay way, int rows, int blocks, int tensorCount = 0)
     {
-        float[][] parts = Parts(new Random(++_seed), rows * _ranks);
-        LaunchReduction(way, rows, blocks, ahead: 1, parts, p => p->Group.Spread = rows);
+        var random = new Random(++_seed);
+        float[][] parts = Parts(random, rows * _ranks);
+        (int[][] ids, Func<int, int, bool> has) = Choices(random, rows, tensorCount);
+        for (int i = 0; i < rows * _ranks * _ranks; i++)
+        {
+            // What a rank makes of a token that it did not get is nobody's.
+            if (!has(i / _ranks, i % _ranks))
+            {
+                Array.Fill(parts[i % _ranks], float.NaN, i / _ranks * _width, _width);
+            }
+        }
+
+        LaunchReduction(
+            way,
+            rows,
+            blocks,
+            ahead: 1,
+            parts,
+            p =>
+            {
+                p->Group.Spread = rows;
+                p->Group.Experts = Experts(p->Group.Rank, ids, tensorCount);
+            },
+            kernel: tensorCount == 0 ? (int)way : Enum.GetValues<ReductionWay>().Length + Array.IndexOf(Exchanges, way));
         for (int rank = 0; rank < _ranks; rank++)
         {
             for (int row = 0; row < rows; row++)
             {
-                int first = ((rank * rows) + row) * _width;
-                IEnumerable<float> expected = Enumerable.Range(first, _width).Select(i => Rounded(parts.Aggregate(0f, (all, part) => all + part[i])));
-                Assert.True(expected.SequenceEqual(Row(rank, 0, row)), $"{way}: row {row} of {rows} of rank {rank}");
+                int token = (rank * rows) + row;
+                IEnumerable<float> expected = Enumerable.Range(token * _width, _width)
+                    .Select(i => Rounded(parts.Where((_, from) => has(token, from)).Aggregate(0f, (all, part) => all + part[i])));
+                Assert.True(expected.SequenceEqual(Row(rank, 0, row)), $"{way}: row {row} of {rows} of rank {rank}, {tensorCount} ranks share an expert");
             }
         }
     }
 
-    /// <summary>Gathers rows of any bytes.</summary>
-    public void Gather(bool reads, int rows, int blocks, int rowBytes)
+    /// <summary>Gathers rows of any bytes: all, or, with experts of which so many ranks share each, those of tokens that have one on the rank.</summary>
+    public void Gather(bool reads, int rows, int blocks, int rowBytes, int tensorCount = 0)
     {
+        var random = new Random(++_seed);
         byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
-        Array.ForEach(inputs, new Random(++_seed).NextBytes);
-        Launch(Enum.GetValues<ReductionWay>().Length + (reads ? 1 : 0), Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
+        Array.ForEach(inputs, random.NextBytes);
+        (int[][] ids, Func<int, int, bool> has) = Choices(random, rows, tensorCount);
+        int kernel = Enum.GetValues<ReductionWay>().Length + Exchanges.Length + (reads ? 1 : 0);
+        Launch(kernel, Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
         {
             int rank = p->Group.Rank;
             inputs[rank].CopyTo(new Span<byte>(Tensor(rank, 1), rows * rowBytes));
@@ -110,14 +139,20 @@ internal sealed unsafe class ModelGroup : IDisposable
             p->Group.Rows = rows;
             p->Group.RowBytes = rowBytes;
             p->Group.OutputStride = rowBytes;
+            p->Group.Experts = Experts(rank, ids, tensorCount);
             p->InputStride = rowBytes;
             p->RankStride = rows * rowBytes;
             p->SlotBytes = reads ? rowBytes : _shape.RowBytes;
         });
-        byte[] all = [.. inputs.SelectMany(input => input)];
+        byte[][] all = [.. inputs.SelectMany(input => input.Chunk(rowBytes))];
         for (int rank = 0; rank < _ranks; rank++)
         {
-            Assert.True(all.AsSpan().SequenceEqual(new Span<byte>(Tensor(rank, 0), all.Length)), $"{rows} rows of {rowBytes} bytes on rank {rank}{(reads ? ", read" : "")}");
+            for (int token = 0; token < all.Length; token++)
+            {
+                var found = new Span<byte>(Tensor(rank, 0) + (token * rowBytes), rowBytes);
+                bool isRight = token / rows == rank || has(token, rank) ? found.SequenceEqual(all[token]) : !found.ContainsAnyExcept((byte)0xEE);
+                Assert.True(isRight, $"token {token} of {rows} rows of {rowBytes} bytes on rank {rank}{(reads ? ", read" : "")}, {tensorCount} ranks share an expert");
+            }
         }
     }
 
@@ -205,9 +240,37 @@ internal sealed unsafe class ModelGroup : IDisposable
         }
         """;
 
-    private KernelUnit UnitOf(ReductionWay way) => ReductionKernels.UnitOf(way, MoeElementType.BFloat16, _shape, _ranks);
+    private KernelUnit UnitOf(ReductionWay way, bool some = false) => ReductionKernels.UnitOf(way, MoeElementType.BFloat16, _shape, _ranks, some);
 
     private float[][] Parts(Random random, int rows) => [.. Enumerable.Range(0, _ranks).Select(_ => Numbers(random, rows * _width))];
+
+    // Experts that go unevenly into the ranks, ids that are nobody's, tokens with all of their experts in one place, and tokens with none.
+    private (int[][] Ids, Func<int, int, bool> Has) Choices(Random random, int rows, int tensorCount)
+    {
+        if (tensorCount == 0)
+        {
+            return ([], (_, _) => true);
+        }
+
+        int experts = ExpertCount(tensorCount);
+        int[][] ids = [.. Enumerable.Range(0, rows * _ranks).Select(token => Enumerable.Range(0, TopK)
+            .Select(_ => token % 3 == 0 ? token % experts : token % 7 == 1 ? experts + random.Next(2) : random.Next(-1, experts)).ToArray())];
+        return (ids, (token, rank) => ids[token].Any(id => id >= 0 && id < experts && id / ExpertsOfRank == rank / tensorCount));
+    }
+
+        private int ExpertCount(int tensorCount) => (_ranks / tensorCount * ExpertsOfRank) - 1;
+
+    private ExpertParameters Experts(int rank, int[][] ids, int tensorCount)
+    {
+        if (tensorCount == 0)
+        {
+            return default;
+        }
+
+        var all = new MoeTensorView((nint)Tensor(rank, 3), MoeDevice.Cpu, MoeElementType.Int32, ids.Length, TopK);
+        ids.SelectMany(row => row).ToArray().CopyTo(new Span<int>((void*)all.Address, ids.Length * TopK));
+        return ExpertParameters.Of(new MoeTokenExperts { Ids = all, ExpertCount = ExpertCount(tensorCount), TensorCount = tensorCount }, rank, _ranks);
+    }
 
     private byte* Of(int rank) => _memory + (rank * _rankBytes);
 
@@ -227,7 +290,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         }
     }
 
-    private void LaunchReduction(ReductionWay way, int rows, int blocks, int ahead, float[][] parts, Adjust adjust, int missing = -1)
+    private void LaunchReduction(ReductionWay way, int rows, int blocks, int ahead, float[][] parts, Adjust adjust, int missing = -1, int? kernel = null)
     {
         int shares = (rows + _ranks - 1) / _ranks;
         int grid = way switch
@@ -236,7 +299,7 @@ internal sealed unsafe class ModelGroup : IDisposable
             ReductionWay.Push or ReductionWay.Pull => Math.Min(rows, blocks),
             _ => Math.Min(shares, blocks),
         };
-        Launch((int)way, grid, _shape.Threads, missing, p =>
+        Launch(kernel ?? (int)way, grid, _shape.Threads, missing, p =>
         {
             Write(Of(p->Group.Rank) + _layout.PartialOffset, parts[p->Group.Rank]);
             p->Group.Partial = (nint)(Of(p->Group.Rank) + _layout.PartialOffset);

@@ -72,7 +72,7 @@ internal abstract class CudaMember : IMoeCommunicator
         _life.ThrowIfEnded();
         var call = MoeGroupCall.ReduceScatter(this, _lent, arguments);
         arguments.Partial.Take();
-        Make(call, (this, arguments), static (of, call) => of.Item1.Scatter(call.Rows / of.Item1.Count, of.arguments.Output, of.arguments.Stream));
+        Make(call, (this, arguments), static (of, call) => of.Item1.Scatter(call.Rows / of.Item1.Count, of.arguments.Experts, of.arguments.Output, of.arguments.Stream));
     }
 
     public void AllGather(MoeGatherArguments arguments)
@@ -81,6 +81,8 @@ internal abstract class CudaMember : IMoeCommunicator
         var call = MoeGroupCall.AllGather(this, _lent, arguments);
         Make(call, (this, arguments), static (of, _) => of.Item1.Gather(of.arguments));
     }
+
+    public virtual bool GainsByRouting(int rows, int topK, int tensorCount) => false;
 
     public void Abort(string why)
     {
@@ -98,8 +100,8 @@ internal abstract class CudaMember : IMoeCommunicator
     /// <summary>Sums rows, adds the residual and norms, where asked to. The context is current.</summary>
     protected abstract void Reduce(int rows, in MoeAddNorm addNorm, in MoeTensorView output, nint stream);
 
-    /// <summary>Sums rows of which each rank gets its share. The context is current.</summary>
-    protected abstract void Scatter(int rows, in MoeTensorView output, nint stream);
+    /// <summary>Sums rows of which each rank gets its share, of all ranks or only of those that have a part. The context is current.</summary>
+    protected abstract void Scatter(int rows, in MoeTokenExperts experts, in MoeTensorView output, nint stream);
 
     /// <summary>Gathers rows. The context is current.</summary>
     protected abstract void Gather(in MoeGatherArguments arguments);

@@ -69,7 +69,7 @@ internal sealed class NcclMember : CudaMember
         }
     }
 
-    protected override void Scatter(int rows, in MoeTensorView output, nint stream)
+    protected override void Scatter(int rows, in MoeTokenExperts experts, in MoeTensorView output, nint stream)
     {
         if (rows == 0)
         {

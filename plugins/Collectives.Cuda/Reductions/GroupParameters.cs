@@ -33,6 +33,7 @@ internal unsafe struct GroupParameters
     public int MayOverlap;
     public float InverseWidth;
     public fixed long Memory[RowShape.MostRanks];
+    public ExpertParameters Experts;
 
     /// <summary>Sets what rows have in common.</summary>
     public void Take(in MoeAddNorm addNorm, in MoeTensorView output)

@@ -25,6 +25,7 @@ internal sealed class ReductionKernels
     private readonly KernelLibrary _library;
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
+    private readonly Dictionary<ReductionWay, CudaFunction> _someOfWays;
     private readonly CudaFunction _gather;
     private readonly CudaFunction _gatherRead;
     private readonly CudaFunction _addNorm;
@@ -46,6 +47,7 @@ internal sealed class ReductionKernels
 
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
+        _someOfWays = SomeWays.ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks, some: true), Instance(way, type, shape, ranks, some: true)));
         _gather = library.Get(GatherUnit, "moe_gather");
         _gatherRead = library.Get(GatherUnit, "moe_gather_read");
         string addNorm = AddNorm(type, MoeElementType.Float32, shape);
@@ -60,18 +62,26 @@ internal sealed class ReductionKernels
     public static IEnumerable<KernelUnit> Units =>
     [
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
-            .Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks))),
+            .Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks))
+            .Concat(SomeWays.Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks, some: true)))),
         GatherUnit,
         AddNormUnit(AddNorm(MoeElementType.BFloat16, MoeElementType.Float32, GptOss)),
     ];
+
+    /// <summary>The ways of reduce-scatters, which may leave ranks out.</summary>
+    private static ReductionWay[] SomeWays { get; } = [ReductionWay.Push, ReductionWay.Pull];
 
     private static RowShape GptOss { get; } = RowShape.Of(GptOssWidth, MoeElementType.BFloat16);
 
     private static KernelUnit GatherUnit { get; } = new("gather.cu");
 
     /// <summary>Most blocks that run at once where a rank shares its device with no other.</summary>
-    public int MostResidentBlocks(ReductionWay way) =>
-        Context.Device.MultiprocessorCount * _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
+    public int MostResidentBlocks(ReductionWay way)
+    {
+        int most = _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
+        return Context.Device.MultiprocessorCount
+            * (_someOfWays.TryGetValue(way, out CudaFunction? some) ? Math.Min(most, some.GetMaxBlocksPerMultiprocessor(_shape.Threads, 0)) : most);
+    }
 
     /// <summary>The same of gatherings, by reading or by pushing.</summary>
     public int MostResidentGatherBlocks => Context.Device.MultiprocessorCount
@@ -79,8 +89,8 @@ internal sealed class ReductionKernels
 
     public CudaContext Context => _library.Context;
 
-    /// <summary>The kernel of a way.</summary>
-    public static KernelUnit UnitOf(ReductionWay way, MoeElementType type, RowShape shape, int ranks) => new(
+    /// <summary>The kernel of a way; <paramref name="some"/>: of reduce-scatters that may leave ranks out.</summary>
+    public static KernelUnit UnitOf(ReductionWay way, MoeElementType type, RowShape shape, int ranks, bool some = false) => new(
         way switch
         {
             ReductionWay.TwoShot => "two_shot.cu",
@@ -88,11 +98,11 @@ internal sealed class ReductionKernels
             ReductionWay.TwoPull => "two_pull.cu",
             _ => "push.cu",
         },
-        Instance(way, type, shape, ranks));
+        Instance(way, type, shape, ranks, some));
 
     /// <summary>Launches a reduction. The context must be current.</summary>
     public void Reduce(ReductionWay way, int blocks, nint stream, ref readonly GroupParameters parameters) =>
-        _ways[way].Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
+        (parameters.Experts.Ids == 0 ? _ways : _someOfWays)[way].Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
 
     /// <summary>Launches the copy of BF16 values, a multiple of 8, to float32. The context must be current.</summary>
     public void Widen(nint from, nint to, long count, nint stream)
@@ -130,16 +140,17 @@ internal sealed class ReductionKernels
 
     private static string Element(MoeElementType type) => type == MoeElementType.BFloat16 ? "u16" : "float";
 
-    private static string Instance(ReductionWay way, MoeElementType type, RowShape shape, int ranks)
+    private static string Instance(ReductionWay way, MoeElementType type, RowShape shape, int ranks, bool some = false)
     {
+        string last = some ? ", true" : "";
         int batch = ranks <= 2 ? 2 : ranks <= 4 ? 4 : 8;
         string row = $"{Element(type)}, {shape.Pieces}, {shape.Threads}, {batch}";
         return way switch
         {
-            ReductionWay.Push => $"moe_push<{row}>",
+            ReductionWay.Push => $"moe_push<{row}{last}>",
             ReductionWay.TwoShot => $"moe_two_shot<{row}>",
             ReductionWay.TwoPull => $"moe_two_pull<{row}, {(batch > 4 ? 1 : Math.Max(1, OwnedRows / shape.Pieces))}>",
-            _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}>",
+            _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}{last}>",
         };
     }
 }

@@ -54,9 +54,15 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
     for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
     {
         const u8* input = p.partial + row * q.input_stride;
+        const u64 wanted = ranks_of(p.experts, p.rank, row);
         for (int i = 1; i < p.ranks; i++)
         {
             const int peer = next_rank(p, i);
+            if ((wanted >> peer & 1) == 0)
+            {
+                continue;
+            }
+
             copy_row(set_of(p, peer, epoch) + ((i64)sender_index(p.rank, peer) * p.rows + row) * q.slot_bytes, input, p.row_bytes);
         }
 
@@ -78,6 +84,11 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
         for (int i = 0; i < p.ranks - 1; i++)
         {
             const int sender = i < p.rank ? i : i + 1;
+            if (!is_ours(p.experts, sender, row))
+            {
+                continue;
+            }
+
             copy_row(p.output + sender * q.rank_stride + row * p.output_stride, set + ((i64)i * p.rows + row) * q.slot_bytes, p.row_bytes);
         }
     }
@@ -88,6 +99,11 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
     {
         for (int i = 0; i < p.ranks - 1; i++)
         {
+            if (!is_ours(p.experts, i < p.rank ? i : i + 1, row))
+            {
+                continue;
+            }
+
             for (int j = (int)threadIdx.x * 16; j < q.slot_bytes; j += (int)blockDim.x * 16)
             {
                 empty_slot((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
@@ -136,10 +152,22 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_c
                 for (int i = first; i < min(first + kAtOnce, p.ranks); i++)
                 {
                     const int peer = next_rank(p, i);
+                    if (!is_ours(p.experts, peer, row))
+                    {
+                        continue;
+                    }
+
                     copy_row(p.output + peer * q.rank_stride + row * p.output_stride, p.memory[peer] + left + row * q.slot_bytes, p.row_bytes);
                 }
 
                 continue;
+            }
+
+            u32 wanted = 0;
+#pragma unroll
+            for (int i = 0; i < kAtOnce; i++)
+            {
+                wanted |= first + i < p.ranks && is_ours(p.experts, next_rank(p, first + i), row) ? 1u << i : 0;
             }
 
             for (int at = (int)threadIdx.x * 16; at < p.row_bytes; at += (int)blockDim.x * 16)
@@ -148,7 +176,7 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_c
 #pragma unroll
                 for (int i = 0; i < kAtOnce; i++)
                 {
-                    if (first + i < p.ranks)
+                    if ((wanted >> i & 1) != 0)
                     {
                         got[i] = *(const uint4*)(p.memory[next_rank(p, first + i)] + left + row * q.slot_bytes + at);
                     }
@@ -157,7 +185,7 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_c
 #pragma unroll
                 for (int i = 0; i < kAtOnce; i++)
                 {
-                    if (first + i < p.ranks)
+                    if ((wanted >> i & 1) != 0)
                     {
                         *(uint4*)(p.output + next_rank(p, first + i) * q.rank_stride + row * p.output_stride + at) = got[i];
                     }

@@ -27,6 +27,21 @@ struct HostWords
     u32 failure;  // written by a kernel that has waited too long: 1 + the rank that it waited for
 };
 
+/// Which ranks want a token's row, and have a part in its sum: those that have one of its experts.
+struct TokenExperts
+{
+    const u8* ids;        // int32, top_k of each token, of this launch's first token of rank 0; null: every row goes everywhere
+    i64 ids_stride;       // bytes from one token's to the next one's
+    i64 rank_stride;      // bytes from one rank's first token's to the next rank's
+    u64 tensor_bits;      // as many ones as ranks share an expert
+    int top_k;
+    int experts;
+    int experts_of_rank;  // of each but the last
+    int tensor_ranks;
+    int first;            // this rank's experts
+    int count;
+};
+
 struct GroupParameters
 {
     const u8* partial;       // this rank's rows, dense
@@ -56,7 +71,57 @@ struct GroupParameters
     int may_overlap;         // the next launch may begin while this one waits
     float inverse_width;
     u8* memory[kMostRanks];  // each rank's, as this device reaches it
+    TokenExperts experts;
 };
+
+// ---- who wants a row
+
+__device__ __forceinline__ const int* ids_of(const TokenExperts& t, int source, int row)
+{
+    return (const int*)(t.ids + source * t.rank_stride + row * t.ids_stride);
+}
+
+/// The ranks that have one of the experts of a token of rank `source`, a bit each.
+__device__ __forceinline__ u64 ranks_of(const TokenExperts& t, int source, int row)
+{
+    if (t.ids == nullptr)
+    {
+        return ~0ull;
+    }
+
+    const int* ids = ids_of(t, source, row);
+    u64 ranks = 0;
+    for (int i = 0; i < t.top_k; i++)
+    {
+        const u32 id = (u32)ids[i];
+        if (id < (u32)t.experts)
+        {
+            ranks |= t.tensor_bits << (id / (u32)t.experts_of_rank * (u32)t.tensor_ranks);
+        }
+    }
+
+    return ranks;
+}
+
+/// Whether this rank is one of them.
+__device__ __forceinline__ bool is_ours(const TokenExperts& t, int source, int row)
+{
+    if (t.ids == nullptr)
+    {
+        return true;
+    }
+
+    const int* ids = ids_of(t, source, row);
+    for (int i = 0; i < t.top_k; i++)
+    {
+        if ((u32)(ids[i] - t.first) < (u32)t.count)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
 
 // ---- the end of a wait
 
@@ -191,6 +256,7 @@ __device__ __forceinline__ void count_call(const GroupParameters& p, u32 epoch)
 // ---- blocks of equal number of all ranks meet
 
 /// Thread r tells block b of rank r that its own block has come this far, and waits until it hears the same. `side` tells apart the places of a kernel.
+/// Where a kernel meets once, the other rank may be at the same place of its next call before this thread looks; further it cannot be.
 __device__ __forceinline__ bool meet(const GroupParameters& p, u32 epoch, int side)
 {
     bool failed = false;
@@ -202,7 +268,7 @@ __device__ __forceinline__ bool meet(const GroupParameters& p, u32 epoch, int si
         const u8* ours = p.memory[p.rank] + p.flags_offset + from + (i64)peer * kMostBlocks * 4;
         store_release(theirs, epoch + 1);
         Patience patience;
-        while (load_acquire_word(ours) != epoch + 1 && !failed)
+        while (load_acquire_word(ours) - (epoch + 1) > 1 && !failed)
         {
             failed = is_over(p, patience, peer);
         }

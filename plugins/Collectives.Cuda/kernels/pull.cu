@@ -2,8 +2,8 @@
 // anew.
 #include "rows.cuh"
 
-/// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
-template <typename T, int V, int kThreads, int B, int R>
+/// kSome: as in moe_push. One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
+template <typename T, int V, int kThreads, int B, int R, bool kSome = false>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
@@ -29,10 +29,12 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
     for (int first = (int)blockIdx.x; first < p.rows && !failed; first += R * (int)gridDim.x)
     {
         uint4 got[R][V][B], residual[R][V];
+        u64 from[R];
 #pragma unroll
         for (int r = 0; r < R; r++)
         {
             const i64 row = first + r * (int)gridDim.x;
+            from[r] = kSome && row < p.rows ? ranks_of(p.experts, p.rank, (int)row) : ~0ull;
 #pragma unroll
             for (int k = 0; k < V; k++)
             {
@@ -40,7 +42,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
 #pragma unroll
                 for (int i = 0; i < B; i++)
                 {
-                    if (i < p.ranks && offset < p.row_bytes && row < p.rows)
+                    if (i < p.ranks && offset < p.row_bytes && row < p.rows && (from[r] >> i & 1) != 0)
                     {
                         got[r][k][i] = *(const uint4*)(p.memory[i] + p.partial_offset + (wanted + row) * p.row_bytes + offset);
                     }
@@ -64,7 +66,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
 
             float sum[V][Piece<T>::kValues];
             uint4 rounded[V];
-            sum_parts<T, V, B>(p, plan, wanted + row, got[r], sum);
+            sum_parts<T, V, B>(p, plan, wanted + row, got[r], sum, from[r]);
             round_row<T, V>(p, sum, residual[r], rounded);
             finish_row<T, V>(p, plan, row, rounded, turn++, false);
         }

@@ -261,9 +261,9 @@ __device__ __forceinline__ bool finish_row(const GroupParameters& p, const RowPl
     return false;
 }
 
-/// A row's sum over the ranks, in their order: of the pieces in `got`, and of ranks beyond those that it has room for, read here.
+/// A row's sum over the ranks, in their order, as far as `from` has their bits: of the pieces in `got`, and of ranks beyond those that it has room for, read here.
 template <typename T, int V, int B>
-__device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&got)[V][B], float (&sum)[V][Piece<T>::kValues])
+__device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&got)[V][B], float (&sum)[V][Piece<T>::kValues], u64 from = ~0ull)
 {
 #pragma unroll
     for (int k = 0; k < V; k++)
@@ -278,7 +278,7 @@ __device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPla
 #pragma unroll
         for (int i = 0; i < B; i++)
         {
-            if (i < p.ranks)
+            if (i < p.ranks && (from >> i & 1) != 0)
             {
                 Piece<T>::add_to(sum[k], got[k][i]);
             }
@@ -286,7 +286,10 @@ __device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPla
 
         for (int i = B; B == kMostAtOnce && i < p.ranks && offset < p.row_bytes; i++)
         {
-            Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
+            if ((from >> i & 1) != 0)
+            {
+                Piece<T>::add_to(sum[k], *(const uint4*)(p.memory[i] + p.partial_offset + row * p.row_bytes + offset));
+            }
         }
     }
 }
@@ -321,9 +324,9 @@ __device__ __forceinline__ void load_residual(const GroupParameters& p, i64 row,
     }
 }
 
-/// Waits for a piece of a row of each of up to B ranks from `first` on, this one's own aside, in slots `stride` apart.
+/// Waits for a piece of a row of each of up to B ranks from `first` on, as far as `from` has their bits, this one's own aside, in slots `stride` apart.
 template <int B>
-__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed)
+__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed, u64 from)
 {
     Patience patience;
     while (!failed)
@@ -334,7 +337,7 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
         for (int i = 0; i < B; i++)
         {
             const int sender = first + i;
-            if (sender < p.ranks && sender != p.rank && !read_slot(slots + sender_index(sender, p.rank) * stride, got[i]))
+            if (sender < p.ranks && sender != p.rank && (from >> sender & 1) != 0 && !read_slot(slots + sender_index(sender, p.rank) * stride, got[i]))
             {
                 all = false;
                 missing = sender;
@@ -352,9 +355,9 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
     return failed;
 }
 
-/// A piece's sum over all ranks, in their order; `own` is this rank's. There are at most B ranks, or B is the largest that there is.
+/// A piece's sum over the ranks, in their order, as far as `from` has their bits; `own` is this rank's. There are at most B ranks, or B is the largest that there is.
 template <typename T, int B>
-__device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* slots, i64 stride, const uint4& own, float (&sum)[Piece<T>::kValues], bool failed)
+__device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* slots, i64 stride, const uint4& own, float (&sum)[Piece<T>::kValues], bool failed, u64 from = ~0ull)
 {
 #pragma unroll
     for (int i = 0; i < Piece<T>::kValues; i++)
@@ -365,11 +368,11 @@ __device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* sl
     for (int first = 0; first < most_ranks<B>(p); first += B)
     {
         uint4 got[B];
-        failed = receive<B>(p, slots, stride, first, got, failed);
+        failed = receive<B>(p, slots, stride, first, got, failed, from);
 #pragma unroll
         for (int i = 0; i < B; i++)
         {
-            if (first + i < p.ranks)
+            if (first + i < p.ranks && (from >> (first + i) & 1) != 0)
             {
                 Piece<T>::add_to(sum, choose(first + i == p.rank, own, got[i]));
             }

@@ -12,6 +12,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     // What the exchange under way reads and writes that is this rank's alone.
     private MoeTensorView _output;
     private MoeAddNorm _addNorm;
+    private MoeTokenExperts _experts;
 
     public CpuCommunicator(IExchangingGroup group, int rank, MoeGroupRequest request)
     {
@@ -52,6 +53,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
         _group.ThrowIfEnded();
         var call = MoeGroupCall.AllReduce(this, _partials, arguments);
         _output = arguments.Output;
+        _experts = default;
         Exchange(new Post(call, arguments.Partial.Take()));
     }
 
@@ -60,6 +62,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
         _group.ThrowIfEnded();
         var call = MoeGroupCall.ReduceAddNorm(this, _partials, arguments);
         _output = arguments.Output;
+        _experts = default;
         _addNorm = arguments.AddNorm;
         Exchange(new Post(call, arguments.Partial.Take()));
     }
@@ -69,6 +72,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
         _group.ThrowIfEnded();
         var call = MoeGroupCall.ReduceScatter(this, _partials, arguments);
         _output = arguments.Output;
+        _experts = arguments.Experts;
         Exchange(new Post(call, arguments.Partial.Take()));
     }
 
@@ -77,8 +81,12 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
         _group.ThrowIfEnded();
         var call = MoeGroupCall.AllGather(this, _partials, arguments);
         _output = arguments.Output;
+        _experts = arguments.Experts;
         Exchange(new Post(call, arguments.Input));
     }
+
+    /// <summary>A row costs a copy, and ids next to nothing.</summary>
+    public bool GainsByRouting(int rows, int topK, int tensorCount) => true;
 
     public void Abort(string why) => _group.Abort(Rank, why);
 
@@ -180,17 +188,49 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
             MoeTensorView view = posts[rank].View;
             for (int row = 0; row < rows; row++)
             {
+                if (!IsFor((rank * rows) + row, Rank))
+                {
+                    continue;
+                }
+
                 Buffer.MemoryCopy((void*)view.RowAddress(row), (void*)_output.RowAddress((rank * rows) + row), view.RowBytes, view.RowBytes);
             }
         }
     }
 
-    /// <summary>A row's sum over the ranks, in their order: the same bits on each of them.</summary>
+    /// <summary>Whether a rank has one of a token's experts, or nothing is said of those.</summary>
+    private bool IsFor(int token, int rank)
+    {
+        if (_experts.IsEmpty)
+        {
+            return true;
+        }
+
+        int each = _experts.ExpertsOfRank(Count);
+        var ids = new ReadOnlySpan<int>((void*)_experts.Ids.RowAddress(token), _experts.Ids.Columns);
+        foreach (int id in ids)
+        {
+            if ((uint)id < (uint)_experts.ExpertCount && id / each == rank / _experts.TensorCount)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>A row's sum over the ranks that have a part in it, in their order: the same bits on each of them.</summary>
     private void Sum(Post[] posts, int row, float* sum, float* other)
     {
-        Floats.ReadRow(posts[0].View, row, sum);
-        for (int rank = 1; rank < posts.Length; rank++)
+        // From zero, so that no sign tells how many ranks had a part.
+        new Span<float>(sum, Request.Width).Clear();
+        for (int rank = 0; rank < posts.Length; rank++)
         {
+            if (!IsFor(row, rank))
+            {
+                continue;
+            }
+
             Floats.ReadRow(posts[rank].View, row, other);
             Add(sum, other);
         }

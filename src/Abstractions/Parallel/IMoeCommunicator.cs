@@ -61,6 +61,15 @@ public interface IMoeCommunicator
     /// <exception cref="MoeException">The group has ended, now or before: <see cref="IMoeGroup.Failure"/>.</exception>
     void AllGather(MoeGatherArguments arguments);
 
+    /// <summary>
+    /// Whether exchanges of so many rows are so much shorter where they are told the tokens' experts (<see cref="MoeTokenExperts"/>) that it pays to route and to gather
+    /// ids and weights before. The same on all ranks. By default it does not.
+    /// </summary>
+    /// <param name="rows">Tokens that each rank brings.</param>
+    /// <param name="topK">Experts of a token.</param>
+    /// <param name="tensorCount">Ranks that share each expert.</param>
+    bool GainsByRouting(int rows, int topK, int tensorCount) => false;
+
     /// <summary>Each rank gets its share of the rows of the sum of all ranks' parts: of M rows those from rank · M ÷ count on.</summary>
     /// <exception cref="ArgumentException">
     /// A tensor has another size, type or device than the group, or the rows cannot be shared out evenly.

@@ -9,6 +9,12 @@ public readonly struct MoeGatherArguments
     /// <summary>[ranks × rows, columns] of the same type, any row stride. Nothing outside of it is written.</summary>
     public required MoeTensorView Output { get; init; }
 
+    /// <summary>
+    /// Which tokens the rows are, where a rank wants only those of its own experts: what the output holds of the others is then undefined. The rank that
+    /// brings a row may get it or not. All ranks say the same.
+    /// </summary>
+    public MoeTokenExperts Experts { get; init; }
+
     /// <summary>The stream to enqueue on, a raw handle of the backend's; 0 for its default stream.</summary>
     public nint Stream { get; init; }
 }

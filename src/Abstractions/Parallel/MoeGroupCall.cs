@@ -35,6 +35,15 @@ public readonly record struct MoeGroupCall
     /// <summary>The norm's; 0 where there is none.</summary>
     public float Epsilon { get; private init; }
 
+    /// <summary>Choices of each token where rows may be left out (<see cref="MoeTokenExperts"/>); 0 where all go everywhere.</summary>
+    public int TopK { get; private init; }
+
+    /// <summary><see cref="MoeTokenExperts.ExpertCount"/>; 0 where all rows go everywhere.</summary>
+    public int ExpertCount { get; private init; }
+
+    /// <summary><see cref="MoeTokenExperts.TensorCount"/>; 0 where all rows go everywhere.</summary>
+    public int TensorCount { get; private init; }
+
     /// <summary>Checks a call of <see cref="IMoeCommunicator.AllReduce"/>.</summary>
     /// <exception cref="ArgumentException">
     /// A tensor has another size, type or device than the group, lies in memory that is lent, or is written and overlaps another in part.
@@ -58,7 +67,8 @@ public readonly record struct MoeGroupCall
         }
 
         Check(member, lent, arguments.Output, nameof(arguments.Output), rows / member.Count);
-        return OfSum(MoeGroupCallKind.ReduceScatter, member, rows);
+        CheckExperts(member, lent, arguments.Experts, rows, arguments.Output);
+        return OfSum(MoeGroupCallKind.ReduceScatter, member, rows).With(arguments.Experts);
     }
 
     /// <summary>Checks a call of <see cref="IMoeCommunicator.ReduceAddNorm"/>.</summary>
@@ -109,7 +119,8 @@ public readonly record struct MoeGroupCall
         Check(member, lent, input, nameof(arguments.Input), input.Rows, input.Columns, input.ElementType);
         Check(member, lent, arguments.Output, nameof(arguments.Output), checked(member.Count * input.Rows), input.Columns, input.ElementType);
         TensorsApart.Require(arguments.Output, nameof(arguments.Output), input, nameof(arguments.Input));
-        return new MoeGroupCall(MoeGroupCallKind.AllGather, input.Rows, input.Columns, input.ElementType);
+        CheckExperts(member, lent, arguments.Experts, member.Count * input.Rows, arguments.Output);
+        return new MoeGroupCall(MoeGroupCallKind.AllGather, input.Rows, input.Columns, input.ElementType).With(arguments.Experts);
     }
 
     /// <summary>For people.</summary>
@@ -118,11 +129,33 @@ public readonly record struct MoeGroupCall
         string options = Kind == MoeGroupCallKind.ReduceAddNorm
             ? $" {(HasResidual ? "with" : "without")} a residual, {(HasNorm ? $"epsilon {Epsilon:g6}" : "without a norm")}"
             : "";
-        return $"{Kind} of [{Rows}, {Columns}] {ElementType}{options}";
+        string experts = TopK == 0 ? "" : $" to {TopK} of {ExpertCount} experts, {TensorCount} ranks each";
+        return $"{Kind} of [{Rows}, {Columns}] {ElementType}{options}{experts}";
     }
 
     private static MoeGroupCall OfSum(MoeGroupCallKind kind, IMoeCommunicator member, int rows) =>
         new(kind, rows, member.Request.Width, member.Request.ElementType);
+
+    private MoeGroupCall With(in MoeTokenExperts experts) => experts.IsEmpty
+        ? this
+        : this with { TopK = experts.Ids.Columns, ExpertCount = experts.ExpertCount, TensorCount = experts.TensorCount };
+
+    private static void CheckExperts(IMoeCommunicator member, MoePartialBuffer lent, in MoeTokenExperts experts, int tokens, in MoeTensorView output)
+    {
+        if (experts.IsEmpty)
+        {
+            return;
+        }
+
+        if (experts.ExpertCount < 1 || experts.TensorCount < 1 || member.Count % experts.TensorCount != 0)
+        {
+            throw new ArgumentException(
+                $"{experts.ExpertCount} experts, each shared by {experts.TensorCount} ranks, cannot be those of {member.Count} ranks.", nameof(experts));
+        }
+
+        Check(member, lent, experts.Ids, nameof(experts.Ids), tokens, experts.Ids.Columns, MoeElementType.Int32);
+        TensorsApart.Require(output, "Output", experts.Ids, nameof(experts.Ids));
+    }
 
     private static void CheckPartial(IMoeCommunicator member, MoePartialBuffer lent, in MoePartial partial)
     {

@@ -12,6 +12,13 @@ public readonly struct MoeReduceArguments
     /// </summary>
     public required MoeTensorView Output { get; init; }
 
+    /// <summary>
+    /// Of a reduction that scatters: which tokens the rows are, where the part of a rank that has none of a token's experts is nothing: it is zeros, or,
+    /// where <see cref="MoeGatherArguments.Experts"/> has kept the token's row from that rank, undefined. Whoever leaves out rows there leaves out those here.
+    /// All ranks say the same.
+    /// </summary>
+    public MoeTokenExperts Experts { get; init; }
+
     /// <summary>The stream to enqueue on, a raw handle of the backend's; 0 for its default stream.</summary>
     public nint Stream { get; init; }
 }

@@ -179,14 +179,15 @@ public sealed class MoeLayer : IMoeLayer
         {
             if (state.Communicator is { } communicator)
             {
+                MoeLayerCall own = state.Dispatch?.RouteFirst(call, state.Workspace) ?? call;
                 isExchange = true;
-                MoeLayerCall all = state.Dispatch?.Gather(call) ?? call;
+                MoeLayerCall all = state.Dispatch?.Gather(own) ?? call;
                 MoePartial partial = communicator.LendPartial(all.Input.Rows);
                 isExchange = false;
                 Run(state, all, partial.View);
-                state.Dispatch?.ReturnRouting(call);
+                state.Dispatch?.ReturnRouting(own);
                 isExchange = true;
-                Reduce(communicator, partial, call);
+                Reduce(communicator, partial, call, state.Dispatch?.ExpertsOf(all) ?? default);
             }
             else
             {
@@ -404,7 +405,7 @@ public sealed class MoeLayer : IMoeLayer
         {
             if (Config.Options.DispatchTokens)
             {
-                dispatch = new TokenDispatch(communicator!, Config, Live.Memory);
+                dispatch = new TokenDispatch(communicator!, Config, Live.Memory, leavesOut: _whole.Shared is null, routes: _hasRouter && workspace.CanRoute);
             }
             else if (Config.HostPadsInput)
             {
@@ -433,11 +434,11 @@ public sealed class MoeLayer : IMoeLayer
     // The other ranks may wait already.
     private static void Abandon(IMoeCommunicator? communicator, string why) => Fault.Ignore(() => communicator?.Abort(why));
 
-    private void Reduce(IMoeCommunicator communicator, in MoePartial partial, in MoeLayerCall call)
+    private void Reduce(IMoeCommunicator communicator, in MoePartial partial, in MoeLayerCall call, in MoeTokenExperts experts)
     {
         if (Config.Options.DispatchTokens)
         {
-            communicator.ReduceScatter(new MoeReduceArguments { Partial = partial, Output = call.Output, Stream = call.Stream });
+            communicator.ReduceScatter(new MoeReduceArguments { Partial = partial, Output = call.Output, Experts = experts, Stream = call.Stream });
         }
         else if (call.AddNorm is MoeAddNorm addNorm)
         {

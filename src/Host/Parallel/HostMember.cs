@@ -98,6 +98,18 @@ internal sealed class HostMember : IMoeCommunicator
         }
     }
 
+    public bool GainsByRouting(int rows, int topK, int tensorCount)
+    {
+        try
+        {
+            return _member.GainsByRouting(rows, topK, tensorCount);
+        }
+        catch (Exception exception)
+        {
+            throw Explain(exception);
+        }
+    }
+
     public void ReduceScatter(MoeReduceArguments arguments)
     {
         try

@@ -120,6 +120,27 @@ internal sealed class CudaLayer
         }
     }
 
+    /// <summary>Enqueues the router for a batch of at least one token. The context must be current.</summary>
+    public void Route(LayerWeights weights, LayerWorkspace workspace, in MoeRouteArguments arguments)
+    {
+        ExpertRows x = _routing.Rows(arguments.Input, workspace.Router, arguments.Stream);
+        Route(
+            new MoeForwardArguments
+            {
+                Input = default,
+                RouterInput = arguments.Input,
+                Output = default,
+                TopKIds = arguments.TopKIds,
+                TopKWeights = arguments.TopKWeights,
+                TokenIds = arguments.TokenIds,
+                Stream = arguments.Stream,
+            },
+            weights.Router,
+            workspace,
+            x,
+            earlyCounter: 0);
+    }
+
     private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
 
     private static void Copy(nint target, long targetStride, in MoeTensorView like, nint source, long sourceStride, nint stream) =>

@@ -124,18 +124,33 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
     {
         public long ByteCount => share.ByteCount;
 
+        public bool CanRoute => weights.Router is not null;
+
         public void Forward(MoeForwardArguments arguments)
         {
-            if (arguments.Input.Rows == 0)
+            if (arguments.Input.Rows > 0)
             {
-                return;
+                Enqueue(arguments, static (layer, weights, workspace, arguments) => layer.Forward(weights, workspace, arguments));
             }
+        }
 
-            // Not through Guard, whose delegate would be allocated.
+        public void Route(MoeRouteArguments arguments)
+        {
+            if (arguments.Input.Rows > 0)
+            {
+                Enqueue(arguments, static (layer, weights, workspace, arguments) => layer.Route(weights, workspace, arguments));
+            }
+        }
+
+        public void Dispose() => share.Dispose();
+
+        // Not through Guard, whose delegate would be allocated.
+        private void Enqueue<T>(in T arguments, Action<CudaLayer, LayerWeights, LayerWorkspace, T> call)
+        {
             try
             {
                 using CudaContextScope scope = layer.Library.Context.MakeCurrent();
-                layer.Forward(weights, share.Workspace, arguments);
+                call(layer, weights, share.Workspace, arguments);
             }
             catch (CudaException exception)
             {
@@ -148,7 +163,5 @@ public abstract class CudaMethod(Func<KernelLibrary> library) : IMoeQuantMethod
                 throw;
             }
         }
-
-        public void Dispose() => share.Dispose();
     }
 }
