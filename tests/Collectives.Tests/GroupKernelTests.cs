@@ -64,6 +64,23 @@ public sealed class GroupKernelTests
         }
     }
 
+    /// <summary>A rank that hears nothing of another one's rows must not get ahead of it by more than a call.</summary>
+    [Theory]
+    [InlineData(2, 2)]
+    [InlineData(4, 1)]
+    public void A_late_rank_is_waited_for_by_those_whose_rows_it_does_not_want(int ranks, int rows)
+    {
+        const int Calls = 40;
+        using var group = new ModelGroup(ranks, 104, MaxTokens);
+        for (int i = 0; i < 3; i++)
+        {
+            group.Scatter(ReductionWay.Push, rows, blocks: 2, tensorCount: 1, Calls);
+            group.Scatter(ReductionWay.Pull, rows, blocks: 2, tensorCount: 1, Calls);
+            group.Gather(reads: false, rows, blocks: 2, group.RowBytes, tensorCount: 1, Calls);
+            group.Gather(reads: true, rows, blocks: 2, group.RowBytes, tensorCount: 1, Calls);
+        }
+    }
+
     [Fact]
     public void A_rank_that_does_not_come_lets_the_others_go()
     {

@@ -85,7 +85,7 @@ internal sealed unsafe class ModelGroup : IDisposable
     }
 
     /// <summary>Sums rows of which each rank gets its own: all ranks' parts, or, with experts of which so many ranks share each, those of ranks that have one of a token's.</summary>
-    public void Scatter(ReductionWay way, int rows, int blocks, int tensorCount = 0)
+    public void Scatter(ReductionWay way, int rows, int blocks, int tensorCount = 0, int calls = 1)
     {
         var random = new Random(++_seed);
         float[][] parts = Parts(random, rows * _ranks);
@@ -110,7 +110,8 @@ internal sealed unsafe class ModelGroup : IDisposable
                 p->Group.Spread = rows;
                 p->Group.Experts = Experts(p->Group.Rank, ids, tensorCount);
             },
-            kernel: tensorCount == 0 ? (int)way : Enum.GetValues<ReductionWay>().Length + Array.IndexOf(Exchanges, way));
+            kernel: tensorCount == 0 ? (int)way : Enum.GetValues<ReductionWay>().Length + Array.IndexOf(Exchanges, way),
+            calls: calls);
         for (int rank = 0; rank < _ranks; rank++)
         {
             for (int row = 0; row < rows; row++)
@@ -124,7 +125,7 @@ internal sealed unsafe class ModelGroup : IDisposable
     }
 
     /// <summary>Gathers rows of any bytes: all, or, with experts of which so many ranks share each, those of tokens that have one on the rank.</summary>
-    public void Gather(bool reads, int rows, int blocks, int rowBytes, int tensorCount = 0)
+    public void Gather(bool reads, int rows, int blocks, int rowBytes, int tensorCount = 0, int calls = 1)
     {
         var random = new Random(++_seed);
         byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
@@ -143,7 +144,7 @@ internal sealed unsafe class ModelGroup : IDisposable
             p->InputStride = rowBytes;
             p->RankStride = rows * rowBytes;
             p->SlotBytes = reads ? rowBytes : _shape.RowBytes;
-        });
+        }, calls);
         byte[][] all = [.. inputs.SelectMany(input => input.Chunk(rowBytes))];
         for (int rank = 0; rank < _ranks; rank++)
         {
@@ -195,6 +196,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         {{string.Concat(files.Select(file => $"#include \"{file}\"\n"))}}
         #include <sys/mman.h>
         #include <sys/wait.h>
+        #include <unistd.h>
         extern "C" int size() { return sizeof(GatherParameters); }
         extern "C" void* map_shared(i64 bytes) { return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); }
         extern "C" void unmap_shared(void* memory, i64 bytes) { munmap(memory, bytes); }
@@ -213,7 +215,7 @@ internal sealed unsafe class ModelGroup : IDisposable
                 });
             }
         }
-        extern "C" int run(int kernel, const GatherParameters* of_ranks, int ranks, int missing, int blocks, int threads)
+        extern "C" int run(int kernel, const GatherParameters* of_ranks, int ranks, int missing, int blocks, int threads, int calls)
         {
             std::vector<pid_t> processes;
             for (int r = 0; r < ranks; r++)
@@ -222,7 +224,13 @@ internal sealed unsafe class ModelGroup : IDisposable
                 if (process == 0)
                 {
                     alarm(120);
-                    run_rank(kernel, of_ranks[r], blocks, threads);
+                    for (int call = 0; call < calls; call++)
+                    {
+                        // The others go as far ahead as they may.
+                        usleep(call > 0 && call % ranks == r ? 2000 : 0);
+                        run_rank(kernel, of_ranks[r], blocks, threads);
+                    }
+
                     _exit(0);
                 }
 
@@ -290,7 +298,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         }
     }
 
-    private void LaunchReduction(ReductionWay way, int rows, int blocks, int ahead, float[][] parts, Adjust adjust, int missing = -1, int? kernel = null)
+    private void LaunchReduction(ReductionWay way, int rows, int blocks, int ahead, float[][] parts, Adjust adjust, int missing = -1, int? kernel = null, int calls = 1)
     {
         int shares = (rows + _ranks - 1) / _ranks;
         int grid = way switch
@@ -306,10 +314,10 @@ internal sealed unsafe class ModelGroup : IDisposable
             p->Group.Rows = rows;
             p->Group.Ahead = ahead;
             adjust(p);
-        });
+        }, calls);
     }
 
-    private void Launch(int kernel, int blocks, int threads, int missing, Adjust adjust)
+    private void Launch(int kernel, int blocks, int threads, int missing, Adjust adjust, int calls = 1)
     {
         var parameters = new GatherParameters[_ranks];
         fixed (GatherParameters* all = parameters)
@@ -346,7 +354,7 @@ internal sealed unsafe class ModelGroup : IDisposable
                 adjust(p);
             }
 
-            int wrong = ((delegate* unmanaged<int, GatherParameters*, int, int, int, int, int>)_library.Export("run"))(kernel, all, _ranks, missing, blocks, threads);
+            int wrong = ((delegate* unmanaged<int, GatherParameters*, int, int, int, int, int, int>)_library.Export("run"))(kernel, all, _ranks, missing, blocks, threads, calls);
             Assert.True(wrong == 0, $"{wrong} ranks of kernel {kernel} did not come to their end");
         }
     }
