@@ -23,6 +23,8 @@ public sealed class GroupLiarTests
         { GroupLie.TakesAnyNumberOfRows, "group-unequal-calls" },
         { GroupLie.IgnoresAborts, "group-abort" },
         { GroupLie.TakesWrongSizes, "group-part-once" },
+        { GroupLie.LooksAtTheFirstExpertOnly, "group-needed-rows" },
+        { GroupLie.LeavesOutPartsOfTheLastExperts, "group-needed-rows" },
     };
 
     [Fact]

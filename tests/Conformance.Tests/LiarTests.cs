@@ -51,6 +51,7 @@ public sealed class LiarTests
         { Lie.AddsTheBiasOnAllRanks, "parts-sum-up" },
         { Lie.SumsInFourteenBits, "beyond-rounding" },
         { Lie.DropsBlocksOfSmallScales, "beyond-rounding" },
+        { Lie.RoutesOtherwiseAlone, "routes-alone" },
     };
 
     [Fact]

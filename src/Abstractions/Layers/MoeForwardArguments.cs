@@ -6,7 +6,8 @@ namespace Moe.Plugins;
 /// </summary>
 public readonly struct MoeForwardArguments
 {
-    /// <summary>[tokens, <see cref="MoeLayerConfig.InputWidth"/>]: what the experts read. 0 tokens are allowed.</summary>
+    /// <summary>[tokens, <see cref="MoeLayerConfig.InputWidth"/>]: what the experts read. 0 tokens are allowed.
+    /// Where the caller routes and there are no shared experts, a token that has none of a part's experts may be anything here; its row of the result is then undefined.</summary>
     public required MoeTensorView Input { get; init; }
 
     /// <summary>[tokens, the model's hidden size]: what the router reads, never padded. The same memory as <see cref="Input"/>

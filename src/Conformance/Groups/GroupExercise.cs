@@ -68,6 +68,8 @@ internal static class GroupExercise
         private readonly GuardedTensor _weight;
         private readonly GuardedTensor _output;
         private readonly GuardedTensor _sum;
+        private readonly GuardedTensor _ids;
+        private readonly int _ranks;
 
         public RankTensors(GroupCall call, GroupSize size, IMoeCommunicator member, int seed)
         {
@@ -80,6 +82,9 @@ internal static class GroupExercise
             _residual = GuardedTensor.CopyOf(memory, "residual", residual.View, size.Width, Gap);
             _weight = GuardedTensor.CopyOf(memory, "norm weight", weight.View, size.Width, gap: 0);
             _output = new GuardedTensor(memory, "output", size.Type, call.OutputRows(size.Ranks), size.Width, Gap);
+            using MoeBuffer ids = call.Ids(size.Ranks, seed);
+            _ids = GuardedTensor.CopyOf(memory, "ids", ids.View, GroupCall.TopK, gap: 1);
+            _ranks = size.Ranks;
             _sum = new GuardedTensor(memory, "residual output", size.Type, call.Rows, size.Width, Gap);
         }
 
@@ -87,7 +92,7 @@ internal static class GroupExercise
         {
             if (_call.Kind == MoeGroupCallKind.AllGather)
             {
-                member.AllGather(new MoeGatherArguments { Input = _input.View, Output = _output.View, Stream = stream });
+                member.AllGather(new MoeGatherArguments { Input = _input.View, Output = _output.View, Experts = Experts, Stream = stream });
                 return;
             }
 
@@ -97,7 +102,7 @@ internal static class GroupExercise
                 member.Memory.CopyIn(partial.View.Address, _part.View.Address, _call.Rows * _part.View.RowBytes, stream);
             }
 
-            var plain = new MoeReduceArguments { Partial = partial, Output = _output.View, Stream = stream };
+            var plain = new MoeReduceArguments { Partial = partial, Output = _output.View, Experts = Experts, Stream = stream };
             switch (_call.Kind)
             {
                 case MoeGroupCallKind.AllReduce:
@@ -116,14 +121,18 @@ internal static class GroupExercise
         {
             MoeBuffer output = _output.Download(_output.View.Columns, out string? outputTrespass);
             MoeBuffer sum = _sum.Download(_sum.View.Columns, out string? sumTrespass);
-            return new GroupResult(output, sum, outputTrespass ?? sumTrespass ?? _input.Change() ?? _residual.Change() ?? _weight.Change());
+            return new GroupResult(output, sum, outputTrespass ?? sumTrespass ?? _input.Change() ?? _residual.Change() ?? _weight.Change() ?? _ids.Change());
         }
 
         public void Dispose()
         {
             _part.Dispose();
-            Array.ForEach([_input, _residual, _weight, _output, _sum], tensor => tensor.Dispose());
+            Array.ForEach([_input, _residual, _weight, _output, _sum, _ids], tensor => tensor.Dispose());
         }
+
+        private MoeTokenExperts Experts => _call.TensorCount == 0 || _ids.View.Rows == 0
+            ? default
+            : new MoeTokenExperts { Ids = _ids.View, ExpertCount = _call.ExpertCount(_ranks), TensorCount = _call.TensorCount };
 
         private MoeAddNorm AddNorm => new()
         {

@@ -3,8 +3,9 @@ namespace Moe.Plugins.Conformance;
 /// <summary>A rule of what the calls of a group leave behind.</summary>
 /// <param name="id">Its name.</param>
 /// <param name="statement">What it asks for.</param>
+/// <param name="sequence">The calls, for so many ranks.</param>
 /// <param name="look">Looks at a call's results, by rank: what was expected, and what was found; null where nothing is wrong.</param>
-internal sealed class GroupResultRule(string id, string statement, Func<GroupCall, GroupSize, GroupResult[], int, (string Expected, string Got)?> look)
+internal sealed class GroupResultRule(string id, string statement, Func<int, IReadOnlyList<GroupCall>> sequence, Func<GroupCall, GroupSize, GroupResult[], int, (string Expected, string Got)?> look)
     : ConformanceRule(id, statement)
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
@@ -14,14 +15,19 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
         new GroupResultRule(
             "group-sums",
             "Every rank of a group gets the float64 sums of all ranks' parts within their type's rounding, also where a residual is added and the sum is normed, with other numbers of rows every time.",
+            GroupCall.Sequence,
             FindError),
-        new GroupResultRule("group-equal-bits", "All ranks of a group hold the same bits.", FindDifference),
+        new GroupResultRule("group-equal-bits", "All ranks of a group hold the same bits.", GroupCall.Sequence, FindDifference),
         new GroupResultRule(
             "group-writes-only-its-rows",
             "A call of a group writes the rows that it is to write, and neither what is beside them nor what it reads.",
-            (call, _, results, _) => results.Select((result, rank) => (Rank: rank, result.Trespass)).FirstOrDefault(result => result.Trespass is not null) is { Trespass: string trespass } found
-                ? ("nothing written but the results", $"{call}, rank {found.Rank}: {trespass}")
-                : null),
+            GroupCall.Sequence,
+            FindTrespass),
+        new GroupResultRule(
+            "group-needed-rows",
+            "Where a group is told the tokens' experts, every rank gets the rows of tokens that have one of its experts, and the sums of all parts that ranks with one of a token's experts have.",
+            GroupCall.ChosenSequence,
+            (call, size, results, seed) => FindError(call, size, results, seed) ?? FindTrespass(call, size, results, seed)),
     ];
 
     internal override void Check(RuleRun run)
@@ -40,7 +46,7 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
 
             hasAny = true;
 
-            IReadOnlyList<GroupCall> calls = GroupCall.Sequence(size.Ranks);
+            IReadOnlyList<GroupCall> calls = sequence(size.Ranks);
             GroupResult[][] results = GroupExercise.Run(group, size, calls, run.Subject.Seed);
             for (int i = 0; i < calls.Count; i++)
             {
@@ -58,6 +64,11 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
             run.NotSupported(firstRefusal!);
         }
     }
+
+    private static (string, string)? FindTrespass(GroupCall call, GroupSize size, GroupResult[] results, int seed) =>
+        results.Select((result, rank) => (Rank: rank, result.Trespass)).FirstOrDefault(result => result.Trespass is not null) is { Trespass: string trespass } found
+            ? ("nothing written but the results", $"{call}, rank {found.Rank}: {trespass}")
+            : null;
 
     private static (string, string)? FindError(GroupCall call, GroupSize size, GroupResult[] results, int seed)
     {
@@ -81,12 +92,12 @@ internal sealed class GroupResultRule(string id, string statement, Func<GroupCal
     private static string? FarFrom(double[] expected, MoeBuffer found, double roundings, string what)
     {
         double unit = found.View.ElementType == MoeElementType.BFloat16 ? 1.0 / 256 : 1e-6;
-        double noise = 1e-6 * (expected.Length == 0 ? 0 : expected.Max(Math.Abs)) * (roundings == 0 ? 0 : 1);
+        double noise = 1e-6 * (expected.Length == 0 ? 0 : expected.Where(value => !double.IsNaN(value)).Select(Math.Abs).DefaultIfEmpty().Max()) * (roundings == 0 ? 0 : 1);
         float[] values = found.ToSingles();
         for (int i = 0; i < expected.Length; i++)
         {
             double limit = (roundings * unit * Math.Abs(expected[i])) + noise;
-            if (!(Math.Abs(values[i] - expected[i]) <= limit))
+            if (!double.IsNaN(expected[i]) && !(Math.Abs(values[i] - expected[i]) <= limit))
             {
                 return $"{what} is {values[i]:g6} in row {i / found.View.Columns}, column {i % found.View.Columns}, and {expected[i]:g6} in float64";
             }

@@ -21,6 +21,7 @@ public static class ConformanceSuite
         new NanIsLastRule(),
         new CallerRoutingRule(),
         new StrayIdsRule(),
+        new RoutesAloneRule(),
         new AnyNumberOfTokensRule(),
         new OneExpertGetsAllRule(),
         new RepeatsRule(),

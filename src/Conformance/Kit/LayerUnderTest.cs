@@ -123,6 +123,33 @@ internal sealed class LayerUnderTest : IDisposable
             : GuardedTensor.CopyOf(memory, name, given.View, topK, options.OutputGap);
     }
 
+    /// <summary>Routes a batch without a forward.</summary>
+    /// <returns>How what it writes differs from what a forward has written; null where it does not.</returns>
+    public string? RouteOtherwise(IMoeWorkspace workspace, MoeBuffer input, ForwardResult expected)
+    {
+        const int Gap = 1;
+        int tokens = input.View.Rows;
+        int topK = Config.Shape.TopK;
+        using GuardedTensor routerInput = Upload(input, Config.Shape.HiddenSize, Gap);
+        using var ids = new GuardedTensor(Method.Memory, "top-k ids", MoeElementType.Int32, tokens, topK, Gap);
+        using var weights = new GuardedTensor(Method.Memory, "top-k weights", MoeElementType.Float32, tokens, topK, Gap);
+        using GuardedTensor? tokenIds = UploadTokenIds(tokens);
+        workspace.Route(new MoeRouteArguments { Input = routerInput.View, TopKIds = ids.View, TopKWeights = weights.View, TokenIds = tokenIds?.View ?? default });
+        Method.Memory.Synchronize(0);
+        using MoeBuffer foundIds = ids.Download(topK, out string? idTrespass);
+        using MoeBuffer foundWeights = weights.Download(topK, out string? weightTrespass);
+        return !Bytes(foundIds).SequenceEqual(Bytes(expected.Ids)) ? "other ids"
+            : !Bytes(foundWeights).SequenceEqual(Bytes(expected.Weights)) ? "other weights"
+            : idTrespass ?? weightTrespass ?? routerInput.Change();
+
+        static byte[] Bytes(MoeBuffer buffer)
+        {
+            byte[] bytes = new byte[buffer.ByteCount];
+            buffer.CopyToBytes(bytes);
+            return bytes;
+        }
+    }
+
     public void Dispose()
     {
         _weights.Dispose();

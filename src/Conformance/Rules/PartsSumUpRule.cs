@@ -1,7 +1,8 @@
 namespace Moe.Plugins.Conformance;
 
 internal sealed class PartsSumUpRule() : ConformanceRule(
-    "parts-sum-up", "The parts of a layer that is cut by tensor or by expert, as far as the backend runs them, sum up to the layer's result.")
+    "parts-sum-up",
+    "The parts of a layer that is cut by tensor or by expert, as far as the backend runs them, sum up to the layer's result, also where a token that has none of a part's experts is NaN there.")
 {
     private const int Tokens = 13;
 
@@ -41,6 +42,16 @@ internal sealed class PartsSumUpRule() : ConformanceRule(
             using IMoeWorkspace workspace = layer.MakeWorkspace();
             using ForwardResult result = run.Forward(layer, workspace, input);
             float[] part = result.Output.ToSingles();
+            if (expert > 1 && shape.Shared is null)
+            {
+                bool[] isHere = HasExperts(result.Ids, shape.Slice(options.Part));
+                using MoeBuffer partly = Spoil(input, isHere);
+                using ForwardResult again = run.Forward(layer, workspace, partly, new ForwardOptions { Ids = result.Ids, Weights = result.Weights });
+
+                // What is made of the others is nobody's.
+                part = [.. again.Output.ToSingles().Select((value, i) => isHere[i / shape.HiddenSize] ? value : 0)];
+            }
+
             for (int i = 0; i < part.Length; i++)
             {
                 sum[i] += part[i];
@@ -60,6 +71,27 @@ internal sealed class PartsSumUpRule() : ConformanceRule(
         }
 
         return true;
+    }
+
+    private static unsafe bool[] HasExperts(MoeBuffer ids, MoeLayerShape part)
+    {
+        var has = new bool[ids.View.Rows];
+        for (int token = 0; token < has.Length; token++)
+        {
+            foreach (int id in new ReadOnlySpan<int>((void*)ids.View.RowAddress(token), ids.View.Columns))
+            {
+                has[token] |= id >= part.FirstExpert && id < part.FirstExpert + part.LocalExpertCount;
+            }
+        }
+
+        return has;
+    }
+
+    private static MoeBuffer Spoil(MoeBuffer input, bool[] isHere)
+    {
+        MoeBuffer spoiled = MoeBuffer.OnHost(input.View.ElementType, input.View.Rows, input.View.Columns);
+        spoiled.CopyFrom((ReadOnlySpan<float>)[.. input.ToSingles().Select((value, i) => isHere[i / input.View.Columns] ? value : float.NaN)]);
+        return spoiled;
     }
 
     private static bool CanRun(RuleRun run, MoeLayerShape shape, MoePart part)

@@ -48,4 +48,5 @@ public enum Lie
     AddsTheBiasOnAllRanks,
     SumsInFourteenBits,
     DropsBlocksOfSmallScales,
+    RoutesOtherwiseAlone,
 }

@@ -66,6 +66,27 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
         }
     }
 
+    public void RouteAlone(LyingWeights weights, LyingWorkspace workspace, MoeRouteArguments arguments)
+    {
+        var forward = new MoeForwardArguments
+        {
+            Input = arguments.Input,
+            RouterInput = arguments.Input,
+            Output = default,
+            TopKIds = arguments.TopKIds,
+            TopKWeights = arguments.TopKWeights,
+        };
+        for (int token = 0; token < arguments.Input.Rows; token++)
+        {
+            ReadInput(forward, workspace, token);
+            Route(forward, weights, workspace, token);
+            if (lie == Lie.RoutesOtherwiseAlone)
+            {
+                *(float*)arguments.TopKWeights.RowAddress(token) += 1;
+            }
+        }
+    }
+
     public void Dispose() => GC.KeepAlive(_garbage);
 
     // Apart, for what a lambda captures is allocated where its method begins.

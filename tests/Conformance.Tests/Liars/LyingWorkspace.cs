@@ -21,6 +21,10 @@ internal sealed class LyingWorkspace(LyingMethod method, LyingWeights weights, M
 
     public long ByteCount => (X.Length + Act.Length + Sums.Length + Logits.Length) * sizeof(float);
 
+    public bool CanRoute => true;
+
+    public void Route(MoeRouteArguments arguments) => method.RouteAlone(weights, this, arguments);
+
     public void Forward(MoeForwardArguments arguments) => method.Forward(weights, this, arguments);
 
     public void Dispose()

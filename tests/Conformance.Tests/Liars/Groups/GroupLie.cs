@@ -17,4 +17,6 @@ public enum GroupLie
     TakesAnyNumberOfRows,
     IgnoresAborts,
     TakesWrongSizes,
+    LooksAtTheFirstExpertOnly,
+    LeavesOutPartsOfTheLastExperts,
 }

@@ -51,7 +51,7 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
     public void ReduceScatter(MoeReduceArguments arguments)
     {
         var call = MoeGroupCall.ReduceScatter(this, _lent, arguments);
-        _group.Exchange(Rank, call, arguments.Partial.Take(), parts => Sum(parts, Rank * arguments.Output.Rows, arguments.Output, default));
+        _group.Exchange(Rank, call, arguments.Partial.Take(), parts => Sum(parts, Rank * arguments.Output.Rows, arguments.Output, default, arguments.Experts));
     }
 
     public void ReduceAddNorm(MoeReduceAddNormArguments arguments)
@@ -70,6 +70,11 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
                 MoeTensorView part = parts[_lie == GroupLie.GathersInAnotherOrder ? Count - 1 - from : from];
                 for (int row = 0; row < part.Rows; row++)
                 {
+                    if (_lie == GroupLie.LooksAtTheFirstExpertOnly && !arguments.Experts.IsEmpty && !IsOf(arguments.Experts, (from * part.Rows) + row, Rank))
+                    {
+                        continue;
+                    }
+
                     Buffer.MemoryCopy((void*)part.RowAddress(row), (void*)arguments.Output.RowAddress((from * part.Rows) + row), part.RowBytes, part.RowBytes);
                 }
             }
@@ -80,7 +85,7 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
 
     public void Free() => _memory.Dispose();
 
-    private void Sum(MoeTensorView[] parts, int first, MoeTensorView output, MoeAddNorm addNorm)
+    private void Sum(MoeTensorView[] parts, int first, MoeTensorView output, MoeAddNorm addNorm, MoeTokenExperts experts = default)
     {
         int rows = _lie == GroupLie.KeepsTheLastNumberOfRows && _rowsBefore > 0 ? Math.Min(_rowsBefore, output.Rows) : output.Rows;
         _rowsBefore = output.Rows;
@@ -89,9 +94,10 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
             var sum = new float[Request.Width];
             for (int i = 0; i < sum.Length; i++)
             {
-                foreach (MoeTensorView part in parts)
+                for (int rank = 0; rank < parts.Length; rank++)
                 {
-                    sum[i] += Read(part, first + row, i);
+                    bool isLeftOut = _lie == GroupLie.LeavesOutPartsOfTheLastExperts && !experts.IsEmpty && !IsOf(experts, first + row, rank);
+                    sum[i] += isLeftOut ? 0 : Read(parts[rank], first + row, i);
                 }
 
                 sum[i] += _lie == GroupLie.AddsARankTwice ? Read(parts[0], first + row, i) : 0;
@@ -121,6 +127,10 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
             Write(output, row, sum);
         }
     }
+
+    // Whether the first of a token's experts is a rank's.
+    private bool IsOf(in MoeTokenExperts experts, int token, int rank) =>
+        *(int*)experts.Ids.RowAddress(token) / experts.ExpertsOfRank(Count) == rank / experts.TensorCount;
 
     private void Norm(float[] values, MoeAddNorm addNorm)
     {
