@@ -18,6 +18,7 @@ public sealed class DispatchTests : IDisposable
     private readonly HostMemory _memory = new();
     private readonly List<string> _order = [];
     private readonly List<MoeGatherArguments> _gathered = [];
+    private MoeReduceArguments _scattered;
     private readonly MoeBuffer _lent = MoeBuffer.OnHost(MoeElementType.Float32, Ranks * 4, 2 * Padded);
 
     public void Dispose()
@@ -131,6 +132,78 @@ public sealed class DispatchTests : IDisposable
         Assert.True(weights.GapIsUntouched());
     }
 
+    /// <summary>Ids travel first, then rows by them, and the sums go by the same.</summary>
+    [Theory]
+    [InlineData(MoeRoutingSource.Caller, false, false)]
+    [InlineData(MoeRoutingSource.Router, true, true)]
+    [InlineData(MoeRoutingSource.Router, true, false)]
+    public void Tokens_are_sent_by_their_experts_where_those_are_known_before(MoeRoutingSource routing, bool canRoute, bool asksForRouting)
+    {
+        const int Tokens = 2;
+        MoeRouteArguments routed = default;
+        var method = new SkippingMethod(_memory, skips: true, unpadded: true)
+        {
+            CanRoute = canRoute,
+            DuringForward = () => _order.Add("forward"),
+            DuringRoute = arguments =>
+            {
+                _order.Add("route");
+                routed = arguments;
+            },
+        };
+        Mock<IMoeCommunicator> member = Member();
+        member.Setup(m => m.GainsByRouting(Tokens, 2, 1)).Returns(true);
+        using MoeLayer layer = Create(method);
+        using MoeForwardState state = layer.CreateState(member.Object);
+        using Floats input = new Floats(Tokens, Hidden).FillWithPlaces();
+        using var output = new Floats(Tokens, Hidden);
+        using MoeBuffer ids = MoeBuffer.OnHost(MoeElementType.Int32, Tokens, 2);
+        using var weights = new Floats(Tokens, 2, gap: 1);
+        var call = new MoeLayerCall { Input = input.View, Output = output.View, Routing = routing };
+
+        layer.Forward(state, asksForRouting || routing == MoeRoutingSource.Caller ? call with { TopKIds = ids.View, TopKWeights = weights.View } : call);
+
+        string[] exchange = ["gather", "gather", "gather", $"lend {Ranks * Tokens}", "forward", "reduce-scatter"];
+        Assert.Equal(canRoute ? ["route", .. exchange] : exchange, _order);
+        Assert.Equal(MoeRoutingSource.Caller, method.Last.Routing);
+        Assert.Equal((true, true, false), (_gathered[0].Experts.IsEmpty, _gathered[1].Experts.IsEmpty, _gathered[2].Experts.IsEmpty));
+        Assert.Equal((MoeElementType.Int32, MoeElementType.Float32, Hidden), (_gathered[0].Input.ElementType, _gathered[1].Input.ElementType, _gathered[2].Input.Columns));
+        foreach (MoeTokenExperts experts in new[] { _gathered[2].Experts, _scattered.Experts })
+        {
+            Assert.Equal((_gathered[0].Output.Address, Ranks * Tokens, 2), (experts.Ids.Address, experts.Ids.Rows, experts.Ids.Columns));
+            Assert.Equal((TinyLayer.Shape.ExpertCount, 1), (experts.ExpertCount, experts.TensorCount));
+        }
+
+        if (canRoute)
+        {
+            // Its own tokens alone, and straight into what the caller asked for.
+            Assert.Equal((input.View.Address, Tokens), (routed.Input.Address, routed.Input.Rows));
+            Assert.Equal((_gathered[0].Input.Address, _gathered[1].Input.Address), (routed.TopKIds.Address, routed.TopKWeights.Address));
+            Assert.Equal(asksForRouting, routed.TopKIds.Address == ids.View.Address && routed.TopKWeights.Address == weights.View.Address);
+            Assert.True(weights.GapIsUntouched());
+        }
+    }
+
+    /// <summary>A layer that cannot route alone, or a group that gains nothing by it: one gathering, of everything.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    public void Else_all_tokens_go_everywhere(bool canRoute, bool gains)
+    {
+        var method = new SkippingMethod(_memory, skips: true, unpadded: true) { CanRoute = canRoute };
+        Mock<IMoeCommunicator> member = Member();
+        member.Setup(m => m.GainsByRouting(It.IsAny<int>(), It.IsAny<int>(), It.IsAny<int>())).Returns(gains);
+        using MoeLayer layer = Create(method);
+        using MoeForwardState state = layer.CreateState(member.Object);
+        using Floats input = new Floats(2, Hidden).FillWithPlaces();
+        using var output = new Floats(2, Hidden);
+
+        layer.Forward(state, new MoeLayerCall { Input = input.View, Output = output.View });
+
+        Assert.Equal(["gather", $"lend {Ranks * 2}", "reduce-scatter"], _order);
+        Assert.Equal((true, true), (Assert.Single(_gathered).Experts.IsEmpty, _scattered.Experts.IsEmpty));
+    }
+
     [Fact]
     public void No_tokens_are_a_reduction_like_any_other()
     {
@@ -230,6 +303,7 @@ public sealed class DispatchTests : IDisposable
         member.Setup(m => m.ReduceScatter(It.IsAny<MoeReduceArguments>())).Callback((MoeReduceArguments arguments) =>
         {
             _order.Add("reduce-scatter");
+            _scattered = arguments;
             MoeTensorView sums = arguments.Partial.Take();
             for (int row = 0; row < arguments.Output.Rows; row++)
             {

@@ -17,6 +17,12 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
     /// <summary>Runs inside of a forward.</summary>
     public Action? DuringForward { get; init; }
 
+    /// <summary>Whether it routes without a forward.</summary>
+    public bool CanRoute { get; init; }
+
+    /// <summary>Runs inside of a routing without a forward.</summary>
+    public Action<MoeRouteArguments>? DuringRoute { get; init; }
+
     /// <summary>Runs while the weights are made.</summary>
     public Action? DuringWeights { get; init; }
 
@@ -69,7 +75,11 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
 
         public IMoeWorkspace CreateWorkspace() => new Block(method, memory, 10);
 
+        public bool CanRoute => method.CanRoute;
+
         public void Forward(MoeForwardArguments arguments) => method.Forward(arguments);
+
+        public void Route(MoeRouteArguments arguments) => method.DuringRoute?.Invoke(arguments);
 
         public void Dispose() => memory.Free(_address);
     }
