@@ -114,6 +114,7 @@ public sealed class ParallelTests : IDisposable
         JsonElement[] rows = [.. measured.GetProperty("exchanges").EnumerateArray()];
         Assert.Equal([4, 10], rows.Select(row => row.GetProperty("tokens").GetInt32()));
         Assert.All(rows, row => Assert.True(row.GetProperty("right").GetBoolean() && row.GetProperty("gather_microseconds").GetDouble() > 0 && row.GetProperty("scatter_microseconds").GetDouble() > 0));
+        Assert.All(rows, row => Assert.True(row.GetProperty("chosen_gather_microseconds").GetDouble() > 0 && row.GetProperty("chosen_scatter_microseconds").GetDouble() > 0));
         Assert.Equal("2 ranks cannot bring one token in equal shares.", measured.GetProperty("notes").EnumerateArray().Single().GetString());
     }
 

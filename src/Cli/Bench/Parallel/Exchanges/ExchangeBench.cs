@@ -17,8 +17,8 @@ internal sealed class ExchangeBench(IMoeGroup group, IMoeInstrumentedBackend ins
     public ExchangeRow Measure(string id, string? plan, int tokens, CancellationToken cancellationToken)
     {
         int rounds = Rounds(tokens);
-        RankThreads.Run(Group, rank => Ranks[rank].ExchangeOnce(tokens));
-        var row = new ExchangeRow { Group = id, Plan = plan, Tokens = tokens, Rounds = rounds, Right = IsRight(tokens) };
+        bool isRight = IsRightOnce(tokens, isChosen: false) && IsRightOnce(tokens, isChosen: true);
+        var row = new ExchangeRow { Group = id, Plan = plan, Tokens = tokens, LeftOut = Math.Round(Ranks[0].LeftOut(tokens), 4), Rounds = rounds, Right = isRight };
         if (!row.Right)
         {
             return row;
@@ -27,18 +27,28 @@ internal sealed class ExchangeBench(IMoeGroup group, IMoeInstrumentedBackend ins
         IReadOnlyList<(BenchTimes Times, int Kernels)> times = Time(
             rounds,
             cancellationToken,
-            (rank, stream) => rank.Gather(tokens, rounds, stream),
-            (rank, stream) => rank.Scatter(tokens, rounds, stream));
-        return IsRight(tokens)
+            (rank, stream) => rank.Gather(tokens, isChosen: false, rounds, stream),
+            (rank, stream) => rank.Scatter(tokens, isChosen: false, rounds, stream),
+            (rank, stream) => rank.Gather(tokens, isChosen: true, rounds, stream),
+            (rank, stream) => rank.Scatter(tokens, isChosen: true, rounds, stream));
+        return IsRight(tokens, isChosen: true)
             ? row with
             {
                 GatherMicroseconds = Math.Round(times[0].Times.Median, 3),
                 ScatterMicroseconds = Math.Round(times[1].Times.Median, 3),
+                ChosenGatherMicroseconds = Math.Round(times[2].Times.Median, 3),
+                ChosenScatterMicroseconds = Math.Round(times[3].Times.Median, 3),
                 Replays = times[0].Times.Count,
             }
             : row with { Right = false };
     }
 
-    private bool IsRight(int tokens) =>
-        Array.TrueForAll(Ranks, rank => rank.HasTokens(Ranks, tokens) && rank.ErrorOfSums(Ranks, tokens, CheckedRows) <= ErrorLimit);
+    private bool IsRightOnce(int tokens, bool isChosen)
+    {
+        RankThreads.Run(Group, rank => Ranks[rank].ExchangeOnce(tokens, isChosen));
+        return IsRight(tokens, isChosen);
+    }
+
+    private bool IsRight(int tokens, bool isChosen) =>
+        Array.TrueForAll(Ranks, rank => rank.HasTokens(Ranks, tokens, isChosen) && rank.ErrorOfSums(Ranks, tokens, isChosen, CheckedRows) <= ErrorLimit);
 }

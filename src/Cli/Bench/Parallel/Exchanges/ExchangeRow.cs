@@ -18,6 +18,17 @@ internal sealed record ExchangeRow
     /// <summary>As <see cref="GatherMicroseconds"/>, for the sums over the ranks, of which each gets those of its own tokens.</summary>
     public double? ScatterMicroseconds { get; init; }
 
+    /// <summary>
+    /// As <see cref="GatherMicroseconds"/>, where the group is told of each token which 4 of 128 experts it goes to, any with equal chance, and may leave out rows.
+    /// </summary>
+    public double? ChosenGatherMicroseconds { get; init; }
+
+    /// <summary>As <see cref="ScatterMicroseconds"/>, of the same tokens.</summary>
+    public double? ChosenScatterMicroseconds { get; init; }
+
+    /// <summary>Share of the rows' ways to other ranks that lead to none of their experts.</summary>
+    public double LeftOut { get; init; }
+
     /// <summary>Timed replays of each.</summary>
     public int Replays { get; init; }
 
