@@ -25,6 +25,28 @@ public sealed class PeerGroupLoadTests : GroupLoadTests
         new MoeLayerShape { HiddenSize = 256, IntermediateSize = 256, ExpertCount = 8, TopK = 2, WeightFormat = MoeWeightFormat.Mxfp4 },
         MoeElementType.BFloat16);
 
+    /// <summary>Pushed and read, with experts of one rank each and of two; and by the plugin's own choice.</summary>
+    [Theory]
+    [InlineData(null, 4, 1)]
+    [InlineData("push:132:1:1024", 2, 1)]
+    [InlineData("push:3:2:5", 4, 1)]
+    [InlineData("push:132:1:1024", 4, 2)]
+    [InlineData("pull:132:1:1048576", 4, 1)]
+    [InlineData("pull:3:1:5", 3, 1)]
+    public void Tokens_that_go_only_to_ranks_with_their_experts_give_the_bits_of_those_that_go_everywhere(string? plan, int ranks, int tensorRanks)
+    {
+        IReadOnlyList<MoeDevice> devices = Devices(ranks);
+        using MoeHost host = plan is null ? CollectivesHost.Create() : CollectivesHost.Create(("Plan", plan));
+        LeftOutTokens.Run(
+            host,
+            "Mxfp4.Marlin",
+            CollectivesHost.Id,
+            devices,
+            tensorRanks,
+            new MoeLayerShape { HiddenSize = 256, IntermediateSize = 256, ExpertCount = 15, TopK = 2, WeightFormat = MoeWeightFormat.Mxfp4 },
+            MoeElementType.BFloat16);
+    }
+
     /// <summary>Of as few columns as there may be, and of so many that a thread has two pieces and eight of them.</summary>
     [Theory]
     [InlineData(3, 8)]
@@ -52,7 +74,7 @@ public sealed class PeerGroupLoadTests : GroupLoadTests
         GraphMix.Run(backend, devices);
         var subject = new ConformanceSubject { Backend = (IMoeBackend)backend };
         Assert.All(
-            ConformanceSuite.Run(subject, ["group-sums", "group-equal-bits", "group-writes-only-its-rows"], cancellationToken: TestContext.Current.CancellationToken),
+            ConformanceSuite.Run(subject, ["group-sums", "group-equal-bits", "group-writes-only-its-rows", "group-needed-rows"], cancellationToken: TestContext.Current.CancellationToken),
             result => Assert.True(result.Outcome == ConformanceOutcome.Passed, $"{result.Statement} {string.Join("; ", result.Failures)}"));
     }
 }

@@ -129,58 +129,7 @@ public sealed class PartLayerTests
         int tensorRanks, int expertRanks, MoeElementType type, bool isLatent)
     {
         MoeLayerShape shape = Shape with { ExpertCount = 15, Shared = null, Latent = isLatent ? new() { Width = 64 } : null };
-        using var weights = new RandomLayer(shape, seed: 41);
-        int ranks = tensorRanks * expertRanks;
-        int missing = 0;
-        using IMoeGroup group = CreateGroup(ranks, type, ranks * MaxTokens);
-        RankThreads.RunAll(group, member =>
-        {
-            using MoeLayer layer = CreateLayer(weights, MoePart.OfRank(member.Rank, tensorRanks, expertRanks), type, dispatchTokens: true, shape);
-            var all = new ForgetfulMember(member, knowsExperts: false);
-            var some = new ForgetfulMember(member, knowsExperts: true);
-            using MoeForwardState everywhere = layer.CreateState(all);
-            using MoeForwardState leftOut = layer.CreateState(some);
-            foreach (int tokens in new[] { 3, MaxTokens, 0, 1 })
-            {
-                using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: 200 + member.Rank + tokens);
-                using MoeBuffer ids = MoeBuffer.OnHost(MoeElementType.Int32, tokens, shape.TopK);
-                using MoeBuffer scales = MoeBuffer.OnHost(MoeElementType.Float32, tokens, shape.TopK);
-                byte[] expected = Run(everywhere, ids, scales, MoeRoutingSource.Router);
-                Assert.Equal(expected, Run(leftOut, ids, scales, MoeRoutingSource.Caller));
-                Assert.Equal(expected, Run(leftOut, null, null, MoeRoutingSource.Router));
-                using MoeBuffer ownIds = MoeBuffer.OnHost(MoeElementType.Int32, tokens, shape.TopK);
-                using MoeBuffer ownScales = MoeBuffer.OnHost(MoeElementType.Float32, tokens, shape.TopK);
-                Assert.Equal(expected, Run(leftOut, ownIds, ownScales, MoeRoutingSource.Router));
-                Assert.Equal((Bytes(ids), Bytes(scales)), (Bytes(ownIds), Bytes(ownScales)));
-
-                byte[] Run(MoeForwardState state, MoeBuffer? ids, MoeBuffer? scales, MoeRoutingSource routing)
-                {
-                    using var output = new GuardedTensor(type, tokens, shape.HiddenSize);
-                    layer.Forward(state, new MoeLayerCall
-                    {
-                        Input = input.View,
-                        Output = output.View,
-                        TopKIds = ids?.View ?? default,
-                        TopKWeights = scales?.View ?? default,
-                        Routing = routing,
-                    });
-                    output.CheckGuards();
-                    return output.ToArray<byte>();
-                }
-            }
-
-            Assert.Equal(0, all.Missing);
-            Interlocked.Add(ref missing, some.Missing);
-        });
-
-        Assert.True(missing > ranks * MaxTokens / 2, $"{missing} rows stayed away");
-
-        static string Bytes(MoeBuffer buffer)
-        {
-            byte[] bytes = new byte[buffer.ByteCount];
-            buffer.CopyToBytes(bytes);
-            return Convert.ToHexString(bytes);
-        }
+        LeftOutTokens.Run(CpuHost.Shared, "Cpu", "Cpu", [.. Enumerable.Repeat(MoeDevice.Cpu, tensorRanks * expertRanks)], tensorRanks, shape, type);
     }
 
     /// <summary><c>MOE_GROUP_CALLS</c> asks for more.</summary>
@@ -261,10 +210,10 @@ public sealed class PartLayerTests
         ElementType = type,
     });
 
-    private static MoeLayer CreateLayer(RandomLayer weights, MoePart part, MoeElementType outputType, bool dispatchTokens = false, MoeLayerShape? shape = null) => CpuHost.Shared.CreateLayer(
+    private static MoeLayer CreateLayer(RandomLayer weights, MoePart part, MoeElementType outputType, bool dispatchTokens = false) => CpuHost.Shared.CreateLayer(
         new MoeLayerRequest
         {
-            Shape = shape ?? Shape,
+            Shape = Shape,
             Options = new MoeLayerOptions { MaxTokens = MaxTokens, OutputType = outputType, Part = part, DispatchTokens = dispatchTokens },
         },
         weights.Source);
