@@ -22,4 +22,15 @@ public sealed class CapabilityDefaultTests
         Assert.False(method.Object.SupportsSkipForwardPadding);
         Assert.False(method.Object.HasUnpaddedOutput);
     }
+
+    [Fact]
+    public void What_knows_nothing_of_routing_before_a_forward_says_so()
+    {
+        var workspace = new Mock<IMoeWorkspace> { CallBase = true };
+        var member = new Mock<IMoeCommunicator> { CallBase = true };
+
+        Assert.False(workspace.Object.CanRoute);
+        Assert.Throws<NotSupportedException>(() => workspace.Object.Route(default));
+        Assert.False(member.Object.GainsByRouting(1 << 20, 4, 1));
+    }
 }

@@ -86,7 +86,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     }
 
     /// <summary>A row costs a copy, and ids next to nothing.</summary>
-    public bool GainsByRouting(int rows, int topK, int tensorCount) => true;
+    public bool GainsByRouting(int rows, int topK, int tensorCount) => _group.LeavesOutRows && tensorCount < Count;
 
     public void Abort(string why) => _group.Abort(Rank, why);
 

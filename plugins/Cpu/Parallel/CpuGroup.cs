@@ -50,6 +50,8 @@ internal sealed class CpuGroup : IExchangingGroup
 
     public MoeException? Failure => Volatile.Read(ref _failure);
 
+    public bool LeavesOutRows => true;
+
     public void Abort(string why)
     {
         ArgumentNullException.ThrowIfNull(why);

@@ -29,6 +29,8 @@ internal sealed unsafe class CpuProcessGroup : IExchangingGroup
 
     public MoeException? Failure => _rendezvous.Failure;
 
+    public bool LeavesOutRows => false;
+
     public void Abort(string why)
     {
         ArgumentNullException.ThrowIfNull(why);

@@ -22,7 +22,7 @@ public sealed record MoeLayerOptions
 
     /// <summary>
     /// Whether each rank brings tokens of its own (data-parallel attention): a forward then dispatches the tokens of all ranks to every rank,
-    /// and combines the sums so that each rank gets those of its own tokens. If not, every rank is handed all tokens.
+    /// or only to those that have a token's experts where these are known before, and combines the sums so that each rank gets those of its own tokens. If not, every rank is handed all tokens.
     /// </summary>
     public bool DispatchTokens { get; init; }
 
