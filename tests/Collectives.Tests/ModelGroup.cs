@@ -266,7 +266,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         return (ids, (token, rank) => ids[token].Any(id => id >= 0 && id < experts && id / ExpertsOfRank == rank / tensorCount));
     }
 
-        private int ExpertCount(int tensorCount) => (_ranks / tensorCount * ExpertsOfRank) - 1;
+    private int ExpertCount(int tensorCount) => (_ranks / tensorCount * ExpertsOfRank) - 1;
 
     private ExpertParameters Experts(int rank, int[][] ids, int tensorCount)
     {
