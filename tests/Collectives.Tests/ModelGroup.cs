@@ -12,7 +12,6 @@ internal sealed unsafe class ModelGroup : IDisposable
     private const int TopK = 3;
     private const int ExpertsOfRank = 3;
     private static readonly string[] Gatherings = ["moe_gather", "moe_gather_read"];
-    private static readonly ReductionWay[] Exchanges = [ReductionWay.Push, ReductionWay.Pull];
 
     private readonly int _ranks;
     private readonly int _width;
@@ -33,7 +32,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         _shape = RowShape.Of(width, MoeElementType.BFloat16);
         var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = maxTokens, Width = width };
         _layout = new GroupLayout(request, _shape, maxTokens, maxTokens, maxTokens);
-        KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(way => UnitOf(way)), .. Exchanges.Select(way => UnitOf(way, some: true))];
+        KernelUnit[] units = [.. Enum.GetValues<ReductionWay>().Select(way => UnitOf(way)), UnitOf(ReductionWay.Pull, some: true)];
         string[] files = [.. units.Select(unit => unit.File).Append("gather.cu").Distinct()];
         _library = HostLibrary.CompileBlock(files[0], Exports(files, [.. units.Select(unit => unit.Instances[0])]), files[1..]);
         Assert.Equal(sizeof(GatherParameters), ((delegate* unmanaged<int>)_library.Export("size"))());
@@ -110,7 +109,7 @@ internal sealed unsafe class ModelGroup : IDisposable
                 p->Group.Spread = rows;
                 p->Group.Experts = Experts(p->Group.Rank, ids, tensorCount);
             },
-            kernel: tensorCount == 0 ? (int)way : Enum.GetValues<ReductionWay>().Length + Array.IndexOf(Exchanges, way),
+            kernel: tensorCount == 0 ? (int)way : Enum.GetValues<ReductionWay>().Length,
             calls: calls);
         for (int rank = 0; rank < _ranks; rank++)
         {
@@ -131,7 +130,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
         Array.ForEach(inputs, random.NextBytes);
         (int[][] ids, Func<int, int, bool> has) = Choices(random, rows, tensorCount);
-        int kernel = Enum.GetValues<ReductionWay>().Length + Exchanges.Length + (reads ? 1 : 0);
+        int kernel = Enum.GetValues<ReductionWay>().Length + (reads ? 2 : 1);
         Launch(kernel, Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
         {
             int rank = p->Group.Rank;

@@ -25,7 +25,7 @@ internal sealed class ReductionKernels
     private readonly KernelLibrary _library;
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
-    private readonly Dictionary<ReductionWay, CudaFunction> _someOfWays;
+    private readonly CudaFunction _pullSome;
     private readonly CudaFunction _gather;
     private readonly CudaFunction _gatherRead;
     private readonly CudaFunction _addNorm;
@@ -47,7 +47,7 @@ internal sealed class ReductionKernels
 
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
-        _someOfWays = SomeWays.ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks, some: true), Instance(way, type, shape, ranks, some: true)));
+        _pullSome = library.Get(UnitOf(ReductionWay.Pull, type, shape, ranks, some: true), Instance(ReductionWay.Pull, type, shape, ranks, some: true));
         _gather = library.Get(GatherUnit, "moe_gather");
         _gatherRead = library.Get(GatherUnit, "moe_gather_read");
         string addNorm = AddNorm(type, MoeElementType.Float32, shape);
@@ -63,13 +63,10 @@ internal sealed class ReductionKernels
     [
         .. Enumerable.Range(1, 3).Select(log => 1 << log).SelectMany(ranks => Enum.GetValues<ReductionWay>()
             .Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks))
-            .Concat(SomeWays.Select(way => UnitOf(way, MoeElementType.BFloat16, GptOss, ranks, some: true)))),
+            .Append(UnitOf(ReductionWay.Pull, MoeElementType.BFloat16, GptOss, ranks, some: true))),
         GatherUnit,
         AddNormUnit(AddNorm(MoeElementType.BFloat16, MoeElementType.Float32, GptOss)),
     ];
-
-    /// <summary>The ways of reduce-scatters, which may leave ranks out.</summary>
-    private static ReductionWay[] SomeWays { get; } = [ReductionWay.Push, ReductionWay.Pull];
 
     private static RowShape GptOss { get; } = RowShape.Of(GptOssWidth, MoeElementType.BFloat16);
 
@@ -80,7 +77,7 @@ internal sealed class ReductionKernels
     {
         int most = _ways[way].GetMaxBlocksPerMultiprocessor(_shape.Threads, 0);
         return Context.Device.MultiprocessorCount
-            * (_someOfWays.TryGetValue(way, out CudaFunction? some) ? Math.Min(most, some.GetMaxBlocksPerMultiprocessor(_shape.Threads, 0)) : most);
+            * (way == ReductionWay.Pull ? Math.Min(most, _pullSome.GetMaxBlocksPerMultiprocessor(_shape.Threads, 0)) : most);
     }
 
     /// <summary>The same of gatherings, by reading or by pushing.</summary>
@@ -89,7 +86,7 @@ internal sealed class ReductionKernels
 
     public CudaContext Context => _library.Context;
 
-    /// <summary>The kernel of a way; <paramref name="some"/>: of reduce-scatters that may leave ranks out.</summary>
+    /// <summary>The kernel of a way; <paramref name="some"/>: of reduce-scatters by reading that leave ranks out.</summary>
     public static KernelUnit UnitOf(ReductionWay way, MoeElementType type, RowShape shape, int ranks, bool some = false) => new(
         way switch
         {
@@ -102,7 +99,7 @@ internal sealed class ReductionKernels
 
     /// <summary>Launches a reduction. The context must be current.</summary>
     public void Reduce(ReductionWay way, int blocks, nint stream, ref readonly GroupParameters parameters) =>
-        (parameters.Experts.Ids == 0 ? _ways : _someOfWays)[way].Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
+        (parameters.Experts.Ids == 0 ? _ways[way] : _pullSome).Launch(_library.Launch(blocks, _shape.Threads), stream, in parameters);
 
     /// <summary>Launches the copy of BF16 values, a multiple of 8, to float32. The context must be current.</summary>
     public void Widen(nint from, nint to, long count, nint stream)
@@ -142,15 +139,14 @@ internal sealed class ReductionKernels
 
     private static string Instance(ReductionWay way, MoeElementType type, RowShape shape, int ranks, bool some = false)
     {
-        string last = some ? ", true" : "";
         int batch = ranks <= 2 ? 2 : ranks <= 4 ? 4 : 8;
         string row = $"{Element(type)}, {shape.Pieces}, {shape.Threads}, {batch}";
         return way switch
         {
-            ReductionWay.Push => $"moe_push<{row}{last}>",
+            ReductionWay.Push => $"moe_push<{row}>",
             ReductionWay.TwoShot => $"moe_two_shot<{row}>",
             ReductionWay.TwoPull => $"moe_two_pull<{row}, {(batch > 4 ? 1 : Math.Max(1, OwnedRows / shape.Pieces))}>",
-            _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}{last}>",
+            _ => $"moe_pull<{row}, {Math.Max(1, PulledPieces / batch / shape.Pieces)}{(some ? ", true" : "")}>",
         };
     }
 }

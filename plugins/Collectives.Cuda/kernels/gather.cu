@@ -54,15 +54,9 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
     for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
     {
         const u8* input = p.partial + row * q.input_stride;
-        const u64 wanted = ranks_of(p.experts, p.rank, row);
         for (int i = 1; i < p.ranks; i++)
         {
             const int peer = next_rank(p, i);
-            if ((wanted >> peer & 1) == 0)
-            {
-                continue;
-            }
-
             copy_row(set_of(p, peer, epoch) + ((i64)sender_index(p.rank, peer) * p.rows + row) * q.slot_bytes, input, p.row_bytes);
         }
 
@@ -84,11 +78,6 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
         for (int i = 0; i < p.ranks - 1; i++)
         {
             const int sender = i < p.rank ? i : i + 1;
-            if (!is_ours(p.experts, sender, row))
-            {
-                continue;
-            }
-
             copy_row(p.output + sender * q.rank_stride + row * p.output_stride, set + ((i64)i * p.rows + row) * q.slot_bytes, p.row_bytes);
         }
     }
@@ -99,11 +88,6 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
     {
         for (int i = 0; i < p.ranks - 1; i++)
         {
-            if (!is_ours(p.experts, i < p.rank ? i : i + 1, row))
-            {
-                continue;
-            }
-
             for (int j = (int)threadIdx.x * 16; j < q.slot_bytes; j += (int)blockDim.x * 16)
             {
                 empty_slot((u8*)set + ((i64)i * p.rows + row) * q.slot_bytes + j);
@@ -112,8 +96,8 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
     }
 }
 
-/// The same by reading, for many rows: each rank leaves its rows where sums are left, and reads the others'. One meeting: what is read has a place of two,
-/// used by turns, and in the call between each rank hears that the others have read.
+/// The same by reading, for many rows: each rank leaves its rows where sums are left, and reads the others', or those of them that it wants (p.experts).
+/// One meeting: what is read has a place of two, used by turns, and in the call between each rank hears that the others have read.
 extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_constant__ GatherParameters q)
 {
     constexpr int kAtOnce = 4;

@@ -2,7 +2,8 @@
 // anew.
 #include "rows.cuh"
 
-/// kSome: as in moe_push. One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
+/// One block for R rows a turn, blocks as in moe_push. The grid is the same on all ranks.
+/// kSome: of reduce-scatters that leave out ranks which have none of a token's experts (p.experts).
 template <typename T, int V, int kThreads, int B, int R, bool kSome = false>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(const __grid_constant__ GroupParameters p)
 {

@@ -1,9 +1,8 @@
 // All-reduce and reduce-scatter in one step: every rank pushes its rows to all that want them, and sums what it was pushed.
 #include "rows.cuh"
 
-/// kSome: of reduce-scatters that leave out ranks which have none of a token's experts (p.experts).
 /// One block a row and turn; blocks of kThreads, a multiple of 32, with V · 16 bytes of a row each. The grid is the same on all ranks.
-template <typename T, int V, int kThreads, int B, bool kSome = false>
+template <typename T, int V, int kThreads, int B>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(const __grid_constant__ GroupParameters p)
 {
     if (p.may_overlap)
@@ -22,12 +21,6 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
     int pushed = (int)blockIdx.x;
     const auto push = [&]()
     {
-        u64 to = ~0ull;
-        for (int peer = 0; kSome && peer < p.ranks; peer++)
-        {
-            to ^= is_ours(p.experts, peer, pushed) ? 0 : 1ull << peer;
-        }
-
 #pragma unroll
         for (int k = 0; k < V; k++)
         {
@@ -52,7 +45,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
                     v = *(const uint4*)(own + (i64)peer * p.spread * p.row_bytes);
                 }
 
-                if (state.y == 0 && (to >> peer & 1) != 0)
+                if (state.y == 0)
                 {
                     u8* row = set_of(p, peer, epoch) + sender_index(p.rank, peer) * sender_bytes + (i64)pushed * p.row_bytes;
                     write_slot(row + offset, v);
@@ -76,12 +69,6 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
     }
 
     failed = state.y != 0;
-    if constexpr (kSome)
-    {
-        // Each rank has to hear from every other one in every call, also from one that has pushed it nothing.
-        failed = failed || meet(p, epoch, 2);
-    }
-
     u8* set = set_of(p, p.rank, epoch);
     int turn = 0;
     for (int row = (int)blockIdx.x; row < p.rows; row += (int)gridDim.x, turn++)
@@ -94,7 +81,6 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
         uint4 residual[V], rounded[V];
         load_residual<V>(p, row, residual);
         float sum[V][Piece<T>::kValues];
-        const u64 from = kSome ? ranks_of(p.experts, p.rank, row) : ~0ull;
 #pragma unroll
         for (int k = 0; k < V; k++)
         {
@@ -102,7 +88,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
             if (offset < p.row_bytes)
             {
                 const uint4 own = *(const uint4*)(p.partial + ((i64)p.rank * p.spread + row) * p.row_bytes + offset);
-                failed = sum_ranks<T, B>(p, set + (i64)row * p.row_bytes + offset, sender_bytes, own, sum[k], failed, from);
+                failed = sum_ranks<T, B>(p, set + (i64)row * p.row_bytes + offset, sender_bytes, own, sum[k], failed);
             }
         }
 
@@ -122,7 +108,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_push(c
             {
                 for (int i = 0; i < most_ranks<B>(p) - 1; i++)
                 {
-                    if (i < p.ranks - 1 && (from >> (i < p.rank ? i : i + 1) & 1) != 0)
+                    if (i < p.ranks - 1)
                     {
                         empty_slot(set + i * sender_bytes + (i64)row * p.row_bytes + offset);
                     }

@@ -261,9 +261,11 @@ __device__ __forceinline__ bool finish_row(const GroupParameters& p, const RowPl
     return false;
 }
 
-/// A row's sum over the ranks, in their order, as far as `from` has their bits: of the pieces in `got`, and of ranks beyond those that it has room for, read here.
+/// A row's sum over the ranks, in their order, as far as `from` has their bits: of the pieces in `got`, and of ranks beyond those that it has room for, read
+/// here.
 template <typename T, int V, int B>
-__device__ __forceinline__ void sum_parts(const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&got)[V][B], float (&sum)[V][Piece<T>::kValues], u64 from = ~0ull)
+__device__ __forceinline__ void sum_parts(
+    const GroupParameters& p, const RowPlan<T, V>& plan, i64 row, const uint4 (&got)[V][B], float (&sum)[V][Piece<T>::kValues], u64 from = ~0ull)
 {
 #pragma unroll
     for (int k = 0; k < V; k++)
@@ -324,9 +326,9 @@ __device__ __forceinline__ void load_residual(const GroupParameters& p, i64 row,
     }
 }
 
-/// Waits for a piece of a row of each of up to B ranks from `first` on, as far as `from` has their bits, this one's own aside, in slots `stride` apart.
+/// Waits for a piece of a row of each of up to B ranks from `first` on, this one's own aside, in slots `stride` apart.
 template <int B>
-__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed, u64 from)
+__device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed)
 {
     Patience patience;
     while (!failed)
@@ -337,7 +339,7 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
         for (int i = 0; i < B; i++)
         {
             const int sender = first + i;
-            if (sender < p.ranks && sender != p.rank && (from >> sender & 1) != 0 && !read_slot(slots + sender_index(sender, p.rank) * stride, got[i]))
+            if (sender < p.ranks && sender != p.rank && !read_slot(slots + sender_index(sender, p.rank) * stride, got[i]))
             {
                 all = false;
                 missing = sender;
@@ -355,9 +357,9 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
     return failed;
 }
 
-/// A piece's sum over the ranks, in their order, as far as `from` has their bits; `own` is this rank's. There are at most B ranks, or B is the largest that there is.
+/// A piece's sum over all ranks, in their order; `own` is this rank's. There are at most B ranks, or B is the largest that there is.
 template <typename T, int B>
-__device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* slots, i64 stride, const uint4& own, float (&sum)[Piece<T>::kValues], bool failed, u64 from = ~0ull)
+__device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* slots, i64 stride, const uint4& own, float (&sum)[Piece<T>::kValues], bool failed)
 {
 #pragma unroll
     for (int i = 0; i < Piece<T>::kValues; i++)
@@ -368,11 +370,11 @@ __device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* sl
     for (int first = 0; first < most_ranks<B>(p); first += B)
     {
         uint4 got[B];
-        failed = receive<B>(p, slots, stride, first, got, failed, from);
+        failed = receive<B>(p, slots, stride, first, got, failed);
 #pragma unroll
         for (int i = 0; i < B; i++)
         {
-            if (first + i < p.ranks && (from >> (first + i) & 1) != 0)
+            if (first + i < p.ranks)
             {
                 Piece<T>::add_to(sum, choose(first + i == p.rank, own, got[i]));
             }
