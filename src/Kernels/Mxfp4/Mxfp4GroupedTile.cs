@@ -21,6 +21,9 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary><c>kNumberBytes</c> of <c>tile_scheduler.cuh</c>.</summary>
     internal const int NumberBytes = 640;
 
+    /// <summary>With so many columns a step's products take as long as what a warpgroup does between them.</summary>
+    private const int MostTokensOfTwoSteps = 96;
+
     internal const int AlignmentBytes = 1024;
     internal const int BarrierBytes = 16;
 
@@ -95,6 +98,6 @@ internal sealed record Mxfp4GroupedTile(int Tokens, int Rows, int Blocks, int St
     /// <summary>Thread blocks per multiprocessor. Small tiles have registers for several, of which some load and store while others multiply.</summary>
     public static int BlocksOf(Mxfp4Variant variant) => variant.Rows switch { 64 => 3, 128 => 2, _ => 1 };
 
-    /// <summary>K-blocks per stage: two where one is little to wait for.</summary>
-    public static int StepsOf(Mxfp4Variant variant) => variant.Rows <= 128 ? 2 : 1;
+    /// <summary>K-blocks per stage: two where one is little to wait for. In stages of more tokens too much would come at once.</summary>
+    public static int StepsOf(Mxfp4Variant variant) => variant.Rows <= 128 || variant.Tokens <= MostTokensOfTwoSteps ? 2 : 1;
 }

@@ -415,6 +415,12 @@ inline u32 multiply_bf16x2(u32 a, u32 b)
     return of_both(a, b, [](u32 x, u32 y) { return to_bf16(from_bf16(x) * from_bf16(y)); });
 }
 
+template <int kHalf>
+inline u32 half_twice(u32 word)
+{
+    return (word >> 16 * kHalf & 0xffff) * 0x10001;
+}
+
 /// PTX ISA, max.bf16x2: of a number and NaN the number.
 inline u32 max_bf16x2(u32 a, u32 b)
 {

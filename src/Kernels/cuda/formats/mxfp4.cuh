@@ -33,6 +33,12 @@ __device__ __forceinline__ i64 expert_bytes(int rows, int steps)
 /// The four bits of a code in a BF16 number: sign, two exponent bits, one mantissa bit; in both halves of a word.
 constexpr u32 kCodeMask = 0x81c081c0u;
 
+/// The factors of a word's scales 0 and 1, or 2 and 3: one in each half.
+__device__ __forceinline__ u32 scale_factors(u32 scales, int first)
+{
+    return __byte_perm(scales, 0, 0x4140u + 0x0202u * (first / 2)) << 7;
+}
+
 /// What a lane needs of a word's scales: the factor, twice.
 __device__ __forceinline__ u32 scale_factor(u32 scales, int index)
 {

@@ -54,12 +54,9 @@ template <typename TDealing>
 __device__ __forceinline__ void widen_step(u32 (&a)[4][4], const PackedStep& from)
 {
     const u32 words[4] = {from.codes.x, from.codes.y, from.codes.z, from.codes.w};
-#pragma unroll
-    for (int half = 0; half < 2; half++)
-    {
-        const u32 low = scale_factor(from.scales, half), high = scale_factor(from.scales, half + 2);
-        TDealing::widen(a[2 * half], a[2 * half + 1], words[2 * half], words[2 * half + 1], low, high);
-    }
+    const u32 low = scale_factors(from.scales, 0), high = scale_factors(from.scales, 2);
+    TDealing::widen(a[0], a[1], words[0], words[1], half_twice<0>(low), half_twice<0>(high));
+    TDealing::widen(a[2], a[3], words[2], words[3], half_twice<1>(low), half_twice<1>(high));
 }
 
 template <int kColumns>
@@ -103,23 +100,23 @@ struct Mxfp4Grouped
     using Ring = StageRing<kStages>;
     using Schedule = TileScheduler<kRows, kMostExperts>;
 
-    /// The stages of a tile.
+    /// The stages of a tile, and how many k-blocks they hold.
     struct Stages
     {
-        int first, count;
+        int first, count, steps;
 
         template <bool kFirst>
         static __device__ __forceinline__ Stages of(const Mxfp4GroupedParameters& p, const Tile& tile)
         {
-            const int all = ceil_div(ceil_div(p.depth, kGroupDepth), kSteps);
+            const int steps = ceil_div(p.depth, kGroupDepth), all = ceil_div(steps, kSteps);
             if constexpr (kFirst)
             {
-                return {0, all};
+                return {0, all, steps};
             }
 
             // As even as they can be: no part is empty where there are no more parts than stages.
-            const int first = all * tile.part / p.parts;
-            return {first, all * (tile.part + 1) / p.parts - first};
+            const int first = all * tile.part / p.parts, count = all * (tile.part + 1) / p.parts - first;
+            return {first, count, min(count * kSteps, steps - first * kSteps)};
         }
     };
 
@@ -231,6 +228,71 @@ struct Mxfp4Grouped
         }
     }
 
+    /// The same for large tiles of few columns, whose stages are two k-blocks. There a warp's chain of instructions takes longer than its products, so a round
+    /// of two k-blocks has one wait and few addresses, and asks for the next round's codes before it widens the second k-block's.
+    template <int kColumns>
+    static __device__ __forceinline__ void accumulate_pairs(float* d, Ring& ring, u32 shared, int steps, Probe& probe)
+    {
+        const u32 barriers = shared + kBarrierBase, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        const u32 groups = shared + kWeightBase + (warp / kBandGroups * kSteps * kBandGroups + warp % kBandGroups) * kGroupBytes;
+        const u32 codes = groups + lane * 16, scales = groups + kGroupCodeBytes + lane / 4 * 4;
+        const u64 columns = wgmma_descriptor(shared);
+        u32 even[4][4], odd[4][4];
+        PackedStep packed;
+        auto load = [&](u32 place) { return PackedStep{load_shared(codes + place), load_shared_word(scales + place)}; };
+        auto fetch = [&]() {
+            probe.from();
+            mbarrier_wait(barriers + ring.stage * 8, ring.phase);
+            probe.add(0);
+            probe.mark(0);
+            packed = load(ring.stage * kWeightBytes);
+        };
+        auto columns_of = [&](int stage) { return (columns & ~(u64)~0u) | ((u32)columns + (u32)stage * (kTokenBytes / 16)); };
+        auto release = [&](u32 empty) {
+            if (threadIdx.x % 32 == 0)
+            {
+                mbarrier_arrive(empty);
+            }
+        };
+        fetch();
+        widen_step<TDealing>(even, packed);
+        int left = steps;
+#pragma unroll 1
+        for (; left > 1; left -= 2)
+        {
+            const u64 first = columns_of(ring.stage);
+            const u32 empty = barriers + (kStages + ring.stage) * 8, second = ring.stage * kWeightBytes + kBandGroups * kGroupBytes;
+            multiply_step<kColumns>(d, even, first);
+            ring.advance();
+            if (left > 2)
+            {
+                fetch();
+            }
+
+            // Read behind the wait: else the compiler widens them between the instructions of the first k-block, which then come late.
+            widen_step<TDealing>(odd, load(second));
+            multiply_step<kColumns>(d, odd, first + kStepBytes / 16);
+            wgmma_wait<1>();
+            if (left > 2)
+            {
+                widen_step<TDealing>(even, packed);
+            }
+
+            // None may be under way at the end of a round, as in accumulate.
+            wgmma_wait<0>();
+            release(empty);
+        }
+
+        if (left > 0)
+        {
+            const u32 empty = barriers + (kStages + ring.stage) * 8;
+            multiply_step<kColumns>(d, even, columns_of(ring.stage));
+            ring.advance();
+            wgmma_wait<0>();
+            release(empty);
+        }
+    }
+
     /// Waits for a tile's stages, and leaves them as they are.
     static __device__ __forceinline__ void let_by(Ring& ring, u32 shared, int stages)
     {
@@ -252,11 +314,19 @@ struct Mxfp4Grouped
 
     template <bool kFirst, int kColumns>
     static __device__ __forceinline__ void compute_tile(const Mxfp4GroupedParameters& p, const Tile& tile, float* d, Ring& ring, char* shared, int group,
-                                                 int stages, Probe& probe)
+                                                 const Stages& stages, Probe& probe)
     {
         int* pairs = (int*)(shared + kPairsBase) + group * kTokens;
         const float2 bias = fetch_for_store<kFirst, TActivation::kNeuronRows>(tile, group, p.bias, p.rows, p.sorted_pairs, pairs);
-        accumulate<kColumns>(d, ring, shared_address(shared), stages, probe);
+        if constexpr (kSteps == 2 && kRows >= 192)
+        {
+            accumulate_pairs<kColumns>(d, ring, shared_address(shared), stages.steps, probe);
+        }
+        else
+        {
+            accumulate<kColumns>(d, ring, shared_address(shared), stages.count, probe);
+        }
+
         probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
         if constexpr (!kFirst)
@@ -288,7 +358,7 @@ struct Mxfp4Grouped
         constexpr int kUnit = kTokens <= 128 ? 8 : 16;
         for (int number = blockIdx.x; schedule.find(tile, number, p.experts); number = numbers.take())
         {
-            const int stages = Stages::template of<kFirst>(p, tile).count;
+            const Stages stages = Stages::template of<kFirst>(p, tile);
             // One array for all widths, zeroed here: with one each, the compiler finds no registers for them.
             float d[kTokens / 2];
 #pragma unroll
@@ -302,7 +372,7 @@ struct Mxfp4Grouped
             const bool has_rows = kGroups == 1 || __reduce_max_sync(~0u, (u32)(tile.row0 + group * kBandRows < p.rows)) != 0;
             if (!has_rows)
             {
-                let_by(ring, shared_address(shared), stages);
+                let_by(ring, shared_address(shared), stages.count);
             }
 
             switch (has_rows ? ceil_div(tile.count, kUnit) : 0)

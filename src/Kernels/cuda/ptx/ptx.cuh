@@ -195,6 +195,23 @@ __device__ __forceinline__ u32 multiply_bf16x2(u32 a, u32 b)
     return product;
 }
 
+/// One half of a word, twice. Instructions on halves take it out of the word themselves, so this is none.
+template <int kHalf>
+__device__ __forceinline__ u32 half_twice(u32 word)
+{
+    u32 both;
+    if constexpr (kHalf == 0)
+    {
+        asm("{\n.reg .b16 low, high;\nmov.b32 {low, high}, %1;\nmov.b32 %0, {low, low};\n}" : "=r"(both) : "r"(word));
+    }
+    else
+    {
+        asm("{\n.reg .b16 low, high;\nmov.b32 {low, high}, %1;\nmov.b32 %0, {high, high};\n}" : "=r"(both) : "r"(word));
+    }
+
+    return both;
+}
+
 /// The larger of two pairs of BF16; of a number and NaN the number.
 __device__ __forceinline__ u32 max_bf16x2(u32 a, u32 b)
 {
