@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Moe.Plugins.Cli.Tests;
 
@@ -140,7 +141,7 @@ public sealed class VerifyTests
     }
 
     [Theory]
-    [InlineData("weights:hang", "rounding-pure", "numerics", "top-k")]
+    [InlineData("weights:hang", "rounding-pure", "numerics", "top-k", "input-unchanged")]
     [InlineData("forward:hang", "rounding-pure", "unloads")]
     public async Task An_interrupt_ends_a_rule_that_hangs_with_what_is_known(string mode, string passed, string hung, params string[] others)
     {
@@ -173,7 +174,13 @@ public sealed class VerifyTests
         Assert.Equal((130, ""), (process.ExitCode, await error));
         Assert.StartsWith($"not run          {hung} (interrupted)", output, StringComparison.Ordinal);
         Assert.Contains($": 1 passed, {rules.Length - 1} not run, in ", output, StringComparison.Ordinal);
-        Assert.Contains($"Not checked: {rules.Length - 1}", await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        string page = await File.ReadAllTextAsync(html, TestContext.Current.CancellationToken);
+        Assert.Contains($"Not checked: {rules.Length - 1}", page, StringComparison.Ordinal);
+
+        // One reason for all that would have come after it.
+        Assert.Equal(
+            others.Length > 0 ? [$"interrupted under {hung}:"] : [],
+            Regex.Matches(page, "interrupted under [a-z-]+:").Select(static match => match.Value));
     }
 
     [Fact]

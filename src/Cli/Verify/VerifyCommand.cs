@@ -107,8 +107,9 @@ internal static class VerifyCommand
             // What is known is said all the same. A thread that has not come back may be left.
             isInterrupted = true;
             console.HoldsStrangers = true;
-            reporter.Report(Interrupted(rules[results.Count], target, "interrupted"));
-            results.AddRange(rules[results.Count..].Select(rule => Interrupted(rule, target, $"interrupted under {results[^1].RuleId}")));
+            string interrupted = rules[results.Count];
+            reporter.Report(Interrupted(interrupted, target, "interrupted"));
+            results.AddRange(rules[results.Count..].Select(rule => Interrupted(rule, target, $"interrupted under {interrupted}")));
         }
 
         bool Check(IMoeBackend backend, MoeHost host)
