@@ -10,9 +10,11 @@ public sealed unsafe class Mxfp4StreamTests
     private const int Experts = 4;
     private const int TopK = 2;
     private const int Tokens = 5;
-    private const int Hidden = 192;
-    private const int Intermediate = 704;
     private const int SharedIntermediate = 320;
+
+    // Inputs of a tile that one warpgroup multiplies by itself, and of one that all share.
+    private const int Shallow = 192;
+    private const int Deep = 1216;
     private const ushort Untouched = 0x7FFF;
     private const float UntouchedSum = -77;
 
@@ -83,13 +85,16 @@ public sealed unsafe class Mxfp4StreamTests
         """;
 
     [Theory]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16)]
-    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16)]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3)]
-    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16)]
-    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16)]
-    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16)]
-    public void Every_pair_has_both_products_and_every_token_those_of_shared_experts(bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing)
+    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, 704)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Deep, Shallow)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3, Deep, Deep)]
+    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Deep, Shallow)]
+    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16, Shallow, 704)]
+    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    public void Every_pair_has_both_products_and_every_token_those_of_shared_experts(
+        bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing, int hidden, int intermediate)
     {
         string parameters = shared is null ? "Mxfp4StreamParameters" : $"Mxfp4SharedStreamParameters<{(shared == MoeWeightFormat.Fp8Block ? "true" : "false")}>";
         string arguments = Arguments(parameters, activation);
@@ -103,8 +108,8 @@ public sealed unsafe class Mxfp4StreamTests
         int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => isTwice || pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
         int[] sorted = [.. Enumerable.Range(0, ids.Length).OrderBy(pair => ids[pair])];
         int[] offsets = [.. Enumerable.Range(0, Experts + 1).Select(expert => ids.Count(id => id < expert))];
-        PackedMatrix up = PackedMatrix.Random(Experts, neuronRows * Intermediate, Hidden, isGated, lowestScale: 119);
-        PackedMatrix down = PackedMatrix.Random(Experts, Hidden, Intermediate, isGateUp: false, lowestScale: 119);
+        PackedMatrix up = PackedMatrix.Random(Experts, neuronRows * intermediate, hidden, isGated, lowestScale: 119);
+        PackedMatrix down = PackedMatrix.Random(Experts, hidden, intermediate, isGateUp: false, lowestScale: 119);
         if (isDealtAnew)
         {
             up.DealForE4M3();
@@ -112,20 +117,20 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         var random = new Random(1);
-        ushort[] x = [.. Enumerable.Range(0, Tokens * Hidden).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
-        float[] upBias = [.. Enumerable.Range(0, Experts * neuronRows * Intermediate).Select(_ => (float)random.NextDouble())];
-        float[] downBias = [.. Enumerable.Range(0, Experts * Hidden).Select(_ => (float)random.NextDouble())];
-        ushort[] act = new ushort[(ids.Length + 1) * Intermediate];
-        ushort[] output = new ushort[(ids.Length + 1) * Hidden];
+        ushort[] x = [.. Enumerable.Range(0, Tokens * hidden).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
+        float[] upBias = [.. Enumerable.Range(0, Experts * neuronRows * intermediate).Select(_ => (float)random.NextDouble())];
+        float[] downBias = [.. Enumerable.Range(0, Experts * hidden).Select(_ => (float)random.NextDouble())];
+        ushort[] act = new ushort[(ids.Length + 1) * intermediate];
+        ushort[] output = new ushort[(ids.Length + 1) * hidden];
         bool hasShared = shared is not null;
-        SharedMatrix sharedUp = Shared(neuronRows * SharedIntermediate, Hidden);
-        SharedMatrix sharedDown = Shared(Hidden, SharedIntermediate);
-        float[] sharedGate = [.. Enumerable.Range(0, Hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
+        SharedMatrix sharedUp = Shared(neuronRows * SharedIntermediate, hidden);
+        SharedMatrix sharedDown = Shared(hidden, SharedIntermediate);
+        float[] sharedGate = [.. Enumerable.Range(0, hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
         float[] opened = [.. Enumerable.Repeat(-1f, Tokens)];
         float[] sharedUpFactor = [.. Enumerable.Range(0, neuronRows * SharedIntermediate).Select(_ => 0.5f + (float)random.NextDouble())];
-        float[] sharedDownFactor = [.. Enumerable.Range(0, Hidden).Select(_ => 0.5f + (float)random.NextDouble())];
+        float[] sharedDownFactor = [.. Enumerable.Range(0, hidden).Select(_ => 0.5f + (float)random.NextDouble())];
         ushort[] sharedAct = new ushort[(Tokens + 1) * SharedIntermediate];
-        float[] sharedOutput = [.. Enumerable.Repeat(UntouchedSum, (Tokens + 1) * Hidden)];
+        float[] sharedOutput = [.. Enumerable.Repeat(UntouchedSum, (Tokens + 1) * hidden)];
         Array.Fill(act, Untouched);
         Array.Fill(sharedAct, Untouched);
         Array.Fill(output, Untouched);
@@ -141,20 +146,20 @@ public sealed unsafe class Mxfp4StreamTests
                         fixed (int* first = offsets, order = sorted)
                         {
                             var own = new SharedArguments(su, sd, sus, sds, suf, sdf, g, sa, so, o, SharedIntermediate);
-                            run(ug, null, ub, dg, null, db, input, Tokens, TopK, a, y, first, order, Hidden, Intermediate, Experts, &own);
+                            run(ug, null, ub, dg, null, db, input, Tokens, TopK, a, y, first, order, hidden, intermediate, Experts, &own);
                         }
                     }
                 }
             }
         }
 
-        Assert.Equal(-1, act.AsSpan(ids.Length * Intermediate).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, output.AsSpan(ids.Length * Hidden).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, act.AsSpan(ids.Length * intermediate).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, output.AsSpan(ids.Length * hidden).IndexOfAnyExcept(Untouched));
         Assert.Equal(-1, sharedAct.AsSpan(hasShared ? Tokens * SharedIntermediate : 0).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, sharedOutput.AsSpan(hasShared ? Tokens * Hidden : 0).IndexOfAnyExcept(UntouchedSum));
+        Assert.Equal(-1, sharedOutput.AsSpan(hasShared ? Tokens * hidden : 0).IndexOfAnyExcept(UntouchedSum));
         for (int token = 0; hasShared && token < Tokens; token++)
         {
-            double[] row = Row(x, token, Hidden);
+            double[] row = Row(x, token, hidden);
             double[] own = Row(sharedAct, token, SharedIntermediate);
             Assert.Equal(1 / (1 + Math.Exp(-row.Zip(sharedGate, (value, weight) => value * weight).Sum())), opened[token], 1e-5);
             for (int i = 0; i < SharedIntermediate; i++)
@@ -163,10 +168,10 @@ public sealed unsafe class Mxfp4StreamTests
                 Assert.Equal(expected, own[i], (Math.Abs(expected) / 256) + 1e-3);
             }
 
-            for (int column = 0; column < Hidden; column++)
+            for (int column = 0; column < hidden; column++)
             {
                 double expected = sharedDown.Dot(column, own) * sharedDownFactor[column];
-                Assert.Equal(expected, sharedOutput[(token * Hidden) + column], 1e-3);
+                Assert.Equal(expected, sharedOutput[(token * hidden) + column], 1e-3);
             }
         }
 
@@ -178,19 +183,19 @@ public sealed unsafe class Mxfp4StreamTests
         for (int place = 0; place < ids.Length; place++)
         {
             int pair = sorted[place];
-            double[] row = Row(x, pair / TopK, Hidden);
-            double[] own = Row(act, place, Intermediate);
+            double[] row = Row(x, pair / TopK, hidden);
+            double[] own = Row(act, place, intermediate);
             int expert = ids[pair];
-            for (int i = 0; i < Intermediate; i++)
+            for (int i = 0; i < intermediate; i++)
             {
-                double expected = Activate(i, neuron => up.Multiply(expert, neuron, row) + upBias[(expert * neuronRows * Intermediate) + neuron]);
+                double expected = Activate(i, neuron => up.Multiply(expert, neuron, row) + upBias[(expert * neuronRows * intermediate) + neuron]);
                 Assert.Equal(expected, own[i], (Math.Abs(expected) / 256) + 1e-3);
             }
 
-            for (int column = 0; column < Hidden; column++)
+            for (int column = 0; column < hidden; column++)
             {
-                double expected = down.Multiply(expert, column, own) + downBias[(expert * Hidden) + column];
-                Assert.Equal(expected, BFloat16.ToSingle(output[(pair * Hidden) + column]), (Math.Abs(expected) / 256) + 1e-3);
+                double expected = down.Multiply(expert, column, own) + downBias[(expert * hidden) + column];
+                Assert.Equal(expected, BFloat16.ToSingle(output[(pair * hidden) + column]), (Math.Abs(expected) / 256) + 1e-3);
             }
         }
     }

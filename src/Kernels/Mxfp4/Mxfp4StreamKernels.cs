@@ -181,8 +181,11 @@ internal sealed class Mxfp4StreamKernels
         private const int Columns = MaxTokens;
         private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
         private const int OutBytes = 2048;
+
+        /// <summary><c>StreamTiles::kBytes</c>, where a tile is four numbers instead of one, and a barrier for each.</summary>
+        private const int TileBytes = Mxfp4GroupedTile.NumberBytes + (32 * ((3 * sizeof(int)) + sizeof(long)));
         private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + Mxfp4GroupedTile.BarrierBytes))
-            + ((TablePlaces + 1) * 2 * sizeof(int)) + Mxfp4GroupedTile.NumberBytes + Mxfp4GroupedTile.AlignmentBytes;
+            + ((TablePlaces + 2) * 2 * sizeof(int)) + TileBytes + Mxfp4GroupedTile.AlignmentBytes;
         private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + Mxfp4GroupedTile.BarrierBytes;
 
         public const int Stages = (Mxfp4GroupedTile.MultiprocessorSharedBytes - Mxfp4GroupedTile.SystemSharedBytes - (Groups * Mxfp4GroupedTile.RoundingBytes) - FixedBytes) / StageBytes;

@@ -46,6 +46,11 @@ inline void mbarrier_arrive_expect(u32 barrier, u32 bytes)
     mbarrier_arrive(barrier);
 }
 
+inline bool mbarrier_is_over(u32 barrier, u32 parity)
+{
+    return (arrivals[barrier / 8].phase & 1) != parity;
+}
+
 inline void mbarrier_wait(u32 barrier, u32 parity)
 {
     int& waits_for = block->fibers[threadIdx.x].waits_for;

@@ -4,15 +4,19 @@
 // meet in shared memory, in the warpgroups' order. So a tile takes an SM a few microseconds, the SMs go through the experts one after the other, and an
 // expert is finished long before its tiles of the second product come: memory never waits for the end of the first.
 //
+// A tile of few inputs, up to kShortStages stages, is one warpgroup's alone, the next one the next warpgroup's: what a tile costs each warp that has a part in it is
+// as many instructions as two stages, and four times that for each stage or two is more than the schedulers can issue while memory brings them.
+//
 // All tiles are one list, the first product's before the second's, and every block draws each of its tiles from it by a ticket, its first one too. So
-// whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once.
+// whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once. The thread that draws finds the tile in the list, and
+// hands the others what they have to know of it.
 //
 // Shared experts are one expert more, BF16 or E4M3, whose tiles of the first product need nothing of the router: the first of all.
 //
 // One thread brings the weights, a stage of 17 KB in one copy, and waits for nothing but room; another brings the tokens, and waits for experts; a third
 // counts what has been stored. Which steps of a tile a warpgroup multiplies is the same whatever came before, so results are the same bit for bit. The sums
 // of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It does so when it has begun with the next
-// tile: else each tile's end would wait for that of the tile before, for who stores that one is late.
+// tile: else each tile's end would wait for that of the tile before, for who stores that one is late. But where it would only wait, it stores at once.
 //
 // No rows are brought into order before: the tokens are one box, whose columns every tile multiplies. The epilogue of the first product stores the columns
 // of its expert's pairs; the second product reads them in the pairs' order. A box has as many rows as there are tokens, for what is read beyond them comes
@@ -78,6 +82,28 @@ struct Mxfp4SharedStreamParameters : Mxfp4StreamParameters
     Activation shared_activation;
 };
 
+/// A tile, as one thread of a block finds it and hands it to the others.
+struct StreamTile
+{
+    int row;     // of its weights, the first; less than 0: there are no more tiles
+    int kind;    // of kFirst, kShared and kShort, and its stages · kStages
+    int expert;  // and boxes of it · 65536; of routed experts
+    int pairs;   // the first sorted pair · 16 + their number
+
+    static constexpr int kFirst = 1, kShared = 2, kShort = 4, kStages = 8;
+
+    __device__ __forceinline__ bool is_there() const { return row >= 0; }
+    __device__ __forceinline__ bool is_first() const { return kind & kFirst; }
+    __device__ __forceinline__ bool is_shared() const { return kind & kShared; }
+    __device__ __forceinline__ bool is_short() const { return kind & kShort; }
+    __device__ __forceinline__ int stages() const { return kind / kStages; }
+
+    /// As the epilogues of a warpgroup know it, all of whose rows are its own, whichever it is.
+    __device__ __forceinline__ Tile rows_of(int group) const { return {expert & 0xffff, row - group * kBandRows, pairs / 16, pairs % 16, 0}; }
+};
+
+using StreamTiles = TileSlots<StreamTile>;
+
 /// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
 /// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
 template <typename TParameters>
@@ -86,7 +112,7 @@ struct StreamList
     const int2* active;  // {expert + boxes of it · 65536, its first sorted pair · 16 + its pairs}, in shared memory
     const TParameters& q;
 
-    static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 1) * 8;
+    static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 2) * 8;  // whole 16 bytes
 
     /// One warp makes the table, when the offsets have come; the number of its entries stands behind its last place.
     static __device__ __forceinline__ void prepare(int2* active, const u32* early_offsets, int experts, int columns)
@@ -172,24 +198,22 @@ struct StreamList
         return all;
     }
 
-    /// Of the tile that was found last: how many tiles of the first product its expert has.
-    int firsts_of_expert = 0;
-    int place = 0, begin = 0;  // its entry of the table, and the number of that entry's first tile
+    int place = 0, begin = 0;  // of the tile that was found last: its entry of the table, and the number of that entry's first tile
     bool is_first = true;      // whether it is one of the first product
-    bool is_shared = false;    // and of shared experts
 
-    /// Whether there is such a tile.
-    __device__ __forceinline__ bool find(Tile& t, int number)
+    /// A tile of shared experts.
+    static __device__ __forceinline__ StreamTile shared_tile(int number, bool is_first, int stages, int columns)
     {
+        return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + stages * StreamTile::kStages, 0, columns};
+    }
+
+    /// The tile of a number that is no shared expert's first product's. Kinds are those of routed experts' tiles; `shared_stages`: of the second
+    /// product's tiles of shared experts.
+    __device__ __forceinline__ StreamTile find(int number, int first_kind, int second_kind, int shared_stages)
+    {
+        constexpr StreamTile kNone = {-1, 0, 0, 0};
         if constexpr (TParameters::kHasShared)
         {
-            is_shared = number < shared_firsts();
-            if (is_shared)
-            {
-                t = {0, number * kBandRows, 0, q.columns, 0};
-                return true;
-            }
-
             number -= shared_firsts();
         }
 
@@ -203,11 +227,9 @@ struct StreamList
 
         if constexpr (TParameters::kHasShared)
         {
-            is_shared = !is_first && number - firsts < shared_seconds();
-            if (is_shared)
+            if (!is_first && number - firsts < shared_seconds())
             {
-                t = {0, (number - firsts) * kBandRows, 0, q.columns, 0};
-                return true;
+                return shared_tile(number - firsts, false, shared_stages, q.columns);
             }
 
             number -= is_first ? 0 : shared_seconds();
@@ -220,23 +242,17 @@ struct StreamList
             begin += tiles;
             if (++place == count)
             {
-                return false;
+                return kNone;
             }
         }
 
         if (place >= count)
         {
-            return false;
+            return kNone;
         }
 
         const int2 own = active[place];
-        t.expert = own.x & 0xffff;
-        firsts_of_expert = (own.x >> 16) * first_stripes();
-        t.first = own.y / 16;
-        t.count = own.y % 16;
-        t.row0 = (number - begin) * kBandRows;
-        t.part = 0;
-        return true;
+        return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, own.y};
     }
 };
 
@@ -249,6 +265,7 @@ struct Mxfp4Stream
     using List = StreamList<TParameters>;
     static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
     static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
+    static constexpr int kShortStages = 2;         // a tile of so many stages is one warpgroup's alone: the ring has room for three of them
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
     static constexpr int kStageSteps = kGroups * kSteps, kStepBytes = kBandGroups * kGroupBytes;
     static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
@@ -258,7 +275,7 @@ struct Mxfp4Stream
     static constexpr int kPairsBase = kListBase + List::kBytes;
     static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
-    static constexpr int kSharedBytes = kNumbersBase + kNumberBytes + 1024;  // 1024: to align the stages
+    static constexpr int kCountedBase = kNumbersBase + StreamTiles::kBytes, kSharedBytes = kCountedBase + kNumberSlots * 8 + 1024;  // 1024: to align the stages
     static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
@@ -278,9 +295,9 @@ struct Mxfp4Stream
     {
         bool has_waited = false;
 
-        __device__ __forceinline__ void wait_for(const List& list)
+        __device__ __forceinline__ void wait_for(bool is_shared)
         {
-            if (kHasShared && !list.is_shared && !has_waited)
+            if (kHasShared && !is_shared && !has_waited)
             {
                 wait_for_previous_launch();
                 has_waited = true;
@@ -309,22 +326,37 @@ struct Mxfp4Stream
         return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
+    /// What all tiles of a product of routed experts are.
+    static __device__ __forceinline__ int kind_of(const TParameters& q, bool is_first)
+    {
+        const int stages = ceil_div(steps_of(q, is_first), kStageSteps);
+        return (is_first ? StreamTile::kFirst : 0) + (stages <= kShortStages ? StreamTile::kShort : 0) + stages * StreamTile::kStages;
+    }
+
     /// Draws the tiles and brings their weights, which wait for nothing but room. One warp, of which one thread does so. It begins before the launch before
     /// is done, with the experts that it has chosen: weights are older than both.
-    static __device__ __forceinline__ Probe load_weights(const TParameters& q, List list, int2* active, TileNumbers numbers, u32 shared)
+    static __device__ __forceinline__ Probe load_weights(const TParameters& q, List list, int2* active, StreamTiles tiles, u32 shared)
     {
         Probe probe;  // mark: first weights asked for; sum: waits for empty stages
         probe.begin();
         Ring ring = {0, 1};
-        Tile tile;
         int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
-        auto load_stages = [&](int stages, const auto& load_stage) {
-            numbers.hand_out(number);
-            numbers.taken++;
-#pragma unroll 1
-            for (int i = 0; i < stages; i++)
+        auto hand_out = [&](const StreamTile& tile) {
+            // All readers of a slot but the thread that counts are held by the ring's stages.
+            if (tiles.taken >= kNumberSlots)
             {
-                if (i == stages - 1)
+                mbarrier_wait(shared + kCountedBase + tiles.taken % kNumberSlots * 8, (tiles.taken / kNumberSlots & 1) ^ 1);
+            }
+
+            tiles.hand_out(tile);
+            tiles.taken++;
+        };
+        auto load_stages = [&](const StreamTile& tile, const auto& load_stage) {
+            hand_out(tile);
+#pragma unroll 1
+            for (int i = 0; i < tile.stages(); i++)
+            {
+                if (i == tile.stages() - 1)
                 {
                     // The answer comes while the last stage is waited for. Not sooner: whoever is slower shall leave tiles to others.
                     number = atomicAdd(q.ticket, 1);
@@ -345,7 +377,7 @@ struct Mxfp4Stream
         {
             while (threadIdx.x % 32 == 0 && number < list.shared_firsts())
             {
-                load_shared_tile(q, true, number * kBandRows, policy_evict_first(), load_stages);
+                load_shared_tile(q, List::shared_tile(number, true, shared_stages(q.shared_first), q.columns), policy_evict_first(), load_stages);
             }
 
             __syncwarp();
@@ -359,29 +391,41 @@ struct Mxfp4Stream
         }
 
         const u64 policy = policy_evict_first();
-        while (list.find(tile, number))
+        const int first_kind = kind_of(q, true), second_kind = kind_of(q, false);
+        int stages_of_shared = 0;
+        if constexpr (kHasShared)
         {
+            stages_of_shared = shared_stages(q.shared_second);
+        }
+
+        while (true)
+        {
+            const StreamTile tile = list.find(number, first_kind, second_kind, stages_of_shared);
+            if (!tile.is_there())
+            {
+                hand_out(tile);
+                break;
+            }
+
             if constexpr (kHasShared)
             {
-                if (list.is_shared)
+                if (tile.is_shared())
                 {
-                    load_shared_tile(q, list.is_first, tile.row0, policy, load_stages);
+                    load_shared_tile(q, tile, policy, load_stages);
                     continue;
                 }
             }
 
-            const StreamProduct& p = list.is_first ? q.first : q.second;
-            const int steps = steps_of(q, list.is_first);
-            const char* from = p.weights + tile.expert * expert_bytes(p.rows, steps) + (i64)(tile.row0 / kBandRows) * steps * kStepBytes;
-            load_stages(ceil_div(steps, kStageSteps), [&](int i, u32 full, u32 to) {
+            const StreamProduct& p = tile.is_first() ? q.first : q.second;
+            const int steps = steps_of(q, tile.is_first());
+            const char* from = p.weights + (tile.expert & 0xffff) * expert_bytes(p.rows, steps) + (i64)(tile.row / kBandRows) * steps * kStepBytes;
+            load_stages(tile, [&](int i, u32 full, u32 to) {
                 const u32 bytes = min(steps - i * kStageSteps, kStageSteps) * kStepBytes;
                 mbarrier_arrive_expect(full, bytes);
                 bulk_load(to, from, bytes, full, policy);
                 from += kWeightBytes;
             });
         }
-
-        numbers.hand_out(number);
 
         // Whoever draws the last number of all leaves the ticket as it was. The next launch begins only when all blocks have drawn their last.
         if (number == list.tiles() + (int)gridDim.x - 1)
@@ -395,32 +439,31 @@ struct Mxfp4Stream
         return probe;
     }
 
-    /// load_stages(stages, load_stage(stage, barrier, where it goes)).
+    /// load_stages(tile, load_stage(stage, barrier, where it goes)).
     template <typename TLoadStages>
-    static __device__ __forceinline__ void load_shared_tile(const TParameters& q, bool is_first, int row0, u64 policy, const TLoadStages& load_stages)
+    static __device__ __forceinline__ void load_shared_tile(const TParameters& q, const StreamTile& tile, u64 policy, const TLoadStages& load_stages)
     {
-        const SharedStreamProduct& p = shared_product(q, is_first);
-        load_stages(shared_stages(p), [&](int i, u32 full, u32 to) {
+        const SharedStreamProduct& p = shared_product(q, tile.is_first());
+        load_stages(tile, [&](int i, u32 full, u32 to) {
             mbarrier_arrive_expect(full, kSharedScaleBase + kSharedScaleBytes);
 #pragma unroll
             for (int box = 0; box < kSharedBoxes; box++)
             {
-                tma_load_4d(to + box * kSharedBoxBytes, &p.weights, full, (i * kSharedBoxes + box) * kSharedBoxDepth, 0, 0, row0 / kGroupRows, policy);
+                tma_load_4d(to + box * kSharedBoxBytes, &p.weights, full, (i * kSharedBoxes + box) * kSharedBoxDepth, 0, 0, tile.row / kGroupRows, policy);
             }
 
             if (kSharedIsE4M3)
             {
-                tma_load_2d(to + kSharedScaleBase, &p.scales, full, i * kSharedSteps * 4, row0 / kGroupRows);
+                tma_load_2d(to + kSharedScaleBase, &p.scales, full, i * kSharedSteps * 4, tile.row / kGroupRows);
             }
         });
     }
 
     /// Brings the tokens of all tiles: those of the second product when the first has finished their expert. One thread.
-    static __device__ __forceinline__ Probe load_tokens(const TParameters& q, List list, TileNumbers numbers, u32 shared)
+    static __device__ __forceinline__ Probe load_tokens(const TParameters& q, const List& list, StreamTiles tiles, u32 shared)
     {
         Ring ring = {0, 1};
         int complete = -1;
-        Tile tile;
         [[maybe_unused]] Routed routed;
         Probe probe;  // marks: first tokens asked for, first tile of the second product; sums: waits for empty stages, for experts, for tiles' numbers
         probe.begin();
@@ -434,26 +477,24 @@ struct Mxfp4Stream
         while (true)
         {
             probe.from();
-            const int number = numbers.take();
+            const StreamTile tile = tiles.take();
             probe.add(2);
-            if (!list.find(tile, number))
+            if (!tile.is_there())
             {
                 return probe;
             }
 
-            const TensorMap* rows = list.is_first ? &q.tokens : &q.act;
-            int stages = ceil_div(steps_of(q, list.is_first), kStageSteps), steps = kStageSteps;
-            const int row = list.is_first ? 0 : tile.first;
-            routed.wait_for(list);
+            const TensorMap* rows = tile.is_first() ? &q.tokens : &q.act;
+            const int stages = tile.stages(), row = tile.is_first() ? 0 : tile.pairs / 16;
+            int steps = kStageSteps;
+            routed.wait_for(tile.is_shared());
             if constexpr (kHasShared)
             {
-                if (list.is_shared)
+                if (tile.is_shared())
                 {
-                    const SharedStreamProduct& p = shared_product(q, list.is_first);
-                    rows = &p.tokens;
-                    stages = shared_stages(p);
+                    rows = &shared_product(q, tile.is_first()).tokens;
                     steps = kSharedSteps;
-                    if (!list.is_first)
+                    if (!tile.is_first())
                     {
                         shared_counter(q).wait_stored(0, list.shared_firsts());
                     }
@@ -461,12 +502,12 @@ struct Mxfp4Stream
             }
 
             const u32 bytes = steps * q.columns * kGroupDepth * 2;
-            if (!list.is_first && !list.is_shared && tile.expert != complete)
+            if (!tile.is_first() && !tile.is_shared() && tile.expert != complete)
             {
                 complete = tile.expert;
                 probe.mark(1);
                 probe.from();
-                q.counters.wait_stored(complete, list.firsts_of_expert);
+                q.counters.wait_stored(tile.expert & 0xffff, (tile.expert >> 16) * list.first_stripes());
                 probe.add(1);
             }
 
@@ -488,25 +529,41 @@ struct Mxfp4Stream
     }
 
     /// Counts the tiles of the first product that have been stored. One thread: it takes a microsecond, which those that multiply do not have.
-    static __device__ __forceinline__ void count_stored(const TParameters& q, List list, TileNumbers numbers)
+    static __device__ __forceinline__ void count_stored(const TParameters& q, StreamTiles tiles, u32 shared)
     {
         wait_unless_shared();
-        Tile tile;
         [[maybe_unused]] Routed routed;
-        for (int index = 0; list.find(tile, numbers.take()) && list.is_first; index++)
+        for (int index = 0;; index++)
         {
-            numbers.wait_stored(index);
-            routed.wait_for(list);
-            if constexpr (kHasShared)
+            const StreamTile tile = tiles.take();
+            if (!tile.is_there())
             {
-                if (list.is_shared)
+                return;
+            }
+
+            if (tile.is_first())
+            {
+                tiles.wait_stored(index);
+                routed.wait_for(tile.is_shared());
+                if (tile.is_shared())
                 {
-                    shared_counter(q).add_stored(0);
-                    continue;
+                    add_shared_stored(q);
+                }
+                else
+                {
+                    q.counters.add_stored(tile.expert & 0xffff);
                 }
             }
 
-            q.counters.add_stored(tile.expert);
+            mbarrier_arrive(shared + kCountedBase + index % kNumberSlots * 8);
+        }
+    }
+
+    static __device__ __forceinline__ void add_shared_stored(const TParameters& q)
+    {
+        if constexpr (kHasShared)
+        {
+            shared_counter(q).add_stored(0);
         }
     }
 
@@ -520,61 +577,91 @@ struct Mxfp4Stream
         float even[kColumns / 2], odd[kColumns / 2];
     };
 
-    /// Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however
-    /// few columns there are.
-    /// `place`: which of the warpgroups' shares of a stage is this one's. `left`: steps of 64 inputs from the first stage to the inner dimension's end.
-    static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
+    /// A warp's product of kSteps steps of a stage. Beyond the `last` one of the inner dimension the tokens are 0, and any weights will do. Each warp multiplies
+    /// 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however few columns there are.
+    static __device__ __forceinline__ void multiply_steps(Sums& d, u32 weights, u32 tokens, int columns, int first_step, int last)
     {
-        const int lane = threadIdx.x % 32, first_step = place * kSteps;
-        const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
-        // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
-        u32 rows[kSteps];
+        const int lane = threadIdx.x % 32;
+        PackedStep packed[kSteps];
+        u32 b[kSteps][2][4];
 #pragma unroll
         for (int step = 0; step < kSteps; step++)
         {
+            // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
             const int row = (first_step + step) * columns + lane % 8;
-            rows[step] = row * 128 + (lane / 8 ^ row % 8) * 16;
+            const u32 at = row * 128 + (lane / 8 ^ row % 8) * 16;
+            packed[step] = load_step(weights + min(first_step + step, last) * kStepBytes);
+            load_matrix_x4(b[step][0], tokens + at);
+            load_matrix_x4(b[step][1], tokens + (at ^ 64));
         }
 
+#pragma unroll
+        for (int step = 0; step < kSteps; step++)
+        {
+            u32 a[4][4];
+            widen_step<TDealing>(a, packed[step]);
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+            {
+                const u32* columns_of = b[step][k / 2] + k % 2 * 2;
+                mma_bf16(k % 2 == 0 ? d.even : d.odd, a[k][0], a[k][1], a[k][2], a[k][3], columns_of[0], columns_of[1]);
+            }
+        }
+    }
+
+    /// A warpgroup's share of a tile. `place`: which of the warpgroups' shares of a stage is this one's. `left`: steps of 64 inputs from the first stage to the
+    /// inner dimension's end.
+    static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
+    {
+        const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
 #pragma unroll 1
         for (int i = 0; i < stages; i++)
         {
-            const u32 full = shared + kBarrierBase + ring.stage * 8, weights = shared + kWeightBase + ring.stage * kWeightBytes + own;
-            const u32 tokens = shared + ring.stage * kTokenBytes;
+            const u32 full = shared + kBarrierBase + ring.stage * 8;
             probe.from();
             mbarrier_wait(full, ring.phase);
             probe.add(0);
             probe.mark(0);
-            PackedStep packed[kSteps];
-            u32 b[kSteps][2][4];
-#pragma unroll
-            for (int step = 0; step < kSteps; step++)
-            {
-                // Beyond the inner dimension the tokens are 0, and any weights will do.
-                packed[step] = load_step(weights + min(first_step + step, left - 1) * kStepBytes);
-                load_matrix_x4(b[step][0], tokens + rows[step]);
-                load_matrix_x4(b[step][1], tokens + (rows[step] ^ 64));
-            }
-
-#pragma unroll
-            for (int step = 0; step < kSteps; step++)
-            {
-                u32 a[4][4];
-                widen_step<TDealing>(a, packed[step]);
-#pragma unroll
-                for (int k = 0; k < 4; k++)
-                {
-                    const u32* columns_of = b[step][k / 2] + k % 2 * 2;
-                    mma_bf16(k % 2 == 0 ? d.even : d.odd, a[k][0], a[k][1], a[k][2], a[k][3], columns_of[0], columns_of[1]);
-                }
-            }
-
+            multiply_steps(d, shared + kWeightBase + ring.stage * kWeightBytes + own, shared + ring.stage * kTokenBytes, columns, place * kSteps, left - 1);
             left -= kStageSteps;
             ring.advance();
             __syncwarp();
-            if (lane == 0)
+            if (threadIdx.x % 32 == 0)
             {
                 mbarrier_arrive(full + kStages * 8);
+            }
+        }
+    }
+
+    /// All of a short tile, by one warpgroup. `steps`: of 64 inputs.
+    static __device__ __forceinline__ void accumulate_alone(Sums& d, Ring& ring, u32 shared, int columns, int steps, Probe& probe)
+    {
+        const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
+#pragma unroll 1
+        for (; steps > 0; steps -= kStageSteps)
+        {
+            const u32 full = shared + kBarrierBase + ring.stage * 8;
+            probe.from();
+            mbarrier_wait(full, ring.phase);
+            probe.add(0);
+            probe.mark(0);
+            const int last = min(steps, kStageSteps) - 1;
+#pragma unroll 1
+            for (int step = 0; step <= last; step += kSteps)
+            {
+                multiply_steps(d, shared + kWeightBase + ring.stage * kWeightBytes + own, shared + ring.stage * kTokenBytes, columns, step, last);
+            }
+
+            ring.advance();
+            __syncwarp();
+            if (threadIdx.x % 32 == 0)
+            {
+                // For the others' warps too, which let the stage go by.
+#pragma unroll
+                for (int i = 0; i < kGroups; i++)
+                {
+                    mbarrier_arrive(full + kStages * 8);
+                }
             }
         }
     }
@@ -662,11 +749,14 @@ struct Mxfp4Stream
         }
     }
 
+    static __device__ __forceinline__ bool all_lanes(bool condition) { return __ballot_sync(~0u, !condition) == 0; }
+
     /// A tile that this warpgroup has still to store.
     struct Pending
     {
         Tile rows;
         int index;  // of the block's tiles
+        int use;    // parity of the buffer of sums' use; less than 0: there are no others' sums
         bool is_first, is_shared;
         float d[kColumns / 2];
         float2 bias;
@@ -734,14 +824,14 @@ struct Mxfp4Stream
         }
     }
 
-    static __device__ __forceinline__ void store_shared(const TParameters& q, Pending& tile, char* staged, int group, TileNumbers numbers)
+    static __device__ __forceinline__ void store_shared(const TParameters& q, Pending& tile, char* staged, int group, StreamTiles tiles)
     {
         const SharedStreamProduct& p = shared_product(q, tile.is_first);
         if (tile.is_first)
         {
             store_results<false>(TActivation{q.shared_activation}, tile, staged, group, make_float2(0, 0), p.factor, p.rows, (u16*)p.out, q.shared_second.depth, RoundBf16(), nullptr, 1);
-            numbers.taken = tile.index;
-            numbers.arrive_stored();
+            tiles.taken = tile.index;
+            tiles.arrive_stored();
         }
         else
         {
@@ -759,10 +849,14 @@ struct Mxfp4Stream
         }
     }
 
-    static __device__ __forceinline__ void store(const TParameters& q, Pending& tile, char* shared, int group, TileNumbers numbers, int* pairs, Probe& probe)
+    static __device__ __forceinline__ void store(const TParameters& q, Pending& tile, char* shared, int group, StreamTiles tiles, int* pairs, Probe& probe)
     {
         probe.from();
-        add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.index / kGroups);
+        if (tile.use >= 0)
+        {
+            add_up(tile.d, shared, shared_address(shared) + kSumBarrierBase, group, tile.use);
+        }
+
         probe.add(1);
         probe.from();
         char* staged = shared + kOutBase + group * kOutBytes;
@@ -770,7 +864,7 @@ struct Mxfp4Stream
         {
             if (tile.is_shared)
             {
-                store_shared(q, tile, staged, group, numbers);
+                store_shared(q, tile, staged, group, tiles);
                 probe.add(2);
                 return;
             }
@@ -781,8 +875,8 @@ struct Mxfp4Stream
             const StreamProduct& p = q.first;
             store_results<true>(TActivation{q.activation}, tile, staged, group, tile.bias, p.factor, p.rows, p.out, p.out_stride,
                                 TRounding::template of<kGroups, kOutBytes / 64>(group), pairs, q.top_k);
-            numbers.taken = tile.index;
-            numbers.arrive_stored();
+            tiles.taken = tile.index;
+            tiles.arrive_stored();
         }
         else
         {
@@ -793,48 +887,73 @@ struct Mxfp4Stream
         probe.add(2);
     }
 
-    static __device__ __forceinline__ Probe compute_tiles(const TParameters& q, List list, TileNumbers numbers, char* shared)
+    /// What a warpgroup needs of memory to store a tile.
+    static __device__ __forceinline__ float2 fetch_for_store(const TParameters& q, const StreamTile& tile, int group, int* pairs)
+    {
+        const Tile rows = tile.rows_of(group);
+        if (threadIdx.x % 128 < rows.count)
+        {
+            copy_async_word(shared_address(pairs + threadIdx.x % 128), q.sorted_pairs + rows.first + threadIdx.x % 128);
+        }
+
+        return tile.is_first() && kIsGated ? act_bias(rows, group, q.first.bias, q.first.rows / 2)
+            : tile.is_first() ? pair_bias(rows, group, q.first.bias, q.first.rows)
+            : pair_bias(rows, group, q.second.bias, q.second.rows);
+    }
+
+    static __device__ __forceinline__ Probe compute_tiles(const TParameters& q, StreamTiles tiles, char* shared)
     {
         const u32 base = shared_address(shared), sum_barriers = base + kSumBarrierBase;
         const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
         int* pairs = (int*)(shared + kPairsBase) + group * kColumns;
         Ring ring = {0, 0};
-        Tile tile;
         bool is_pending = false;
         Pending pending = {};
         Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
         wait_unless_shared();
         [[maybe_unused]] Routed routed;
-        for (int index = 0;; index++)
+        u32 uses = 0;  // of each buffer of sums, its parity: tiles that one warpgroup multiplies need none
+        for (int index = 0;;)
         {
-            const bool is_there = list.find(tile, numbers.take()), is_first = list.is_first;
-            const int storing = index % kGroups;
-            routed.wait_for(list);
+            // While nothing else can be done, the tile that is pending is stored.
+            const bool is_known = !is_pending || all_lanes(tiles.can_take());
+            StreamTile tile = {};
+            if (is_known)
+            {
+                tile = tiles.take();
+            }
+
+            const bool is_there = is_known && tile.is_there(), is_first = tile.is_first(), is_short = tile.is_short(), is_alone = is_short && index % kGroups == group;
+            if (is_short && !is_alone)
+            {
+                ring.advance(tile.stages());
+                if (!is_pending)
+                {
+                    index++;
+                    continue;
+                }
+            }
+
+            if (is_known)
+            {
+                routed.wait_for(tile.is_shared());
+            }
+
+            // Who stores short tiles too: so what a warpgroup fetches for one tile never takes the place of what a tile needs that it has still to store.
+            const int storing = index % kGroups, use = uses >> storing & 1;
             int left = 0, steps = 0, place = 0;
             Sums sums = {};
             float2 bias = make_float2(0, 0);
-            if (is_there)
+            if (is_there && !is_short)
             {
                 // What the compiler knows to be the same in all lanes makes the ring's addresses so.
                 steps = steps_of(q, is_first);
-                int stages = ceil_div(steps, kStageSteps);
-                if constexpr (kHasShared)
+                left = __reduce_max_sync(~0u, tile.stages());
+                place = (group + tile.row / kBandRows) % kGroups;
+                if (storing == group && !tile.is_shared())
                 {
-                    stages = list.is_shared ? shared_stages(shared_product(q, is_first)) : stages;
-                }
-
-                left = __reduce_max_sync(~0u, stages);
-                place = (group + tile.row0 / kBandRows) % kGroups;
-                if (storing == group && !list.is_shared)
-                {
-                    // All of the tile's rows are this warpgroup's, whichever it is.
-                    Tile rows = tile;
-                    rows.row0 -= group * kBandRows;
-                    bias = is_first && kIsGated ? act_bias(rows, group, q.first.bias, q.first.rows / 2)
-                        : is_first ? pair_bias(rows, group, q.first.bias, q.first.rows)
-                        : pair_bias(rows, group, q.second.bias, q.second.rows);
-                    fetch_pairs(rows, q.sorted_pairs, pairs);
+                    bias = fetch_for_store(q, tile, group, pairs);
                 }
 
                 if (!is_first)
@@ -844,11 +963,20 @@ struct Mxfp4Stream
             }
 
             // What a tile of the second product waits for may be the tile that is pending.
-            int now = !is_pending ? left : pending.is_first && !is_first ? 0 : min(left, kStagesBeforeStore);
+            int now = left;
+            if (is_pending)
+            {
+                const bool is_late = all_lanes(mbarrier_is_over(base + kBarrierBase + ring.stage * 8, ring.phase));
+                now = is_late && !(pending.is_first && !is_first) ? min(left, kStagesBeforeStore) : 0;
+            }
+
 #pragma unroll 1
             while (true)
             {
-                if (kHasShared && list.is_shared)
+                if (is_short)
+                {
+                }
+                else if (kHasShared && tile.is_shared())
                 {
                     accumulate_shared(sums, ring, base, place, q.columns, is_first, now, probe);
                 }
@@ -861,14 +989,14 @@ struct Mxfp4Stream
                 now = left;
 
                 // Before the tile that is pending: else who stores this one would wait for that, and tiles that are short would be stored one after the other.
-                if (is_there && left == 0 && storing != group)
+                if (is_there && !is_short && left == 0 && storing != group)
                 {
-                    hand_over(sums, shared, sum_barriers, storing, group, index / kGroups);
+                    hand_over(sums, shared, sum_barriers, storing, group, use);
                 }
 
                 if (is_pending)
                 {
-                    store(q, pending, shared, group, numbers, pairs, probe);
+                    store(q, pending, shared, group, tiles, pairs, probe);
                     is_pending = false;
                 }
 
@@ -878,22 +1006,42 @@ struct Mxfp4Stream
                 }
             }
 
+            if (!is_known)
+            {
+                continue;
+            }
+
             if (!is_there)
             {
                 break;
             }
 
+            index++;
             probe.tile();
-            if (storing != group)
+            if (is_alone)
+            {
+                steps = steps_of(q, is_first);
+                bias = fetch_for_store(q, tile, group, pairs);
+                accumulate_alone(sums, ring, base, q.columns, steps, probe);
+            }
+            else if (is_short)
             {
                 continue;
             }
+            else
+            {
+                uses ^= 1u << storing;
+                if (storing != group)
+                {
+                    continue;
+                }
+            }
 
-            pending.rows = tile;
-            pending.rows.row0 -= group * kBandRows;
-            pending.index = index;
+            pending.rows = tile.rows_of(group);
+            pending.index = index - 1;
+            pending.use = is_alone ? -1 : use;
             pending.is_first = is_first;
-            pending.is_shared = list.is_shared;
+            pending.is_shared = tile.is_shared();
             pending.bias = bias;
 #pragma unroll
             for (int i = 0; i < kColumns / 2; i++)
@@ -929,7 +1077,7 @@ struct Mxfp4Stream
         char* shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
         const u32 base = shared_address(shared), barriers = base + kBarrierBase, sums = base + kSumBarrierBase;
         int2* const active = (int2*)(shared + kListBase);
-        const TileNumbers numbers = TileNumbers::at(shared + kNumbersBase);
+        const StreamTiles tiles = StreamTiles::at(shared + kNumbersBase);
         const List list = {active, q};
         if (threadIdx.x == 0)
         {
@@ -947,7 +1095,12 @@ struct Mxfp4Stream
                 mbarrier_init(sums + (kGroups + i) * 8, 4);
             }
 
-            numbers.init(4);
+            tiles.init(4);
+            for (int i = 0; i < kNumberSlots; i++)
+            {
+                mbarrier_init(base + kCountedBase + i * 8, 1);
+            }
+
             mbarrier_fence_init();
         }
 
@@ -956,7 +1109,7 @@ struct Mxfp4Stream
         if (threadIdx.x < kGroups * 128)
         {
             registers_raise<kGroupRegisters>();
-            const Probe probe = compute_tiles(q, list, numbers, shared);
+            const Probe probe = compute_tiles(q, tiles, shared);
             if (threadIdx.x % 128 == 0)
             {
                 probe.leave(0, threadIdx.x / 128);
@@ -969,7 +1122,7 @@ struct Mxfp4Stream
         const int role = threadIdx.x / 32 - kGroups * 4;
         if (role == 0)
         {
-            const Probe probe = load_weights(q, list, active, numbers, base);
+            const Probe probe = load_weights(q, list, active, tiles, base);
             if (threadIdx.x % 32 == 0)
             {
                 probe.leave(0, kGroups);
@@ -977,11 +1130,11 @@ struct Mxfp4Stream
         }
         else if (role == 1 && threadIdx.x % 32 == 0)
         {
-            load_tokens(q, list, numbers, base).leave(0, kGroups + 1);
+            load_tokens(q, list, tiles, base).leave(0, kGroups + 1);
         }
         else if (role == 2 && threadIdx.x % 32 == 0)
         {
-            count_stored(q, list, numbers);
+            count_stored(q, tiles, base);
         }
         else if (kHasShared && role == 3)
         {

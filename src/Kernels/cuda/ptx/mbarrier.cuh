@@ -30,6 +30,14 @@ __device__ __forceinline__ void mbarrier_arrive_copy_async(u32 barrier)
     asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
+/// Whether the phase of the given parity has completed.
+__device__ __forceinline__ bool mbarrier_is_over(u32 barrier, u32 parity)
+{
+    u32 over;
+    asm volatile("{ .reg .pred done; mbarrier.test_wait.parity.shared.b64 done, [%1], %2; selp.u32 %0, 1, 0, done; }" : "=r"(over) : "r"(barrier), "r"(parity) : "memory");
+    return over != 0;
+}
+
 /// Waits until the phase of the given parity has completed.
 __device__ __forceinline__ void mbarrier_wait(u32 barrier, u32 parity)
 {

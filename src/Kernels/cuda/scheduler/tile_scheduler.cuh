@@ -81,19 +81,22 @@ private:
 };
 
 /// Slots of a block's tile numbers: more than any thread of the block is behind another, in tiles.
-constexpr int kNumberSlots = 32, kNumberBytes = kNumberSlots * (8 + 8 + 4);
+constexpr int kNumberSlots = 32;
 
 /// The numbers of a block's tiles after its first, which is the block's own: drawn from a counter of all blocks, as blocks that get their weights
 /// sooner take more, by one thread of each block, which hands them to the others. And which of the tiles have been stored.
-struct TileNumbers
+template <typename T>
+struct TileSlots
 {
-    u32 barriers;   // kNumberSlots of one arrival and as many of a storing warp's each, in shared memory
-    int* numbers;   // as many, behind them
-    int taken;      // by this thread
+    static constexpr int kBytes = kNumberSlots * (8 + 8 + sizeof(T));
 
-    static __device__ __forceinline__ TileNumbers at(char* shared)
+    u32 barriers;  // kNumberSlots of one arrival and as many of a storing warp's each, in shared memory
+    T* slots;      // as many, behind them
+    int taken;     // by this thread
+
+    static __device__ __forceinline__ TileSlots at(char* shared)
     {
-        return {shared_address(shared), (int*)(shared + kNumberSlots * 16), 0};
+        return {shared_address(shared), (T*)(shared + kNumberSlots * 16), 0};
     }
 
     /// One thread, before any other uses them.
@@ -123,20 +126,29 @@ struct TileNumbers
     }
 
     /// One thread of the block, before it takes the number itself.
-    __device__ __forceinline__ void hand_out(int number) const
+    __device__ __forceinline__ void hand_out(const T& tile) const
     {
-        numbers[taken % kNumberSlots] = number;
+        slots[taken % kNumberSlots] = tile;
         mbarrier_arrive(barriers + taken % kNumberSlots * 8);
     }
 
-    __device__ __forceinline__ int take()
+    /// Whether there is one to take.
+    __device__ __forceinline__ bool can_take() const
+    {
+        return mbarrier_is_over(barriers + taken % kNumberSlots * 8, taken / kNumberSlots & 1);
+    }
+
+    __device__ __forceinline__ T take()
     {
         const int slot = taken % kNumberSlots;
         mbarrier_wait(barriers + slot * 8, taken / kNumberSlots & 1);
         taken++;
-        return ((volatile int*)numbers)[slot];
+        return slots[slot];
     }
 };
+
+using TileNumbers = TileSlots<int>;
+constexpr int kNumberBytes = TileNumbers::kBytes;
 
 /// Makes the table of a schedule in shared memory; ends with a barrier of the block.
 template <int kTokens, int kThreads, int kMostExperts>
