@@ -38,7 +38,7 @@ internal static class ParallelTable
 
     private static void WriteReductions(IAnsiConsole console, ParallelResult result)
     {
-        console.Say($"microseconds of the sum over the ranks, the residual and the norm, {result.Width} columns of BF16; chosen: where the group knows each token's 4 of 128 experts: the slowest rank's, median, in a graph of rounds");
+        console.Say($"microseconds of the sum over the ranks, the residual and the norm, {result.Width} columns of BF16: the slowest rank's, median, in a graph of rounds");
         console.WriteLine();
         (string Group, string? Plan)[] ways = [.. result.Reductions.Select(row => (row.Group, row.Plan)).Distinct()];
         FittedTable table = new FittedTable().Always("tokens");
@@ -67,7 +67,7 @@ internal static class ParallelTable
 
     private static void WriteExchanges(IAnsiConsole console, ParallelResult result)
     {
-        console.Say($"microseconds until every rank has the tokens of all, and until each has the sums of its own, {result.Width} columns of BF16: the slowest rank's, median, in a graph of rounds");
+        console.Say($"microseconds until every rank has the tokens of all, and until each has the sums of its own, {result.Width} columns of BF16; chosen: where the group knows each token's 4 of 128 experts: the slowest rank's, median, in a graph of rounds");
         console.WriteLine();
         FittedTable table = new FittedTable().Always("tokens").Always("group").Always("gather µs").Always("scatter µs").Always("chosen: gather µs").Always("scatter µs").Optional("left out");
         foreach (ExchangeRow row in result.Exchanges)
