@@ -151,14 +151,23 @@ internal sealed class QuantizationState : IDisposable
         }
     }
 
-    // Deleted while it is locked, so that whoever has opened it already can see that it is gone; it stays where that cannot be seen.
+    // Deleted while it is locked, so that whoever has opened it already can see that it is gone; it stays where that cannot be seen, and where it cannot be
+    // deleted: it is in nobody's way, and what is reported is the error before, if there was one.
     private static void Unlock(FileStream held)
     {
         using (held)
         {
-            if (OperatingSystem.IsLinux())
+            if (!OperatingSystem.IsLinux())
+            {
+                return;
+            }
+
+            try
             {
                 File.Delete(held.Name);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
             }
         }
     }
