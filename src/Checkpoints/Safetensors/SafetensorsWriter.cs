@@ -14,7 +14,7 @@ public sealed class SafetensorsWriter
     /// <param name="type">What one element is.</param>
     /// <param name="shape">Sizes, outermost first.</param>
     /// <param name="data">The elements, little-endian; not copied, so it must not change before <see cref="Save"/>.</param>
-    /// <exception cref="ArgumentException">The name is taken or reserved, or the data has another length than the shape asks for.</exception>
+    /// <exception cref="ArgumentException">The name is blank, taken or reserved, the type is undefined, or the data has another length than the shape asks for.</exception>
     public void Add(string name, SafetensorsType type, ReadOnlySpan<long> shape, ReadOnlyMemory<byte> data)
     {
         Check(name, type);
@@ -32,7 +32,7 @@ public sealed class SafetensorsWriter
     /// <param name="type">What one element is.</param>
     /// <param name="shape">Sizes, outermost first.</param>
     /// <param name="write">Writes the elements, little-endian, as many bytes as they are; called once by <see cref="Save"/>.</param>
-    /// <exception cref="ArgumentException">The name is taken or reserved, or the shape is beyond any file.</exception>
+    /// <exception cref="ArgumentException">The name is blank, taken or reserved, the type is undefined, or the shape is beyond any file.</exception>
     public void AddStreamed(string name, SafetensorsType type, ReadOnlySpan<long> shape, Action<Stream> write)
     {
         Check(name, type);
