@@ -80,11 +80,11 @@ private:
     }
 };
 
-/// Slots of a block's tile numbers: more than any thread of the block is behind another, in tiles.
+/// Slots of a block's tiles: more than any thread of the block is behind another, in tiles.
 constexpr int kNumberSlots = 32;
 
-/// The numbers of a block's tiles after its first, which is the block's own: drawn from a counter of all blocks, as blocks that get their weights
-/// sooner take more, by one thread of each block, which hands them to the others. And which of the tiles have been stored.
+/// A block's tiles, or what is known of each: drawn from a counter of all blocks, as blocks that get their weights sooner take more, by one thread of each
+/// block, which hands them to the others. And which of the tiles have been stored.
 template <typename T>
 struct TileSlots
 {
@@ -109,7 +109,7 @@ struct TileSlots
         }
     }
 
-    /// A warp, once it has stored its part of the tile whose number it took last.
+    /// A warp, once it has stored its part of tile `taken`: where tiles are numbers, that is the one it took last, behind the block's own.
     __device__ __forceinline__ void arrive_stored() const
     {
         __syncwarp();
@@ -147,6 +147,7 @@ struct TileSlots
     }
 };
 
+/// The numbers of a block's tiles after its first, which is the block's own.
 using TileNumbers = TileSlots<int>;
 constexpr int kNumberBytes = TileNumbers::kBytes;
 
