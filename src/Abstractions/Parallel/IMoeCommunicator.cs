@@ -56,7 +56,8 @@ public interface IMoeCommunicator
 
     /// <summary>Every rank gets the rows of all ranks, one rank's after another's.</summary>
     /// <exception cref="ArgumentException">
-    /// A tensor is on another device, the output is not <see cref="Count"/> times the input or overlaps it in part, or a row has more bytes than the group's.
+    /// A tensor is on another device, the output is not <see cref="Count"/> times the input or overlaps it in part, or a row has more bytes than the group's; or
+    /// <see cref="MoeGatherArguments.Experts"/> has other ids than those of all tokens, no expert, or ranks that do not divide the group's.
     /// </exception>
     /// <exception cref="MoeException">The group has ended, now or before: <see cref="IMoeGroup.Failure"/>.</exception>
     void AllGather(MoeGatherArguments arguments);
@@ -72,7 +73,8 @@ public interface IMoeCommunicator
 
     /// <summary>Each rank gets its share of the rows of the sum of all ranks' parts: of M rows those from rank · M ÷ count on.</summary>
     /// <exception cref="ArgumentException">
-    /// A tensor has another size, type or device than the group, or the rows cannot be shared out evenly.
+    /// A tensor has another size, type or device than the group, or the rows cannot be shared out evenly; or <see cref="MoeReduceArguments.Experts"/> has other
+    /// ids than those of all tokens, no expert, or ranks that do not divide the group's.
     /// </exception>
     /// <exception cref="InvalidOperationException">The part was reduced already.</exception>
     /// <exception cref="MoeException">The group has ended, now or before: <see cref="IMoeGroup.Failure"/>.</exception>

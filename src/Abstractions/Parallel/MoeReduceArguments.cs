@@ -15,7 +15,7 @@ public readonly struct MoeReduceArguments
     /// <summary>
     /// Of a reduction that scatters: which tokens the rows are, where the part of a rank that has none of a token's experts is nothing: it is zeros, or,
     /// where <see cref="MoeGatherArguments.Experts"/> has kept the token's row from that rank, undefined. Whoever leaves out rows there leaves out those here.
-    /// All ranks say the same.
+    /// All ranks say the same. <see cref="IMoeCommunicator.AllReduce"/> does not look at it.
     /// </summary>
     public MoeTokenExperts Experts { get; init; }
 
