@@ -65,7 +65,7 @@ public sealed class GptOssModel : IDisposable
     /// <summary>Loads a model.</summary>
     /// <param name="host">Chooses and makes the expert layers.</param>
     /// <param name="options">What to load, and how.</param>
-    /// <param name="progress">Told the share that is loaded, 0 to 1.</param>
+    /// <param name="progress">Told the share that is loaded, 0 to 1: one number after another, none below the one before. Loading waits meanwhile.</param>
     /// <param name="cancellationToken">Ends a long load early.</param>
     /// <exception cref="MoeException">
     /// A file is missing or malformed, a tensor is missing, unknown or of another size than the configuration asks for, the model does not

@@ -1,15 +1,20 @@
 namespace Moe.Plugins.GptOss;
 
-/// <summary>Tells how far loading is, by bytes. Thread-safe.</summary>
+/// <summary>Tells how far loading is, by bytes. Thread-safe: tells one number after another, each at least the one before.</summary>
 internal sealed class LoadProgress(IProgress<double>? progress, long ownBytes, long[] expertBytes)
 {
     private readonly double _total = ownBytes + expertBytes.Sum();
+    private readonly Lock _telling = new();
     private long _loaded;
 
     public void Add(long bytes)
     {
-        long loaded = Interlocked.Add(ref _loaded, bytes);
-        progress?.Report(Math.Min(1, loaded / _total));
+        // Counted and told at once: a thread that had counted could tell its number behind another's that is larger.
+        lock (_telling)
+        {
+            _loaded += bytes;
+            progress?.Report(Math.Min(1, _loaded / _total));
+        }
     }
 
     /// <summary>What loads a part of so many bytes is to tell, from one thread at a time.</summary>

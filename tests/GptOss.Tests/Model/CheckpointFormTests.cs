@@ -93,6 +93,22 @@ public sealed class CheckpointFormTests
     }
 
     [Fact]
+    public void Threads_that_load_at_once_tell_one_number_after_another()
+    {
+        const int Threads = 8, Pieces = 2000;
+        var told = new Told();
+        var progress = new LoadProgress(told, ownBytes: Threads * Pieces, expertBytes: []);
+        Parallel.For(0, Threads, new ParallelOptions { MaxDegreeOfParallelism = Threads }, _ =>
+        {
+            for (int i = 0; i < Pieces; i++)
+            {
+                progress.Add(1);
+            }
+        });
+        Assert.Equal(Enumerable.Range(1, Threads * Pieces).Select(bytes => bytes / (double)(Threads * Pieces)), told.Values);
+    }
+
+    [Fact]
     public void Loading_tells_how_far_it_is()
     {
         var told = new Told();

@@ -351,7 +351,19 @@ struct Mxfp4Stream
             tiles.hand_out(tile);
             tiles.taken++;
         };
+        int since_short = kStages;  // stages since the last short tile, at most all
         auto load_stages = [&](const StreamTile& tile, const auto& load_stage) {
+            // Warpgroups let others' short tiles by without waiting for their stages, and a barrier tells by parity alone which phase is over: who waits for
+            // a stage whose phase before is not over either would read at once. So where that phase may be a short tile's, it is over before the tile is known.
+            Ring ahead = ring;
+#pragma unroll 1
+            for (int i = min(tile.stages(), kStages - since_short); i > 0; i--)
+            {
+                mbarrier_wait(shared + kBarrierBase + (kStages + ahead.stage) * 8, ahead.phase);
+                ahead.advance();
+            }
+
+            since_short = tile.is_short() ? 0 : min(since_short + tile.stages(), kStages);
             hand_out(tile);
 #pragma unroll 1
             for (int i = 0; i < tile.stages(); i++)
