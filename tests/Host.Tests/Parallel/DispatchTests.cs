@@ -184,7 +184,7 @@ public sealed class DispatchTests : IDisposable
         }
     }
 
-    /// <summary>A layer that cannot route alone, or a group that gains nothing by it: one gathering, of everything.</summary>
+    /// <summary>A layer that routes only within a forward, or a group that gains nothing by routing first: everything is gathered once.</summary>
     [Theory]
     [InlineData(false, true)]
     [InlineData(true, false)]
