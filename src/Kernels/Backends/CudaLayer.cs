@@ -58,7 +58,8 @@ internal sealed class CudaLayer
         PartialLayout? shared = Shared is null ? null
             : inStream ? new PartialLayout(1, IsBf16: false)
             : RunShared(weights, workspace, x, fewShared, stream);
-        (nint ids, nint topKWeights) = Route(arguments, weights.Router, workspace, x, inStream ? workspace.SharedStored : 0);
+        var routing = new RoutingCall(arguments.TopKIds, arguments.TopKWeights, arguments.TokenIds, arguments.Routing, stream);
+        (nint ids, nint topKWeights) = Route(routing, weights.Router, workspace, x, inStream ? workspace.SharedStored : 0);
         ExpertRows rows = x;
         if (fewLatent)
         {
@@ -124,21 +125,8 @@ internal sealed class CudaLayer
     public void Route(LayerWeights weights, LayerWorkspace workspace, in MoeRouteArguments arguments)
     {
         ExpertRows x = _routing.Rows(arguments.Input, workspace.Router, arguments.Stream);
-        Route(
-            new MoeForwardArguments
-            {
-                Input = default,
-                RouterInput = arguments.Input,
-                Output = default,
-                TopKIds = arguments.TopKIds,
-                TopKWeights = arguments.TopKWeights,
-                TokenIds = arguments.TokenIds,
-                Stream = arguments.Stream,
-            },
-            weights.Router,
-            workspace,
-            x,
-            earlyCounter: 0);
+        var routing = new RoutingCall(arguments.TopKIds, arguments.TopKWeights, arguments.TokenIds, MoeRoutingSource.Router, arguments.Stream);
+        Route(routing, weights.Router, workspace, x, earlyCounter: 0);
     }
 
     private static bool IsDense(in MoeTensorView view) => view.RowStride == view.RowBytes;
@@ -158,23 +146,23 @@ internal sealed class CudaLayer
         workspace.SharedStored);
 
     private (nint Ids, nint Weights) Route(
-        in MoeForwardArguments arguments, RouterTensors? router, LayerWorkspace workspace, in ExpertRows x, nint earlyCounter)
+        in RoutingCall call, RouterTensors? router, LayerWorkspace workspace, in ExpertRows x, nint earlyCounter)
     {
-        MoeTensorView ids = arguments.TopKIds;
-        MoeTensorView topKWeights = arguments.TopKWeights;
+        MoeTensorView ids = call.Ids;
+        MoeTensorView topKWeights = call.Weights;
         bool inPlace = !ids.IsEmpty && IsDense(ids) && IsDense(topKWeights);
         (nint idAddress, nint weightAddress) = inPlace ? (ids.Address, topKWeights.Address) : (workspace.Router.Ids, workspace.Router.Weights);
         RoutingBuffers order = workspace.Experts.Routing;
         int blockRows = Experts.BlockRows(_weighsInput ? x.Tokens * _shape.TopK : x.Tokens);
-        if (arguments.Routing == MoeRoutingSource.Caller)
+        if (call.Source == MoeRoutingSource.Caller)
         {
             if (!inPlace)
             {
-                Copy(idAddress, ids.RowBytes, ids, ids.Address, ids.RowStride, arguments.Stream);
-                Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, arguments.Stream);
+                Copy(idAddress, ids.RowBytes, ids, ids.Address, ids.RowStride, call.Stream);
+                Copy(weightAddress, topKWeights.RowBytes, topKWeights, topKWeights.Address, topKWeights.RowStride, call.Stream);
             }
 
-            _routing.Sort(idAddress, x.Tokens * _shape.TopK, order, blockRows, earlyCounter, arguments.Stream);
+            _routing.Sort(idAddress, x.Tokens * _shape.TopK, order, blockRows, earlyCounter, call.Stream);
             return (idAddress, weightAddress);
         }
 
@@ -183,11 +171,11 @@ internal sealed class CudaLayer
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        _routing.Route(x, router, arguments.TokenIds, _shape, workspace.Router, order, idAddress, weightAddress, blockRows, earlyCounter, arguments.Stream);
+        _routing.Route(x, router, call.TokenIds, _shape, workspace.Router, order, idAddress, weightAddress, blockRows, earlyCounter, call.Stream);
         if (!inPlace && !ids.IsEmpty)
         {
-            Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, arguments.Stream);
-            Copy(topKWeights.Address, topKWeights.RowStride, topKWeights, weightAddress, topKWeights.RowBytes, arguments.Stream);
+            Copy(ids.Address, ids.RowStride, ids, idAddress, ids.RowBytes, call.Stream);
+            Copy(topKWeights.Address, topKWeights.RowStride, topKWeights, weightAddress, topKWeights.RowBytes, call.Stream);
         }
 
         return (idAddress, weightAddress);
@@ -302,4 +290,12 @@ internal sealed class CudaLayer
             Splits = partial.Splits,
             PartialIsBf16 = partial.IsBf16 ? 1 : 0,
         };
+
+    /// <summary>What routing reads and writes, within a forward or without one.</summary>
+    /// <param name="Ids">Expert ids, [tokens, top-k]: read where the caller routes, else written, or empty.</param>
+    /// <param name="Weights">Weights of those experts; empty exactly when the ids are.</param>
+    /// <param name="TokenIds">The tokens' ids in the vocabulary, where the router asks for them.</param>
+    /// <param name="Source">Who routes.</param>
+    /// <param name="Stream">The stream to enqueue on.</param>
+    private readonly record struct RoutingCall(MoeTensorView Ids, MoeTensorView Weights, MoeTensorView TokenIds, MoeRoutingSource Source, nint Stream);
 }
