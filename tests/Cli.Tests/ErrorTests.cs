@@ -130,12 +130,23 @@ public sealed class ErrorTests : IDisposable
     }
 
     [Fact]
-    public async Task An_unknown_backend_of_the_configuration_is_not_explained_with_what_others_can()
+    public async Task An_unknown_backend_of_the_configuration_is_said_once_with_the_ones_that_are_there()
     {
         Cli result = await Cli.RunProgramIn([("Moe__Backend", "Nobody")], "run");
         Assert.Equal(ExitCode.NoBackend, result.ExitCode);
-        Assert.Contains("error: Moe:Backend names the backend 'Nobody', which was not found.", result.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("\n  Cpu:", result.Error, StringComparison.Ordinal);
+        Assert.StartsWith("error: Moe:Backend names the backend 'Nobody', which was not found. Found: ", result.Error, StringComparison.Ordinal);
+        Assert.Single(result.Error.TrimEnd().Split('\n'));
+    }
+
+    [Theory]
+    [InlineData("run")]
+    [InlineData("generate", "--prompt", "hi", "--max-tokens", "1")]
+    public async Task A_pattern_of_the_configuration_that_matches_no_layer_is_said_once(params string[] command)
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Layers__lm_head", "Cpu")], command);
+        Assert.Equal(ExitCode.Ok, result.ExitCode);
+        string line = Assert.Single(result.Error.Split('\n'), line => line.Contains("Moe:Layers:lm_head", StringComparison.Ordinal));
+        Assert.StartsWith("warning: Moe:Layers:lm_head matches no layer of '", line, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -5,8 +5,11 @@ namespace Moe.Plugins.Cli;
 /// <summary>Shows what a host warns of, once each, unless the command's own result says it.</summary>
 internal sealed class HostWarnings(CommandConsole console) : ILoggerFactory, ILogger
 {
-    /// <summary>Stable ids of messages on plugins that cannot be used, on choices and falls back, on reloads, and that everything is trusted.</summary>
-    private static readonly int[] SaidElsewhere = [2, 6, 7, 8, 12, 14];
+    /// <summary>
+    /// Stable ids of messages on plugins that cannot be used, on backends that are named and unknown (a layer that is to have one ends the command), on
+    /// choices and falls back, on reloads, that everything is trusted, and on patterns that no layer matched (<see cref="LayerPatternCheck"/>).
+    /// </summary>
+    private static readonly int[] SaidElsewhere = [2, 3, 6, 7, 8, 12, 14, 19];
 
     /// <summary>Stable id of the message that there is no plugin at all.</summary>
     private const int NoBackendId = 16;

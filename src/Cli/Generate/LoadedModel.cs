@@ -65,6 +65,7 @@ internal sealed class LoadedModel : IAsyncDisposable
             long start = Stopwatch.GetTimestamp();
             var model = GptOssModel.Load((IMoeHost?)ways ?? host, options, progress, cancellationToken);
             progress.Clear();
+            LayerPatternCheck.Warn(console, folder, [.. host.Selections.Select(selection => selection.Request.Name)]);
             return new LoadedModel(host, ways, model, options.CacheType, Stopwatch.GetElapsedTime(start));
         }
         catch (Exception exception)

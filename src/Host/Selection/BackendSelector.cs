@@ -144,14 +144,14 @@ internal sealed class BackendSelector
                 Reason = ReasonOf(report, missed[0]),
                 IsFallback = true,
                 Sentence = $"No backend for {NameOf(report.Request)}: {because}, and "
-                    + $"{MoeOptions.SectionName}:{nameof(MoeOptions.Fallback)} forbids to fall back to {best.Id}.",
+                    + $"{_options.SectionPath}:{nameof(MoeOptions.Fallback)} forbids to fall back to {best.Id}.",
             }
             : With(report, best, because) with { IsFallback = true };
     }
 
     private string Why(MoeSelectionReport report, MoeCandidate best) =>
         _options.Order.Contains(best.Id, StringComparer.OrdinalIgnoreCase)
-            ? $"first of {MoeOptions.SectionName}:{nameof(MoeOptions.Order)}"
+            ? $"first of {_options.SectionPath}:{nameof(MoeOptions.Order)}"
             : report.Candidates.Count(c => c.IsEligible) == 1 ? "the only one that can" : "best score";
 
     private static MoeReason ReasonOf(MoeSelectionReport report, string id) =>

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 
 namespace Moe.Plugins.Tests;
@@ -62,6 +63,22 @@ public sealed class SelectionTests : IDisposable
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 4 && l.Text.Contains("Did you mean 'Cpu'?", StringComparison.Ordinal));
         Assert.DoesNotContain("Did you mean", host.Explain(TinyLayer.Request with { Backend = "quantum" }).Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unknown_name_is_said_by_the_key_that_has_it()
+    {
+        IConfiguration configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection([new("Spare:Backend", "quantum"), new("Spare:Order:0", "gluon"), new("Spare:Layers:*.9.mlp", "quark")])
+            .Build();
+        await using MoeHost host = Host(MoeOptions.From(configuration.GetSection("Spare")), FakeBackend.Scoring("Cpu", 1));
+
+        Assert.StartsWith("Spare:Backend names the backend 'quantum'", host.Explain(TinyLayer.Request).Sentence, StringComparison.Ordinal);
+        Assert.StartsWith("Spare:Layers:*.9.mlp names the backend 'quark'", host.Explain(TinyLayer.Request with { Name = "model.layers.9.mlp" }).Sentence, StringComparison.Ordinal);
+        foreach (string key in (string[])["Spare:Backend", "Spare:Order", "Spare:Layers:*.9.mlp"])
+        {
+            Assert.Contains(_log.Lines, line => line.Text.StartsWith($"{key} names the backend", StringComparison.Ordinal));
+        }
     }
 
     [Theory]
