@@ -110,27 +110,16 @@ internal sealed class QuantizationState : IDisposable
         Save();
     }
 
-    /// <summary>
-    /// Opens a file and locks it, again where whoever had the lock before deleted the file after it was opened here: the lock is then of a file that
-    /// nobody else will ever open.
-    /// </summary>
-    internal static FileStream StillNamed(Func<FileStream> open)
-    {
-        while (true)
-        {
-            FileStream held = open();
-            if (UnixFile.TryGet(held.SafeFileHandle) is not { Names: 0 })
-            {
-                return held;
-            }
-
-            held.Dispose();
-        }
-    }
-
     private static bool IsLeftOver(string path) => Path.GetFileName(path) == LockName || WholeFile.IsUnfinished(path);
 
-    private static FileStream Lock(string folder)
+    /// <summary>
+    /// Makes a folder this process's. The lock file is opened again where whoever had the lock before deleted it between its opening and its locking here: the
+    /// lock is then of a file that nobody else will ever open.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="opened">What happens elsewhere between an opening and the look at what was opened; for tests.</param>
+    /// <exception cref="MoeException">Another process has it.</exception>
+    internal static FileStream Lock(string folder, Action<string>? opened = null)
     {
         string path = Path.Combine(folder, LockName);
         FileKind kind = FileKinds.Of(path, followLinks: false);
@@ -143,7 +132,17 @@ internal sealed class QuantizationState : IDisposable
         FileOptions options = OperatingSystem.IsWindows() ? FileOptions.DeleteOnClose : FileOptions.None;
         try
         {
-            return StillNamed(() => new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, options));
+            while (true)
+            {
+                var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, options);
+                opened?.Invoke(path);
+                if (UnixFile.TryGet(held.SafeFileHandle) is not { Names: 0 })
+                {
+                    return held;
+                }
+
+                held.Dispose();
+            }
         }
         catch (IOException exception) when (SharingViolation.Is(exception))
         {
