@@ -26,6 +26,7 @@ public sealed class ToolTests(PackedPackages packages)
     public async Task A_new_backend_builds_from_packages_loads_and_keeps_every_rule()
     {
         string folder = await packages.MakeCleanFolderAsync("new");
+        packages.UnpackEmpty("new", "Moe.Plugins.Abstractions");
         string project = Path.Combine(folder, "try");
         OtherProgram made = await OtherProgram.RunAsync(packages.Tool, folder, ["new", Name, "--output", project], Token);
         Assert.True(made.ExitCode == 0, made.Output);

@@ -34,6 +34,21 @@ public sealed class PackedPackages : IAsyncLifetime
     /// <summary>A new folder where nobody knows of the packages.</summary>
     public Task<string> MakeCleanFolderAsync(string name) => MakeFolderAsync(name, Sources(restored: $"restored-{name}"));
 
+    /// <summary>Puts a package with nothing in it where projects of a clean folder would find that version unpacked already, as another build's may be.</summary>
+    public void UnpackEmpty(string name, string id)
+    {
+        string version = Path.GetFileNameWithoutExtension(PackageFile(id))[(id.Length + 1)..];
+        string folder = Directory.CreateDirectory(Path.Combine(_root, $"restored-{name}", id.ToLowerInvariant(), version)).FullName;
+        string file = Path.Combine(folder, $"{id.ToLowerInvariant()}.");
+        File.WriteAllText(file + "nuspec", $"""
+            <package>
+              <metadata><id>{id}</id><version>{version}</version><authors>another</authors><description>Another build of the same version.</description></metadata>
+            </package>
+            """);
+        File.WriteAllText(file + $"{version}.nupkg.sha512", "");
+        File.WriteAllText(Path.Combine(folder, ".nupkg.metadata"), """{ "version": 2, "contentHash": "", "source": "another" }""");
+    }
+
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
