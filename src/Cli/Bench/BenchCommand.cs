@@ -23,6 +23,7 @@ internal static class BenchCommand
             CommandOptions.Seed,
             BenchOptions.Seconds,
             BenchOptions.Replays,
+            BenchOptions.Rest,
             BenchOptions.Output,
             BenchOptions.Plot,
             BenchOptions.Peers,

@@ -37,6 +37,11 @@ internal static class BenchOptions
 
     public static Option<int?> Replays { get; } = CommandOptions.WholeNumber("--replays", 3, "The most replays of one row. Default: 100.");
 
+    public static Option<int?> Rest { get; } = CommandOptions.WholeNumber(
+        "--rest",
+        0,
+        "Milliseconds to wait before each replay, so that a power cap holds nothing back: figures of a device with little else to do. Default: 0, a device under load.");
+
     public static Option<string?> Output { get; } = CommandOptions.Text("--output", "FILE.json", "Write the results to this file, again after each row.");
 
     public static Option<string?> Plot { get; } = CommandOptions.Text("--plot", "FILE.png", "Draw the results: microseconds over tokens, with the floor.");

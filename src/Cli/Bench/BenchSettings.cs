@@ -31,6 +31,9 @@ internal sealed record BenchSettings
     /// <summary>The most replays of one row.</summary>
     public int Replays { get; init; } = 100;
 
+    /// <summary>Milliseconds without work before each replay of a row.</summary>
+    public int Rest { get; init; }
+
     /// <summary>The file that results go to; null for none.</summary>
     public string? OutputPath { get; init; }
 
@@ -60,6 +63,7 @@ internal sealed record BenchSettings
             Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
             Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
             Replays = result.GetValue(BenchOptions.Replays) ?? defaults.Replays,
+            Rest = result.GetValue(BenchOptions.Rest) ?? defaults.Rest,
             OutputPath = Writable(result, BenchOptions.Output),
             PlotPath = Writable(result, BenchOptions.Plot),
             Peers = peers is null ? null : PeerFigures.Load(peers),

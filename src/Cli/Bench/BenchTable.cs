@@ -11,7 +11,7 @@ internal static class BenchTable
     {
         string driver = result.Driver is null ? "" : $", driver {result.Driver}";
         string throttle = result.Throttle is null ? "" : $"; held back by: {result.Throttle}";
-        console.Say($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{throttle}");
+        console.Say($"[bold]{result.Device}[/]{driver}, {result.Date}, {result.Routing} routing{RestText(result)}{throttle}");
         console.Say($"copy {result.CopyGbps:0.0} GB/s, read {result.ReadGbps:0.0} GB/s, {Rate(result.MatrixTflops)} ({result.MatrixSource})");
         if (result.Rows.Any(row => row.Fp8))
         {
@@ -42,6 +42,9 @@ internal static class BenchTable
             console.Say($"[yellow]note:[/] {note}");
         }
     }
+
+    /// <summary>What stands behind the routing where the device rested; nothing where it did not.</summary>
+    public static string RestText(BenchResult result) => result.Rest == 0 ? "" : Invariant($", {result.Rest} ms of rest before each replay");
 
     private static IEnumerable<string> Cells(BenchRow row) =>
     [

@@ -37,6 +37,14 @@ public sealed class BenchRunTests
     }
 
     [Fact]
+    public async Task A_result_says_how_long_the_device_rested()
+    {
+        Bench bench = await Bench.Run<RightPlugin>(Bench.Settings with { Rest = 2 });
+        Assert.Equal(2, bench.Result!.Rest);
+        Assert.Contains("uniform routing, 2 ms of rest before each replay", bench.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Many_tokens_have_the_floor_of_the_operations()
     {
         Bench bench = await Bench.Run<RightPlugin>(Bench.Settings with { Tokens = [64] });

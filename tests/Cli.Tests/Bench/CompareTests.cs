@@ -38,6 +38,16 @@ public sealed class CompareTests : IDisposable
         Assert.Equal(ExitCode.BadInput, (await Compare(before, Results.Of(Results.Row(64, 1)))).ExitCode);
     }
 
+    [Fact]
+    public async Task A_device_that_rested_is_said_to_be_no_match_for_one_under_load()
+    {
+        BenchResult before = Results.Of(Results.Row(1, 100));
+        Assert.DoesNotContain("note:", (await Compare(before, before)).Output, StringComparison.Ordinal);
+        Cli result = await Compare(before, before with { Rest = 50 });
+        Assert.Contains("B: NVIDIA H100 80GB HBM3, 2026-11-23T10:00:00Z, uniform routing, 50 ms of rest before each replay", result.Output, StringComparison.Ordinal);
+        Assert.Contains("the two differ in device, routing or rest", result.Output, StringComparison.Ordinal);
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private async Task<Cli> Compare(BenchResult before, BenchResult after)

@@ -9,11 +9,11 @@ internal static class CompareTable
 {
     public static void Write(IAnsiConsole console, BenchResult before, BenchResult after, IReadOnlyList<RowChange> changes)
     {
-        console.Say($"A: {before.Device}, {before.Date}, {before.Routing} routing, copy {before.CopyGbps:0} GB/s");
-        console.Say($"B: {after.Device}, {after.Date}, {after.Routing} routing, copy {after.CopyGbps:0} GB/s");
-        if (before.Device != after.Device || before.Routing != after.Routing)
+        console.Say($"A: {before.Device}, {before.Date}, {before.Routing} routing{BenchTable.RestText(before)}, copy {before.CopyGbps:0} GB/s");
+        console.Say($"B: {after.Device}, {after.Date}, {after.Routing} routing{BenchTable.RestText(after)}, copy {after.CopyGbps:0} GB/s");
+        if (before.Device != after.Device || before.Routing != after.Routing || before.Rest != after.Rest)
         {
-            console.Say($"[yellow]note:[/] the two differ in device or routing: compare the ratios to the floor rather than the times");
+            console.Say($"[yellow]note:[/] the two differ in device, routing or rest: compare the ratios to the floor rather than the times");
         }
 
         foreach (var rows in changes.GroupBy(change => (change.After.Shape, change.After.Weights)))

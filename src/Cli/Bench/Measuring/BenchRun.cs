@@ -110,6 +110,7 @@ internal sealed class BenchRun
         FloorBandwidth = device.Kind == MoeDeviceKind.Cpu ? "read" : "copy",
         Routing = _settings.RoutingName,
         Seed = _settings.Seed,
+        Rest = _settings.Rest,
         Version = RunStamp.Version,
         Skipped = _plan.Skipped,
     };

@@ -9,7 +9,7 @@ internal readonly record struct BenchTimes(double Median, double Spread, int Cou
     private const int WarmUps = 3;
     private const int FewestReplays = 3;
 
-    /// <summary>Replays a recording: some times to warm up, then until the time is over, but no more often than asked.</summary>
+    /// <summary>Replays a recording: some times to warm up, then until the time is over, but no more often than asked, and with the rest before each that was asked for.</summary>
     public static BenchTimes Measure(IMoeRecording recording, int forwards, BenchSettings settings, CancellationToken cancellationToken)
     {
         double budget = settings.Seconds * 1e6;
@@ -23,6 +23,7 @@ internal readonly record struct BenchTimes(double Median, double Spread, int Cou
         for (double spent = 0; times.Count < FewestReplays || (spent < budget && times.Count < settings.Replays);)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            cancellationToken.WaitHandle.WaitOne(settings.Rest);
             double time = recording.Replay();
             spent += time;
             times.Add(time / forwards);

@@ -45,7 +45,7 @@ internal static class PerformanceText
         text.AppendLine(Invariant($"### {result.Device}, {result.Day}"));
         text.AppendLine();
         text.AppendLine(Invariant(
-            $"`moe bench`, version {result.Version}{driver}, {result.Routing} routing. Ceilings of the same run: copy {result.CopyGbps:0} GB/s, read {result.ReadGbps:0} GB/s{rate}.{throttle}"));
+            $"`moe bench`, version {result.Version}{driver}, {result.Routing} routing{BenchTable.RestText(result)}. Ceilings of the same run: copy {result.CopyGbps:0} GB/s, read {result.ReadGbps:0} GB/s{rate}.{throttle}"));
         text.AppendLine(Invariant(
             $"Time: median of the whole layer, router to combine, ± half the distance of the 10th and the 90th percentile; every row was checked against float64 in the same run. Floor: the larger of the distinct experts' bytes ÷ {result.FloorBandwidth} bandwidth and of operations ÷ matrix rate."));
         foreach (PeerFigures peer in peers.Where(peer => result.Rows.Any(row => peer.Points(row.Shape, row.Weights).Any())))

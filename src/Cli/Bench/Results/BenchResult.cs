@@ -39,6 +39,9 @@ internal sealed record BenchResult
 
     public required int Seed { get; init; }
 
+    /// <summary>Milliseconds without work before each replay; 0 for a device under load.</summary>
+    public int Rest { get; init; }
+
     /// <summary>Version of this program.</summary>
     public required string Version { get; init; }
 
