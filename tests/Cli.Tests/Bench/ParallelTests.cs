@@ -96,6 +96,18 @@ public sealed class ParallelTests : IDisposable
     }
 
     [Fact]
+    public async Task On_processors_the_layers_are_a_backends_that_runs_there()
+    {
+        Cli result = await Cli.Run(
+            "bench", "parallel", "--devices", "cpu,cpu", "--only", "layers", "--shape", "4,64,64,2", "--tokens", "1", "--seconds", "0.02", "--replays", "3", "--json");
+
+        Assert.True(result.ExitCode == ExitCode.Ok, result.Error + result.Output);
+        JsonElement layers = JsonDocument.Parse(result.Output).RootElement.GetProperty("layers");
+        Assert.All(layers.EnumerateArray(), row => Assert.Equal("Cpu", row.GetProperty("backend").GetString()));
+        Assert.Equal(2, layers.GetArrayLength());
+    }
+
+    [Fact]
     public async Task A_rank_that_there_is_not_is_named()
     {
         Cli wrong = await Cli.Run("bench", "parallel", "--devices", "cpu,cpu", "--as-rank", "2:/tmp/meet");

@@ -5,7 +5,9 @@ namespace Moe.Plugins.Cli;
 /// <summary>The options that only `moe bench parallel` has.</summary>
 internal static class ParallelOptions
 {
-    public const string DefaultBackend = "Mxfp4.Marlin";
+    private const string OnGpus = "Mxfp4.Marlin";
+    private const string OnProcessors = "Cpu";
+
     public const string Reductions = "reductions";
     public const string Layers = "layers";
     public const string Exchanges = "exchanges";
@@ -32,7 +34,10 @@ internal static class ParallelOptions
 
     public static Option<int[]> Tokens { get; } = BenchOptions.TokensOr("1 to 8192, for layers to 1024");
 
-    public static Option<string[]> Backends { get; } = BenchOptions.BackendsOr(DefaultBackend);
+    public static Option<string[]> Backends { get; } = BenchOptions.BackendsOr($"{OnGpus}, on processors {OnProcessors}");
+
+    /// <summary>The backend whose layers are measured where none is named.</summary>
+    public static string BackendOn(MoeDevice device) => device.Kind == MoeDeviceKind.Cpu ? OnProcessors : OnGpus;
 
     public static Option<MoeLayerShape[]> Shapes { get; } = BenchOptions.ShapesOr("gpt-oss-20b and gpt-oss-120b");
 

@@ -98,7 +98,7 @@ internal sealed record ParallelSettings
             PluginFolders = result.GetValue(CommandOptions.Plugins) ?? [],
             Bench = new BenchSettings
             {
-                Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.DefaultBackend],
+                Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.BackendOn(devices[0])],
                 Shapes = result.GetValue(ParallelOptions.Shapes) is { Length: > 0 } shapes ? shapes : [MoeLayerShape.GptOss20B, MoeLayerShape.GptOss120B],
                 Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
                 Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
