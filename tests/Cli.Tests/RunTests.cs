@@ -142,6 +142,15 @@ public sealed class RunTests : IDisposable
     }
 
     [Fact]
+    public async Task NaN_in_a_result_is_said_where_nothing_is_compared()
+    {
+        Cli result = await Cli.Run("run", "--model", WriteLayerOfNaN(), "--backend", "Cpu");
+        Assert.Equal(ExitCode.Ok, result.ExitCode);
+        Assert.Matches(@"^warning: Of the result's values (\d+) of \1 are NaN or infinite\.\n", result.Error);
+        Assert.Equal("", (await Cli.Run("run", "--model", Cli.Golden("tiny"), "--backend", "Cpu")).Error);
+    }
+
+    [Fact]
     public async Task What_a_backend_never_wrote_is_found_though_all_is_NaN()
     {
         var services = new ServiceCollection();

@@ -115,6 +115,13 @@ internal static class RunCommand
         // One of several processes speaks for all.
         if (report.Layers.FirstRank == 0)
         {
+            // Where a result is compared, this is said there.
+            float[] values = report.Verification is null ? report.Run.Output.ToSingles() : [];
+            if (values.Count(value => !float.IsFinite(value)) is > 0 and int count)
+            {
+                console.WriteWarning($"Of the result's values {count} of {values.Length} are NaN or infinite.");
+            }
+
             console.Write(report.WriteJson, report.WriteText);
         }
 

@@ -48,7 +48,7 @@ internal sealed class RunTensors
             return isRequired ? throw new MoeException(MoeReason.Checkpoint, $"--input: '{_path}' has no tensor '{InputTensor}'.") : null;
         }
 
-        Require(InputTensor, input, IsNumbers(input) && input.Planes == 1 && input.Columns == hiddenSize, $"BF16 or F32 [tokens, {hiddenSize}]");
+        Require(InputTensor, input, IsNumbers(input) && input.Planes == 1 && input.Columns == hiddenSize, $"BFloat16 or Float32 [tokens, {hiddenSize}]");
         return count > input.Rows
             ? throw new MoeException(
                 MoeReason.Configuration,
@@ -66,7 +66,7 @@ internal sealed class RunTensors
         }
 
         bool fits = IsNumbers(expected) && expected.Planes == 1 && expected.Rows >= input.Rows && expected.Columns == input.Columns;
-        Require(ExpectedTensor, expected, fits, "BF16 or F32 of the input's size");
+        Require(ExpectedTensor, expected, fits, "BFloat16 or Float32 of the input's size");
         return Read(expected).FirstRows(input.Rows);
     }
 
@@ -77,7 +77,7 @@ internal sealed class RunTensors
         if (TryFind(TokenIdTensor, out MoeStoredTensor? stored))
         {
             bool fits = stored.ElementType == MoeElementType.Int32 && (long)stored.Planes * stored.Rows * stored.Columns >= tokens;
-            Require(TokenIdTensor, stored, fits, $"I32 [{tokens}]");
+            Require(TokenIdTensor, stored, fits, $"Int32 [{tokens}]");
             return new MoeTensorView(Read(stored).Address, MoeDevice.Cpu, MoeElementType.Int32, tokens, 1);
         }
 
