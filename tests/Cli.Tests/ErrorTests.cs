@@ -78,7 +78,13 @@ public sealed class ErrorTests : IDisposable
         { "make-model /none/x --size huge", "gpt-oss-20b, gpt-oss-120b, tiny or sample is expected" },
         { "make-model /none/x --layers 2 --stored-layers 3", "--stored-layers is '3', but the model has only 2 layers" },
         { "make-model /none/x --size sample --stored-layers 1", "the sample has weights for each of its layers" },
-        { "inspect", "inspect" },
+        { "inspect", "error: moe inspect needs FILE|FOLDER.\n" },
+        { "quantize", "error: moe quantize needs FILE|FOLDER, --to and --output.\n" },
+        { "quantize x --to", "error: moe quantize needs --to and --output.\n" },
+        { "bench compare a", "error: moe bench compare needs B.json.\n" },
+        { "plugins", "error: moe plugins needs a command: trust or release.\n" },
+        { "run --output", "error: --output needs FILE.\n" },
+        { "generate --prompt EMPTY", "--prompt is empty; a question is expected." },
         { "inspect /none", "/none" },
         { "backends --shape 0,0,0,0", "--shape" },
     };
@@ -124,9 +130,17 @@ public sealed class ErrorTests : IDisposable
     {
         Cli result = await Cli.Run("run", "--backend", "Cpux");
         Assert.Equal(ExitCode.NoBackend, result.ExitCode);
-        Assert.Contains("Cpux", result.Error, StringComparison.Ordinal);
-        Assert.Contains("Cpu", result.Error.Replace("Cpux", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.StartsWith("error: --backend names the backend 'Cpux', which was not found. Did you mean 'Cpu'? Found: ", result.Error, StringComparison.Ordinal);
         Assert.Equal("", result.Output);
+    }
+
+    [Fact]
+    public async Task A_backend_without_kernels_is_answered_with_those_that_have_some()
+    {
+        Cli result = await Cli.Run("kernels", "--backend", "Cpu");
+        Assert.Equal(ExitCode.NoBackend, result.ExitCode);
+        Assert.Contains("not a backend with kernels to compile. Those that have some: ", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(" Cpu", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -202,7 +216,7 @@ public sealed class ErrorTests : IDisposable
     /// <summary>Nobody named the backend that failed, and nobody is told that he had; what else can run the layer is said.</summary>
     [Theory]
     [InlineData(false, "Backend Misbehaving was chosen and could not make the layer: Plugin Misbehaving 0.1.0 failed while making the layer's weights: InvalidOperationException: thrown at weights (--backend names another one: Cpu)")]
-    [InlineData(true, "Backend Misbehaving, which the request names, cannot run the layer (Failed, Threw): Plugin Misbehaving 0.1.0 failed while making the layer's weights: InvalidOperationException: thrown at weights")]
+    [InlineData(true, "Backend Misbehaving, which --backend names, cannot run the layer (Failed, Threw): Plugin Misbehaving 0.1.0 failed while making the layer's weights: InvalidOperationException: thrown at weights")]
     public async Task A_backend_that_cannot_make_the_layer_is_an_error_which_says_who_chose_it(bool isNamed, string expected)
     {
         string plugins = Path.Combine(_folder.Path, "plugins");

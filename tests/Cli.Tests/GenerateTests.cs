@@ -44,7 +44,7 @@ public sealed class GenerateTests
     [InlineData("Token 320 is not in the vocabulary", "--prompt-ids", "320")]
     [InlineData("only one of them is expected", "--prompt-ids", "1", "--prompt", "x")]
     [InlineData("'x'; a number is expected", "--prompt-ids", "1", "--temperature", "x")]
-    [InlineData("its tokens have no text", "--prompt", "Hello?")]
+    [InlineData("its tokens have no text. --prompt-ids takes token ids instead.", "--prompt", "Hello?")]
     [InlineData("more than the context of 2 (--context)", "--prompt-ids", "1,2,3", "--context", "2")]
     [InlineData("GB are available. A smaller context, or expert layers on a GPU, need less. --context sets the context", "--prompt-ids", "1", "--context", "2000000000")]
     [InlineData("--top-p is 7; more than 0 and at most 1 is expected.", "--prompt-ids", "1", "--top-p", "7")]

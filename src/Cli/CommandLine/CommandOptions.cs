@@ -9,6 +9,7 @@ internal static class CommandOptions
 {
     private const int DefaultWatchSeconds = 2;
     private const int MostWatchSeconds = 24 * 60 * 60;
+    private const string NameOrPath = "a name or a path";
 
     public static Option<string?> Model { get; } = Text("--model", "FILE|FOLDER", "Safetensors file, or a folder as Hugging Face lays it out.");
 
@@ -102,11 +103,11 @@ internal static class CommandOptions
         CustomParser = result => ParseWhole(result, name, least, int.MaxValue),
     };
 
-    /// <summary>An option that is a name or a path.</summary>
-    public static Option<string?> Text(string name, string helpName, string description)
+    /// <summary>An option that is a text, a name or a path unless something else is <paramref name="expected"/>.</summary>
+    public static Option<string?> Text(string name, string helpName, string description, string expected = NameOrPath)
     {
         var option = new Option<string?>(name) { Description = description, HelpName = helpName };
-        option.Validators.Add(result => RequireText(result, name));
+        option.Validators.Add(result => RequireText(result, name, expected));
         return option;
     }
 
@@ -114,22 +115,25 @@ internal static class CommandOptions
     public static Argument<string> RequiredText(string name, string description)
     {
         var argument = new Argument<string>(name) { Description = description };
-        argument.Validators.Add(result => RequireText(result, name));
+        argument.Validators.Add(result => RequireText(result, name, NameOrPath));
         return argument;
     }
 
     /// <summary>The error of a word that is none of those that are expected.</summary>
     public static string NoneOf(string name, string word, params IReadOnlyCollection<string> expected) =>
-        $"{name} is '{PlainText.Of(word)}'; {Either([.. expected])} is expected.{DidYouMean.Ask(word, expected)}";
+        $"{name} is '{PlainText.Of(word)}'; {Listed([.. expected], "or")} is expected.{DidYouMean.Ask(word, expected)}";
 
-    private static string Either(string[] words) =>
-        words.Length < 2 ? string.Concat(words) : $"{string.Join(", ", words[..^1])} or {words[^1]}";
+    /// <summary>Words as a sentence lists them.</summary>
+    /// <param name="words">The words.</param>
+    /// <param name="last">What stands before the last.</param>
+    public static string Listed(string[] words, string last) =>
+        words.Length < 2 ? string.Concat(words) : $"{string.Join(", ", words[..^1])} {last} {words[^1]}";
 
-    private static void RequireText(SymbolResult result, string name)
+    private static void RequireText(SymbolResult result, string name, string expected)
     {
         if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value) || token.Value.Contains('\0')))
         {
-            result.AddError($"{name} is empty; a name or a path is expected.");
+            result.AddError($"{name} is empty; {expected} is expected.");
         }
     }
 

@@ -50,9 +50,9 @@ internal static class MoeCommandLine
     /// <summary>What a program and a person are told of what ended a command.</summary>
     public static (int ExitCode, string Message) Explain(Exception exception) => exception switch
     {
-        CommandException known => (known.ExitCode, known.Message),
-        MoeSelectionException known => (ExitCode.Failed, known.Report.Sentence),
-        MoeException known => (IsInput(known.Reason) ? ExitCode.BadInput : ExitCode.Failed, ModelOptions.InOwnWords(known.Message)),
+        CommandException known => (known.ExitCode, OwnWords.Of(known.Message)),
+        MoeSelectionException known => (ExitCode.Failed, OwnWords.Of(known.Report.Sentence)),
+        MoeException known => (IsInput(known.Reason) ? ExitCode.BadInput : ExitCode.Failed, OwnWords.Of(known.Message)),
         OperationCanceledException => (ExitCode.Interrupted, "interrupted."),
         IOException or UnauthorizedAccessException => (ExitCode.BadInput, exception.Message),
 

@@ -21,10 +21,36 @@ internal static class ParseErrors
         // What follows a word that is not known may have belonged to it.
         IReadOnlyList<string> unmatched = result.UnmatchedTokens;
         string? unknown = unmatched.FirstOrDefault(IsOption) ?? (unmatched.Count > 0 ? unmatched[0] : null);
-        IEnumerable<string> messages = result.Errors.Select(error => error.Message).Distinct();
-        string message = unknown is null ? string.Join('\n', messages) : DescribeUnknown(command, name, unknown);
+        string message = unknown is null ? Describe(result, name) : DescribeUnknown(command, name, unknown);
         throw new CommandException(ExitCode.BadInput, $"{message}\n'{name} --help' lists what is expected.");
     }
+
+    // What is missing is named together, and before anything else that is wrong: the library says it one by one, and of arguments not which.
+    private static string Describe(ParseResult result, string name)
+    {
+        CommandResult command = result.CommandResult;
+        string[] missing =
+        [
+            .. command.Command.Arguments.Where(argument => argument.Arity.MinimumNumberOfValues > 0 && IsMissing(command.GetResult(argument))).Select(static argument => argument.Name),
+            .. command.Command.Options.Where(option => option.Required && IsMissing(command.GetResult(option))).Select(static option => option.Name),
+        ];
+        if (command.Command.Subcommands.Count > 0 && command.Command.Action is null)
+        {
+            missing = [$"a command: {CommandOptions.Listed([.. command.Command.Subcommands.Select(static other => other.Name)], "or")}"];
+        }
+
+        return missing.Length > 0
+            ? $"{name} needs {CommandOptions.Listed(missing, "and")}."
+            : string.Join('\n', result.Errors.Select(DescribeError).Distinct());
+
+        static bool IsMissing(SymbolResult? given) => given is not { Tokens.Count: > 0 };
+    }
+
+    private static string DescribeError(ParseError error) => error.SymbolResult switch
+    {
+        OptionResult { Tokens.Count: 0 } given when given.Option.Arity.MinimumNumberOfValues > 0 => $"{given.Option.Name} needs {given.Option.HelpName ?? "a value"}.",
+        _ => error.Message,
+    };
 
     private static string DescribeUnknown(CommandResult result, string name, string word)
     {

@@ -14,10 +14,12 @@ internal static class GenerateCommand
 
     private const string DefaultPrompt = "What is a mixture of experts?";
 
-    private static readonly Option<string?> Prompt = CommandOptions.Text("--prompt", "TEXT", "The question.");
+    private static readonly Option<string?> Prompt = CommandOptions.Text("--prompt", "TEXT", "The question.", "a question");
 
-    private static readonly Option<string?> PromptIds = CommandOptions.Text(
-        "--prompt-ids", "IDS", "Token ids to continue as they are, without a tokenizer: 1,2,3.");
+
+    /// <summary>Tokens instead of a question.</summary>
+    public static Option<string?> PromptIds { get; } = CommandOptions.Text(
+        "--prompt-ids", "IDS", "Token ids to continue as they are, without a tokenizer: 1,2,3.", "ids of tokens");
 
     private static readonly Option<bool> IgnoreStop = new("--ignore-stop") { Description = "Go on after stop tokens, until --max-tokens." };
 

@@ -50,10 +50,6 @@ internal static class ModelOptions
         _ => MoeElementType.Float32,
     };
 
-    /// <summary>A message of the library's in the words of the command line.</summary>
-    public static string InOwnWords(string message) =>
-        message.Replace($"{nameof(GptOssOptions)}.{nameof(GptOssOptions.MaxContext)}", Context.Name, StringComparison.Ordinal);
-
     private static Option<string?> Choice(string name, string description, params string[] values)
     {
         var option = new Option<string?>(name) { Description = $"{description}: {string.Join(", ", values)}.", HelpName = "NAME" };

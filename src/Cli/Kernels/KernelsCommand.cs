@@ -73,10 +73,10 @@ internal static class KernelsCommand
             }
             else if (names.Length > 0)
             {
-                string[] found = [.. host.Plugins.Select(plugin => plugin.Id), Model];
+                string[] found = [.. host.Plugins.Select(plugin => plugin.Id).Append(Model).Where(other => Find(host, other) is not null)];
                 throw new CommandException(
                     ExitCode.NoBackend,
-                    $"--backend is '{PlainText.Of(id)}', which is not a backend with kernels to compile.{DidYouMean.Ask(id, found.Where(other => other != id))} Found: {string.Join(", ", found)}.");
+                    $"--backend is '{PlainText.Of(id)}', which is not a backend with kernels to compile.{DidYouMean.Ask(id, found)} Those that have some: {string.Join(", ", found)}.");
             }
         }
     }

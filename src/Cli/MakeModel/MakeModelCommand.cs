@@ -16,7 +16,7 @@ internal static class MakeModelCommand
 
     private static readonly Option<string> Size = new("--size")
     {
-        Description = "gpt-oss-20b (13.8 GB), gpt-oss-120b (65.2 GB), tiny (1 MB, no tokenizer) or sample (1 MB, with a tokenizer of bytes).",
+        Description = "gpt-oss-20b (13.8 GB), gpt-oss-120b (65.2 GB), tiny (2 MB, no tokenizer) or sample (1 MB, with a tokenizer of bytes).",
         HelpName = "SIZE",
         DefaultValueFactory = _ => "tiny",
     };
