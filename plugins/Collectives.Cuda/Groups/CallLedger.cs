@@ -3,12 +3,20 @@ using System.Globalization;
 namespace Moe.Plugins.Collectives;
 
 /// <summary>
-/// The calls that some ranks have made and others not yet. Ranks enqueue and go on, so nobody meets; but whoever brings another call than the
-/// first, or does not come in time, is found out here. Calls that a graph repeats are not seen: the kernels' own clocks watch over them.
+/// The calls that some ranks have made and others not yet. Ranks enqueue and go on; but whoever brings another call than the first, or does not come
+/// in time, is found out here. Calls that a graph repeats are not seen: the kernels' own clocks watch over them.
 /// </summary>
+/// <remarks>
+/// Threads whose ranks share a device meet twice in a call: nobody launches before all of them have come, or goes on before all have launched. Between
+/// calls a driver may hold a thread until kernels of its device have ended, or keep the others out while it does, as for a copy of pageable memory
+/// or an allocation. Kernels that wait for one that nobody can launch any more would never end.
+/// </remarks>
 /// <typeparam name="T">A call, as far as all ranks must make the same.</typeparam>
 /// <param name="request">The group's.</param>
-/// <param name="waits">Whether a rank that is far ahead is kept until the slowest one has come; else its calls are no longer compared.</param>
+/// <param name="waits">
+/// Whether ranks are threads that may be kept: those that share a device, and one that is far ahead until the slowest one has come. Else calls of a rank that
+/// is far ahead are no longer compared.
+/// </param>
 /// <param name="end">Ends the group.</param>
 internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<MoeReason, string> end)
     where T : IEquatable<T>
@@ -18,6 +26,8 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
     private readonly object _gate = new();
     private readonly Entry[] _entries = new Entry[Capacity];
     private readonly long[] _made = new long[request.Devices.Count];
+    private readonly long[] _launched = new long[request.Devices.Count];
+    private readonly int[][] _neighbours = waits ? FindNeighbours(request.Devices) : [];
     private bool _isClosed;
 
     /// <summary>Notes a rank's call. Where it is another one than the other ranks', the group ends.</summary>
@@ -53,6 +63,23 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
             }
 
             Monitor.PulseAll(_gate);
+            Meet(rank, _made);
+        }
+    }
+
+    /// <summary>The call that a rank noted last is enqueued.</summary>
+    public void NoteLaunch(int rank)
+    {
+        if (!HasNeighbours(rank))
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _launched[rank]++;
+            Monitor.PulseAll(_gate);
+            Meet(rank, _launched);
         }
     }
 
@@ -90,6 +117,32 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
             _isClosed = true;
             Monitor.PulseAll(_gate);
         }
+    }
+
+    private static int[][] FindNeighbours(IReadOnlyList<MoeDevice> devices) =>
+        [.. devices.Select(device => Enumerable.Range(0, devices.Count).Where(rank => devices[rank] == device).ToArray())];
+
+    private bool HasNeighbours(int rank) => _neighbours.Length > 0 && _neighbours[rank].Length > 1;
+
+    private void Meet(int rank, long[] counts)
+    {
+        while (!_isClosed && HasNeighbours(rank) && IsAhead(rank, counts))
+        {
+            Monitor.Wait(_gate);
+        }
+    }
+
+    private bool IsAhead(int rank, long[] counts)
+    {
+        foreach (int neighbour in _neighbours[rank])
+        {
+            if (counts[neighbour] < counts[rank])
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <param name="Number">From 1.</param>

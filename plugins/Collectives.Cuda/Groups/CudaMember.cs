@@ -119,6 +119,7 @@ internal abstract class CudaMember : IMoeCommunicator
             _life.Begin(Rank, call);
             using CudaContextScope scope = Context.MakeCurrent();
             enqueue(state, call);
+            _life.Launch(Rank);
         }
         catch (CudaException exception)
         {

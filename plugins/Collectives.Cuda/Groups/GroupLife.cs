@@ -67,6 +67,9 @@ internal sealed class GroupLife
         ThrowIfEnded();
     }
 
+    /// <summary>A rank's call is enqueued: waits for the ranks that share its device.</summary>
+    public void Launch(int rank) => _threads?.NoteLaunch(rank);
+
     public void ThrowIfEnded()
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
