@@ -6,7 +6,8 @@ public sealed class KernelCompilationTests
     [InlineData("sm_80")]
     [InlineData("sm_90a")]
     [InlineData("sm_100a")]
-    public void Kernels_compile_and_those_for_up_to_four_ranks_spill_nothing(string architecture)
+    [InlineData("sm_120a")]
+    public void Kernels_compile_and_spill_nothing(string architecture)
     {
         bool found = Cuda.Nvrtc.TryLoad(null, out string? reason);
         Assert.SkipUnless(found, reason ?? "");
@@ -15,6 +16,6 @@ public sealed class KernelCompilationTests
         IReadOnlyList<MoeKernelReport> reports = catalog.Compile(architecture, progress: null, TestContext.Current.CancellationToken);
 
         Assert.All(reports, report => Assert.Null(report.Error));
-        Assert.Empty(reports.Where(report => report.SpillBytes > 0 && !report.Kernel.Contains(", 8", StringComparison.Ordinal)).Select(report => $"{report.Kernel}: {report.SpillBytes}"));
+        Assert.Empty(reports.Where(report => report.SpillBytes > 0).Select(report => $"{report.Kernel}: {report.SpillBytes}"));
     }
 }

@@ -39,7 +39,7 @@ __device__ __forceinline__ void copy_row(u8* to, const u8* from, int bytes)
 }
 
 /// Blocks of any number of threads from the ranks' on; a row and turn a block. The grid is the same on all ranks.
-extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_constant__ GatherParameters q)
+extern "C" __global__ void __launch_bounds__(512, 2) moe_gather(const __grid_constant__ GatherParameters q)
 {
     const GroupParameters& p = q.group;
     if (p.may_overlap)
@@ -98,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(512) moe_gather(const __grid_consta
 
 /// The same by reading, for many rows: each rank leaves its rows where sums are left, and reads the others', or those of them that it wants (p.experts).
 /// One meeting: what is read has a place of two, used by turns, and in the call between each rank hears that the others have read.
-extern "C" __global__ void __launch_bounds__(512) moe_gather_read(const __grid_constant__ GatherParameters q)
+extern "C" __global__ void __launch_bounds__(512, 2) moe_gather_read(const __grid_constant__ GatherParameters q)
 {
     constexpr int kAtOnce = 4;
     const GroupParameters& p = q.group;

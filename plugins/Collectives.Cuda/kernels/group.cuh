@@ -137,8 +137,8 @@ constexpr u32 kSpins = 1024;  // between two looks
 constexpr u64 kNoMore = ~0ull;
 
 /// Looks whether a wait is to end without what it waits for: then kNoMore, else when it is to end, 0 for nobody knows yet. It never traps: a trap
-/// would cost the context.
-__device__ __noinline__ u64 look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
+/// would cost the context. Inlined: a call keeps what its caller has in the few registers that calls leave alone, and spills the rest.
+__device__ __forceinline__ u64 look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
 {
     if (load_volatile_word(&state->failed) != 0)
     {

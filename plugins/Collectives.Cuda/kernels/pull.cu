@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
     int turn = 0;
     for (int first = (int)blockIdx.x; first < p.rows && !failed; first += R * (int)gridDim.x)
     {
-        uint4 got[R][V][B], residual[R][V];
+        uint4 got[R][V][B], residual[R][V] = {};
         u64 from[R];
 #pragma unroll
         for (int r = 0; r < R; r++)
@@ -50,7 +50,8 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
                 }
             }
 
-            if (row < p.rows)
+            // What is scattered has none.
+            if (!kSome && row < p.rows)
             {
                 load_residual<V>(p, row, residual[r]);
             }

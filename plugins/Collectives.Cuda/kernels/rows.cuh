@@ -2,7 +2,11 @@
 #pragma once
 #include "group.cuh"
 
-constexpr int kMostAtOnce = 8;  // ranks whose pieces are waited for at once
+constexpr int kMostAtOnce = 8;  // ranks whose pieces a thread reads at once
+
+/// Ranks whose pieces a thread waits for at once. More than four take turns: eight pieces, and what a thread keeps over the wait, spill.
+template <int B>
+constexpr int kAwaited = B < kMostAtOnce ? B : kMostAtOnce / 2;
 
 /// Blocks of a multiprocessor for which registers are kept free: with two, two groups' kernels run beside each other.
 constexpr int blocks_at_once(int threads)
@@ -286,6 +290,7 @@ __device__ __forceinline__ void sum_parts(
             }
         }
 
+#pragma unroll 1
         for (int i = B; B == kMostAtOnce && i < p.ranks && offset < p.row_bytes; i++)
         {
             if ((from >> i & 1) != 0)
@@ -367,12 +372,12 @@ __device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* sl
         sum[i] = 0;
     }
 
-    for (int first = 0; first < most_ranks<B>(p); first += B)
+    for (int first = 0; first < most_ranks<B>(p); first += kAwaited<B>)
     {
-        uint4 got[B];
-        failed = receive<B>(p, slots, stride, first, got, failed);
+        uint4 got[kAwaited<B>];
+        failed = receive<kAwaited<B>>(p, slots, stride, first, got, failed);
 #pragma unroll
-        for (int i = 0; i < B; i++)
+        for (int i = 0; i < kAwaited<B>; i++)
         {
             if (first + i < p.ranks)
             {
