@@ -25,6 +25,7 @@ public sealed class GroupLiarTests
         { GroupLie.TakesWrongSizes, "group-part-once" },
         { GroupLie.LooksAtTheFirstExpertOnly, "group-needed-rows" },
         { GroupLie.LeavesOutPartsOfTheLastExperts, "group-needed-rows" },
+        { GroupLie.LeavesOutRowsButNoParts, "group-needed-rows" },
     };
 
     [Fact]

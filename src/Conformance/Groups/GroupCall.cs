@@ -72,6 +72,16 @@ internal sealed record GroupCall(
         return ids;
     }
 
+    /// <summary>Which tokens of all ranks have an expert on a rank.</summary>
+    public bool[] Wants(int ranks, int rank, int seed)
+    {
+        using MoeBuffer buffer = Ids(ranks, seed);
+        int[] ids = new int[buffer.View.Rows * TopK];
+        buffer.CopyToBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(ids.AsSpan()));
+        return [.. ids.Chunk(TopK).Select(row =>
+            TensorCount == 0 || row.Any(id => id >= 0 && id < ExpertCount(ranks) && id / ExpertsOfRank == rank / TensorCount))];
+    }
+
     /// <summary>Experts of all ranks; the last rank has fewer than the others.</summary>
     public int ExpertCount(int ranks) => TensorCount == 0 ? 0 : (ranks / TensorCount * ExpertsOfRank) - 1;
 
@@ -83,7 +93,7 @@ internal sealed record GroupCall(
         _ => Rows,
     };
 
-    /// <summary>What a rank brings.</summary>
+    /// <summary>What a rank brings; of a token that it has no expert of, where experts are told of what is scattered, zeros.</summary>
     public MoeBuffer Part(GroupSize size, int rank, int seed)
     {
         MoeBuffer part = Numbers(size.Type, Rows, size.Width, seed, rank);
@@ -145,16 +155,6 @@ internal sealed record GroupCall(
 
     /// <summary>For people.</summary>
     public override string ToString() => $"call {Place}, {Kind} of {Rows} rows{(TensorCount > 0 ? $" of tokens with experts that {TensorCount} ranks share" : "")}{(HasResidual ? " with a residual" : "")}{(NormType is { } type ? $", normed with a weight of {type}" : "")}";
-
-    /// <summary>Which tokens of all ranks have an expert on a rank.</summary>
-    private bool[] Wants(int ranks, int rank, int seed)
-    {
-        using MoeBuffer buffer = Ids(ranks, seed);
-        int[] ids = new int[buffer.View.Rows * TopK];
-        buffer.CopyToBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(ids.AsSpan()));
-        return [.. ids.Chunk(TopK).Select(row =>
-            TensorCount == 0 || row.Any(id => id >= 0 && id < ExpertCount(ranks) && id / ExpertsOfRank == rank / TensorCount))];
-    }
 
     private double[] Norm(double[] sums, GroupSize size, int seed)
     {

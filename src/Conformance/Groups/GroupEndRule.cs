@@ -94,16 +94,26 @@ internal sealed class GroupEndRule(string id, string statement, Action<RuleRun, 
         Exception?[] errors = group.Run(member =>
         {
             using var output = new MoeBuffer(member.Memory, member.Request.ElementType, GroupSize.MaxTokens, member.Request.Width);
-            MoePartial partial = lent[member.Rank] = member.LendPartial(2);
-            everybody.SignalAndWait();
-            Refuses<ArgumentException>(member, lent[(member.Rank + 1) % lent.Length], output.View.FirstRows(2), "another rank's part");
-            Refuses<ArgumentException>(member, partial, output.View.FirstRows(3), "an output of other rows");
-            member.Memory.Zero(partial.View.Address, 2 * partial.View.RowBytes, 0);
-            member.Memory.Synchronize(0);
-            everybody.SignalAndWait();
-            member.AllReduce(new MoeReduceArguments { Partial = partial, Output = output.View.FirstRows(2) });
-            GroupUnderTest.Wait(member, 0);
-            Refuses<InvalidOperationException>(member, partial, output.View.FirstRows(2), "a part that was reduced already");
+
+            // Its own: on a stream of several ranks one's call would run behind another's, which waits for it.
+            nint stream = member.Memory.CreateStream();
+            try
+            {
+                MoePartial partial = lent[member.Rank] = member.LendPartial(2);
+                everybody.SignalAndWait();
+                Refuses<ArgumentException>(member, lent[(member.Rank + 1) % lent.Length], output.View.FirstRows(2), "another rank's part");
+                Refuses<ArgumentException>(member, partial, output.View.FirstRows(3), "an output of other rows");
+                member.Memory.Zero(partial.View.Address, 2 * partial.View.RowBytes, stream);
+                member.Memory.Synchronize(stream);
+                everybody.SignalAndWait();
+                member.AllReduce(new MoeReduceArguments { Partial = partial, Output = output.View.FirstRows(2), Stream = stream });
+                GroupUnderTest.Wait(member, stream);
+                Refuses<InvalidOperationException>(member, partial, output.View.FirstRows(2), "a part that was reduced already");
+            }
+            finally
+            {
+                member.Memory.DestroyStream(stream);
+            }
         });
         foreach (Exception error in errors.OfType<Exception>())
         {

@@ -69,6 +69,9 @@ internal static class GroupExercise
         private readonly GuardedTensor _output;
         private readonly GuardedTensor _sum;
         private readonly GuardedTensor _ids;
+        private readonly GuardedTensor? _zeros;
+        private readonly GuardedTensor? _arrived;
+        private readonly int[] _unwanted = [];
         private readonly int _ranks;
 
         public RankTensors(GroupCall call, GroupSize size, IMoeCommunicator member, int seed)
@@ -86,6 +89,15 @@ internal static class GroupExercise
             _ids = GuardedTensor.CopyOf(memory, "ids", ids.View, GroupCall.TopK, gap: 1);
             _ranks = size.Ranks;
             _sum = new GuardedTensor(memory, "residual output", size.Type, call.Rows, size.Width, Gap);
+            if (IsOfSomeParts)
+            {
+                using MoeBuffer zeros = MoeBuffer.OnHost(size.Type, call.OutputRows(size.Ranks), size.Width);
+                zeros.Clear();
+                _zeros = GuardedTensor.CopyOf(memory, "rows of zeros", zeros.View, size.Width, Gap);
+                _arrived = new GuardedTensor(memory, "gathered rows of zeros", size.Type, call.Rows, size.Width, Gap);
+                bool[] wants = call.Wants(size.Ranks, member.Rank, seed);
+                _unwanted = [.. Enumerable.Range(0, call.Rows).Where(row => !wants[row])];
+            }
         }
 
         public void Enqueue(IMoeCommunicator member, nint stream)
@@ -96,10 +108,20 @@ internal static class GroupExercise
                 return;
             }
 
+            if (_zeros is not null && _arrived is not null)
+            {
+                member.AllGather(new MoeGatherArguments { Input = _zeros.View, Output = _arrived.View, Experts = Experts, Stream = stream });
+            }
+
             MoePartial partial = member.LendPartial(_call.Rows);
             if (_call.Rows > 0)
             {
                 member.Memory.CopyIn(partial.View.Address, _part.View.Address, _call.Rows * _part.View.RowBytes, stream);
+            }
+
+            if (_arrived is not null)
+            {
+                SpoilUnwanted(member.Memory, partial.View, _arrived.View, stream);
             }
 
             var plain = new MoeReduceArguments { Partial = partial, Output = _output.View, Experts = Experts, Stream = stream };
@@ -127,7 +149,19 @@ internal static class GroupExercise
         public void Dispose()
         {
             _part.Dispose();
-            Array.ForEach([_input, _residual, _weight, _output, _sum, _ids], tensor => tensor.Dispose());
+            Array.ForEach([_input, _residual, _weight, _output, _sum, _ids, _zeros, _arrived], tensor => tensor?.Dispose());
+        }
+
+        private bool IsOfSomeParts => _call.Kind == MoeGroupCallKind.ReduceScatter && _call.TensorCount > 0 && _call.Rows > 0;
+
+        // As behind a dispatch: of a token that has none of the rank's experts the part is nothing, which is zeros where the group has brought its row, and
+        // NaN where it has kept it.
+        private void SpoilUnwanted(IMoeMemory memory, in MoeTensorView part, in MoeTensorView arrived, nint stream)
+        {
+            foreach (int row in _unwanted)
+            {
+                memory.Copy2D(part.RowAddress(row), part.RowStride, arrived.RowAddress(row), arrived.RowStride, part.RowBytes, 1, stream);
+            }
         }
 
         private MoeTokenExperts Experts => _call.TensorCount == 0 || _ids.View.Rows == 0

@@ -19,4 +19,5 @@ public enum GroupLie
     TakesWrongSizes,
     LooksAtTheFirstExpertOnly,
     LeavesOutPartsOfTheLastExperts,
+    LeavesOutRowsButNoParts,
 }

@@ -70,12 +70,15 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
                 MoeTensorView part = parts[_lie == GroupLie.GathersInAnotherOrder ? Count - 1 - from : from];
                 for (int row = 0; row < part.Rows; row++)
                 {
-                    if (_lie == GroupLie.LooksAtTheFirstExpertOnly && !arguments.Experts.IsEmpty && !IsOf(arguments.Experts, (from * part.Rows) + row, Rank))
+                    int token = (from * part.Rows) + row;
+                    if (!arguments.Experts.IsEmpty
+                        && ((_lie == GroupLie.LooksAtTheFirstExpertOnly && !IsOf(arguments.Experts, token, Rank))
+                            || (_lie == GroupLie.LeavesOutRowsButNoParts && !HasExpertOf(arguments.Experts, token, Rank))))
                     {
                         continue;
                     }
 
-                    Buffer.MemoryCopy((void*)part.RowAddress(row), (void*)arguments.Output.RowAddress((from * part.Rows) + row), part.RowBytes, part.RowBytes);
+                    Buffer.MemoryCopy((void*)part.RowAddress(row), (void*)arguments.Output.RowAddress(token), part.RowBytes, part.RowBytes);
                 }
             }
         });
@@ -128,9 +131,12 @@ internal sealed unsafe class LyingMember : IMoeCommunicator
         }
     }
 
-    // Whether the first of a token's experts is a rank's.
-    private bool IsOf(in MoeTokenExperts experts, int token, int rank) =>
-        *(int*)experts.Ids.RowAddress(token) / experts.ExpertsOfRank(Count) == rank / experts.TensorCount;
+    // Whether one of a token's experts is a rank's, the first of them if not told which.
+    private bool IsOf(in MoeTokenExperts experts, int token, int rank, int choice = 0) =>
+        ((int*)experts.Ids.RowAddress(token))[choice] / experts.ExpertsOfRank(Count) == rank / experts.TensorCount;
+
+    private bool HasExpertOf(MoeTokenExperts experts, int token, int rank) => Enumerable.Range(0, experts.Ids.Columns).Any(choice =>
+        ((int*)experts.Ids.RowAddress(token))[choice] is >= 0 and int id && id < experts.ExpertCount && IsOf(experts, token, rank, choice));
 
     private void Norm(float[] values, MoeAddNorm addNorm)
     {
