@@ -52,6 +52,24 @@ internal static class ReductionProcesses
         }
     }
 
+    /// <summary>Ends a rank, with what it has started, and waits for it: it may still write into the folder.</summary>
+    internal static void End(Process process)
+    {
+        using (process)
+        {
+            try
+            {
+                process.Kill(entireProcessTree: true);
+            }
+            catch (InvalidOperationException)
+            {
+                // It has ended.
+            }
+
+            process.WaitForExit();
+        }
+    }
+
     private static IEnumerable<string> Arguments(
         ParallelSettings settings, IReadOnlyList<string> folders, string group, string plan, int rank, string folder, string output) =>
     [
@@ -90,23 +108,5 @@ internal static class ReductionProcesses
         }
 
         return Process.Start(start)!;
-    }
-
-    // With those that it has started, and waited for: they may still write into the folder.
-    private static void End(Process process)
-    {
-        using (process)
-        {
-            try
-            {
-                process.Kill(entireProcessTree: true);
-            }
-            catch (InvalidOperationException)
-            {
-                // It has ended.
-            }
-
-            process.WaitForExit();
-        }
     }
 }
