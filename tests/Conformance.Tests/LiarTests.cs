@@ -52,6 +52,8 @@ public sealed class LiarTests
         { Lie.SumsInFourteenBits, "beyond-rounding" },
         { Lie.DropsBlocksOfSmallScales, "beyond-rounding" },
         { Lie.RoutesOtherwiseAlone, "routes-alone" },
+        { Lie.LooksAtEveryRow, "parts-sum-up" },
+        { Lie.WritesPartsOfNoExpert, "parts-sum-up" },
     };
 
     [Fact]

@@ -2,7 +2,7 @@ namespace Moe.Plugins.Conformance;
 
 internal sealed class PartsSumUpRule() : ConformanceRule(
     "parts-sum-up",
-    "The parts of a layer that is cut by tensor or by expert, as far as the backend runs them, sum up to the layer's result, also where a token that has none of a part's experts is NaN there.")
+    "The parts of a layer that is cut by tensor or by expert, as far as the backend runs them, sum up to the layer's result; a token that has none of a part's experts adds zeros to it, and harms no other where its row is NaN.")
 {
     private const int Tokens = 13;
 
@@ -48,8 +48,8 @@ internal sealed class PartsSumUpRule() : ConformanceRule(
                 using MoeBuffer partly = Spoil(input, isHere);
                 using ForwardResult again = run.Forward(layer, workspace, partly, new ForwardOptions { Ids = result.Ids, Weights = result.Weights });
 
-                // What is made of the others is nobody's.
-                part = [.. again.Output.ToSingles().Select((value, i) => isHere[i / shape.HiddenSize] ? value : 0)];
+                // What is made of rows that did not come is nobody's; of those that did it is zeros.
+                part = [.. again.Output.ToSingles().Select((value, i) => isHere[i / shape.HiddenSize] ? value : part[i])];
             }
 
             for (int i = 0; i < part.Length; i++)

@@ -49,4 +49,6 @@ public enum Lie
     SumsInFourteenBits,
     DropsBlocksOfSmallScales,
     RoutesOtherwiseAlone,
+    LooksAtEveryRow,
+    WritesPartsOfNoExpert,
 }

@@ -32,7 +32,6 @@ internal sealed class LyingBackend(Lie lie, bool roundsToMxfp8 = false, bool sum
             || shape.Activation is { Kind: MoeActivationKind.Glu, Function: MoeGluFunction.Silu, Beta: 1 };
         bool knowsRouter = router == MoeRouter.TopKThenSoftmax || router == MoeRouter.SoftmaxThenTopK || router == MoeRouter.SoftmaxThenTopKRenormalized;
         return knowsRouter
-            && shape.LocalExpertCount == shape.ExpertCount
             && shape is { Shared: null, Latent: null, WeightFormat: MoeWeightFormat.Mxfp4 or MoeWeightFormat.BFloat16 }
             && (knowsActivation || takesAnyActivation)
             ? null

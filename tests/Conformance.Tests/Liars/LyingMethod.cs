@@ -158,13 +158,27 @@ internal sealed unsafe class LyingMethod(MoeLayerShape shape, Lie lie, bool roun
             RoundToMxfp8(workspace.X.AsSpan(0, shape.HiddenSize), shape.HiddenSize);
         }
 
+        bool hasExperts = false;
         for (int k = 0; k < shape.TopK; k++)
         {
+            int expert = workspace.Ids[k] - shape.FirstExpert;
+            if ((uint)expert >= (uint)shape.LocalExpertCount)
+            {
+                continue;
+            }
+
+            hasExperts = true;
             bool isDropped = lie == Lie.DropsTokensOfABusyExpert && ++workspace.Load[workspace.Ids[k]] > 40;
             if (!isDropped)
             {
-                RunExpert(weights, workspace, workspace.Ids[k], workspace.Weights[k]);
+                RunExpert(weights, workspace, expert, workspace.Weights[k]);
             }
+        }
+
+        sums[0] += lie == Lie.WritesPartsOfNoExpert && !hasExperts ? 100 : 0;
+        for (int other = 0; other < arguments.Input.Rows && lie == Lie.LooksAtEveryRow; other++)
+        {
+            sums[0] += 0 * ReadElement(arguments.Input, other, 0);
         }
 
         WriteOutput(arguments, sums, token);

@@ -15,10 +15,10 @@ internal sealed class LyingWeights : IMoeWeights
         _config = config;
         Router = Read(source.RouterWeight, shape.ExpertCount * shape.HiddenSize);
         RouterBias = lie == Lie.ForgetsTheRoutersBias ? [] : Read(source.RouterBias, shape.ExpertCount);
-        GateUp = Experts(source.GateUp, shape.WeightFormat, shape.ExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
-        Down = Experts(source.Down, shape.WeightFormat, shape.ExpertCount, shape.HiddenSize, shape.IntermediateSize);
-        GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Biases(new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize), shape.ExpertCount);
-        DownBias = lie == Lie.DropsTheDownBias ? [] : OfPart(shape.Part, Read(source.Down.Bias, shape.ExpertCount * shape.HiddenSize));
+        GateUp = Experts(source.GateUp, shape.WeightFormat, shape.LocalExpertCount, 2 * shape.IntermediateSize, shape.HiddenSize);
+        Down = Experts(source.Down, shape.WeightFormat, shape.LocalExpertCount, shape.HiddenSize, shape.IntermediateSize);
+        GateUpBias = lie == Lie.DropsTheGateUpBias ? [] : Biases(new MoeExpertReader(source.GateUp, shape.WeightFormat, shape.GateUpSize, shape.HiddenSize), shape.LocalExpertCount);
+        DownBias = lie == Lie.DropsTheDownBias ? [] : OfPart(shape.Part, Read(source.Down.Bias, shape.LocalExpertCount * shape.HiddenSize));
     }
 
     /// <summary>The first rank's, for the lie that all ranks add it; a rule makes the ranks in turn.</summary>
