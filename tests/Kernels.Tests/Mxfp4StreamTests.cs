@@ -20,7 +20,7 @@ public sealed unsafe class Mxfp4StreamTests
 
     private const string Exports =
         """
-        using Product = Mxfp4Stream<ARGUMENTS>;
+        using Product = StreamBlock<ARGUMENTS>;
         template <typename TBody>
         void run_blocks(int threads, const TBody& body)
         {

@@ -192,7 +192,7 @@ internal sealed class Mxfp4StreamKernels
         public const int SharedBytes = FixedBytes + (Stages * StageBytes);
     }
 
-    /// <summary><c>StreamProduct</c> of <c>mxfp4_stream.cuh</c>.</summary>
+    /// <summary><c>StreamProduct</c> of <c>stream_parameters.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private struct Product
     {

@@ -1,0 +1,94 @@
+// A block of the stream of weights (mxfp4_stream.cuh): its threads, its shared memory, and what all of its threads ask about a layer.
+#pragma once
+#include "impls/stream_list.cuh"
+#include "impls/stream_parameters.cuh"
+#include "scheduler/stage_ring.cuh"
+
+/// kRingStages: of the ring. TParametersOf: with shared experts or without. TActivationOf: of both. The others as in Mxfp4Grouped.
+template <int kRingStages, int kRegisters, int kHostSharedBytes, typename TRoundingOf, typename TParametersOf, typename TActivationOf,
+          typename TDealingOf = DealtForBf16>
+struct StreamBlock
+{
+    using TRounding = TRoundingOf;
+    using TParameters = TParametersOf;
+    using TActivation = TActivationOf;
+    using TDealing = TDealingOf;
+    static constexpr int kStages = kRingStages, kGroupRegisters = kRegisters;
+
+    static constexpr bool kIsGated = TActivation::kNeuronRows == 2;
+    static constexpr bool kHasShared = TParameters::kHasShared, kSharedIsE4M3 = TParameters::kSharedIsE4M3;
+    using List = StreamList<TParameters>;
+    static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
+    static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
+    static constexpr int kShortStages = 2;         // a tile of so many stages is one warpgroup's alone: the ring has room for three of them
+    static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
+    static constexpr int kStageSteps = kGroups * kSteps, kStepBytes = kBandGroups * kGroupBytes;
+    static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
+    static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
+    static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
+    static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
+    static constexpr int kPairsBase = kListBase + List::kBytes;
+    static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
+    static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
+    static constexpr int kCountedBase = kNumbersBase + StreamTiles::kBytes, kSharedBytes = kCountedBase + kNumberSlots * 8 + 1024;  // 1024: to align the stages
+    static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
+    static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
+    static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
+    static_assert(kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
+    static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
+                  "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
+
+    // A stage of shared experts: two swizzled boxes of 128 bytes of 64 rows, which are 64 inputs of BF16 or 128 of E4M3, and E4M3's scales behind them.
+    static constexpr int kSharedBoxes = 2, kSharedSteps = kSharedIsE4M3 ? 4 : 2, kSharedBoxBytes = kBandRows * 128;
+    static constexpr int kSharedBoxDepth = kSharedSteps * kGroupDepth / kSharedBoxes;
+    static constexpr int kSharedScaleBase = kSharedBoxes * kSharedBoxBytes, kSharedScaleBytes = kSharedIsE4M3 ? kSharedSteps * kBandGroups * 16 : 0;
+    static_assert(kSharedScaleBase + kSharedScaleBytes <= kWeightBytes && kSharedBoxes * 2 == kGroups, "a stage has room, and each warpgroup half a box");
+
+    using Ring = StageRing<kStages>;
+
+    /// What a launch waits for that has shared experts waits only before tiles of others: of what those need it is older.
+    struct Routed
+    {
+        bool has_waited = false;
+
+        __device__ __forceinline__ void wait_for(bool is_shared)
+        {
+            if (kHasShared && !is_shared && !has_waited)
+            {
+                wait_for_previous_launch();
+                has_waited = true;
+            }
+        }
+    };
+
+    static __device__ __forceinline__ void wait_unless_shared()
+    {
+        if (!kHasShared)
+        {
+            wait_for_previous_launch();
+        }
+    }
+
+    static __device__ __forceinline__ const SharedStreamProduct& shared_product(const TParameters& q, bool is_first)
+    {
+        return is_first ? q.shared_first : q.shared_second;
+    }
+
+    static __device__ __forceinline__ int shared_stages(const SharedStreamProduct& p) { return ceil_div(p.depth, kSharedSteps * kGroupDepth); }
+
+    /// Steps of 64 inputs of a product.
+    static __device__ __forceinline__ int steps_of(const TParameters& q, bool is_first)
+    {
+        return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
+    }
+
+    /// What all tiles of a product of routed experts are.
+    static __device__ __forceinline__ int kind_of(const TParameters& q, bool is_first)
+    {
+        const int stages = ceil_div(steps_of(q, is_first), kStageSteps);
+        return (is_first ? StreamTile::kFirst : 0) + (stages <= kShortStages ? StreamTile::kShort : 0) + stages * StreamTile::kStages;
+    }
+
+    /// As if shared experts were an expert of number 0.
+    static __device__ __forceinline__ ProductCounters shared_counter(const TParameters& q) { return {q.shared_stored - 2}; }
+};

@@ -1,0 +1,187 @@
+// The tiles of the stream of weights (mxfp4_stream.cuh): what a tile is, and which one has a number.
+//
+// All tiles are one list, the first product's before the second's, and every block draws each of its tiles from it by a ticket, its first one too. So
+// whoever waits, waits for tiles that running blocks have drawn: blocks need not all be there at once. The thread that draws finds the tile in the list, and
+// hands the others what they have to know of it.
+//
+// Shared experts are one expert more, whose tiles of the first product need nothing of the router: the first of all.
+//
+// An expert has at most as many pairs as there are tokens, unless a token names it twice: then it is in the list several times.
+#pragma once
+#include "formats/mxfp4.cuh"
+#include "routing/sort.cuh"
+#include "scheduler/tile_scheduler.cuh"
+
+/// A tile, as one thread of a block finds it and hands it to the others.
+struct StreamTile
+{
+    int row;     // of its weights, the first; less than 0: there are no more tiles
+    int kind;    // of kFirst, kShared and kShort, and its stages · kStages
+    int expert;  // and boxes of it · 65536; of routed experts
+    int pairs;   // the first sorted pair · 16 + their number
+
+    static constexpr int kFirst = 1, kShared = 2, kShort = 4, kStages = 8;
+
+    __device__ __forceinline__ bool is_there() const { return row >= 0; }
+    __device__ __forceinline__ bool is_first() const { return kind & kFirst; }
+    __device__ __forceinline__ bool is_shared() const { return kind & kShared; }
+    __device__ __forceinline__ bool is_short() const { return kind & kShort; }
+    __device__ __forceinline__ int stages() const { return kind / kStages; }
+
+    /// As the epilogues of a warpgroup know it, all of whose rows are its own, whichever it is.
+    __device__ __forceinline__ Tile rows_of(int group) const { return {expert & 0xffff, row - group * kBandRows, pairs / 16, pairs % 16, 0}; }
+};
+
+using StreamTiles = TileSlots<StreamTile>;
+
+/// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
+/// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
+template <typename TParameters>
+struct StreamList
+{
+    const int2* active;  // {expert + boxes of it · 65536, its first sorted pair · 16 + its pairs}, in shared memory
+    const TParameters& q;
+
+    static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 2) * 8;  // whole 16 bytes
+
+    /// One warp makes the table, when the offsets have come; the number of its entries stands behind its last place.
+    static __device__ __forceinline__ void prepare(int2* active, const u32* early_offsets, int experts, int columns)
+    {
+        constexpr int kAtOnce = 8;
+        const int lane = threadIdx.x % 32;
+        int count = 0;
+#pragma unroll 1
+        for (int base = 0; base < experts; base += 32 * kAtOnce)
+        {
+            int begin[kAtOnce + 1];
+            bool lacks;
+            do
+            {
+                lacks = false;
+#pragma unroll
+                for (int i = 0; i <= kAtOnce; i++)
+                {
+                    begin[i] = load_relaxed_if(base + 32 * i + lane <= experts, early_offsets + base + lane + 32 * i);
+                    lacks |= begin[i] == (int)kNoOffset;
+                }
+            } while (__ballot_sync(~0u, lacks) != 0);
+
+#pragma unroll
+            for (int i = 0; i < kAtOnce; i++)
+            {
+                if (base + 32 * i >= experts)
+                {
+                    break;
+                }
+
+                // The next expert's begin, which is the next lane's.
+                const int own_end = __shfl_sync(~0u, begin[i], (lane + 1) % 32), last_end = __shfl_sync(~0u, begin[i + 1], 0), end = lane == 31 ? last_end : own_end;
+                int boxes = end > begin[i];
+                if (end - begin[i] > columns)
+                {
+                    boxes = ceil_div(end - begin[i], columns);
+                }
+
+#pragma unroll 1
+                for (int box = 0;; box++)
+                {
+                    const u32 others = __ballot_sync(~0u, box < boxes);
+                    if (others == 0)
+                    {
+                        break;
+                    }
+
+                    const int first = begin[i] + box * columns;
+                    if (box < boxes)
+                    {
+                        active[count + __popc(others & ((1u << lane) - 1))] = make_int2(base + 32 * i + lane + (boxes << 16), first * 16 + min(end - first, columns));
+                    }
+
+                    count += __popc(others);
+                }
+            }
+        }
+
+        if (lane == 0)
+        {
+            active[kMostExperts].x = count;
+        }
+    }
+
+    /// An expert's tiles of a product.
+    __device__ __forceinline__ int first_stripes() const { return ceil_div(q.first.rows, kBandRows); }
+    __device__ __forceinline__ int second_stripes() const { return ceil_div(q.second.rows, kBandRows); }
+
+    /// Shared experts' tiles of a product.
+    __device__ __forceinline__ int shared_firsts() const { return q.shared_first.rows / kBandRows; }
+    __device__ __forceinline__ int shared_seconds() const { return q.shared_second.rows / kBandRows; }
+
+    /// All of them.
+    __device__ __forceinline__ int tiles() const
+    {
+        int all = active[kMostExperts].x * (first_stripes() + second_stripes());
+        if constexpr (TParameters::kHasShared)
+        {
+            all += shared_firsts() + shared_seconds();
+        }
+
+        return all;
+    }
+
+    int place = 0, begin = 0;  // of the tile that was found last: its entry of the table, and the number of that entry's first tile
+    bool is_first = true;      // whether it is one of the first product
+
+    /// A tile of shared experts.
+    static __device__ __forceinline__ StreamTile shared_tile(int number, bool is_first, int stages, int columns)
+    {
+        return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + stages * StreamTile::kStages, 0, columns};
+    }
+
+    /// The tile of a number that is no shared expert's first product's. Kinds are those of routed experts' tiles; `shared_stages`: of the second
+    /// product's tiles of shared experts.
+    __device__ __forceinline__ StreamTile find(int number, int first_kind, int second_kind, int shared_stages)
+    {
+        constexpr StreamTile kNone = {-1, 0, 0, 0};
+        if constexpr (TParameters::kHasShared)
+        {
+            number -= shared_firsts();
+        }
+
+        const int count = active[kMostExperts].x, firsts = count * first_stripes();
+        if (is_first && number >= firsts)
+        {
+            is_first = false;
+            place = 0;
+            begin = firsts;
+        }
+
+        if constexpr (TParameters::kHasShared)
+        {
+            if (!is_first && number - firsts < shared_seconds())
+            {
+                return shared_tile(number - firsts, false, shared_stages, q.columns);
+            }
+
+            number -= is_first ? 0 : shared_seconds();
+        }
+
+        // No division: a number lies few entries behind the one before.
+        const int tiles = is_first ? first_stripes() : second_stripes();
+        while (number - begin >= tiles)
+        {
+            begin += tiles;
+            if (++place == count)
+            {
+                return kNone;
+            }
+        }
+
+        if (place >= count)
+        {
+            return kNone;
+        }
+
+        const int2 own = active[place];
+        return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, own.y};
+    }
+};
