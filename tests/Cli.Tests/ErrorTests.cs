@@ -24,6 +24,7 @@ public sealed class ErrorTests : IDisposable
         { "run --output /none/x.safetensors", "/none/x.safetensors" },
         { "run --frob", "'--frob' is not an option of moe run" },
         { "run --tokns 4", "Did you mean '--tokens'?" },
+        { "bench --routing GOLDEN/tiny.safetensors --tokens 1 --shape 8,64,64,2", "tiny.safetensors' has no tensor 'topk_ids'; " },
         { "bench comapre a b", "Did you mean 'compare'?" },
         { "benhc", "'benhc' is not a command of moe. Did you mean 'bench'?" },
         { "run --output-type b16", "Did you mean 'bf16'?" },

@@ -78,10 +78,13 @@ internal static class MoeOptionsReader
         TimeSpan.TryParse(section.Value, CultureInfo.InvariantCulture, out TimeSpan time) ? time : throw Wrong(section, $"a time such as {example}");
 
     private static T Name<T>(IConfigurationSection section)
-        where T : struct, Enum =>
-        Enum.TryParse(section.Value, ignoreCase: true, out T value) && Enum.IsDefined(value)
+        where T : struct, Enum
+    {
+        string[] names = Enum.GetNames<T>();
+        return Enum.TryParse(section.Value, ignoreCase: true, out T value) && Enum.IsDefined(value)
             ? value
-            : throw Wrong(section, string.Join(", ", Enum.GetNames<T>()));
+            : throw Wrong(section, $"{string.Join(", ", names[..^1])} or {names[^1]}", DidYouMean.Ask(section.Value ?? "", names));
+    }
 
     // A list, or one value with commas: an environment variable or a command line can give no list.
     private static List<string> Values(IConfigurationSection section) => section.Value is { } value
@@ -115,6 +118,6 @@ internal static class MoeOptionsReader
         }
     }
 
-    private static MoeOptionsException Wrong(IConfigurationSection section, string expected) =>
-        new(section.Path, $"is '{section.Value}'; {expected} is expected.");
+    private static MoeOptionsException Wrong(IConfigurationSection section, string expected, string question = "") =>
+        new(section.Path, $"is '{section.Value}'; {expected} is expected.{question}");
 }

@@ -40,9 +40,10 @@ public sealed class OptionsTests
 
     [Theory]
     [InlineData("""{ "Moe": { "Bakend": "Cpu" } }""", "Moe:Bakend is no option. Did you mean 'Backend'?")]
-    [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn, Forbid is expected.")]
-    [InlineData("""{ "Moe": { "Trust": "Nobody" } }""", "Moe:Trust is 'Nobody'; Any, Pinned, Signed is expected.")]
-    [InlineData("""{ "Moe": { "Trial": "Never" } }""", "Moe:Trial is 'Never'; Child, InProcess is expected.")]
+    [InlineData("""{ "Moe": { "Fallback": "Sometimes" } }""", "Moe:Fallback is 'Sometimes'; Allow, Warn or Forbid is expected.")]
+    [InlineData("""{ "Moe": { "Trust": "Nobody" } }""", "Moe:Trust is 'Nobody'; Any, Pinned or Signed is expected.")]
+    [InlineData("""{ "Moe": { "Trust": "Pined" } }""", "Moe:Trust is 'Pined'; Any, Pinned or Signed is expected. Did you mean 'Pinned'?")]
+    [InlineData("""{ "Moe": { "Trial": "Never" } }""", "Moe:Trial is 'Never'; Child or InProcess is expected.")]
     [InlineData("""{ "Moe": { "ActivationTimeout": "soon" } }""", "Moe:ActivationTimeout is 'soon'; a time such as 00:00:10 is expected.")]
     public void What_cannot_be_read_is_named(string json, string message)
     {

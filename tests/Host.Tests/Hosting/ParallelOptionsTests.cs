@@ -19,7 +19,7 @@ public sealed class ParallelOptionsTests
     [Theory]
     [InlineData("Tensr", "2", "Moe:Parallel:Tensr", "Did you mean 'Tensor'?")]
     [InlineData("Tensor", "two", "Moe:Parallel:Tensor", "a whole number is expected")]
-    [InlineData("Launcher", "mpirun", "Moe:Parallel:Launcher", "None, Torchrun, Slurm, OpenMpi is expected")]
+    [InlineData("Launcher", "mpirun", "Moe:Parallel:Launcher", "None, Torchrun, Slurm or OpenMpi is expected")]
     [InlineData("Timeout", "2 s", "Moe:Parallel:Timeout", "a time such as 00:00:30")]
     public void What_cannot_be_read_is_named(string key, string value, string path, string words)
     {

@@ -25,9 +25,9 @@ internal sealed class RoutingTrace
         using var file = SafetensorsFile.Open(path);
         if (!file.TryGetTensor(Tensor, out SafetensorsTensor? tensor) || tensor.Type != SafetensorsType.I32 || tensor.Shape is not [> 0, > 0])
         {
-            string found = tensor is null ? "has no such tensor" : $"has {tensor}";
+            string found = tensor is null ? $"no tensor '{Tensor}'" : tensor.ToString();
             throw new MoeException(
-                MoeReason.Configuration, $"--routing: '{path}' {found}; '{Tensor}', I32 [tokens, top-k], is expected, as `moe run --output` writes it.");
+                MoeReason.Configuration, $"--routing: '{path}' has {found}; '{Tensor}', I32 [tokens, top-k], is expected, as `moe run --output` writes it.");
         }
 
         using MoeBuffer stored = MoeBuffer.OnHost(file.GetTensor(tensor));
