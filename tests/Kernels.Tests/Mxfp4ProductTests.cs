@@ -15,10 +15,19 @@ public sealed unsafe class Mxfp4ProductTests
         """
         constexpr int kTokens = TOKENS, kRows = ROWS, kSteps = STEPS;
         using Product = Mxfp4Grouped<ARGUMENTS>;
-        extern "C" int run(int is_second, char* groups, const float* factor, const float* bias, char* rows, int pairs, u16* out, const int* offsets,
-                            const int* sorted, int weight_rows, int depth, int experts, int columns, int parts, int unfinished)
+        extern "C" int run(int is_second, char* groups, const float* factor, const float* bias, u16* x, int stride, int top_k, int pairs, u16* out,
+                           const int* offsets, const int* sorted, int weight_rows, int depth, int experts, int columns, int parts, int unfinished)
         {
             const i64 groups_of_band = ceil_div(depth, kGroupDepth) * 4, bands = ceil_div(weight_rows, 64), row = depth * 2;
+
+            // These find rows in the sorted order, where another kernel brings the tokens'.
+            std::vector<u16> ordered(pairs * depth);
+            for (int place = 0; place < pairs; place++)
+            {
+                std::memcpy(&ordered[place * depth], x + (i64)(is_second ? place : sorted[place] / top_k) * stride, row);
+            }
+
+            char* rows = (char*)ordered.data();
             Mxfp4GroupedParameters p = {};
             HostCounters counters(offsets, experts, kTokens, ceil_div(is_second ? NEURON_ROWS * depth : weight_rows, kRows), is_second, unfinished);
             p.counters = {counters.words.data()};
@@ -43,8 +52,8 @@ public sealed unsafe class Mxfp4ProductTests
 
     private const string Mma =
         """
-        extern "C" int run(int is_second, u8* groups, const float* factor, const float* bias, u16* rows, int pairs, u16* out, const int* offsets,
-                            const int* sorted, int weight_rows, int depth, int experts, int columns, int, int)
+        extern "C" int run(int is_second, u8* groups, const float* factor, const float* bias, u16* x, int stride, int top_k, int pairs, u16* out,
+                           const int* offsets, const int* sorted, int weight_rows, int depth, int experts, int columns, int, int)
         {
             std::vector<int4> blocks;
             for (int e = 0; e < experts; e++)
@@ -56,15 +65,7 @@ public sealed unsafe class Mxfp4ProductTests
             }
 
             const int count = (int)blocks.size();
-            std::vector<int> in_order(pairs);
-            for (int i = 0; i < pairs; i++)
-            {
-                in_order[i] = i;
-            }
-
-            // The first product finds rows by itself: here they are in order already.
-            const Mxfp4MmaParameters p = {groups, factor, bias, rows, out, is_second ? sorted : in_order.data(), blocks.data(), &count, depth, columns,
-                                          weight_rows, depth, 1, {1.702f, 7, 1}};
+            const Mxfp4MmaParameters p = {groups, factor, bias, x, out, sorted, blocks.data(), &count, stride, columns, weight_rows, depth, top_k, {1.702f, 7, 1}};
             gridDim = {2, 1};
             for (int b = 0; b < gridDim.x; b++)
             {
@@ -175,7 +176,11 @@ public sealed unsafe class Mxfp4ProductTests
         int[] offsets = [0, .. counts.Select((_, i) => counts.Take(i + 1).Sum())];
         int[] sorted = [.. Enumerable.Range(0, pairs)];
         random.Shuffle(sorted);
-        ushort[] input = [.. Enumerable.Range(0, pairs * matrix.Depth).Select(_ => BFloat16.FromDouble((float)(random.NextDouble() - 0.5)))];
+
+        // The first product reads tokens' rows, with room between them, the second pairs'.
+        const int TopK = 2;
+        int stride = isSecond ? matrix.Depth : matrix.Depth + 8;
+        ushort[] input = [.. Enumerable.Range(0, pairs * stride).Select(_ => BFloat16.FromDouble((float)(random.NextDouble() - 0.5)))];
         float[] bias = [.. Enumerable.Range(0, Experts * matrix.Rows).Select(_ => (float)random.NextDouble())];
 
         // A row before and one behind what may be written.
@@ -183,7 +188,7 @@ public sealed unsafe class Mxfp4ProductTests
         ushort[] output = new ushort[(rows + 2) * columns];
         Array.Fill(output, Untouched);
 
-        var run = (delegate* unmanaged<int, byte*, float*, float*, ushort*, int, ushort*, int*, int*, int, int, int, int, int, int, int>)library.Export("run");
+        var run = (delegate* unmanaged<int, byte*, float*, float*, ushort*, int, int, int, ushort*, int*, int*, int, int, int, int, int, int, int>)library.Export("run");
         bool hasFactors = matrix.Factors.Any(factor => factor != 1);
         fixed (byte* groups = matrix.Groups)
         {
@@ -194,7 +199,7 @@ public sealed unsafe class Mxfp4ProductTests
                     fixed (int* first = offsets, order = sorted)
                     {
                         int isAllStored = run(
-                            isSecond ? 1 : 0, groups, hasFactors ? factors : null, hasBias ? b : null, x, pairs, y + columns, first, order,
+                            isSecond ? 1 : 0, groups, hasFactors ? factors : null, hasBias ? b : null, x, stride, TopK, pairs, y + columns, first, order,
                             matrix.Rows, matrix.Depth, Experts, columns, parts, unfinished);
                         Assert.Equal(unfinished < 0, isAllStored == 1);
                     }
@@ -210,7 +215,7 @@ public sealed unsafe class Mxfp4ProductTests
             int expert = Array.FindIndex(offsets, offset => offset > place) - 1;
             for (int i = 0; i < row.Length; i++)
             {
-                row[i] = BFloat16.ToSingle(input[(place * matrix.Depth) + i]);
+                row[i] = BFloat16.ToSingle(input[((isSecond ? place : sorted[place] / TopK) * stride) + i]);
             }
 
             int target = isSecond ? sorted[place] : place;
