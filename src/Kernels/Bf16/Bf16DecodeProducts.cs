@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -31,64 +30,12 @@ internal sealed class Bf16DecodeProducts : IBf16Products
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
         int index = Bf16Plan.DecodeIndex(rows.Tokens, _shape);
-        int pairs = rows.Tokens * _shape.TopK;
-        int splits = Bf16Plan.Splits(pairs);
+        int splits = Bf16Plan.Splits(rows.Tokens * _shape.TopK);
         CudaLaunchConfig launch = _library.Launch(_multiprocessors, Bf16DecodeVariant.Threads, _variants[index].SharedBytes);
-        var parameters = new Parameters
-        {
-            X = rows.Address,
-            Weight = weights.GateUp.Weight,
-            Bias = weights.GateUp.Bias,
-            Factor = weights.GateUp.Factors,
-            Out = workspace.Act,
-            SortedPairs = workspace.Routing.SortedPairs,
-            RowBlocks = workspace.Routing.RowBlocks,
-            RowBlockCount = workspace.Routing.RowBlockCount,
-            XStride = rows.Stride,
-            OutStride = _shape.IntermediateSize,
-            Rows = weights.GateUp.Rows,
-            Depth = weights.GateUp.Inputs,
-            TopK = _shape.TopK,
-            Splits = 1,
-            Activation = _activation,
-        };
-        _gateUp[index].Launch(launch, stream, in parameters);
-
-        // The combine adds the second product's bias, once for all splits.
-        parameters.X = workspace.Act;
-        parameters.Weight = weights.Down.Weight;
-        parameters.Bias = 0;
-        parameters.Factor = weights.Down.Factors;
-        parameters.Out = workspace.PartialResults;
-        parameters.XStride = _shape.IntermediateSize;
-        parameters.OutStride = _shape.HiddenSize;
-        parameters.SplitStride = (long)pairs * _shape.HiddenSize;
-        parameters.Rows = weights.Down.Rows;
-        parameters.Depth = weights.Down.Inputs;
-        parameters.Splits = splits;
-        _down[index].Launch(launch, stream, in parameters);
+        var first = Bf16ProductParameters.First(rows, _shape, _activation, weights, workspace);
+        _gateUp[index].Launch(launch, stream, in first);
+        var second = Bf16ProductParameters.Second(rows.Tokens, splits, _shape, weights, workspace);
+        _down[index].Launch(launch, stream, in second);
         return new PartialLayout(splits, IsBf16: false);
-    }
-
-    /// <summary>As in <c>bf16_decode.cu</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct Parameters
-    {
-        public nint X;
-        public nint Weight;
-        public nint Bias;
-        public nint Factor;
-        public nint Out;
-        public nint SortedPairs;
-        public nint RowBlocks;
-        public nint RowBlockCount;
-        public long XStride;
-        public long OutStride;
-        public long SplitStride;
-        public int Rows;
-        public int Depth;
-        public int TopK;
-        public int Splits;
-        public ActivationConstants Activation;
     }
 }

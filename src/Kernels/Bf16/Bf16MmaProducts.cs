@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
@@ -40,55 +39,10 @@ internal sealed class Bf16MmaProducts : IBf16Products
     public PartialLayout Run(in ExpertRows rows, Bf16Weights weights, Bf16Workspace workspace, nint stream)
     {
         CudaLaunchConfig launch = _library.Launch(BlocksPerMultiprocessor * _multiprocessors, Threads, SharedBytes);
-        var parameters = new Parameters
-        {
-            Weight = weights.GateUp.Weight,
-            X = rows.Address,
-            Bias = weights.GateUp.Bias,
-            Factor = weights.GateUp.Factors,
-            Out = workspace.Act,
-            SortedPairs = workspace.Routing.SortedPairs,
-            RowBlocks = workspace.Routing.RowBlocks,
-            RowBlockCount = workspace.Routing.RowBlockCount,
-            XStride = rows.Stride,
-            OutStride = _shape.IntermediateSize,
-            Rows = weights.GateUp.Rows,
-            Depth = weights.GateUp.Inputs,
-            TopK = _shape.TopK,
-            Activation = _activation,
-        };
-        _product1.Launch(launch, stream, in parameters);
-
-        parameters.Weight = weights.Down.Weight;
-        parameters.X = workspace.Act;
-        parameters.Bias = 0;
-        parameters.Factor = weights.Down.Factors;
-        parameters.Out = workspace.PartialResults;
-        parameters.XStride = _shape.IntermediateSize;
-        parameters.OutStride = _shape.HiddenSize;
-        parameters.Rows = weights.Down.Rows;
-        parameters.Depth = weights.Down.Inputs;
-        _product2.Launch(launch, stream, in parameters);
+        var first = Bf16ProductParameters.First(rows, _shape, _activation, weights, workspace);
+        _product1.Launch(launch, stream, in first);
+        var second = Bf16ProductParameters.Second(rows.Tokens, splits: 1, _shape, weights, workspace);
+        _product2.Launch(launch, stream, in second);
         return new PartialLayout(1, IsBf16: true);
-    }
-
-    /// <summary>As in <c>bf16_prefill_mma.cu</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct Parameters
-    {
-        public nint Weight;
-        public nint X;
-        public nint Bias;
-        public nint Factor;
-        public nint Out;
-        public nint SortedPairs;
-        public nint RowBlocks;
-        public nint RowBlockCount;
-        public long XStride;
-        public long OutStride;
-        public int Rows;
-        public int Depth;
-        public int TopK;
-        public ActivationConstants Activation;
     }
 }

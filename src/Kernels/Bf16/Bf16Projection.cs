@@ -81,48 +81,21 @@ internal sealed class Bf16Projection
     /// <param name="stream">The stream.</param>
     public PartialLayout Run(in ExpertRows rows, Bf16Matrix matrix, RoutingBuffers order, nint target, nint stream)
     {
+        Bf16ProductParameters parameters = Bf16ProductParameters.Of(rows, matrix, order, topK: 1);
+        parameters.Out = target;
         if (rows.Tokens > FewTokens)
         {
-            var parameters = new Bf16MmaProducts.Parameters
-            {
-                Weight = matrix.Weight,
-                Factor = matrix.Factors,
-                X = rows.Address,
-                Out = target,
-                SortedPairs = order.SortedPairs,
-                RowBlocks = order.RowBlocks,
-                RowBlockCount = order.RowBlockCount,
-                XStride = rows.Stride,
-                OutStride = matrix.Rows,
-                Rows = matrix.Rows,
-                Depth = matrix.Inputs,
-                TopK = 1,
-            };
             int blocks = Bf16MmaProducts.BlocksPerMultiprocessor * _multiprocessors;
             _many.Launch(new CudaLaunchConfig(blocks, Bf16MmaProducts.Threads, Bf16MmaProducts.SharedBytes), stream, in parameters);
             return new PartialLayout(1, IsBf16: true);
         }
 
         int splits = Bf16Plan.Splits(rows.Tokens);
-        Bf16DecodeVariant variant = _variants[Variant(rows.Tokens)];
-        var few = new Bf16DecodeProducts.Parameters
-        {
-            X = rows.Address,
-            Weight = matrix.Weight,
-            Factor = matrix.Factors,
-            Out = target,
-            SortedPairs = order.SortedPairs,
-            RowBlocks = order.RowBlocks,
-            RowBlockCount = order.RowBlockCount,
-            XStride = rows.Stride,
-            OutStride = matrix.Rows,
-            SplitStride = (long)rows.Tokens * matrix.Rows,
-            Rows = matrix.Rows,
-            Depth = matrix.Inputs,
-            TopK = 1,
-            Splits = splits,
-        };
-        _few[Variant(rows.Tokens)].Launch(new CudaLaunchConfig(_multiprocessors, Bf16DecodeVariant.Threads, variant.SharedBytes), stream, in few);
+        int variant = Variant(rows.Tokens);
+        parameters.SplitStride = (long)rows.Tokens * matrix.Rows;
+        parameters.Splits = splits;
+        var launch = new CudaLaunchConfig(_multiprocessors, Bf16DecodeVariant.Threads, _variants[variant].SharedBytes);
+        _few[variant].Launch(launch, stream, in parameters);
         return new PartialLayout(splits, IsBf16: false);
     }
 

@@ -5,28 +5,8 @@
 // ahead as there are stages and across tiles; in the second product they start on the weights before the first product is done. Eight warps
 // multiply: the weights are the 16-row operand of the matrix instruction and tokens its 8 columns, so that 1 to 8 tokens cost the same.
 // They divide first the rows, then the inner dimension; the latter's parts are summed through shared memory in a fixed order.
-#include "epilogue/activation.cuh"
+#include "impls/bf16_product.cuh"
 #include "ptx/mbarrier.cuh"
-
-struct ProductParameters
-{
-    const u16* x;                // first product: BF16 [tokens, x_stride]; second: BF16 [sorted pairs, x_stride]; rows 16-byte aligned
-    const u16* weight;           // BF16 [experts, rows, depth]
-    const float* bias;           // first product: [experts, rows], or null; second: not read
-    const float* factor;         // [experts, rows]: of the sums, before the bias; null where all are 1
-    void* out;                   // first: BF16 [sorted pairs, out_stride]; second: float32 [splits, pairs, out_stride], a pair is token · top_k + k
-    const int* sorted_pairs;
-    const int4* row_blocks;      // made with block_rows = kTokens or less
-    const int* row_block_count;
-    i64 x_stride;                // elements
-    i64 out_stride;              // elements, second product: even
-    i64 split_stride;            // elements between splits, even
-    int rows;                    // first: 2 · intermediate (gate, up interleaved), or intermediate without gates; second: hidden; even
-    int depth;                   // inner dimension, a multiple of 8
-    int top_k;
-    int splits;                  // parts of the inner dimension, second product only; 1 for the first
-    Activation activation;
-};
 
 /// Both products with one tile; kCopyWarps warps only start copies. TActivation: activation.cuh.
 template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps, typename TActivation>
@@ -54,13 +34,13 @@ struct Decode
     {
         int row_tiles, block_tiles, tiles, part;
 
-        __device__ __forceinline__ explicit Tiling(const ProductParameters& p)
+        __device__ __forceinline__ explicit Tiling(const Bf16ProductParameters& p)
             : row_tiles(ceil_div(p.rows, kRows)), block_tiles(row_tiles * p.splits),
               tiles(load_coherent(p.row_block_count) * block_tiles), part(ceil_div(ceil_div(p.depth, 32), p.splits) * 32)
         {
         }
 
-        __device__ __forceinline__ int4 block(const ProductParameters& p, int tile) const
+        __device__ __forceinline__ int4 block(const Bf16ProductParameters& p, int tile) const
         {
             return load_coherent(p.row_blocks + min(tile, tiles - 1) / block_tiles);
         }
@@ -73,7 +53,7 @@ struct Decode
         u32 parity;
         int4 block, next_block;
 
-        __device__ __forceinline__ void enter(const ProductParameters& p, const Tiling& tiling)
+        __device__ __forceinline__ void enter(const Bf16ProductParameters& p, const Tiling& tiling)
         {
             const int in_block = tile % tiling.block_tiles, split = in_block / tiling.row_tiles;
             block = next_block;
@@ -84,7 +64,7 @@ struct Decode
         }
 
         /// One stage on; true if a new tile begins.
-        __device__ __forceinline__ bool advance(const ProductParameters& p, const Tiling& tiling)
+        __device__ __forceinline__ bool advance(const Bf16ProductParameters& p, const Tiling& tiling)
         {
             depth += kDepth;
             stage++;
@@ -111,7 +91,7 @@ struct Decode
 
     /// The copying warps.
     template <bool kFirst>
-    static __device__ __forceinline__ void copy_tiles(const ProductParameters& p, u32 base)
+    static __device__ __forceinline__ void copy_tiles(const Bf16ProductParameters& p, u32 base)
     {
         if (kFirst)
         {
@@ -217,7 +197,7 @@ struct Decode
 
     /// The multiplying warps.
     template <bool kFirst>
-    static __device__ __forceinline__ void multiply_tiles(const ProductParameters& p, char* shared, u32 base)
+    static __device__ __forceinline__ void multiply_tiles(const Bf16ProductParameters& p, char* shared, u32 base)
     {
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
         const int row_warp = warp % kRowWarps, depth_warp = warp / kRowWarps;
@@ -382,7 +362,7 @@ struct Decode
     }
 
     template <bool kFirst>
-    static __device__ __forceinline__ void product(const ProductParameters& p)
+    static __device__ __forceinline__ void product(const Bf16ProductParameters& p)
     {
         extern __shared__ __align__(128) char shared[];
         const u32 base = shared_address(shared), full = base + kBarrierBase;
@@ -409,13 +389,13 @@ struct Decode
 
 /// Grid: any number of blocks, best one per multiprocessor; 256 + 32 · kCopyWarps threads; kBarrierBase + 16 · kStages bytes of dynamic shared memory.
 template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps, typename TActivation>
-__global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_gate_up(const __grid_constant__ ProductParameters p)
+__global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_gate_up(const __grid_constant__ Bf16ProductParameters p)
 {
     Decode<kRows, kTokens, kDepth, kStages, kCopyWarps, TActivation>::template product<true>(p);
 }
 
 template <int kRows, int kTokens, int kDepth, int kStages, int kCopyWarps>
-__global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_down(const __grid_constant__ ProductParameters p)
+__global__ void __launch_bounds__(256 + 32 * kCopyWarps, 1) bf16_decode_down(const __grid_constant__ Bf16ProductParameters p)
 {
     Decode<kRows, kTokens, kDepth, kStages, kCopyWarps, Activation>::template product<false>(p);
 }

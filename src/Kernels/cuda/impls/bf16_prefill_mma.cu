@@ -2,7 +2,7 @@
 // sm_80 has. Tiles of 128 weight rows by 128 tokens of one expert, four stages of 32 values of the inner dimension.
 //
 // Blocks of 256 threads, 65536 bytes of dynamic shared memory; any number of blocks, each takes every gridDim.x-th tile.
-#include "epilogue/activation.cuh"
+#include "impls/bf16_product.cuh"
 #include "ptx/ptx.cuh"
 
 namespace
@@ -10,24 +10,6 @@ namespace
 constexpr int kRows = 128, kTokens = 128, kDepth = 32, kStages = 4;
 constexpr int kWeightBytes = kRows * kDepth * 2, kStageBytes = kWeightBytes + kTokens * kDepth * 2;
 }
-
-struct MmaParameters
-{
-    const u16* weight;           // BF16 [experts, rows, depth]
-    const u16* x;                // first: BF16 [tokens, x_stride]; second: BF16 [sorted pairs, x_stride]; rows 16-byte aligned
-    const float* bias;           // first only: [experts, rows], or null
-    const float* factor;         // [experts, rows]: of the sums, before the bias; null where all are 1
-    u16* out;                    // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without bias and router weight
-    const int* sorted_pairs;     // a pair is token · top_k + k
-    const int4* row_blocks;      // made with block_rows = 128
-    const int* row_block_count;
-    i64 x_stride;                // elements
-    i64 out_stride;              // elements, even
-    int rows;                    // first: 2 · intermediate (gate, up interleaved), or intermediate without gates; second: hidden; even
-    int depth;                   // a multiple of 8
-    int top_k;
-    Activation activation;
-};
 
 namespace
 {
@@ -38,7 +20,7 @@ __device__ __forceinline__ u32 place(int row, int piece)
 }
 
 template <bool kFirst, typename TActivation = Activation>
-__device__ __forceinline__ void product(const MmaParameters& p)
+__device__ __forceinline__ void product(const Bf16ProductParameters& p)
 {
     extern __shared__ __align__(128) char stages[];
     const u32 base = shared_address(stages);
@@ -142,17 +124,18 @@ __device__ __forceinline__ void product(const MmaParameters& p)
 
                 const float even = sums[i][j / 2][j % 2] * factor.x + bias.x, odd = sums[i][j / 2][j % 2 + 2] * factor.y + bias.y;
                 const TActivation activation = {p.activation};
+                u16* out = (u16*)p.out;
                 if constexpr (kFirst && TActivation::kNeuronRows == 1)
                 {
-                    *(u32*)(p.out + (block.y + token) * p.out_stride + row) = pack_bf16(activation(even), activation(odd));
+                    *(u32*)(out + (block.y + token) * p.out_stride + row) = pack_bf16(activation(even), activation(odd));
                 }
                 else if constexpr (kFirst)
                 {
-                    p.out[(block.y + token) * p.out_stride + row / 2] = float_to_bf16(activation(even, odd));
+                    out[(block.y + token) * p.out_stride + row / 2] = float_to_bf16(activation(even, odd));
                 }
                 else
                 {
-                    *(u32*)(p.out + p.sorted_pairs[block.y + token] * p.out_stride + row) = pack_bf16(even, odd);
+                    *(u32*)(out + p.sorted_pairs[block.y + token] * p.out_stride + row) = pack_bf16(even, odd);
                 }
             }
         }
@@ -161,12 +144,12 @@ __device__ __forceinline__ void product(const MmaParameters& p)
 }
 
 template <typename TActivation>
-__global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product1(const __grid_constant__ MmaParameters p)
+__global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product1(const __grid_constant__ Bf16ProductParameters p)
 {
     product<true, TActivation>(p);
 }
 
-extern "C" __global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product2(const __grid_constant__ MmaParameters p)
+extern "C" __global__ void __launch_bounds__(256) moe_bf16_prefill_mma_product2(const __grid_constant__ Bf16ProductParameters p)
 {
     product<false>(p);
 }
