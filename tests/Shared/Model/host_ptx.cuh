@@ -45,7 +45,9 @@ inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline u32 __float_as_uint(float v) { u32 bits; std::memcpy(&bits, &v, 4); return bits; }
 inline float __int_as_float(int bits) { float v; std::memcpy(&v, &bits, 4); return v; }
 inline float __uint_as_float(u32 bits) { float v; std::memcpy(&v, &bits, 4); return v; }
-inline float __expf(float v) { return std::exp(v); }
+inline float min_or_nan(float a, float b) { return std::isnan(a) ? a : std::isnan(b) || b < a ? b : a; }
+inline float max_or_nan(float a, float b) { return std::isnan(a) ? a : std::isnan(b) || b > a ? b : a; }
+inline float exp2_or_zero(float v) { return std::exp2(v); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a < b ? b : a; }

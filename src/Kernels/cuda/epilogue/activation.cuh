@@ -1,6 +1,6 @@
 // What stands between an expert's two products. Which formula it is is the type of a kernel's argument; its constants come with the launch.
 #pragma once
-#include "ptx/types.cuh"
+#include "ptx/ptx.cuh"
 
 /// act = (min(max(up, −limit), limit) + up_bias) · gate · sigmoid(alpha · gate), gate = min(gate, limit). Hands NaN on.
 struct Activation
@@ -12,17 +12,15 @@ struct Activation
 
     __device__ __forceinline__ float operator()(float gate, float up) const
     {
-        gate = at_most(gate, limit);
+        gate = min_or_nan(gate, limit);
         return (bounded(up) + up_bias) * gate * sigmoid(alpha * gate);
     }
 
 protected:
-    // Of a number and NaN fminf would return the number.
-    static __device__ __forceinline__ float at_most(float v, float most) { return v > most ? most : v; }
+    __device__ __forceinline__ float bounded(float v) const { return min_or_nan(max_or_nan(v, -limit), limit); }
 
-    __device__ __forceinline__ float bounded(float v) const { return at_most(v < -limit ? -limit : v, limit); }
-
-    static __device__ __forceinline__ float sigmoid(float v) { return __fdividef(1.0f, 1.0f + __expf(-v)); }
+    // What the power loses below 2^−126 would be lost beside 1.
+    static __device__ __forceinline__ float sigmoid(float v) { return __fdividef(1.0f, 1.0f + exp2_or_zero(v * -1.4426950408889634f)); }
 };
 
 /// Every activation with a gate. By kind: 0 the one above; 1 the same, but min(gate · sigmoid(alpha · gate), limit); 2 GELU by tanh for
@@ -38,11 +36,11 @@ struct GatedActivation : Activation
             return alpha * tanhf(__fdividef(gate, alpha)) * sigmoid(gate) * soft;
         }
 
-        gate = (kind & 1) == 0 ? at_most(gate, limit) : gate;
+        gate = (kind & 1) == 0 ? min_or_nan(gate, limit) : gate;
         // ½ (1 + tanh z) = sigmoid(2 z)
         const float z = kind < 2 ? alpha * gate : 1.5957691216f * (gate + 0.044715f * gate * gate * gate);
         const float value = gate * sigmoid(z);
-        return (bounded(up) + up_bias) * ((kind & 1) != 0 ? at_most(value, limit) : value);
+        return (bounded(up) + up_bias) * ((kind & 1) != 0 ? min_or_nan(value, limit) : value);
     }
 };
 

@@ -185,6 +185,32 @@ __device__ __forceinline__ void allow_next_launch()
 #endif
 }
 
+// ---- numbers
+
+/// The smaller of two numbers; NaN where one is NaN. Of a number and NaN fminf would return the number.
+__device__ __forceinline__ float min_or_nan(float a, float b)
+{
+    float v;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(v) : "f"(a), "f"(b));
+    return v;
+}
+
+/// The larger of two numbers; NaN where one is NaN.
+__device__ __forceinline__ float max_or_nan(float a, float b)
+{
+    float v;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(v) : "f"(a), "f"(b));
+    return v;
+}
+
+/// 2^v, 0 below 2^−126: exp2f takes three instructions more for what lies there.
+__device__ __forceinline__ float exp2_or_zero(float v)
+{
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
+    return power;
+}
+
 // ---- pairs of BF16
 
 /// a · b for two pairs of BF16; subnormal numbers count.
