@@ -61,7 +61,7 @@ internal sealed class Fp8Experts : CudaExperts
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         Fp8Weights.Of(_library, _shape, Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken));
 
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_library.Context, config, hasFp8: true);
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Fp8Workspace(_library.Context, config);
 
     public override int BlockRows(int tokens) => 0;
 
@@ -75,7 +75,7 @@ internal sealed class Fp8Experts : CudaExperts
             return _widened.Run(rows, own.Weights, workspace, stream);
         }
 
-        var buffers = (WidenedWorkspace)workspace;
+        var buffers = (Fp8Workspace)workspace;
         return _products.Run(buffers.Quantize(_quantizer, rows, _shape.HiddenSize, stream), own, buffers, stream);
     }
 }

@@ -38,7 +38,7 @@ internal sealed class Fp8Products
     /// <param name="weights">The weights.</param>
     /// <param name="workspace">The buffers.</param>
     /// <param name="stream">The stream.</param>
-    public PartialLayout Run(in ExpertRows rows, Fp8Weights weights, WidenedWorkspace workspace, nint stream)
+    public PartialLayout Run(in ExpertRows rows, Fp8Weights weights, Fp8Workspace workspace, nint stream)
     {
         int pairs = rows.Tokens * _shape.TopK;
         RoutingBuffers routing = workspace.Routing;

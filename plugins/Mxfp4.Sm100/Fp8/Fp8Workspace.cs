@@ -3,25 +3,21 @@ using Moe.Plugins.Kernels;
 
 namespace Moe.Plugins.Sm100;
 
-/// <summary>The device buffers of one stream's forwards through <see cref="WidenedExperts"/>.</summary>
-internal sealed class WidenedWorkspace : Mxfp4Workspace
+/// <summary>The device buffers of one stream's forwards through <see cref="Fp8Experts"/>.</summary>
+internal sealed class Fp8Workspace : Mxfp4Workspace
 {
     /// <summary>Allocates.</summary>
     /// <param name="context">The context.</param>
     /// <param name="config">The layer's config.</param>
-    /// <param name="hasFp8">Whether the FP8 products run too: only the scales are theirs.</param>
-    public WidenedWorkspace(CudaContext context, MoeLayerConfig config, bool hasFp8)
+    public Fp8Workspace(CudaContext context, MoeLayerConfig config)
         : base(context, config)
     {
         Columns = config.HiddenSize;
         Codes = Allocate((long)config.MaxTokens * Columns);
         Scales = Allocate(Mxfp8Layout.ScaleBytes(config.MaxTokens, Columns, Mxfp8ScaleOrder.Linear));
-        if (hasFp8)
-        {
-            using CudaContextScope scope = context.MakeCurrent();
-            GatheredFp8 = Rows(GatheredRows, config.Shape.HiddenSize);
-            ActFp8 = Rows(Act, config.Shape.IntermediateSize);
-        }
+        using CudaContextScope scope = context.MakeCurrent();
+        GatheredFp8 = Rows(GatheredRows, config.Shape.HiddenSize);
+        ActFp8 = Rows(Act, config.Shape.IntermediateSize);
 
         Fp8Rows Rows(nint codes, int columns)
         {

@@ -89,8 +89,8 @@ public sealed class Mxfp8Quantizer
         Mxfp8ScaleOrder.Linear,
         stream);
 
-    /// <summary>Enqueues the rounding of few rows to the BF16 numbers that their codes and scales stand for.</summary>
-    /// <param name="rows">BF16 rows.</param>
+    /// <summary>Enqueues the rounding of rows to the BF16 numbers that their codes and scales stand for.</summary>
+    /// <param name="rows">BF16 rows, 16-byte aligned.</param>
     /// <param name="hidden">Values of a row, a multiple of 32.</param>
     /// <param name="target">[tokens, hidden] BF16.</param>
     /// <param name="stream">The stream.</param>

@@ -5,27 +5,22 @@ namespace Moe.Plugins.Sm100;
 
 /// <summary>
 /// The same numbers on BF16 tensor cores, on any device from compute capability 8.0 on: E4M3 and E2M1 values times powers of two are BF16
-/// numbers, so that products of widened codes are those of the codes. The caller's rows become MXFP8 once, and are widened as they are brought
-/// into the experts' order; the first product's results are rounded to MXFP8 in its registers.
+/// numbers, so that products of widened codes are those of the codes. The caller's rows are rounded to such numbers, as they are brought into the experts' order
+/// where they are; the first product's results are rounded in its registers.
 /// </summary>
 internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape, Mxfp4Variant? forced, Mxfp4Dealing dealing = Mxfp4Dealing.BFloat16)
     : Mxfp4Experts(library, shape, new Mxfp4Plan(library.Context.Device.Architecture, shape, forced, Mxfp4Activations.Mxfp8, dealing))
 {
-    private readonly KernelLibrary _library = library;
     private readonly MoeLayerShape _shape = shape;
     private readonly Mxfp8Quantizer _quantizer = new(library);
 
     /// <summary>The sources beside those that every kind of experts has.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => Mxfp4Experts.Units(architecture, Mxfp4Activations.Mxfp8);
 
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_library.Context, config, hasFp8: false);
-
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
-        // Of few tokens codes would be widened at once: one launch rounds them.
-        ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Stream
-            ? _quantizer.Round(rows, _shape.HiddenSize, workspace.Routing.Rows, stream)
-            : ((WidenedWorkspace)workspace).Quantize(_quantizer, rows, _shape.HiddenSize, stream);
+        // What brings rows into order rounds them, where anything does. Whatever the router needed of its rows, it has read by then.
+        ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Grouped ? rows : _quantizer.Round(rows, _shape.HiddenSize, workspace.Routing.Rows, stream);
         return base.Run(rounded, weights, workspace, stream);
     }
 }

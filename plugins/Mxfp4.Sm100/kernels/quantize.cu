@@ -2,7 +2,7 @@
 // at once and writes 256. Each thread has kAtOnce such pieces under way. What lies behind a row's values is never read.
 //
 // Grid (ceil(pieces / 1024)), blocks of 256 threads; pieces = rows · columns / 8, where rows and columns are those that have scales.
-#include "formats/mxfp8.cuh"
+#include "formats/mxfp8_rows.cuh"
 
 namespace
 {
@@ -46,30 +46,6 @@ __device__ __forceinline__ uint4 load_piece(const u16* from, int valid)
 
         return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
     }
-}
-
-/// The BF16 numbers that 8 codes with one scale stand for.
-__device__ __forceinline__ uint4 widen_piece(const uint2& codes, u32 scale)
-{
-    const u32 both = scale | scale << 16;
-    auto widen = [&](u32 four, u32 bytes) { return widen_e4m3x2(__byte_perm(four, 0, bytes), both); };
-    return make_uint4(widen(codes.x, 0x1404), widen(codes.x, 0x3424), widen(codes.y, 0x1404), widen(codes.y, 0x3424));
-}
-
-/// Codes of 8 values and the scale of their block, of which three neighbouring lanes have the rest.
-__device__ __forceinline__ uint2 quantize_piece(const uint4& values, u32& scale)
-{
-    constexpr u32 kMagnitude = 0x7fff7fffu;
-    u32 most = max_bf16x2(max_bf16x2(values.x & kMagnitude, values.y & kMagnitude), max_bf16x2(values.z & kMagnitude, values.w & kMagnitude));
-    most = max_bf16x2(most, __shfl_xor_sync(~0u, most, 1));
-    most = max_bf16x2(most, __shfl_xor_sync(~0u, most, 2));
-    most = max_bf16x2(most, most >> 16) << 16;
-
-    // Only a block of nothing but NaN has none for its largest: its scale does not matter.
-    scale = mxfp8_scale(most > 0x7f800000u ? 0 : most);
-    const float factor = mxfp8_multiplier(scale);
-    auto codes = [&](u32 pair) { return pack_e4m3(__uint_as_float(pair << 16) * factor, __uint_as_float(pair & 0xffff0000u) * factor); };
-    return make_uint2(codes(values.x) | codes(values.y) << 16, codes(values.z) | codes(values.w) << 16);
 }
 
 /// A thread's pieces, one block's width apart, by row and place in the row: divided once, then stepped.
@@ -130,18 +106,17 @@ __device__ __forceinline__ void quantize(const QuantizeParameters& p)
 }
 }
 
-/// The BF16 numbers that rows of few tokens become. One piece a thread; what follows may begin at once, for it reads nothing but weights before its wait.
+/// The BF16 numbers that rows become. One piece a thread; what follows may begin at once, for it reads nothing but weights before its wait.
 extern "C" __global__ void __launch_bounds__(kThreads) mxfp8_round(const __grid_constant__ QuantizeParameters p)
 {
     allow_next_launch();
     wait_for_previous_launch();
     const int piece = blockIdx.x * kThreads + threadIdx.x, width = p.padded / 8, row = piece / width, place = piece % width;
     const bool exists = row < p.tokens;
-    u32 scale;
-    const uint2 codes = quantize_piece(load_piece<true>((const u16*)(p.source + row * p.source_stride) + place * 8, exists ? p.hidden - place * 8 : 0), scale);
+    const uint4 rounded = round_piece(load_piece<true>((const u16*)(p.source + row * p.source_stride) + place * 8, exists ? p.hidden - place * 8 : 0));
     if (exists)
     {
-        *(uint4*)((u16*)p.codes + (i64)row * p.padded + place * 8) = widen_piece(codes, scale);
+        *(uint4*)((u16*)p.codes + (i64)row * p.padded + place * 8) = rounded;
     }
 }
 

@@ -8,7 +8,6 @@ public class Mxfp4Experts : CudaExperts
     private readonly Dictionary<Mxfp4Variant, Mxfp4GroupedKernels> _grouped = [];
     private readonly Mxfp4StreamKernels? _stream;
     private readonly Mxfp4MmaKernels? _mma;
-    private readonly RowGather? _gather;
     private readonly KernelLibrary _library;
     private readonly MoeLayerShape _shape;
 
@@ -24,6 +23,7 @@ public class Mxfp4Experts : CudaExperts
         Plan = plan;
         _library = library;
         _shape = shape;
+        RowGather? gather = null;
         foreach (Mxfp4Variant variant in plan.Available)
         {
             if (variant.Kind == Mxfp4Kind.Mma)
@@ -38,15 +38,11 @@ public class Mxfp4Experts : CudaExperts
             }
             else
             {
-                _gather ??= new RowGather(library, plan.Activations);
-                _grouped[variant] = new Mxfp4GroupedKernels(library, _gather, shape, variant, plan.Activations, plan.Dealing);
+                gather ??= new RowGather(library, plan.Activations);
+                _grouped[variant] = new Mxfp4GroupedKernels(library, gather, shape, variant, plan.Activations, plan.Dealing);
             }
         }
 
-        if (plan.Activations == Mxfp4Activations.Mxfp8)
-        {
-            _gather ??= new RowGather(library, plan.Activations);
-        }
     }
 
     /// <summary>Which kernels run what.</summary>
@@ -89,10 +85,7 @@ public class Mxfp4Experts : CudaExperts
             {
                 yield return unit;
             }
-        }
 
-        if (architecture.HasWgmma || activations == Mxfp4Activations.Mxfp8)
-        {
             yield return RowGather.Unit(activations);
         }
     }
@@ -109,12 +102,6 @@ public class Mxfp4Experts : CudaExperts
                     yield return Mxfp4StreamKernels.Unit(activations, dealing, type);
                 }
 
-                continue;
-            }
-
-            // The plan refuses it.
-            if (variant == Mxfp4Variant.Grouped160 && activations == Mxfp4Activations.Mxfp8)
-            {
                 continue;
             }
 
@@ -160,8 +147,8 @@ public class Mxfp4Experts : CudaExperts
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Rows are of the kind that the plan's activations name. For <see cref="Mxfp4Kind.Stream"/> they are BF16 rows, rounded already where activations are.
-    /// Rows of MXFP8 lie in another buffer than the routing's rows, which are overwritten.
+    /// Rows are BF16. Where activations are MXFP8, <see cref="Mxfp4Kind.Grouped"/> rounds them as it brings them into order, and for the others, which find a
+    /// token's row by themselves, they are rounded already.
     /// </remarks>
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream) =>
         Run(rows, weights, workspace, shared: null, stream);
@@ -182,13 +169,6 @@ public class Mxfp4Experts : CudaExperts
             return _stream!.Run(rows, own, buffers, shared, stream);
         }
 
-        if (variant.Kind != Mxfp4Kind.Mma)
-        {
-            return _grouped[variant].Run(rows, own, buffers, stream);
-        }
-
-        // These find a token's row by themselves, and read BF16. Whatever the router needed of its rows, it has read by then.
-        ExpertRows wide = _gather?.InPlace(rows, _shape, buffers.Routing.Rows, stream) ?? rows;
-        return _mma!.Run(wide, own, buffers, stream);
+        return variant.Kind == Mxfp4Kind.Mma ? _mma!.Run(rows, own, buffers, stream) : _grouped[variant].Run(rows, own, buffers, stream);
     }
 }

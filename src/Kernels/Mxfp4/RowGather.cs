@@ -3,12 +3,18 @@ using Moe.Plugins.Cuda;
 
 namespace Moe.Plugins.Kernels;
 
-/// <summary>Brings token rows into the order of the sorted pairs, as BF16: <c>gather.cu</c>, and <c>gather_mxfp8.cu</c> for rows of MXFP8.</summary>
+/// <summary>
+/// Brings token rows into the order of the sorted pairs, as BF16: <c>gather.cu</c>, and <c>gather_mxfp8.cu</c> where they are rounded to MXFP8's numbers on
+/// their way.
+/// </summary>
 public sealed class RowGather
 {
     private const int Threads = 256;
-    private const int RowsPerBlock = Threads / 32;
+    private const int WarpsPerBlock = Threads / 32;
     private const int BlocksPerMultiprocessor = 8;
+
+    /// <summary>Values of a row that a warp rounds. One that only copies has a whole row.</summary>
+    private const int RoundedPerWarp = 1024;
 
     private readonly KernelLibrary _library;
     private readonly CudaFunction _gather;
@@ -17,7 +23,7 @@ public sealed class RowGather
 
     /// <summary>Gets the kernel.</summary>
     /// <param name="library">The backend's kernels.</param>
-    /// <param name="activations">What the rows are.</param>
+    /// <param name="activations">What rows are rounded to on their way.</param>
     public RowGather(KernelLibrary library, Mxfp4Activations activations = Mxfp4Activations.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(library);
@@ -47,15 +53,6 @@ public sealed class RowGather
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentNullException.ThrowIfNull(routing);
         int pairs = rows.Tokens * shape.TopK;
-        if (_activations == Mxfp4Activations.Mxfp8)
-        {
-            GatherMxfp8Parameters mxfp8 = Common(rows, shape, pairs, target);
-            mxfp8.SortedPairs = routing.SortedPairs;
-            mxfp8.Pairs = routing.ExpertOffsets + (shape.LocalExpertCount * sizeof(int));
-            Launch(pairs, stream, in mxfp8);
-            return;
-        }
-
         var parameters = new GatherParameters
         {
             X = rows.Address,
@@ -68,42 +65,12 @@ public sealed class RowGather
             Experts = shape.LocalExpertCount,
             Pairs = pairs,
         };
-        Launch(pairs, stream, in parameters);
-    }
-
-    /// <summary>Enqueues the widening of rows of MXFP8 in their own order.</summary>
-    /// <returns>The target: [tokens, hidden] BF16.</returns>
-    private ExpertRows Widen(in ExpertRows rows, MoeLayerShape shape, nint target, nint stream)
-    {
-        GatherMxfp8Parameters parameters = Common(rows, shape, rows.Tokens, target);
-        Launch(rows.Tokens, stream, in parameters);
-        return new ExpertRows(target, shape.HiddenSize, rows.Tokens);
-    }
-
-    /// <summary>The rows as BF16 in their own order: as they are, or widened.</summary>
-    internal ExpertRows InPlace(in ExpertRows rows, MoeLayerShape shape, nint target, nint stream) =>
-        _activations == Mxfp4Activations.Mxfp8 ? Widen(rows, shape, target, stream) : rows;
-
-    private static GatherMxfp8Parameters Common(in ExpertRows rows, MoeLayerShape shape, int count, nint target) => new()
-    {
-        Codes = rows.Address,
-        Scales = rows.Scales,
-        Out = target,
-        Stride = (int)rows.Stride,
-        Columns = shape.HiddenSize,
-        Rows = count,
-        TopK = shape.TopK,
-    };
-
-    // A warp per row.
-    private void Launch<T>(int rows, nint stream, in T parameters)
-        where T : unmanaged
-    {
-        int blocks = (rows + RowsPerBlock - 1) / RowsPerBlock;
+        int warpsPerRow = _activations == Mxfp4Activations.Mxfp8 ? (shape.HiddenSize + RoundedPerWarp - 1) / RoundedPerWarp : 1;
+        int blocks = ((pairs * warpsPerRow) + WarpsPerBlock - 1) / WarpsPerBlock;
         _gather.Launch(_library.Launch(Math.Min(blocks, _mostBlocks), Threads), stream, in parameters);
     }
 
-    /// <summary>As in <c>gather.cu</c>.</summary>
+    /// <summary>As in <c>gather.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private struct GatherParameters
     {
@@ -116,20 +83,5 @@ public sealed class RowGather
         public int TopK;
         public int Experts;
         public int Pairs;
-    }
-
-    /// <summary>As in <c>gather_mxfp8.cu</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct GatherMxfp8Parameters
-    {
-        public nint Codes;
-        public nint Scales;
-        public nint Out;
-        public nint SortedPairs;
-        public int Stride;
-        public int Columns;
-        public int Rows;
-        public int TopK;
-        public nint Pairs;
     }
 }

@@ -4,7 +4,7 @@ using Moe.Plugins.Tests;
 
 namespace Moe.Plugins.Sm100.Tests;
 
-/// <summary>The kernel on a device against the reference, bit for bit, with garbage behind every row.</summary>
+/// <summary>The kernels on a device against the reference, bit for bit, with garbage behind every row.</summary>
 public sealed class QuantizerTests
 {
     /// <summary>Rows, hidden, padded hidden, gap behind a row in elements: aligned rows, odd ones, parts of blocks, more rows than a tile.</summary>
@@ -117,6 +117,32 @@ public sealed class QuantizerTests
             (byte[] expectedCodes, byte[] expectedScales) = Mxfp8Reference.Quantize(values, padded, order);
             AssertSame(expectedScales, scales, "scale");
             AssertSame(expectedCodes, codes, "code");
+        }
+
+        int hidden = values.GetLength(1);
+        if (hidden % 32 == 0 && gap % 8 == 0)
+        {
+            using var rounded = new DeviceTensor(memory, MoeElementType.BFloat16, rows, hidden);
+            quantizer.Round(new ExpertRows(input.View.Address, hidden + gap, rows), hidden, rounded.View.Address, stream: 0);
+            memory.Synchronize(0);
+            AssertWidened(values, rounded);
+        }
+    }
+
+    /// <summary>What rows are rounded to is what their codes and scales stand for, and 0 where the scale byte is 0.</summary>
+    private static unsafe void AssertWidened(ushort[,] values, DeviceTensor actual)
+    {
+        int hidden = values.GetLength(1);
+        (byte[] codes, byte[] scales) = Mxfp8Reference.Quantize(values, hidden, Mxfp8ScaleOrder.Linear);
+        using MoeBuffer host = actual.Download();
+        var numbers = new ReadOnlySpan<ushort>((void*)host.View.Address, codes.Length);
+        for (int i = 0; i < codes.Length; i++)
+        {
+            byte scale = scales[i / 32];
+            double value = E4M3.Decode(codes[i]);
+            float expected = BFloat16.ToSingle(BFloat16.FromDouble(scale != 0 || double.IsNaN(value) ? Math.ScaleB(value, scale - 127) : 0));
+            float number = BFloat16.ToSingle(numbers[i]);
+            Assert.True(expected.Equals(number), $"{i}: code 0x{codes[i]:x2}, scale {scale}: {number}, not {expected}");
         }
     }
 

@@ -8,7 +8,7 @@ public sealed unsafe class WideningTests
     private const string Exports =
         """
         #include "epilogue/round_mxfp8.cuh"
-        extern "C" u32 widen_of(u32 codes, u32 scales) { return widen_e4m3x2(codes, scales); }
+        extern "C" u32 widen_of(u32 codes, u32 powers) { return widen_e4m3x2(codes, powers); }
         extern "C" u32 magnitudes_of(float low, float high) { return magnitudes_bf16x2(low, high); }
         extern "C" unsigned scale_of(unsigned amax) { return mxfp8_scale(amax); }
         extern "C" u32 scales_of(u32 magnitudes) { return mxfp8_scales(magnitudes); }
@@ -24,7 +24,7 @@ public sealed unsafe class WideningTests
             for (uint code = 0; code <= 0xFF; code++)
             {
                 // Beside another code and scale, that the halves are seen to be apart.
-                uint pair = widen((code << 8) | 0x38000000u, scale | (127u << 16));
+                uint pair = widen(code | 0x3800u, (scale << 7) | (127u << 23));
                 Assert.Equal(0x3F80u, pair >> 16);
                 double expected = E4M3.Decode((byte)code) * Math.ScaleB(1, (int)scale - 127);
                 bool isInRange = Math.Abs(expected) is >= 7.4e-40 and <= 3.38e38;
@@ -46,62 +46,57 @@ public sealed unsafe class WideningTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Rows_are_widened_in_the_order_of_the_pairs_or_their_own(bool isSorted)
+    [InlineData(288)]
+    [InlineData(1056)]
+    public void Rows_are_rounded_in_the_order_of_the_pairs(int hidden)
     {
         const int Tokens = 5;
         const int TopK = 3;
-        const int Hidden = 288;
-        const int Stride = 512;
+        const int Experts = 2;
         const int Pairs = 13;
+        const int Blocks = 3;
+        const ushort Untouched = 0xFFFF;
         using HostLibrary library = HostLibrary.CompileBlock(
             "gather_mxfp8.cu",
             """
             #include "gather_mxfp8.cu"
-            extern "C" void gather(const u8* codes, const u8* scales, u16* out, const int* sorted_pairs, const int* pairs, int stride, int columns, int rows, int top_k)
+            extern "C" void gather(const u16* x, u16* out, const int* sorted_pairs, const int* offsets, int stride, int columns, int top_k, int experts, int pairs, int blocks)
             {
-                run_block(256, [&] { moe_gather_mxfp8({codes, scales, out, sorted_pairs, stride, columns, rows, top_k, pairs}); });
-            }
-            """);
-        var gather = (delegate* unmanaged<byte*, byte*, ushort*, int*, int*, int, int, int, int, void>)library.Export("gather");
-        var random = new Random(3);
-        ushort[,] values = new ushort[Tokens, Hidden];
-        for (int i = 0; i < values.Length; i++)
-        {
-            values[i / Hidden, i % Hidden] = BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)));
-        }
-
-        (byte[] codes, byte[] scales) = Mxfp8Reference.Quantize(values, Stride, Mxfp8ScaleOrder.Linear);
-        int[] sorted = [.. Enumerable.Range(0, Tokens * TopK).Select(place => place * 7 % (Tokens * TopK))];
-        int count = isSorted ? Pairs : Tokens;
-        int pairs = Pairs;
-
-        // A row more, which nobody may touch: there are fewer pairs than places for them.
-        ushort[] output = new ushort[(count + 1) * Hidden];
-        Array.Fill(output, (ushort)0xFFFF);
-        fixed (byte* c = codes, s = scales)
-        {
-            fixed (ushort* o = output)
-            {
-                fixed (int* order = sorted)
+                gridDim.x = blocks;
+                for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
                 {
-                    gather(c, s, o, isSorted ? order : null, isSorted ? &pairs : null, Stride, Hidden, isSorted ? Tokens * TopK : Tokens, TopK);
+                    run_block(256, [&] { moe_gather_mxfp8({x, out, sorted_pairs, offsets, stride, columns, top_k, experts, pairs}); });
                 }
             }
-        }
+            """);
+        var gather = (delegate* unmanaged<ushort*, ushort*, int*, int*, int, int, int, int, int, int, void>)library.Export("gather");
+        var random = new Random(3);
+        int stride = hidden + 16;
+        ushort[] input = [.. Enumerable.Range(0, Tokens * stride).Select(i => i % stride < hidden
+            ? BFloat16.FromDouble(Math.ScaleB(random.NextDouble() - 0.5, random.Next(-20, 20)))
+            : Untouched)];
+        int[] sorted = [.. Enumerable.Range(0, Tokens * TopK).Select(place => place * 7 % (Tokens * TopK))];
+        int[] offsets = [0, 4, Pairs];
 
-        for (int place = 0; place < count; place++)
+        // A row more, which nobody may touch: there are fewer pairs than places for them.
+        ushort[] output = new ushort[(Pairs + 1) * hidden];
+        Array.Fill(output, Untouched);
+        fixed (ushort* x = input, o = output)
         {
-            int token = isSorted ? sorted[place] / TopK : place;
-            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, Hidden).Select(column => BFloat16.ToSingle(values[token, column]))]);
-            for (int column = 0; column < Hidden; column++)
+            fixed (int* order = sorted, first = offsets)
             {
-                Assert.Equal(expected[column], BFloat16.ToSingle(output[(place * Hidden) + column]));
+                gather(x, o, order, first, stride, hidden, TopK, Experts, Tokens * TopK, Blocks);
             }
         }
 
-        Assert.Equal(-1, output.AsSpan(count * Hidden).IndexOfAnyExcept((ushort)0xFFFF));
+        for (int place = 0; place < Pairs; place++)
+        {
+            int token = sorted[place] / TopK;
+            double[] expected = Mxfp8.Round([.. Enumerable.Range(0, hidden).Select(column => BFloat16.ToSingle(input[(token * stride) + column]))]);
+            Assert.Equal(expected, output[(place * hidden)..((place + 1) * hidden)].Select(bits => (double)BFloat16.ToSingle(bits)));
+        }
+
+        Assert.Equal(-1, output.AsSpan(Pairs * hidden).IndexOfAnyExcept(Untouched));
     }
 
     [Fact]

@@ -17,7 +17,7 @@ constexpr int mxfp8_pairs(int tokens)
 /// are BF16 numbers, so that nothing crosses one.
 __device__ __forceinline__ u32 magnitudes_bf16x2(float low, float high)
 {
-    return __byte_perm((__float_as_uint(low) & 0x7fffffffu) + 0xffffu, (__float_as_uint(high) & 0x7fffffffu) + 0xffffu, 0x7632);
+    return __byte_perm(__float_as_uint(low) + 0xffffu, __float_as_uint(high) + 0xffffu, 0x7632) & 0x7fff7fffu;
 }
 
 /// A warp's share in the largest magnitudes of 32 tokens, from pair0 on: each round of the exchange halves what a lane goes on with, so that
@@ -36,22 +36,33 @@ __device__ __forceinline__ void publish_magnitudes(uint4* largest, int pair0, in
     }
 }
 
-/// mxfp8_scale of two magnitudes in BF16, in the halves of a word. Infinity has the scale of the largest number, which leaves it infinite, and
-/// NaN, which nothing but NaN has for its largest, any.
-__device__ __forceinline__ u32 mxfp8_scales(u32 magnitudes)
+/// mxfp8_scale of two magnitudes in BF16, in the halves of a word, each at BF16's exponent: the powers of two that codes are multiplied by. Infinity has the
+/// scale of the largest number, which leaves it infinite, and NaN, which nothing but NaN has for its largest, any.
+__device__ __forceinline__ u32 mxfp8_powers(u32 magnitudes)
 {
     // What is added carries into the exponent above 1.75; eight less, and nothing below 0.
-    const u32 exponents = max_bf16x2(min_bf16x2(magnitudes, 0x7f617f61u) + 0x001f001fu, 0x04000400u) >> 7;
-    return (exponents & 0x00ff00ffu) - 0x00080008u;
+    return (max_bf16x2(min_bf16x2(magnitudes, 0x7f617f61u) + 0x001f001fu, 0x04000400u) & 0x7f807f80u) - 0x04000400u;
 }
 
-/// Results of a pair of tokens, when all four warps have published: rounded, and widened again.
-__device__ __forceinline__ u32 round_mxfp8x2(float low, float high, const uint4& largest)
+/// The scale bytes, in the halves of a word.
+__device__ __forceinline__ u32 mxfp8_scales(u32 magnitudes)
+{
+    return mxfp8_powers(magnitudes) >> 7;
+}
+
+/// mxfp8_powers of a pair of tokens, when all four warps have published. A lane finds those of one pair, and others take them from it: they are the same
+/// for eight lanes of each warp.
+__device__ __forceinline__ u32 mxfp8_powers(const uint4& largest)
+{
+    return mxfp8_powers(max_bf16x2(max_bf16x2(largest.x, largest.y), max_bf16x2(largest.z, largest.w)));
+}
+
+/// Results of a pair of tokens: rounded, and widened again.
+__device__ __forceinline__ u32 round_mxfp8x2(float low, float high, u32 powers)
 {
     // Multipliers as mxfp8_multiplier has them, but for scale byte 0: the codes are other than 0 then, and become so as they are widened.
-    const u32 scales = mxfp8_scales(max_bf16x2(max_bf16x2(largest.x, largest.y), max_bf16x2(largest.z, largest.w)));
-    const float first = __uint_as_float(0x7f000000u - (scales << 23)), second = __uint_as_float(0x7f000000u - (scales >> 16 << 23));
-    return widen_e4m3x2(__byte_perm(pack_e4m3(low * first, high * second), 0, 0x1404), scales);
+    const float first = __uint_as_float(0x7f000000u - (powers << 16)), second = __uint_as_float(0x7f000000u - (powers & 0xffff0000u));
+    return widen_e4m3x2(pack_e4m3(low * first, high * second), powers);
 }
 
 /// How store_act (store_tile.cuh) rounds to MXFP8.
@@ -94,10 +105,18 @@ struct RoundMxfp8
         }
     }
 
-    template <typename TActivation>
-    __device__ __forceinline__ u32 round(const TActivation&, const float* d, const float2&, int pair) const
+    /// Those of pair lane % mxfp8_pairs.
+    template <int kPart>
+    __device__ __forceinline__ u32 scales() const
     {
-        return round_mxfp8x2(d[0], d[1], largest[pair]);
+        static_assert(mxfp8_pairs(kPart) <= 32, "a lane for each pair");
+        return mxfp8_powers(largest[threadIdx.x % mxfp8_pairs(kPart)]);
+    }
+
+    template <typename TActivation>
+    __device__ __forceinline__ u32 round(const TActivation&, const float* d, const float2&, int pair, u32 scales) const
+    {
+        return round_mxfp8x2(d[0], d[1], __shfl_sync(~0u, scales, pair));
     }
 
     /// The same where a warp has 16 neurons, two of a lane: half a block.
@@ -119,12 +138,16 @@ struct RoundMxfp8
         publish_magnitudes(largest, 0, threadIdx.x % 128 / 32, magnitudes);
     }
 
-    /// One neuron's results of two tokens.
-    __device__ __forceinline__ u32 round_rows(const float* d, int pair) const
+    template <int kPart>
+    __device__ __forceinline__ u32 scales_rows() const
     {
-        const uint4 all = largest[pair];
-        const bool is_second = threadIdx.x % 128 / 64 != 0;
-        const u32 first = is_second ? all.z : all.x, second = is_second ? all.w : all.y;
-        return round_mxfp8x2(d[0], d[1], make_uint4(first, second, first, second));
+        const uint4 all = largest[threadIdx.x % mxfp8_pairs(kPart)];
+        return mxfp8_powers(threadIdx.x % 128 < 64 ? max_bf16x2(all.x, all.y) : max_bf16x2(all.z, all.w));
+    }
+
+    /// One neuron's results of two tokens.
+    __device__ __forceinline__ u32 round_rows(const float* d, int pair, u32 scales) const
+    {
+        return round_mxfp8x2(d[0], d[1], __shfl_sync(~0u, scales, pair));
     }
 };

@@ -26,9 +26,13 @@ struct RoundBf16
     {
     }
 
+    /// Behind it, of those columns: what round takes.
+    template <int kPart>
+    __device__ __forceinline__ u32 scales() const { return 0; }
+
     /// Two tokens' results of the sums at d: gates of both, then ups.
     template <typename TActivation>
-    __device__ __forceinline__ u32 round(const TActivation& activation, const float* d, const float2& b, int pair) const
+    __device__ __forceinline__ u32 round(const TActivation& activation, const float* d, const float2& b, int pair, u32 scales) const
     {
         return pack_bf16(activation(d[0] + b.x, d[2] + b.y), activation(d[1] + b.x, d[3] + b.y));
     }
@@ -39,8 +43,11 @@ struct RoundBf16
     {
     }
 
+    template <int kPart>
+    __device__ __forceinline__ u32 scales_rows() const { return 0; }
+
     /// One neuron's results of two tokens.
-    __device__ __forceinline__ u32 round_rows(const float* d, int pair) const { return pack_bf16(d[0], d[1]); }
+    __device__ __forceinline__ u32 round_rows(const float* d, int pair, u32 scales) const { return pack_bf16(d[0], d[1]); }
 };
 
 /// What store_act adds: the biases of this thread's gate and up. Read before a tile is multiplied, it waits for no memory afterwards.
@@ -122,6 +129,7 @@ __device__ __forceinline__ void store_act(const TActivation& activation, const T
     {
         rounding.template prepare<kColumns, kPart>(activation, d, b, part);
         named_barrier(kGroupBarrier + group, 128);
+        const u32 scales = rounding.template scales<kPart>();
 #pragma unroll
         for (int token = part; token < min(part + kPart, kColumns); token += 32)
         {
@@ -130,7 +138,7 @@ __device__ __forceinline__ void store_act(const TActivation& activation, const T
             for (int i = 0; i < 4; i++)
             {
                 const int at = min(token / 2 + i * 4, kColumns / 2 - 4);
-                packed[i] = rounding.round(activation, d + at, b, (token - part) / 2 + i * 4 + lane % 4);
+                packed[i] = rounding.round(activation, d + at, b, (token - part) / 2 + i * 4 + lane % 4, scales);
             }
 
             store_matrix_transposed_x4(shared_address(staged) + (token - part + lane) * 64 + ((warp ^ (lane / 2 % 4)) * 16), packed[0],
@@ -190,14 +198,15 @@ __device__ __forceinline__ void store_rows(const Tile& tile, const float* d, cha
     {
         rounding.template prepare_rows<kColumns, kPart>(d, part);
         named_barrier(kGroupBarrier + group, 128);
+        const u32 scales = rounding.template scales_rows<kPart>();
 #pragma unroll
         for (int token = part; token < min(part + kPart, kColumns); token += 16)
         {
             const int at = token / 2, next = min(at + 4, kColumns / 2 - 4), pair = at - part / 2 + lane % 4, next_pair = pair + next - at;
             const int to_row = token - part + lane / 16 * 8 + lane % 8, to = warp * 2 + lane / 8 % 2;
-            store_matrix_transposed_x4(shared_address(staged) + to_row * 128 + ((to ^ (lane % 8)) * 16), rounding.round_rows(d + at, pair),
-                                       rounding.round_rows(d + at + 2, pair), rounding.round_rows(d + next, next_pair),
-                                       rounding.round_rows(d + next + 2, next_pair));
+            store_matrix_transposed_x4(shared_address(staged) + to_row * 128 + ((to ^ (lane % 8)) * 16), rounding.round_rows(d + at, pair, scales),
+                                       rounding.round_rows(d + at + 2, pair, scales), rounding.round_rows(d + next, next_pair, scales),
+                                       rounding.round_rows(d + next + 2, next_pair, scales));
         }
 
         named_barrier(kGroupBarrier + group, 128);

@@ -15,14 +15,22 @@ __device__ __forceinline__ u32 pack_e4m3(float low, float high)
 #endif
 }
 
-/// Two E4M3 codes, each in the upper byte of a half, times 2^(scale − 127) as BF16, scales being two bytes in the halves of a word: exact but
-/// for what BF16 has no number for, below 2^−133 and above its largest. NaN stays NaN.
-__device__ __forceinline__ u32 widen_e4m3x2(u32 codes, u32 scales)
+/// Two E4M3 codes, in the lower half of a word, times powers of two as BF16: exact but for what BF16 has no number for, below 2^−133 and above its largest.
+/// NaN stays NaN. The powers are scale bytes at BF16's exponents: 2^(scale − 127), and 0 for byte 0.
+__device__ __forceinline__ u32 widen_e4m3x2(u32 codes, u32 powers)
 {
-    // Exponent and mantissa bits, where BF16 has its lowest, are the magnitude · 2^−120, subnormal included. A scale byte is BF16's exponent.
-    const u32 magnitudes = codes >> 4 & 0x07f007f0u, nan = (magnitudes + 0x00100010u & 0x08000800u) >> 11;
-    const u32 values = multiply_bf16x2(codes & 0x80008000u | magnitudes, 0x7b807b80u);
-    return multiply_bf16x2(values, scales << 7) | nan * 0x7fc0u;
+#if __CUDA_ARCH__ >= 890
+    // Half precision has a number for every code, and BF16 for each of those.
+    float low, high;
+    asm("{\n.reg .b16 first, second;\n.reg .b32 halves;\ncvt.rn.f16x2.e4m3x2 halves, %2;\nmov.b32 {first, second}, halves;\n"
+        "cvt.f32.f16 %0, first;\ncvt.f32.f16 %1, second;\n}" : "=f"(low), "=f"(high) : "h"((u16)codes));
+    return multiply_bf16x2(pack_bf16(low, high), powers);
+#else
+    // Exponent and mantissa bits, where BF16 has its lowest, are the magnitude · 2^−120, subnormal included.
+    const u32 spread = __byte_perm(codes, 0, 0x1404), magnitudes = spread >> 4 & 0x07f007f0u, nan = (magnitudes + 0x00100010u & 0x08000800u) >> 11;
+    const u32 values = multiply_bf16x2(spread & 0x80008000u | magnitudes, 0x7b807b80u);
+    return multiply_bf16x2(values, powers) | nan * 0x7fc0u;
+#endif
 }
 
 /// Where the scale byte of row and block of 32 lies in tiles of 128 rows by 4 blocks, the order that the block-scaled matrix

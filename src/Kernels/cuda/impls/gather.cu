@@ -1,18 +1,5 @@
 // Brings the rows of x into the order of the sorted pairs, so that TMA can fetch a tile's rows as a rectangle.
-#include "ptx/ptx.cuh"
-
-struct GatherParameters
-{
-    const u16* x;             // BF16 [tokens, x_stride], rows 16-byte aligned
-    u16* out;                 // BF16 [sorted pairs, columns]
-    const int* sorted_pairs;  // [pairs], a pair is token · top_k + k
-    const int* expert_offsets;
-    i64 x_stride;             // elements
-    int columns;              // a multiple of 8
-    int top_k;
-    int experts;
-    int pairs;                // tokens · top_k: as many as there are at most; how many there are is told by the offsets
-};
+#include "impls/gather.cuh"
 
 /// A warp a row; blocks of 256 threads, any number of them.
 extern "C" __global__ void __launch_bounds__(256) moe_gather(const __grid_constant__ GatherParameters p)

@@ -18,10 +18,10 @@ struct GatherE4m3Parameters
     int experts;
 };
 
-/// Four codes times 2^(scale − 127), rounded again.
-__device__ __forceinline__ u32 rescale_e4m3(u32 codes, u32 scales)
+/// Four codes times a power of two (widen_e4m3x2), rounded again.
+__device__ __forceinline__ u32 rescale_e4m3(u32 codes, u32 powers)
 {
-    const u32 first = widen_e4m3x2(__byte_perm(codes, 0, 0x1404), scales), second = widen_e4m3x2(__byte_perm(codes, 0, 0x3424), scales);
+    const u32 first = widen_e4m3x2(codes, powers), second = widen_e4m3x2(codes >> 16, powers);
     auto pack = [](u32 pair) { return pack_e4m3(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)); };
     return pack(first) | pack(second) << 16;
 }
@@ -60,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(256) moe_gather_e4m3(const __grid_c
             if (scale != largest)
             {
                 // Beyond 2^-20 all become 0. Scale byte 0 stands for 0.
-                const u32 by = scale == 0 ? 0 : 127 - (u32)min((int)(largest - scale), 20), both = by | by << 16;
+                const u32 by = scale == 0 ? 0 : 127 - (u32)min((int)(largest - scale), 20), both = by << 7 | by << 23;
 #pragma unroll
                 for (int i = 0; i < 8; i++)
                 {

@@ -31,11 +31,12 @@ struct StoreMxfp8
 
         // Before this is written again all warps pass the barriers of the next tile's steps.
         named_barrier(kFirstBarrier + set, 128);
+        const u32 powers = mxfp8_powers(shared[set][lane]);
 #pragma unroll
         for (int c = 0; c < kColumns; c++)
         {
             const int token = c * 8 + lane % 4 * 2;
-            const u32 rounded = round_mxfp8x2(act[c][0], act[c][1], shared[set][c * 4 + lane % 4]);
+            const u32 rounded = round_mxfp8x2(act[c][0], act[c][1], __shfl_sync(~0u, powers, c * 4 + lane % 4));
             if (token < tokens)
             {
                 out[token * out_stride] = (u16)rounded;
@@ -76,15 +77,16 @@ struct StoreMxfp8
         }
 
         named_barrier(kFirstBarrier + set, 128);
+        const uint4 all = shared[set][lane];
+        const u32 powers = mxfp8_powers(warp % 4 < 2 ? max_bf16x2(all.x, all.y) : max_bf16x2(all.z, all.w));
 #pragma unroll
         for (int c = 0; c < kColumns; c++)
         {
-            const uint4 all = shared[set][c * 4 + lane % 4];
-            const u32 first = warp % 4 < 2 ? all.x : all.z, second = warp % 4 < 2 ? all.y : all.w;
+            const u32 own = __shfl_sync(~0u, powers, c * 4 + lane % 4);
 #pragma unroll
             for (int half = 0; half < 2; half++)
             {
-                const u32 rounded = round_mxfp8x2(act[c][2 * half], act[c][2 * half + 1], make_uint4(first, second, first, second));
+                const u32 rounded = round_mxfp8x2(act[c][2 * half], act[c][2 * half + 1], own);
 #pragma unroll
                 for (int i = 0; i < 2; i++)
                 {
@@ -100,6 +102,7 @@ struct StoreMxfp8
 
 private:
     static constexpr int kSets = kWarps / 4, kFirstBarrier = 1;
+    static_assert(mxfp8_pairs(kTokens) == 32, "a lane for each pair");
 
     static __device__ __forceinline__ uint4 (&largest())[kSets][mxfp8_pairs(kTokens)]
     {
