@@ -40,7 +40,7 @@ public sealed class Mxfp4Plan
     /// <param name="forced">The one variant that is to run every number of tokens; null to choose.</param>
     /// <param name="activations">What activations are rounded to.</param>
     /// <param name="dealing">How the weights hold their codes. Those that are dealt for E4M3 have kernels only for 9.0, for few tokens, the common activation and MXFP8.</param>
-    /// <exception cref="MoeException">The device cannot run the forced one, or it is not of these activations.</exception>
+    /// <exception cref="MoeException">The device cannot run the forced one.</exception>
     public Mxfp4Plan(
         CudaArchitecture architecture,
         MoeLayerShape shape,
@@ -65,11 +65,6 @@ public sealed class Mxfp4Plan
         if (forced is Mxfp4Variant wanted && wanted.Kind != Mxfp4Kind.Mma && !_runsGrouped)
         {
             throw new MoeException(MoeReason.Configuration, $"The kernels {wanted} were asked for, which cannot run on {architecture}.");
-        }
-
-        if (forced == Mxfp4Variant.Grouped160 && activations == Mxfp4Activations.Mxfp8)
-        {
-            throw new MoeException(MoeReason.Configuration, $"The kernels {forced} were asked for, which are of BF16 activations alone.");
         }
 
         _canStream = _runsGrouped && Mxfp4StreamKernels.Runs(shape, activations);
@@ -122,8 +117,7 @@ public sealed class Mxfp4Plan
     }
 
     /// <summary>The tile for most pairs per expert. Where experts have 128 on average, some have more than 144, and few more than 160. Measured with 32 and 128 experts.</summary>
-    private Mxfp4Variant Largest =>
-        _isCommon && Activations == Mxfp4Activations.BFloat16 ? Mxfp4Variant.Grouped160 : Mxfp4Variant.Grouped144;
+    private Mxfp4Variant Largest => _isCommon ? Mxfp4Variant.Grouped160 : Mxfp4Variant.Grouped144;
 
     private bool CanRun(Mxfp4Variant variant) => variant.Kind switch
     {
@@ -185,7 +179,7 @@ public enum Mxfp4Activations
     BFloat16,
 
     /// <summary>
-    /// MXFP8: E4M3 values with an E8M0 scale for each 32 (<c>mxfp8_rule.cuh</c>). The first product takes them so and rounds its own results so.
+    /// MXFP8: E4M3 values with an E8M0 scale for each 32 (<c>mxfp8_rule.cuh</c>). The first product's rows are rounded so, and it rounds its own results so.
     /// BF16 has a number for each but those beyond its range.
     /// </summary>
     Mxfp8,
