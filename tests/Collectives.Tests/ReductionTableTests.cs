@@ -37,6 +37,22 @@ public sealed class ReductionTableTests : IDisposable
         Assert.Equal(ReductionWay.Push, planner.ForGather(64 / ranks, rowBytes: 16).Way);
     }
 
+    /// <summary>Knowing the experts of 2048 tokens of each of 4 ranks takes longer than rows of gpt-oss that are left out with four choices; not than wider ones, or with one choice.</summary>
+    [Theory]
+    [InlineData(2880, 4, 2048, 4, 1, false)]
+    [InlineData(2880, 4, 4096, 4, 1, false)]
+    [InlineData(2880, 4, 2048, 1, 1, true)]
+    [InlineData(7168, 4, 2048, 4, 1, true)]
+    [InlineData(7168, 4, 2048, 4, 2, false)]
+    [InlineData(7168, 4, 16, 4, 1, false)]
+    [InlineData(7168, 2, 2048, 1, 1, false)]
+    public void Layers_route_before_they_send_where_more_is_left_out_than_that_takes(int width, int ranks, int rows, int topK, int tensorCount, bool gains)
+    {
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = 16384, Width = width };
+
+        Assert.Equal(gains, Planner(ReductionTable.Read(new SettingsContext()), request).GainsByRouting(rows, topK, tensorCount));
+    }
+
     /// <summary>No table, however it was written, may have rows of a launch for which there is no room.</summary>
     [Theory]
     [InlineData("twopull:132:1:64", true)]

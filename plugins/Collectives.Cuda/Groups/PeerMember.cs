@@ -5,12 +5,6 @@ namespace Moe.Plugins.Collectives;
 /// <summary>One rank's end of a group whose devices reach each other's memory.</summary>
 internal sealed class PeerMember : CudaMember
 {
-    /// <summary>
-    /// The fewest bytes for which it pays to route before tokens are sent: what is left out, on a rank's link, of the gathering, and as much again of the sums
-    /// that go back. To route first takes two gatherings more, of ids and of weights: 13 µs on 4 GPUs, in which a link brings twice these bytes.
-    /// </summary>
-    private const double LeastBytesLeftOut = 2.1e6;
-
     private readonly RankMemory _memory;
     private readonly ReductionKernels _kernels;
     private ReductionPlanner _planner = null!;
@@ -69,15 +63,7 @@ internal sealed class PeerMember : CudaMember
         }
     }
 
-    /// <summary>With uniform routing: bytes that leaving out rows spares a rank's link in one exchange, against what it takes to know which.</summary>
-    public override bool GainsByRouting(int rows, int topK, int tensorCount)
-    {
-        int others = Count - tensorCount;
-        double absent = Math.Pow(others / (double)Count, topK);
-        return LeavesOut(rows)
-            && _planner.ForGather(rows, _template.RowBytes).Way == ReductionWay.Pull
-            && absent * (Count - 1) * rows * _template.RowBytes >= LeastBytesLeftOut;
-    }
+    public override bool GainsByRouting(int rows, int topK, int tensorCount) => _planner.GainsByRouting(rows, topK, tensorCount);
 
     public override void Try(int way, int rows, nint output, nint stream)
     {
@@ -92,7 +78,7 @@ internal sealed class PeerMember : CudaMember
         Launch(_planner.ForRows(rows), rows, 0, default, addNorm, output, stream);
 
     protected override void Scatter(int rows, in MoeTokenExperts experts, in MoeTensorView output, nint stream) =>
-        Launch(_planner.ForScatter(rows), rows, rows, LeavesOut(rows) ? ExpertParameters.Of(experts, Rank, Count) : default, default, output, stream);
+        Launch(_planner.ForScatter(rows), rows, rows, _planner.LeavesOut(rows) ? ExpertParameters.Of(experts, Rank, Count) : default, default, output, stream);
 
     protected override void Gather(in MoeGatherArguments arguments)
     {
@@ -109,7 +95,7 @@ internal sealed class PeerMember : CudaMember
         };
         parameters.Group.RowBytes = (int)input.RowBytes;
         parameters.Group.OutputStride = output.RowStride;
-        ExpertParameters experts = reads && LeavesOut(input.Rows) ? ExpertParameters.Of(arguments.Experts, Rank, Count) : default;
+        ExpertParameters experts = reads && _planner.LeavesOut(input.Rows) ? ExpertParameters.Of(arguments.Experts, Rank, Count) : default;
         for (int first = 0; first < input.Rows; first += plan.LaunchRows)
         {
             parameters.Group.Rows = Math.Min(plan.LaunchRows, input.Rows - first);
@@ -119,10 +105,6 @@ internal sealed class PeerMember : CudaMember
             _kernels.Gather(reads, _planner.GatherBlocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
         }
     }
-
-    // Where sums of so many rows are read. To look a pushed row's ids up, on both sides, took longer than the row: 22 µs for 13 of 1024 rows on two GPUs. A
-    // gathering leaves out no row whose part would be summed.
-    private bool LeavesOut(int rows) => _planner.ForScatter(rows).Way == ReductionWay.Pull;
 
     private void Launch(ReductionPlan plan, int rows, int spread, in ExpertParameters experts, in MoeAddNorm addNorm, in MoeTensorView output, nint stream)
     {

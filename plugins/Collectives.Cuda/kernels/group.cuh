@@ -137,7 +137,7 @@ constexpr u32 kSpins = 1024;  // between two looks
 constexpr u64 kNoMore = ~0ull;
 
 /// Looks whether a wait is to end without what it waits for: then kNoMore, else when it is to end, 0 for nobody knows yet. It never traps: a trap
-/// would cost the context. Inlined: a call keeps what its caller has in the few registers that calls leave alone, and spills the rest.
+/// would cost the context.
 __device__ __forceinline__ u64 look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
 {
     if (load_volatile_word(&state->failed) != 0)
@@ -177,6 +177,13 @@ __device__ __forceinline__ u64 look_around(RankState* state, const HostWords* wo
     return until;
 }
 
+__device__ __noinline__ u64 call_look_around(RankState* state, const HostWords* words, u64 patience, u64 until, int peer)
+{
+    return look_around(state, words, patience, until, peer);
+}
+
+/// kInlined: where a thread has much in registers, of which a call leaves only a few alone.
+template <bool kInlined = false>
 __device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& patience, int peer)
 {
     if (++patience.spins % kSpins != 0)
@@ -184,7 +191,8 @@ __device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& pati
         return false;
     }
 
-    patience.until = look_around(p.state, p.host, p.patience, patience.until, peer);
+    patience.until = kInlined ? look_around(p.state, p.host, p.patience, patience.until, peer)
+                              : call_look_around(p.state, p.host, p.patience, patience.until, peer);
     return patience.until == kNoMore;
 }
 

@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
     int turn = 0;
     for (int first = (int)blockIdx.x; first < p.rows && !failed; first += R * (int)gridDim.x)
     {
-        uint4 got[R][V][B], residual[R][V] = {};
+        uint4 got[R][V][B], residual[R][V];
         u64 from[R];
 #pragma unroll
         for (int r = 0; r < R; r++)
@@ -50,8 +50,16 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_pull(c
                 }
             }
 
-            // What is scattered has none.
-            if (!kSome && row < p.rows)
+            if (kSome)
+            {
+                // What is scattered has none.
+#pragma unroll
+                for (int k = 0; k < V; k++)
+                {
+                    residual[r][k] = make_uint4(0, 0, 0, 0);
+                }
+            }
+            else if (row < p.rows)
             {
                 load_residual<V>(p, row, residual[r]);
             }

@@ -332,7 +332,7 @@ __device__ __forceinline__ void load_residual(const GroupParameters& p, i64 row,
 }
 
 /// Waits for a piece of a row of each of up to B ranks from `first` on, this one's own aside, in slots `stride` apart.
-template <int B>
+template <int B, bool kInlined>
 __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slots, i64 stride, int first, uint4 (&got)[B], bool failed)
 {
     Patience patience;
@@ -356,7 +356,7 @@ __device__ __forceinline__ bool receive(const GroupParameters& p, const u8* slot
             break;
         }
 
-        failed = is_over(p, patience, missing);
+        failed = is_over<kInlined>(p, patience, missing);
     }
 
     return failed;
@@ -375,7 +375,7 @@ __device__ __forceinline__ bool sum_ranks(const GroupParameters& p, const u8* sl
     for (int first = 0; first < most_ranks<B>(p); first += kAwaited<B>)
     {
         uint4 got[kAwaited<B>];
-        failed = receive<kAwaited<B>>(p, slots, stride, first, got, failed);
+        failed = receive<kAwaited<B>, B == kMostAtOnce>(p, slots, stride, first, got, failed);
 #pragma unroll
         for (int i = 0; i < kAwaited<B>; i++)
         {

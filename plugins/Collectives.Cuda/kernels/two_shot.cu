@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_two_sh
             Patience patience;
             while (offset < p.row_bytes && !failed && !read_slot(slot + offset, rounded[k]))
             {
-                failed = is_over(p, patience, from);
+                failed = is_over<B == kMostAtOnce>(p, patience, from);
             }
         }
 
