@@ -62,7 +62,7 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         extern "C" void run(char* up, const float* up_factor, const float* up_bias, char* down, const float* down_factor, const float* down_bias, char* x, int tokens,
-                            int top_k, u16* act, u16* out, const int* offsets, const int* sorted, int hidden, int intermediate, int experts, int halved, const Shared* shared)
+                            int top_k, u16* act, u16* out, const int* offsets, const int* sorted, int hidden, int intermediate, int experts, const Shared* shared)
         {
             const int pairs = offsets[experts];
             std::vector<int> counters(2 + experts);
@@ -73,7 +73,7 @@ public sealed unsafe class Mxfp4StreamTests
             q.second = {down, down_bias, down_factor, out, hidden, hidden, intermediate};
             int ticket = 0;
             q.ticket = &ticket, q.early_offsets = (const u32*)offsets, q.sorted_pairs = sorted, q.counters = {counters.data()};
-            q.experts = experts, q.top_k = top_k, q.columns = tokens, q.activation = {1.702f, 7, 1}, q.halved = halved, q.half_stride = (i64)pairs * hidden;
+            q.experts = experts, q.top_k = top_k, q.columns = tokens, q.activation = {1.702f, 7, 1};
             int stored = 0;
             add_shared(q, *shared, &stored);
             run_blocks(Product::kThreads, [=] { moe_mxfp4_stream<ARGUMENTS>(q); });
@@ -85,16 +85,16 @@ public sealed unsafe class Mxfp4StreamTests
         """;
 
     [Theory]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, 704, 0)]
-    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 1)]
-    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 2)]
-    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Deep, Shallow, 0)]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3, Deep, Deep, 9)]
-    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Deep, Shallow, 0)]
-    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16, Shallow, 704, 2)]
-    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Shallow, Deep, 0)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, 704)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Deep, Shallow)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3, Deep, Deep)]
+    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Deep, Shallow)]
+    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16, Shallow, 704)]
+    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Shallow, Deep)]
     public void Every_pair_has_both_products_and_every_token_those_of_shared_experts(
-        bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing, int hidden, int intermediate, int halved)
+        bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing, int hidden, int intermediate)
     {
         string parameters = shared is null ? "Mxfp4StreamParameters" : $"Mxfp4SharedStreamParameters<{(shared == MoeWeightFormat.Fp8Block ? "true" : "false")}>";
         string arguments = Arguments(parameters, activation);
@@ -121,9 +121,7 @@ public sealed unsafe class Mxfp4StreamTests
         float[] upBias = [.. Enumerable.Range(0, Experts * neuronRows * intermediate).Select(_ => (float)random.NextDouble())];
         float[] downBias = [.. Enumerable.Range(0, Experts * hidden).Select(_ => (float)random.NextDouble())];
         ushort[] act = new ushort[(ids.Length + 1) * intermediate];
-        int parts = halved > 0 ? 2 : 1;
-        ushort[] output = new ushort[((parts * ids.Length) + 1) * hidden];
-        string file = halved > 0 ? "mxfp4_stream_halves.cu" : File;
+        ushort[] output = new ushort[(ids.Length + 1) * hidden];
         bool hasShared = shared is not null;
         SharedMatrix sharedUp = Shared(neuronRows * SharedIntermediate, hidden);
         SharedMatrix sharedDown = Shared(hidden, SharedIntermediate);
@@ -136,9 +134,9 @@ public sealed unsafe class Mxfp4StreamTests
         Array.Fill(act, Untouched);
         Array.Fill(sharedAct, Untouched);
         Array.Fill(output, Untouched);
-        using (HostLibrary library = HostLibrary.CompileBlock(file, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{file}\"\n{text}", "mxfp4_fp8_load.cu"))
+        using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
         {
-            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, int, SharedArguments*, void>)library.Export("run");
+            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, SharedArguments*, void>)library.Export("run");
             fixed (byte* ug = up.Groups, dg = down.Groups, su = sharedUp.Stored, sd = sharedDown.Stored)
             {
                 fixed (float* ub = upBias, db = downBias, sus = sharedUp.Scales, sds = sharedDown.Scales, suf = sharedUpFactor, sdf = sharedDownFactor, g = sharedGate, o = opened, so = sharedOutput)
@@ -148,7 +146,7 @@ public sealed unsafe class Mxfp4StreamTests
                         fixed (int* first = offsets, order = sorted)
                         {
                             var own = new SharedArguments(su, sd, sus, sds, suf, sdf, g, sa, so, o, SharedIntermediate);
-                            run(ug, null, ub, dg, null, db, input, Tokens, TopK, a, y, first, order, hidden, intermediate, Experts, halved, &own);
+                            run(ug, null, ub, dg, null, db, input, Tokens, TopK, a, y, first, order, hidden, intermediate, Experts, &own);
                         }
                     }
                 }
@@ -156,7 +154,7 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         Assert.Equal(-1, act.AsSpan(ids.Length * intermediate).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, output.AsSpan(parts * ids.Length * hidden).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, output.AsSpan(ids.Length * hidden).IndexOfAnyExcept(Untouched));
         Assert.Equal(-1, sharedAct.AsSpan(hasShared ? Tokens * SharedIntermediate : 0).IndexOfAnyExcept(Untouched));
         Assert.Equal(-1, sharedOutput.AsSpan(hasShared ? Tokens * hidden : 0).IndexOfAnyExcept(UntouchedSum));
         for (int token = 0; hasShared && token < Tokens; token++)
@@ -182,9 +180,6 @@ public sealed unsafe class Mxfp4StreamTests
         SharedMatrix Shared(int rows, int inputs) =>
             shared == MoeWeightFormat.Fp8Block ? SharedMatrix.Codes(rows, inputs, random) : SharedMatrix.Numbers(rows, inputs, 1, random);
 
-        // The table's entries: experts with pairs, in several boxes where they have more than there are tokens.
-        int[] entries = [.. Enumerable.Range(0, ids.Length).Where(place => (place - offsets[ids[sorted[place]]]) % Tokens == 0)];
-        int firstHalved = halved == 0 ? ids.Length : entries[Math.Max(0, entries.Length - halved)];
         for (int place = 0; place < ids.Length; place++)
         {
             int pair = sorted[place];
@@ -200,9 +195,7 @@ public sealed unsafe class Mxfp4StreamTests
             for (int column = 0; column < hidden; column++)
             {
                 double expected = down.Multiply(expert, column, own) + downBias[(expert * hidden) + column];
-                double[] results = [.. Enumerable.Range(0, parts).Select(part => (double)BFloat16.ToSingle(output[(((part * ids.Length) + pair) * hidden) + column]))];
-                Assert.Equal(expected, results.Sum(), (results.Sum(Math.Abs) / 256) + 1e-3);
-                Assert.True(parts == 1 || (results[1] != 0) == (place >= firstHalved));
+                Assert.Equal(expected, BFloat16.ToSingle(output[(pair * hidden) + column]), (Math.Abs(expected) / 256) + 1e-3);
             }
         }
     }
@@ -234,7 +227,7 @@ public sealed unsafe class Mxfp4StreamTests
         ushort[] output = new ushort[2 * Rows * Depth];
         using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
         {
-            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, int, SharedArguments*, void>)library.Export("run");
+            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, SharedArguments*, void>)library.Export("run");
             SharedArguments none = default;
             fixed (byte* ug = up.Groups, dg = down.Groups)
             {
@@ -242,7 +235,7 @@ public sealed unsafe class Mxfp4StreamTests
                 {
                     fixed (int* first = offsets, order = sorted)
                     {
-                        run(ug, null, null, dg, null, null, input, Rows, 2, a, y, first, order, Depth, Neurons, 2, 0, &none);
+                        run(ug, null, null, dg, null, null, input, Rows, 2, a, y, first, order, Depth, Neurons, 2, &none);
                     }
                 }
             }

@@ -37,7 +37,6 @@ internal static class TestCases
             data.Add(kernels, 32, 32, 1, 1, 5);
             data.Add(kernels, 96, 160, 256, 8, 40);
             data.Add(kernels, 64, 128, 130, 1, 300);
-            data.Add(kernels, 2880, 2880, 4, 2, 1);
             data.Add(kernels, 2880, 2880, 4, 2, 3);
             data.Add(kernels, 2880, 2880, 4, 2, 60);
             data.Add(kernels, 2880, 2880, 4, 3, 400);

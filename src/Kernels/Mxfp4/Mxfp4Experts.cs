@@ -100,7 +100,6 @@ public class Mxfp4Experts : CudaExperts
                 foreach (string type in Mxfp4StreamKernels.Types(activations))
                 {
                     yield return Mxfp4StreamKernels.Unit(activations, dealing, type);
-                    yield return Mxfp4StreamKernels.HalvesUnit(activations, dealing, type);
                 }
 
                 continue;

@@ -38,12 +38,6 @@ internal sealed class Mxfp4StreamKernels
     /// <summary>Places of the kernel's table, of experts that have tokens.</summary>
     private const int TablePlaces = 512;
 
-    /// <summary>Inputs of the second product's longest tiles that are never halved: four stages.</summary>
-    private const int LongestWhole = 4 * StageSteps * Mxfp4Layout.GroupDepth;
-
-    /// <summary>Experts at the list's end whose tiles are halved, for one token: measured with 1, 2 and 3.</summary>
-    private const int HalvedExperts = 2;
-
     private const string RoutedParameters = "Mxfp4StreamParameters";
     private const string SharedParameters = "Mxfp4SharedStreamParameters<false>";
     private const string SharedCodesParameters = "Mxfp4SharedStreamParameters<true>";
@@ -57,7 +51,6 @@ internal sealed class Mxfp4StreamKernels
     private readonly Mxfp4Activations _activations;
     private readonly Mxfp4Dealing _dealing;
     private readonly CudaFunction _products;
-    private readonly CudaFunction? _halves;
     private CudaFunction? _withShared;
     private CudaFunction? _withSharedCodes;
 
@@ -74,11 +67,6 @@ internal sealed class Mxfp4StreamKernels
         _activations = activations;
         _dealing = dealing;
         _products = Get(RoutedParameters);
-        if (HasHalves(shape))
-        {
-            string type = ActivationConstants.TypeOf(shape.Activation);
-            _halves = library.Get(HalvesUnit(activations, dealing, type), Entry(activations, dealing, RoutedParameters, type), Room.SharedBytes);
-        }
     }
 
     /// <summary>The source, with the kernels of one type of activation.</summary>
@@ -92,13 +80,6 @@ internal sealed class Mxfp4StreamKernels
             Entry(activations, dealing, RoutedParameters, type),
             Entry(activations, dealing, SharedParameters, type),
             Entry(activations, dealing, SharedCodesParameters, type));
-
-    /// <summary>The source of one token's kernel, whose last tiles are halved.</summary>
-    /// <param name="activations">What activations are rounded to.</param>
-    /// <param name="dealing">How the weights hold their codes.</param>
-    /// <param name="type">One of <see cref="Types"/>.</param>
-    public static KernelUnit HalvesUnit(Mxfp4Activations activations, Mxfp4Dealing dealing, string type) => new(
-        activations == Mxfp4Activations.Mxfp8 ? "mxfp4_stream_halves_mxfp8.cu" : "mxfp4_stream_halves.cu", Entry(activations, dealing, RoutedParameters, type));
 
     /// <summary>The types of activations that the kernel has, of <see cref="ActivationConstants.Types"/>.</summary>
     public static IEnumerable<string> Types(Mxfp4Activations activations) => activations == Mxfp4Activations.Mxfp8 ? [ActivationConstants.Silu] : ActivationConstants.Types;
@@ -133,7 +114,6 @@ internal sealed class Mxfp4StreamKernels
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, SharedOfStream? shared, nint stream)
     {
         int pairs = rows.Tokens * _shape.TopK;
-        int halved = shared is null && rows.Tokens == 1 && HasHalves(_shape) ? HalvedExperts : 0;
         var parameters = new Parameters
         {
             Tokens = Boxes(rows, _shape.HiddenSize, rows.Tokens),
@@ -148,8 +128,6 @@ internal sealed class Mxfp4StreamKernels
             TopK = _shape.TopK,
             Columns = rows.Tokens,
             Activation = _activation,
-            Halved = halved,
-            HalfStride = (long)pairs * _shape.ExpertHiddenSize,
         };
         CudaLaunchConfig launch = _library.Launch(_library.Context.Device.MultiprocessorCount, Threads, Room.SharedBytes);
         if (shared is { } own)
@@ -171,15 +149,11 @@ internal sealed class Mxfp4StreamKernels
         }
         else
         {
-            (halved > 0 ? _halves! : _products).Launch(launch, stream, in parameters);
+            _products.Launch(launch, stream, in parameters);
         }
 
-        return new PartialLayout(halved > 0 ? 2 : 1, IsBf16: true, HasBias: true);
+        return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
-
-    /// <summary>Whether one token's last tiles are halved: what a tile costs beside its stages shall not weigh more than the even end gains.</summary>
-    private static bool HasHalves(MoeLayerShape shape) =>
-        shape.TopK <= Mxfp4GroupedKernels.MostPairsInParts && shape.IntermediateSize > LongestWhole;
 
     private static string Entry(Mxfp4Activations activations, Mxfp4Dealing dealing, string parameters, string type) =>
         $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}, {parameters}, {type}"
@@ -301,7 +275,5 @@ internal sealed class Mxfp4StreamKernels
         public int TopK;
         public int Columns;
         public ActivationConstants Activation;
-        public int Halved;
-        public long HalfStride;
     }
 }

@@ -10,10 +10,6 @@
 // The sums of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It does so when it has begun with the next
 // tile: else each tile's end would wait for that of the tile before, for who stores that one is late. But where it would only wait, it stores at once.
 //
-// With MOE_STREAM_HALVES (mxfp4_stream_halves.cu) the last experts' tiles of the second product come in halves of their depth, each with results of its own, which
-// the combine adds; those of whole tiles have 0 for a second half. One token has so few tiles that blocks end, and wait for the last expert's first product, a whole
-// tile apart.
-//
 // This file has what the multiplying warpgroups do, tile by tile, and the kernel. To be read before it: stream_parameters.cuh (what a launch is told),
 // stream_list.cuh (the tiles and their order), stream_block.cuh (threads and shared memory), stream_loaders.cuh (what the loading warps do), stream_products.cuh
 // (a warp's share of a tile) and stream_store.cuh (how the shares meet).
@@ -84,11 +80,7 @@ struct Mxfp4Stream
             if (is_there && !is_short)
             {
                 // What the compiler knows to be the same in all lanes makes the ring's addresses so.
-#ifndef MOE_STREAM_HALVES
                 steps = TBlock::steps_of(q, is_first);
-#else
-                steps = TBlock::steps_of(q, is_first) - TBlock::steps_before(q, tile);
-#endif
                 left = __reduce_max_sync(~0u, tile.stages());
                 place = (group + tile.row / kBandRows) % TBlock::kGroups;
                 if (storing == group && !tile.is_shared())
@@ -182,9 +174,6 @@ struct Mxfp4Stream
             pending.use = is_alone ? -1 : use;
             pending.is_first = is_first;
             pending.is_shared = tile.is_shared();
-#ifdef MOE_STREAM_HALVES
-            pending.is_whole = tile.is_whole();
-#endif
             pending.bias = bias;
 #pragma unroll
             for (int i = 0; i < TBlock::kColumns / 2; i++)

@@ -82,17 +82,7 @@ struct StreamBlock
         return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
-#ifndef MOE_STREAM_HALVES
     /// What all tiles of a product of routed experts are.
-#else
-    /// Steps of the inner dimension before a tile.
-    static __device__ __forceinline__ int steps_before(const TParameters& q, const StreamTile& tile)
-    {
-        return tile.is_second_half() ? ceil_div(ceil_div(steps_of(q, false), kStageSteps), 2) * kStageSteps : 0;
-    }
-
-    /// What all whole tiles of a product of routed experts are.
-#endif
     static __device__ __forceinline__ int kind_of(const TParameters& q, bool is_first)
     {
         const int stages = ceil_div(steps_of(q, is_first), kStageSteps);

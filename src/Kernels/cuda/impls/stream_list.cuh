@@ -16,36 +16,20 @@
 struct StreamTile
 {
     int row;     // of its weights, the first; less than 0: there are no more tiles
-#ifndef MOE_STREAM_HALVES
     int kind;    // of kFirst, kShared and kShort, and its stages · kStages
-#else
-    int kind;    // of kFirst, kShared, kShort and which half it is, and its stages · kStages
-#endif
     int expert;  // and boxes of it · 65536; of routed experts
     int pairs;   // the first sorted pair · 16 + their number
 
-#ifndef MOE_STREAM_HALVES
     static constexpr int kFirst = 1, kShared = 2, kShort = 4, kStages = 8;
-#else
-    static constexpr int kFirst = 1, kShared = 2, kShort = 4, kFirstHalf = 8, kSecondHalf = 16, kStages = 32;
-#endif
 
     __device__ __forceinline__ bool is_there() const { return row >= 0; }
     __device__ __forceinline__ bool is_first() const { return kind & kFirst; }
     __device__ __forceinline__ bool is_shared() const { return kind & kShared; }
     __device__ __forceinline__ bool is_short() const { return kind & kShort; }
-#ifdef MOE_STREAM_HALVES
-    __device__ __forceinline__ bool is_second_half() const { return kind & kSecondHalf; }
-    __device__ __forceinline__ bool is_whole() const { return !(kind & (kFirstHalf | kSecondHalf)); }
-#endif
     __device__ __forceinline__ int stages() const { return kind / kStages; }
 
     /// As the epilogues of a warpgroup know it, all of whose rows are its own, whichever it is.
-#ifndef MOE_STREAM_HALVES
     __device__ __forceinline__ Tile rows_of(int group) const { return {expert & 0xffff, row - group * kBandRows, pairs / 16, pairs % 16, 0}; }
-#else
-    __device__ __forceinline__ Tile rows_of(int group) const { return {expert & 0xffff, row - group * kBandRows, pairs / 16, pairs % 16, is_second_half()}; }
-#endif
 };
 
 using StreamTiles = TileSlots<StreamTile>;
@@ -135,12 +119,7 @@ struct StreamList
     /// All of them.
     __device__ __forceinline__ int tiles() const
     {
-#ifndef MOE_STREAM_HALVES
         int all = active[kMostExperts].x * (first_stripes() + second_stripes());
-#else
-        const int count = active[kMostExperts].x;
-        int all = count * (first_stripes() + second_stripes()) + min(q.halved, count) * second_stripes();
-#endif
         if constexpr (TParameters::kHasShared)
         {
             all += shared_firsts() + shared_seconds();
@@ -187,21 +166,11 @@ struct StreamList
         }
 
         // No division: a number lies few entries behind the one before.
-#ifndef MOE_STREAM_HALVES
         const int tiles = is_first ? first_stripes() : second_stripes();
         while (number - begin >= tiles)
-#else
-        const int stripes = is_first ? first_stripes() : second_stripes(), whole = is_first ? count : count - q.halved;
-        int tiles;
-        while (number - begin >= (tiles = place < whole ? stripes : 2 * stripes))
-#endif
         {
             begin += tiles;
-#ifndef MOE_STREAM_HALVES
             if (++place == count)
-#else
-            if (++place >= count)
-#endif
             {
                 return kNone;
             }
@@ -213,17 +182,6 @@ struct StreamList
         }
 
         const int2 own = active[place];
-#ifndef MOE_STREAM_HALVES
         return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, own.y};
-#else
-        const int local = number - begin;
-        if (place < whole)
-        {
-            return {local * kBandRows, is_first ? first_kind : second_kind, own.x, own.y};
-        }
-
-        const int stages = second_kind / StreamTile::kStages, half = local % 2 == 0 ? ceil_div(stages, 2) : stages / 2;
-        return {local / 2 * kBandRows, (local % 2 == 0 ? StreamTile::kFirstHalf : StreamTile::kSecondHalf) + half * StreamTile::kStages, own.x, own.y};
-#endif
     }
 };

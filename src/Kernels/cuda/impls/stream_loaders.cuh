@@ -119,18 +119,9 @@ struct StreamLoaders
 
             const StreamProduct& p = tile.is_first() ? q.first : q.second;
             const int steps = TBlock::steps_of(q, tile.is_first());
-#ifndef MOE_STREAM_HALVES
             const char* from = p.weights + (tile.expert & 0xffff) * expert_bytes(p.rows, steps) + (i64)(tile.row / kBandRows) * steps * TBlock::kStepBytes;
-#else
-            const int before = TBlock::steps_before(q, tile);
-            const char* from = p.weights + (tile.expert & 0xffff) * expert_bytes(p.rows, steps) + ((i64)(tile.row / kBandRows) * steps + before) * TBlock::kStepBytes;
-#endif
             load_stages(tile, [&](int i, u32 full, u32 to) {
-#ifndef MOE_STREAM_HALVES
                 const u32 bytes = min(steps - i * TBlock::kStageSteps, TBlock::kStageSteps) * TBlock::kStepBytes;
-#else
-                const u32 bytes = min(steps - before - i * TBlock::kStageSteps, TBlock::kStageSteps) * TBlock::kStepBytes;
-#endif
                 mbarrier_arrive_expect(full, bytes);
                 bulk_load(to, from, bytes, full, policy);
                 from += TBlock::kWeightBytes;
@@ -196,11 +187,7 @@ struct StreamLoaders
             }
 
             const TensorMap* rows = tile.is_first() ? &q.tokens : &q.act;
-#ifndef MOE_STREAM_HALVES
             const int stages = tile.stages(), row = tile.is_first() ? 0 : tile.pairs / 16;
-#else
-            const int stages = tile.stages(), row = tile.is_first() ? 0 : tile.pairs / 16, before = TBlock::steps_before(q, tile);
-#endif
             int steps = TBlock::kStageSteps;
             routed.wait_for(tile.is_shared());
             if constexpr (TBlock::kHasShared)
@@ -235,11 +222,7 @@ struct StreamLoaders
                 probe.add(0);
                 probe.mark(0);
                 mbarrier_arrive_expect(full, bytes);
-#ifndef MOE_STREAM_HALVES
                 tma_load_3d(shared + ring.stage * TBlock::kTokenBytes, rows, full, 0, row, i * steps);
-#else
-                tma_load_3d(shared + ring.stage * TBlock::kTokenBytes, rows, full, 0, row, before + i * steps);
-#endif
                 ring.advance();
             }
 

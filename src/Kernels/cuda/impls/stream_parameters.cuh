@@ -30,8 +30,6 @@ struct Mxfp4StreamParameters
     int top_k;
     int columns;                // tokens, 1 to 8
     Activation activation;
-    int halved;                 // with MOE_STREAM_HALVES: so many of the list's last experts have tiles of half the depth in the second product
-    i64 half_stride;            // with MOE_STREAM_HALVES: elements from the first halves' results to the second ones'
 };
 
 /// One matrix of shared experts, [rows, depth].

@@ -19,11 +19,7 @@ struct StreamStore
         Tile rows;
         int index;  // of the block's tiles
         int use;    // parity of the buffer of sums' use; less than 0: there are no others' sums
-#ifndef MOE_STREAM_HALVES
         bool is_first, is_shared;
-#else
-        bool is_first, is_shared, is_whole;
-#endif
         float d[TBlock::kColumns / 2];
         float2 bias;
     };
@@ -119,20 +115,6 @@ struct StreamStore
         }
     }
 
-#ifdef MOE_STREAM_HALVES
-    /// The second half of a whole tile's results: 0, for the combine adds both halves of every pair.
-    static __device__ __forceinline__ void store_no_second_half(const TParameters& q, const Tile& rows, int group, const int* pairs)
-    {
-        const int token = threadIdx.x % 128 / 8, column = rows.row0 + group * kBandRows + threadIdx.x % 8 * 8;
-        copy_async_wait_all();
-        named_barrier(kGroupBarrier + group, 128);
-        if (token < rows.count && column < q.second.rows)
-        {
-            *(uint4*)(q.second.out + q.half_stride + pairs[token] * q.second.out_stride + column) = make_uint4(0, 0, 0, 0);
-        }
-    }
-
-#endif
     static __device__ __forceinline__ void store(const TParameters& q, Pending& tile, char* shared, int group, StreamTiles tiles, int* pairs, Probe& probe)
     {
         probe.from();
@@ -165,17 +147,7 @@ struct StreamStore
         else
         {
             const StreamProduct& p = q.second;
-#ifndef MOE_STREAM_HALVES
             store_pairs<TBlock::kColumns, TBlock::kOutBytes>(tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows, pairs, p.out, p.out_stride);
-#else
-            if (q.halved > 0 && tile.is_whole)
-            {
-                store_no_second_half(q, tile.rows, group, pairs);
-            }
-
-            u16* out = p.out + (tile.rows.part == 0 ? 0 : q.half_stride);
-            store_pairs<TBlock::kColumns, TBlock::kOutBytes>(tile.rows, tile.d, staged, group, tile.bias, p.factor, p.rows, pairs, out, p.out_stride);
-#endif
         }
 
         probe.add(2);
