@@ -19,7 +19,7 @@ internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape,
 
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
-        // What brings rows into order rounds them, where anything does. Whatever the router needed of its rows, it has read by then.
+        // What brings rows into order rounds them, where anything does.
         ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Grouped ? rows : _quantizer.Round(rows, _shape.HiddenSize, workspace.Routing.Rows, stream);
         return base.Run(rounded, weights, workspace, stream);
     }

@@ -16,7 +16,6 @@ internal static class GenerateCommand
 
     private static readonly Option<string?> Prompt = CommandOptions.Text("--prompt", "TEXT", "The question.", "a question");
 
-
     /// <summary>Tokens instead of a question.</summary>
     public static Option<string?> PromptIds { get; } = CommandOptions.Text(
         "--prompt-ids", "IDS", "Token ids to continue as they are, without a tokenizer: 1,2,3.", "ids of tokens");

@@ -42,7 +42,6 @@ public class Mxfp4Experts : CudaExperts
                 _grouped[variant] = new Mxfp4GroupedKernels(library, gather, shape, variant, plan.Activations, plan.Dealing);
             }
         }
-
     }
 
     /// <summary>Which kernels run what.</summary>
