@@ -6,7 +6,7 @@ internal sealed class ReductionPlanner
     /// <summary>Bytes of a microsecond that come to a rank whose neighbours read too.</summary>
     private const double LinkBytes = 330e3;
 
-    /// <summary>Microseconds that it takes to route first, and to gather ids and weights: measured on 4 GPUs, 64 to 16,384 tokens of all ranks.</summary>
+    /// <summary>Microseconds that it takes to route first, and to gather ids and weights: measured on 4 GPUs, of which one had other work too, 64 to 16,384 tokens of all ranks.</summary>
     private const double RoutingTime = 16;
 
     /// <summary>The same for each token of a rank: ids and weights are rows of a few bytes, which take a block as long as long ones.</summary>

@@ -15,7 +15,8 @@ internal static class PerformanceText
         var text = new StringBuilder();
         foreach ((BenchResult result, string? picture) in results)
         {
-            PeerFigures[] known = [.. peers.Where(peer => peer.IsOf(result.Device))];
+            // Peers were measured under load: beside a device that rests they would look slower than they are.
+            PeerFigures[] known = result.Rest > 0 ? [] : [.. peers.Where(peer => peer.IsOf(result.Device))];
             AddHeader(text, result, known);
             if (picture is not null)
             {
