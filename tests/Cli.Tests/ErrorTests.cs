@@ -126,6 +126,17 @@ public sealed class ErrorTests : IDisposable
         Assert.Contains("Collectives.Cuda: Moe:Plugins:Collectives.Cuda:Table: '/' cannot be read: it is a folder", result.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("run", "--backend", "Cpu")]
+    [InlineData("bench", "--backend", "Cpu", "--tokens", "1")]
+    [InlineData("verify", "Cpu")]
+    public async Task A_wrong_setting_of_a_backend_is_bad_input_like_every_other(params string[] command)
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Plugins__Cpu__Nodes", "banana")], command);
+        Assert.Equal(ExitCode.BadInput, result.ExitCode);
+        Assert.Contains("Moe:Plugins:Cpu:Nodes is 'banana'", result.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task An_unknown_backend_is_answered_with_the_ones_that_are_there()
     {

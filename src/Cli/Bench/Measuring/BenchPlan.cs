@@ -63,9 +63,14 @@ internal sealed class BenchPlan
         MoeSelectionReport? best = reports.Where(report => report.Selected is not null).MaxBy(report => report.Selected!.Score);
         if (best is null)
         {
-            // What the report says of a backend that was named; of one that nobody named, its own words are enough.
+            if (_settings.Backends.Count > 0)
+            {
+                throw HostFactory.Refused(reports[0]);
+            }
+
+            // Of a backend that nobody named its own words are enough.
             MoeCandidate? candidate = reports[0].Candidates.FirstOrDefault(candidate => candidate.Id.Equals(id, StringComparison.OrdinalIgnoreCase));
-            return _settings.Backends.Count > 0 || candidate is null ? reports[0].Sentence : candidate.Message;
+            return candidate is null ? reports[0].Sentence : candidate.Message;
         }
 
         MoeCandidate selected = best.Selected!;
