@@ -30,12 +30,15 @@ public sealed class CallLedgerTests
     public void Ranks_of_their_own_devices_do_not_wait()
     {
         CallLedger<int> ledger = Create(0, 1);
-        for (int call = 0; call < 3; call++)
+        Thread alone = Start(() =>
         {
-            ledger.Note(0, call);
-            ledger.NoteLaunch(0);
-        }
-
+            for (int call = 0; call < 3; call++)
+            {
+                ledger.Note(0, call);
+                ledger.NoteLaunch(0);
+            }
+        });
+        Assert.True(alone.Join(Patience));
         Assert.Null(_end);
     }
 
