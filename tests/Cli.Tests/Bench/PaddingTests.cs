@@ -78,6 +78,10 @@ public sealed class PaddingTests : IDisposable
         Assert.Equal(ExitCode.NoBackend, none.ExitCode);
         Assert.Contains("Nobody", none.Error, StringComparison.Ordinal);
 
+        Cli byDefault = await Cli.Run("bench", "padding", "--device", "cpu");
+        Assert.Equal(ExitCode.NoBackend, byDefault.ExitCode);
+        Assert.StartsWith("error: Backend Mxfp4.Sm100, which is taken where --backend names none, cannot run the layer", byDefault.Error, StringComparison.Ordinal);
+
         Cli help = await Cli.Run("bench", "padding", "--help");
         Assert.All(["Mxfp4.Sm100", "gpt-oss-120b", "4096"], word => Assert.Contains(word, help.Output, StringComparison.Ordinal));
     }

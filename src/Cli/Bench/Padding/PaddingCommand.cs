@@ -54,6 +54,13 @@ internal static class PaddingCommand
     {
         BenchSettings settings = PaddingSettings.Read(result);
         await using MoeHost host = HostFactory.Create(result, console);
-        return Execute(host, settings, console, cancellationToken);
+        try
+        {
+            return Execute(host, settings, console, cancellationToken);
+        }
+        catch (CommandException exception) when (result.GetValue(PaddingSettings.Backends) is not { Length: > 0 })
+        {
+            throw new CommandException(exception.ExitCode, OwnWords.OfDefault(exception.Message), exception);
+        }
     }
 }
