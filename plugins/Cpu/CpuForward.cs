@@ -17,7 +17,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private readonly MoeLayerShape _shape = weights.Config.Shape;
     private readonly int _maxBlock = Math.Max(weights.Experts.MaxTokens, workspace.Dense is null ? 0 : weights.DenseTokens);
     private readonly bool _weighsInput = weights.Config.Shape.Router.WeightOn == MoeWeightOn.Input;
-    private MoeForwardArguments _arguments;
+    private MoeRouteArguments _routing;
+    private MoeTensorView _output;
     private int _first;
     private int _tokens;
 
@@ -46,31 +47,30 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     /// <summary>Runs a batch.</summary>
     public void Run(in MoeForwardArguments arguments)
     {
-        _arguments = arguments;
         if (arguments.Routing == MoeRoutingSource.Router && weights.Router is null)
         {
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
+        _routing = new MoeRouteArguments
+        {
+            Input = arguments.RouterInput,
+            TopKIds = arguments.TopKIds,
+            TopKWeights = arguments.TopKWeights,
+            TokenIds = arguments.TokenIds,
+        };
+        _output = arguments.Output;
         for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
         {
             _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
-            RunChunk();
+            RunChunk(arguments.Routing);
         }
     }
 
     /// <summary>Routes a batch, and no more.</summary>
     public void Route(in MoeRouteArguments arguments)
     {
-        _arguments = new MoeForwardArguments
-        {
-            Input = default,
-            RouterInput = arguments.Input,
-            Output = default,
-            TopKIds = arguments.TopKIds,
-            TopKWeights = arguments.TopKWeights,
-            TokenIds = arguments.TokenIds,
-        };
+        _routing = arguments;
         for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
         {
             _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
@@ -84,7 +84,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         switch ((Phase)phase)
         {
             case Phase.Widen:
-                Floats.ReadRow(_arguments.RouterInput, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize));
+                Floats.ReadRow(_routing.Input, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize));
                 break;
             case Phase.Logits:
                 Logits(unit);
@@ -122,10 +122,10 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
 
     private void Run(Phase phase, int units) => team.Run(this, (int)phase, units);
 
-    private void RunChunk()
+    private void RunChunk(MoeRoutingSource source)
     {
         Run(Phase.Widen, _tokens);
-        if (_arguments.Routing == MoeRoutingSource.Router)
+        if (source == MoeRoutingSource.Router)
         {
             RouteChunk();
         }
@@ -260,10 +260,10 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         long row = (long)token * _shape.ExpertCount;
         ExpertChoice.Choose(
             _shape.Router, workspace.Logits + row, _shape.ExpertCount, weights.Router!.SelectionBias, workspace.Scratch + (2 * row), ids, chosenWeights);
-        if (!_arguments.TopKIds.IsEmpty)
+        if (!_routing.TopKIds.IsEmpty)
         {
-            ids.CopyTo(new Span<int>((void*)_arguments.TopKIds.RowAddress(_first + token), _shape.TopK));
-            chosenWeights.CopyTo(new Span<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK));
+            ids.CopyTo(new Span<int>((void*)_routing.TopKIds.RowAddress(_first + token), _shape.TopK));
+            chosenWeights.CopyTo(new Span<float>((void*)_routing.TopKWeights.RowAddress(_first + token), _shape.TopK));
         }
     }
 
@@ -272,7 +272,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         RouterWeights router = weights.Router!;
         for (int token = 0; token < _tokens; token++)
         {
-            int id = *(int*)_arguments.TokenIds.RowAddress(_first + token);
+            int id = *(int*)_routing.TokenIds.RowAddress(_first + token);
             if ((uint)id >= (uint)router.VocabularySize)
             {
                 throw new ArgumentException($"Token {_first + token} has the id {id}; 0 to {router.VocabularySize - 1}, the table of tokens, is expected.");
@@ -286,8 +286,8 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     {
         for (int token = 0; token < _tokens; token++)
         {
-            var ids = new ReadOnlySpan<int>((void*)_arguments.TopKIds.RowAddress(_first + token), _shape.TopK);
-            var chosenWeights = new ReadOnlySpan<float>((void*)_arguments.TopKWeights.RowAddress(_first + token), _shape.TopK);
+            var ids = new ReadOnlySpan<int>((void*)_routing.TopKIds.RowAddress(_first + token), _shape.TopK);
+            var chosenWeights = new ReadOnlySpan<float>((void*)_routing.TopKWeights.RowAddress(_first + token), _shape.TopK);
             foreach (int id in ids)
             {
                 if ((uint)id >= (uint)_shape.ExpertCount)
@@ -445,7 +445,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             Floats.Add(sum, row, _shape.HiddenSize);
         }
 
-        Floats.WriteRow(_arguments.Output, _first + token, sum);
+        Floats.WriteRow(_output, _first + token, sum);
     }
 
     /// <summary>Rows that become columns: each row goes to a number of neighbouring pairs, times a factor where there are factors.</summary>

@@ -182,7 +182,7 @@ __device__ __noinline__ u64 call_look_around(RankState* state, const HostWords* 
     return look_around(state, words, patience, until, peer);
 }
 
-/// kInlined: where a thread has much in registers, of which a call leaves only a few alone.
+/// kInlined: for kernels whose threads keep many values in registers. A call would spill most of them.
 template <bool kInlined = false>
 __device__ __forceinline__ bool is_over(const GroupParameters& p, Patience& patience, int peer)
 {

@@ -70,15 +70,13 @@ internal static class HostFactory
     {
         // Where a backend is named, or one that could run the layer may not, the sentence says all there is to say. Where none can, each has its reason.
         bool isSaid = IsNamed(report.Request) || report.Candidates.Any(candidate => candidate.IsEligible);
-        return new CommandException(CodeOf(report), isSaid ? report.Sentence : Describe(report));
+        IEnumerable<MoeCandidate> meant = report.Candidates.Where(
+            candidate => !IsNamed(report.Request) || candidate.Id.Equals(report.Request.Backend, StringComparison.OrdinalIgnoreCase));
+        return new CommandException(CodeOf(meant.Select(candidate => candidate.Reason)), isSaid ? report.Sentence : Describe(report));
     }
 
-    /// <summary>A wrong setting of a backend that was meant is the caller's, as every other setting is.</summary>
-    private static int CodeOf(MoeSelectionReport report) =>
-        report.Candidates.Any(candidate => candidate.Reason == MoeReason.Configuration
-            && (!IsNamed(report.Request) || candidate.Id.Equals(report.Request.Backend, StringComparison.OrdinalIgnoreCase)))
-            ? ExitCode.BadInput
-            : ExitCode.NoBackend;
+    /// <summary>The exit code where backends that were meant are not to be had: a wrong setting of one is the caller's, as every other setting is.</summary>
+    public static int CodeOf(params IEnumerable<MoeReason> reasons) => reasons.Contains(MoeReason.Configuration) ? ExitCode.BadInput : ExitCode.NoBackend;
 
     /// <summary>What ends a command whose layer a backend said that it runs, and could not make: no command falls back to another backend by itself.</summary>
     public static CommandException NotMade(MoeSelectionReport chosen, MoeSelectionException exception)

@@ -91,8 +91,8 @@ internal sealed record VerifyTarget(string Text, string Id, Func<MoeHost> MakeHo
             {
                 string[] found = [.. host.Plugins.Select(other => other.Id)];
                 string why = plugin is null ? $"It was not found.{DidYouMean.Ask(Id, found)} Found: {string.Join(", ", found)}." : plugin.Message;
-                int code = plugin?.Reason == MoeReason.Configuration ? ExitCode.BadInput : ExitCode.NoBackend;
-                throw new CommandException(code, $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
+                throw new CommandException(
+                    HostFactory.CodeOf(plugin?.Reason ?? MoeReason.NotFound), $"'{PlainText.Of(Text)}' could not be loaded as a backend. {why}");
             }
 
             // Who is interrupted cannot say whether the plugin still runs.

@@ -1,8 +1,9 @@
 namespace Moe.Plugins;
 
 /// <summary>
-/// Brings the tokens of all ranks to this one, with what is known of their routing: then a group may leave out those that have no expert here. What travels is as wide as the model, whatever the
-/// method pads; it arrives in the first columns of buffers that are as wide as what the method reads, so that the host need not pad again.
+/// Brings the tokens of all ranks to this one, with what is known of their routing: then a group may leave out those that have no expert here. What travels
+/// is as wide as the model, whatever the method pads; it arrives in the first columns of buffers that are as wide as what the method reads, so that the host
+/// need not pad again.
 /// </summary>
 internal sealed class TokenDispatch : IDisposable
 {
