@@ -30,7 +30,7 @@ public sealed class Mxfp4PlanTests
     [Fact]
     public void Sizes_that_the_stream_does_not_take_run_otherwise()
     {
-        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2880, IntermediateSize = 2848, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read(new SettingsContext(("Kernels", "stream8x64")), "Kernels"));
+        var plan = new Mxfp4Plan(Hopper, new MoeLayerShape { HiddenSize = 2848, IntermediateSize = 2880, ExpertCount = 32, TopK = 4 }, Mxfp4Variant.Read(new SettingsContext(("Kernels", "stream8x64")), "Kernels"));
 
         Assert.Equal(Mxfp4Kind.Grouped, plan.Choose(1).Kind);
         Assert.DoesNotContain(plan.Available, variant => variant.Kind == Mxfp4Kind.Stream);
@@ -38,7 +38,8 @@ public sealed class Mxfp4PlanTests
 
     [Theory]
     [InlineData(8, 512, "stream8x64")]
-    [InlineData(8, 448, "grouped32x64")]
+    [InlineData(8, 736, "stream8x64")]
+    [InlineData(8, 96, "stream8x64")]
     [InlineData(9, 512, "grouped32x64")]
     [InlineData(64, 512, "grouped32x128")]
     public void Small_experts_have_small_tiles_while_they_are_few(int tokens, int intermediate, string expected)

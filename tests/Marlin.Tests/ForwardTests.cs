@@ -29,6 +29,41 @@ public sealed class ForwardTests : CudaForwardTests
         Check(Small, weights, 30, kernels);
     }
 
+    /// <summary>The results of few tokens end within a step of inputs, and what lies behind them is multiplied too.</summary>
+    [Theory]
+    [MemberData(nameof(Choices))]
+    public void What_memory_held_before_a_layer_does_not_matter(string kernels)
+    {
+        Host.RequireDevice();
+        MoeLayerShape shape = Small with { HiddenSize = 320 };
+        using var weights = new RandomLayer(shape, seed: 24);
+        using MoeLayer layer = Host.CreateLayer(shape, weights.Source, 8, kernels);
+        foreach (int bytes in (int[])[8 * shape.TopK * 384 * sizeof(ushort), 8 * shape.TopK * shape.HiddenSize * sizeof(ushort), 2 << 20])
+        {
+            // NaN, in as much as a driver may hand out again.
+            byte[] garbage = new byte[bytes];
+            Array.Fill(garbage, (byte)0xFF);
+            MoeBuffer[] freed = [.. Enumerable.Range(0, 50).Select(_ => new MoeBuffer(layer.Method.Memory, MoeElementType.UInt8, 1, bytes))];
+            foreach (MoeBuffer buffer in freed)
+            {
+                buffer.CopyFromBytes(garbage);
+            }
+
+            foreach (MoeBuffer buffer in freed)
+            {
+                buffer.Dispose();
+            }
+        }
+
+        using MoeForwardState state = layer.CreateState();
+        foreach (int tokens in (int[])[8, 1, 3])
+        {
+            using MoeBuffer input = RandomInput.Create(tokens, shape.HiddenSize, seed: tokens);
+            using DeviceRun run = DeviceRun.Run(layer, state, input.View);
+            run.AssertAgrees(layer, weights.Source, input.View);
+        }
+    }
+
     [Fact]
     public void A_layer_is_made_while_another_is_being_recorded()
     {

@@ -37,6 +37,9 @@ internal static class TestCases
             data.Add(kernels, 32, 32, 1, 1, 5);
             data.Add(kernels, 96, 160, 256, 8, 40);
             data.Add(kernels, 64, 128, 130, 1, 300);
+            data.Add(kernels, 64, 32, 4, 2, 8);
+            data.Add(kernels, 192, 544, 16, 4, 8);
+            data.Add(kernels, 2880, 736, 4, 2, 3);
             data.Add(kernels, 2880, 2880, 4, 2, 3);
             data.Add(kernels, 2880, 2880, 4, 2, 60);
             data.Add(kernels, 2880, 2880, 4, 3, 400);

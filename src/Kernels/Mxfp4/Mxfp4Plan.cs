@@ -18,9 +18,6 @@ public sealed class Mxfp4Plan
     /// <summary>How much longer the second product may take by a last round of tiles that is not full, before tiles of fewer rows are chosen.</summary>
     private const double UnevenEnd = 1.25;
 
-    /// <summary>The least intermediate size that <c>mxfp4_stream.cuh</c> was measured with.</summary>
-    private const int StreamIntermediate = 512;
-
     /// <summary>Tokens of the smallest tiles, the only ones with kernels for codes that are dealt for E4M3.</summary>
     internal const int FewTokens = 32;
 
@@ -91,7 +88,7 @@ public sealed class Mxfp4Plan
     internal bool StreamsShared { get; set; }
 
     /// <summary>Whether the stream runs few tokens, where it has no company.</summary>
-    internal bool Streams => _forced is { } forced ? forced.Kind == Mxfp4Kind.Stream : _canStream && _shape.IntermediateSize >= StreamIntermediate;
+    internal bool Streams => _forced is { } forced ? forced.Kind == Mxfp4Kind.Stream : _canStream;
 
     /// <summary>The variant that runs so many tokens.</summary>
     public Mxfp4Variant Choose(int tokens)

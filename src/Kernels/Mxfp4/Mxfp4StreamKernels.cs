@@ -88,7 +88,10 @@ internal sealed class Mxfp4StreamKernels
     public static bool Runs(MoeLayerShape shape, Mxfp4Activations activations) =>
         Types(activations).Contains(ActivationConstants.TypeOf(shape.Activation))
         && MaxTokens * shape.TopK <= TablePlaces
-        && shape.ExpertHiddenSize % Mxfp4Layout.GroupDepth == 0 && shape.IntermediateSize % Mxfp4Layout.GroupDepth == 0;
+        && shape.ExpertHiddenSize % Mxfp4Layout.GroupDepth == 0 && shape.IntermediateSize % Mxfp4Layout.BlockSize == 0;
+
+    /// <summary>Columns of the first product's results: whole steps of 64, of which those beyond the intermediate size are to be 0.</summary>
+    public static int ActColumns(MoeLayerShape shape) => Mxfp4Layout.Steps(shape.IntermediateSize) * Mxfp4Layout.GroupDepth;
 
     /// <summary>Gets the kernel that has shared experts in its launch, if there is one for their activation and sizes.</summary>
     /// <returns>Whether there is.</returns>
@@ -113,12 +116,12 @@ internal sealed class Mxfp4StreamKernels
     /// <param name="stream">The stream.</param>
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, SharedOfStream? shared, nint stream)
     {
-        int pairs = rows.Tokens * _shape.TopK;
+        int actColumns = ActColumns(_shape);
         var parameters = new Parameters
         {
             Tokens = Boxes(rows, _shape.HiddenSize, rows.Tokens),
-            Act = Boxes(new ExpertRows(workspace.Act, _shape.IntermediateSize, pairs), _shape.IntermediateSize, rows.Tokens),
-            First = Product.Of(weights.GateUp, workspace.Act, _shape.IntermediateSize),
+            Act = Boxes(new ExpertRows(workspace.StreamAct, actColumns, rows.Tokens * _shape.TopK), actColumns, rows.Tokens),
+            First = Product.Of(weights.GateUp, workspace.StreamAct, actColumns),
             Second = Product.Of(weights.Down, workspace.PartialResults, _shape.HiddenSize),
             EarlyOffsets = workspace.Routing.EarlyOffsets,
             SortedPairs = workspace.Routing.SortedPairs,

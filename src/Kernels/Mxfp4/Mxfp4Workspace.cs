@@ -19,6 +19,9 @@ public class Mxfp4Workspace : CudaWorkspace
             using CudaContextScope scope = context.MakeCurrent();
             Ticket = Allocate(sizeof(int));
             CudaMemory.Fill(Ticket, 0, sizeof(int), 0);
+            long bytes = (long)Math.Min(config.MaxTokens, Mxfp4StreamKernels.MaxTokens) * shape.TopK * Mxfp4StreamKernels.ActColumns(shape) * sizeof(ushort);
+            StreamAct = Allocate(bytes);
+            CudaMemory.Fill(StreamAct, 0, bytes, 0);
             context.UseStream(0).Synchronize();
             GatheredRows = Allocate((long)MaxPairs * shape.HiddenSize * sizeof(ushort));
             Gathered = new RowMaps(GatheredRows, shape.HiddenSize, MaxPairs);
@@ -37,6 +40,12 @@ public class Mxfp4Workspace : CudaWorkspace
     /// reads this.
     /// </summary>
     public nint GatheredRows { get; }
+
+    /// <summary>
+    /// [sorted pairs of few tokens, <see cref="Mxfp4StreamKernels.ActColumns"/>] BF16: the same of <c>mxfp4_stream.cuh</c>, 0 beyond the intermediate size,
+    /// where nobody writes.
+    /// </summary>
+    internal nint StreamAct { get; }
 
     /// <summary>[1] int32: the next tile of <c>mxfp4_stream.cuh</c>. Launches find 0 here and leave it behind.</summary>
     internal nint Ticket { get; }

@@ -15,7 +15,8 @@ public sealed class Fp8AutoTests
         var data = new TheoryData<string, int, int>();
         foreach (Mxfp4Variant variant in new Mxfp4Plan(new CudaArchitecture(9, 0), MoeLayerShape.GptOss20B, null, Mxfp4Activations.Mxfp8, Mxfp4Dealing.E4M3).Available)
         {
-            data.Add(variant.ToString(), 352, 288);
+            // The hidden size ends within a step of 64 but for the stream, which takes only whole ones.
+            data.Add(variant.ToString(), variant.Kind == Mxfp4Kind.Stream ? 320 : 352, 288);
             data.Add(variant.ToString(), 2880, 2880);
         }
 

@@ -13,14 +13,14 @@ struct StreamProduct
     u16* out;             // first: BF16 [sorted pairs, out_stride]; second: BF16 [pairs, out_stride], without router weight
     i64 out_stride;       // elements, a multiple of 8
     int rows;             // first: 2 · intermediate, or intermediate without gates; second: hidden; a multiple of 16
-    int depth;            // inner dimension, a multiple of 64
+    int depth;            // inner dimension: hidden a multiple of 64, intermediate one of 32
 };
 
 struct Mxfp4StreamParameters
 {
     static constexpr bool kHasShared = false, kSharedIsE4M3 = false;
     TensorMap tokens;           // BF16 {64, tokens, depth / 64} of the first product, box {64, columns, kStageSteps}, 128-byte swizzle
-    TensorMap act;              // the first product's results, likewise
+    TensorMap act;              // the first product's results, likewise; 0 beyond the intermediate size, to whole steps of 64
     StreamProduct first, second;
     const u32* early_offsets;   // [experts + 1]: of SortTarget, which the launch before may still be writing
     const int* sorted_pairs;    // [pairs], a pair is token · top_k + k
