@@ -10,6 +10,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     private const int OldestArchitecture = 80;
     private const int Score = 200;
     private const string Multicast = "NvLinkMulticast";
+    private const string NcclFile = "Nccl";
     private const string NoLayers = "it joins devices into groups, and runs no layers";
 
     private readonly ConcurrentDictionary<int, Lazy<KernelLibrary>> _libraries = new();
@@ -19,6 +20,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     private readonly bool _isBaseline;
     private readonly bool _mayMulticast;
     private readonly string? _ncclPath;
+    private readonly Func<string, string> _settingPath;
 
     public CollectivesBackend(IMoePluginContext context)
     {
@@ -26,7 +28,8 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
         _table = ReductionTable.Read(context);
         _transport = _isBaseline ? Transport.Nccl : ReadTransport(context);
         _mayMulticast = ReadSwitch(context, Multicast);
-        _ncclPath = context.ReadPath("Nccl");
+        _ncclPath = context.ReadPath(NcclFile);
+        _settingPath = context.SettingPath;
         _compiler = new KernelCompiler(new KernelCompilerOptions
         {
             PrebuiltFolder = context.ReadPath("KernelCache"),
@@ -124,11 +127,11 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     // All processes must come to the same, from what all have told.
     private IMoeGroup CreateOfProcesses(MoeGroupRequest request, IMoeRendezvous rendezvous, KernelLibrary[] libraries)
     {
-        bool hasNccl = NcclLibrary.TryLoad(_ncclPath, _mayMulticast, out int version, out string withoutNccl);
+        bool hasNccl = NcclLibrary.TryLoad(_ncclPath, _settingPath(NcclFile), _mayMulticast, out int version, out string withoutNccl);
         var own = new RankFacts(
             RankFacts.ThisMachine(), libraries[0].Context.Device.ReadUuid().ToString(), _transport, hasNccl ? version : 0, withoutNccl, _isBaseline ? ReductionTable.Baseline : _table.ToString(), _mayMulticast);
         RankFacts[] all = [.. rendezvous.Exchange("the group's devices", own.ToBytes(), request.Timeout).Select(RankFacts.Read)];
-        RankFacts.RequireEqual(all);
+        RankFacts.RequireEqual(all, _settingPath);
 
         // Across versions NCCL's ranks do not understand each other.
         int other = Array.FindIndex(all, rank => rank.NcclVersion != all[0].NcclVersion || rank.NcclVersion == 0);
@@ -239,7 +242,7 @@ internal sealed class CollectivesBackend : IMoeBackend, IMoeParallelBackend, IMo
     }
 
     private string? RefuseNccl(MoeGroupRequest request) =>
-        !NcclLibrary.TryLoad(_ncclPath, _mayMulticast, out _, out string reason) ? reason
+        !NcclLibrary.TryLoad(_ncclPath, _settingPath(NcclFile), _mayMulticast, out _, out string reason) ? reason
         : request.Devices.Distinct().Count() < request.Devices.Count ? "Two ranks have the same device, which NCCL does not allow."
         : null;
 

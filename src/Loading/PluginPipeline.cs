@@ -12,10 +12,9 @@ internal sealed class PluginPipeline
     public PluginPipeline(MoeOptions options, IReadOnlyList<string> folders, IPluginLoader loader)
     {
         _loader = loader;
-        string root = StagingFolder.Of(options);
         _trust = new TrustPolicy(options, folders);
-        _staging = new PluginStaging(root, checksWay: _trust.Pins);
-        _verdicts = new VerdictStore(root);
+        _staging = new PluginStaging(options, checksWay: _trust.Pins);
+        _verdicts = new VerdictStore(StagingFolder.Of(options));
         _trials = new PluginTrials(options, _verdicts);
     }
 
@@ -47,7 +46,7 @@ internal sealed class PluginPipeline
     private string CheckPlace(PluginFile file)
     {
         _trust.CheckPlace(file);
-        return _trust.Pins ? $"Nobody else can write {file.Folder}." : $"{MoeOptions.SectionName}:{nameof(MoeOptions.Trust)} is {MoeTrust.Any}: any folder will do.";
+        return _trust.Pins ? $"Nobody else can write {file.Folder}." : $"{_trust.Setting} is {MoeTrust.Any}: any folder will do.";
     }
 
     private static string Inspect(FolderPlugin record, PluginFile file, Action<string> checkId)

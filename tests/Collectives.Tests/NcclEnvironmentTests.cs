@@ -79,7 +79,7 @@ public sealed partial class NcclEnvironmentTests
 
     private static unsafe string? Load(string library, bool mayMulticast)
     {
-        Assert.True(NcclLibrary.TryLoad(library, mayMulticast, out int version, out string reason), reason);
+        Assert.True(NcclLibrary.TryLoad(library, "Nccl", mayMulticast, out int version, out string reason), reason);
         Assert.Equal(22809, version);
         NcclConfig config = NcclConfig.NonBlocking;
         Assert.Equal(0, NcclApi.ncclCommInitRankConfig(out _, 2, default, 0, &config));

@@ -103,6 +103,7 @@ public sealed class OwnFileFuzzTests : IDisposable
         byte[] content = Encoding.UTF8.GetBytes("{}");
         string lockFile = Path.Combine(_folder, "moe.plugins.lock.json");
         string keyFile = Path.Combine(_folder, "key.pem");
+        var options = new MoeOptions { LockFile = lockFile, TrustKeys = [keyFile] };
         byte[] pem = Encoding.UTF8.GetBytes(key.ExportSubjectPublicKeyInfoPem());
         byte[] signature = key.SignData(content, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
         File.WriteAllBytes(keyFile, pem);
@@ -119,7 +120,7 @@ public sealed class OwnFileFuzzTests : IDisposable
                 int end = Array.IndexOf(input, (byte)0) is int at and >= 0 ? at : input.Length;
                 File.WriteAllBytes(keyFile, input[..end]);
                 File.WriteAllBytes(lockFile + LockSignature.Extension, input[Math.Min(end + 1, input.Length)..]);
-                LockSignature.Check(lockFile, content, [keyFile]);
+                LockSignature.Check(content, options);
             },
             _output);
     }

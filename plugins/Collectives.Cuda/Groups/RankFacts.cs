@@ -25,8 +25,10 @@ internal sealed record RankFacts(string Machine, string Device, Transport Transp
     }
 
     /// <summary>Checks what must be the same on all ranks.</summary>
+    /// <param name="all">What each rank told.</param>
+    /// <param name="settingPath">A setting's key as the user wrote it.</param>
     /// <exception cref="MoeException">A rank has other settings; it is named.</exception>
-    public static void RequireEqual(RankFacts[] all)
+    public static void RequireEqual(RankFacts[] all, Func<string, string> settingPath)
     {
         for (int rank = 1; rank < all.Length; rank++)
         {
@@ -38,7 +40,8 @@ internal sealed record RankFacts(string Machine, string Device, Transport Transp
             if (difference is (string setting, string own, string first))
             {
                 throw new MoeException(
-                    MoeReason.Configuration, $"Rank {rank} differs from rank 0 in Moe:Plugins:Collectives.Cuda:{setting}: {own} against {first}. The same is expected on all ranks.");
+                    MoeReason.Configuration,
+                    $"Rank {rank} differs from rank 0 in {settingPath(setting)}: {own} against {first}. The same is expected on all ranks.");
             }
         }
     }

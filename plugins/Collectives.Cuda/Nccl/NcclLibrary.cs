@@ -13,7 +13,6 @@ internal static class NcclLibrary
     public const int OldestVersion = 21800;
 
     private const string File = "libnccl.so.2";
-    private const string Setting = "Moe:Plugins:Collectives.Cuda:Nccl";
 
     private static readonly Lock Gate = new();
     private static nint _handle;
@@ -23,10 +22,11 @@ internal static class NcclLibrary
 
     /// <summary>Loads the library.</summary>
     /// <param name="path">The file; null searches. The first one that was loaded stays, and what was said to it.</param>
+    /// <param name="setting">The key of the setting that names the file.</param>
     /// <param name="mayMulticast">Whether it is left to NCCL and its environment to use multicast over NVLink; else it is switched off.</param>
     /// <param name="version">As NCCL writes it: 22807 is 2.28.7.</param>
     /// <param name="reason">Why there is none, a sentence.</param>
-    public static bool TryLoad(string? path, bool mayMulticast, out int version, out string reason)
+    public static bool TryLoad(string? path, string setting, bool mayMulticast, out int version, out string reason)
     {
         lock (Gate)
         {
@@ -57,8 +57,8 @@ internal static class NcclLibrary
             if (NativeFile.Load(file, path is not null, [nameof(NcclApi.ncclGetVersion)], out nint handle) is { } problem)
             {
                 reason = problem.Length == 0
-                    ? $"{File} was not found by the system's library search: install NCCL (package libnccl2), or name the file in {Setting}."
-                    : $"{(path is null ? "" : Setting + ": ")}'{file}' {problem}.";
+                    ? $"{File} was not found by the system's library search: install NCCL (package libnccl2), or name the file in {setting}."
+                    : $"{(path is null ? "" : setting + ": ")}'{file}' {problem}.";
                 return false;
             }
 

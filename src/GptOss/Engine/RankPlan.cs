@@ -28,12 +28,16 @@ internal sealed record RankPlan(IReadOnlyList<MoeDevice> Devices, int Tensor, in
         {
             if (configured.AreProcesses)
             {
-                throw Wrong("Moe:Parallel:Launcher starts a process for each rank; threads of one process are expected for a whole model");
+                throw Wrong(
+                    $"{configured.SettingPath(nameof(MoeParallelOptions.Launcher))} starts a process for each rank; "
+                    + "threads of one process are expected for a whole model");
             }
 
             if (options.Platform.IsCut && configured.Devices.Any(device => device.Kind != named[0].Kind))
             {
-                throw Wrong($"Moe:Parallel:Devices has {string.Join(", ", configured.Devices)}; GPUs are expected for a model that is on {named[0]}");
+                throw Wrong(
+                    $"{configured.SettingPath(nameof(MoeParallelOptions.Devices))} has {string.Join(", ", configured.Devices)}; "
+                    + $"GPUs are expected for a model that is on {named[0]}");
             }
 
             return new RankPlan(configured.Devices, configured.Tensor, configured.Expert) { Timeout = configured.Timeout };

@@ -47,8 +47,11 @@ internal static partial class HostLog
     [LoggerMessage(13, LogLevel.Warning, "A layer was not disposed cleanly.")]
     public static partial void LayerNotDisposed(ILogger logger, Exception exception);
 
-    [LoggerMessage(14, LogLevel.Warning, "Moe:Trust is Any: every DLL in the plugin folders is loaded and may do anything. Pinned loads those that the lock file names.{Unused}")]
-    public static partial void TrustsAny(ILogger logger, string unused);
+    [LoggerMessage(
+        14,
+        LogLevel.Warning,
+        "{Setting} is Any: every DLL in the plugin folders is loaded and may do anything. Pinned loads those that the lock file names.{Unused}")]
+    public static partial void TrustsAny(ILogger logger, string setting, string unused);
 
     [LoggerMessage(15, LogLevel.Error, "{Sentence}")]
     public static partial void DeviceLost(ILogger logger, string sentence);

@@ -32,7 +32,8 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         _options = options;
         _launched = options.Parallel.Launcher == MoeLauncher.None
             ? null
-            : LaunchedRank.Read(options.Parallel, options.SectionPath, Environment.GetEnvironmentVariable);
+            : LaunchedRank.Read(
+                options.Parallel, options.PathOf(nameof(MoeOptions.Parallel), nameof(MoeParallelOptions.Launcher)), Environment.GetEnvironmentVariable);
         _ranks = new Lazy<MoeRanks>(MakeRanks);
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
         IReadOnlyList<string> folders = [.. sources.SelectMany(static source => source.Folders)];
@@ -314,7 +315,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         MoeDevice[] devices = _launched is { } launched
             ? [.. Enumerable.Repeat(DeviceOf(launched, named), parallel.Count)]
             : named.Length > 0 ? named : [.. Enumerable.Range(0, parallel.Count).Select(FromFirst)];
-        return new MoeRanks(parallel, _launched, devices);
+        return new MoeRanks(_options, _launched, devices);
     }
 
     private MoeDevice DeviceOf(LaunchedRank launched, MoeDevice[] named) => named.Length switch
@@ -324,7 +325,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         _ => launched.LocalRank < named.Length
             ? named[launched.LocalRank]
             : throw new MoeOptionsException(
-                $"{_options.SectionPath}:{nameof(MoeOptions.Parallel)}:{nameof(MoeParallelOptions.Devices)}",
+                _options.PathOf(nameof(MoeOptions.Parallel), nameof(MoeParallelOptions.Devices)),
                 $"has {named.Length}, and this process is number {launched.LocalRank} of its machine; a device for each of them is expected."),
     };
 

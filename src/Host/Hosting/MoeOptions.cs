@@ -88,7 +88,8 @@ public sealed class MoeOptions
     /// <summary>The section that the options were read from, which messages name.</summary>
     internal string SectionPath { get; set; } = SectionName;
 
-    internal string SettingsPathOf(string id) => $"{SectionPath}:{nameof(Plugins)}:{id}";
+    /// <summary>An option's key as the user wrote it, which messages name.</summary>
+    internal string PathOf(params ReadOnlySpan<string?> keys) => $"{SectionPath}:{string.Join(':', keys)}";
 
     /// <summary>Whether a key of <see cref="Plugins"/> means a plugin.</summary>
     internal static bool IsOf(string key, string id) => key.Equals(id, StringComparison.OrdinalIgnoreCase)

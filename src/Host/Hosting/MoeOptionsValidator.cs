@@ -15,7 +15,7 @@ internal sealed class MoeOptionsValidator : IValidateOptions<MoeOptions>
     /// <exception cref="MoeOptionsException">An option is wrong.</exception>
     public static void Check(MoeOptions options)
     {
-        (string, string)[] errors = [.. Errors(options).Select(error => ($"{options.SectionPath}:{error.Key}", error.Message))];
+        (string, string)[] errors = [.. Errors(options).Select(error => (options.PathOf(error.Key), error.Message))];
         if (errors.Length != 0)
         {
             throw new MoeOptionsException(errors);

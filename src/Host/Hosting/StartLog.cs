@@ -37,7 +37,7 @@ internal static class StartLog
         if (options.Trust == MoeTrust.Any && plugins.Any(static plugin => plugin.File is not null))
         {
             string lockFile = options.LockFilePath;
-            HostLog.TrustsAny(logger, File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
+            HostLog.TrustsAny(logger, options.PathOf(nameof(MoeOptions.Trust)), File.Exists(lockFile) ? $" {lockFile} is there and is not looked at." : "");
         }
     }
 
@@ -55,7 +55,7 @@ internal static class StartLog
     // Settings of nobody, and settings that nobody asked for, were meant for somebody.
     private static void WriteSettings(ILogger logger, MoeOptions options, IReadOnlyList<PluginRecord> plugins)
     {
-        string section = $"{options.SectionPath}:{nameof(MoeOptions.Plugins)}";
+        string section = options.PathOf(nameof(MoeOptions.Plugins));
         string[] found = [.. plugins.Select(static p => p.Id).Distinct(StringComparer.OrdinalIgnoreCase)];
         foreach ((string key, IReadOnlyDictionary<string, string> settings) in options.Plugins)
         {

@@ -137,7 +137,7 @@ internal sealed class LiveGroups(MoeOptions options)
                 return result ?? MoeProbeResult.Unsupported(MoeReason.ContractBroken, "Its probe returned null.");
             }
 
-            plugin.TimeOut(MoePluginStepKind.Probe, "Its probe of a group", options.ActivationTimeout);
+            plugin.TimeOut(MoePluginStepKind.Probe, "Its probe of a group", options);
             return MoeProbeResult.Unsupported(plugin.Reason, plugin.Message);
         }
         catch (Exception exception)

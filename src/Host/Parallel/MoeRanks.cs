@@ -3,13 +3,16 @@ namespace Moe.Plugins;
 /// <summary>The ranks that <see cref="MoeOptions.Parallel"/> asks for, as this process has them: one, and the layer whole, where it asks for none.</summary>
 public sealed class MoeRanks
 {
-    internal MoeRanks(MoeParallelOptions options, LaunchedRank? launched, IReadOnlyList<MoeDevice> devices)
+    private readonly MoeOptions _options;
+
+    internal MoeRanks(MoeOptions options, LaunchedRank? launched, IReadOnlyList<MoeDevice> devices)
     {
-        Tensor = options.Tensor;
-        Expert = options.Expert;
+        _options = options;
+        Tensor = options.Parallel.Tensor;
+        Expert = options.Parallel.Expert;
         Launched = launched;
         Devices = devices;
-        Timeout = options.Timeout;
+        Timeout = options.Parallel.Timeout;
         Local = launched is null ? [.. Enumerable.Range(0, Count)] : [launched.Rank];
     }
 
@@ -42,6 +45,14 @@ public sealed class MoeRanks
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rank);
         return MoePart.OfRank(rank, Tensor, Expert);
+    }
+
+    /// <summary>The key of an option of <see cref="MoeParallelOptions"/> as the user wrote it, to name it in a message: <c>Moe:Parallel:Launcher</c>.</summary>
+    /// <param name="option">The option's name.</param>
+    public string SettingPath(string option)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(option);
+        return _options.PathOf(nameof(MoeOptions.Parallel), option);
     }
 
     /// <summary>Makes a layer's request one for a rank's part. A request that names a part itself stays as it is.</summary>

@@ -17,7 +17,7 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
         record.Settings = new AskedSettings(options.SettingsOf(record.Id));
         var context = new PluginContext(
             record.Settings,
-            options.SettingsPathOf(record.Id),
+            options.PathOf(nameof(MoeOptions.Plugins), record.Id),
             record.Folder,
             new PluginLog(loggers.CreateLogger($"Moe.Plugins.{record.Id}")));
         return new Deadline<IMoeBackend>(
@@ -42,7 +42,7 @@ internal sealed class PluginActivator(MoeOptions options, ILoggerFactory loggers
             }
             else
             {
-                record.TimeOut(MoePluginStepKind.Activate, "Making its backend", options.ActivationTimeout);
+                record.TimeOut(MoePluginStepKind.Activate, "Making its backend", options);
             }
         }
         catch (Exception exception)

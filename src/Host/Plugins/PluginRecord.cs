@@ -90,13 +90,14 @@ internal class PluginRecord
     public void Quarantine(MoePluginStepKind kind, MoeReason reason, string sentence, TimeSpan duration) =>
         End(new MoePluginStep(kind, MoeStepOutcome.Quarantined, reason, sentence, duration));
 
-    public void TimeOut(MoePluginStepKind kind, string doing, TimeSpan timeout) =>
+    /// <summary>Ends it because its code took longer than <see cref="MoeOptions.ActivationTimeout"/>.</summary>
+    public void TimeOut(MoePluginStepKind kind, string doing, MoeOptions options) =>
         End(new MoePluginStep(
             kind,
             MoeStepOutcome.TimedOut,
             MoeReason.TimedOut,
-            $"{doing} did not return within {timeout.TotalSeconds:0.###} s ({MoeOptions.SectionName}:{nameof(MoeOptions.ActivationTimeout)}).",
-            timeout));
+            $"{doing} did not return within {options.ActivationTimeout.TotalSeconds:0.###} s ({options.PathOf(nameof(MoeOptions.ActivationTimeout))}).",
+            options.ActivationTimeout));
 
     public MoePluginInfo Describe()
     {

@@ -69,7 +69,7 @@ internal sealed class BackendSelector
             MoeCandidate? candidate = null;
             if (answer is not null && !answer.TryGet(_options.ActivationTimeout, out candidate))
             {
-                plugin.TimeOut(MoePluginStepKind.Probe, "Its probe", _options.ActivationTimeout);
+                plugin.TimeOut(MoePluginStepKind.Probe, "Its probe", _options);
             }
 
             candidates.Add(candidate is null ? BackendProbe.Describe(plugin) : _lost.Judge(candidate));
@@ -144,14 +144,14 @@ internal sealed class BackendSelector
                 Reason = ReasonOf(report, missed[0]),
                 IsFallback = true,
                 Sentence = $"No backend for {NameOf(report.Request)}: {because}, and "
-                    + $"{_options.SectionPath}:{nameof(MoeOptions.Fallback)} forbids to fall back to {best.Id}.",
+                    + $"{_options.PathOf(nameof(MoeOptions.Fallback))} forbids to fall back to {best.Id}.",
             }
             : With(report, best, because) with { IsFallback = true };
     }
 
     private string Why(MoeSelectionReport report, MoeCandidate best) =>
         _options.Order.Contains(best.Id, StringComparer.OrdinalIgnoreCase)
-            ? $"first of {_options.SectionPath}:{nameof(MoeOptions.Order)}"
+            ? $"first of {_options.PathOf(nameof(MoeOptions.Order))}"
             : report.Candidates.Count(c => c.IsEligible) == 1 ? "the only one that can" : "best score";
 
     private static MoeReason ReasonOf(MoeSelectionReport report, string id) =>

@@ -18,7 +18,7 @@ internal sealed record BackendWish(string Backend, string Source, MoeDevice? Dev
         }
 
         return LayerPatterns.Match(options.Layers.Keys, request.Name) is { } pattern
-            ? new BackendWish(options.Layers[pattern], $"{options.SectionPath}:{nameof(MoeOptions.Layers)}:{pattern}", device)
-            : new BackendWish(options.Backend, $"{options.SectionPath}:{nameof(MoeOptions.Backend)}", device);
+            ? new BackendWish(options.Layers[pattern], options.PathOf(nameof(MoeOptions.Layers), pattern), device)
+            : new BackendWish(options.Backend, options.PathOf(nameof(MoeOptions.Backend)), device);
     }
 }

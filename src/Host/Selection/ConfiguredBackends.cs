@@ -6,12 +6,11 @@ internal static class ConfiguredBackends
     /// <summary>The ids but for <c>auto</c>; <c>IsNamed</c> where the option names a backend that must run, not a preference.</summary>
     public static IEnumerable<(string Source, string Id, bool IsNamed)> Of(MoeOptions options)
     {
-        string section = options.SectionPath;
         IEnumerable<(string Source, string Id, bool IsNamed)> named =
         [
-            ($"{section}:{nameof(MoeOptions.Backend)}", options.Backend, true),
-            .. options.Layers.Select(layer => ($"{section}:{nameof(MoeOptions.Layers)}:{layer.Key}", layer.Value, true)),
-            .. options.Order.Select(id => ($"{section}:{nameof(MoeOptions.Order)}", id, false)),
+            (options.PathOf(nameof(MoeOptions.Backend)), options.Backend, true),
+            .. options.Layers.Select(layer => (options.PathOf(nameof(MoeOptions.Layers), layer.Key), layer.Value, true)),
+            .. options.Order.Select(id => (options.PathOf(nameof(MoeOptions.Order)), id, false)),
         ];
         return named.Where(n => !n.Id.Equals(MoeOptions.Auto, StringComparison.OrdinalIgnoreCase));
     }

@@ -38,7 +38,7 @@ internal sealed class PatternUse(MoeOptions options)
                 [
                     .. options.Layers.Keys
                         .Where(pattern => !_matched.Contains(pattern))
-                        .Select(pattern => $"{options.SectionPath}:{nameof(MoeOptions.Layers)}:{pattern} was the pattern of none of the {_names.Count} layers "
+                        .Select(pattern => $"{options.PathOf(nameof(MoeOptions.Layers), pattern)} was the pattern of none of the {_names.Count} layers "
                             + $"that were asked for.{DidYouMean.Ask(pattern, _names)}"),
                 ];
         }

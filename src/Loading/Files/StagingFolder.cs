@@ -7,5 +7,5 @@ internal static class StagingFolder
     /// <exception cref="MoeException">The options say nothing, and the user has no such folder.</exception>
     public static string Of(MoeOptions options) => options.StagingFolder ?? UserCache.FolderOf("plugins") ?? throw new MoeException(
         MoeReason.Configuration,
-        $"This user has no home folder for the plugins' private copies: set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)}.");
+        $"This user has no home folder for the plugins' private copies: set {options.PathOf(nameof(MoeOptions.StagingFolder))}.");
 }

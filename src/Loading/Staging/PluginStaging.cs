@@ -11,13 +11,15 @@ internal sealed class PluginStaging
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly string _root;
+    private readonly string _setting;
     private readonly bool _checksWay;
 
-    /// <param name="root">The staging folder, absolute.</param>
+    /// <param name="options">Say where the staging folder is.</param>
     /// <param name="checksWay">Whether all that leads to it must be safe from other users too, and not only the folder itself.</param>
-    public PluginStaging(string root, bool checksWay = false)
+    public PluginStaging(MoeOptions options, bool checksWay = false)
     {
-        _root = root;
+        _root = StagingFolder.Of(options);
+        _setting = options.PathOf(nameof(MoeOptions.StagingFolder));
         _checksWay = checksWay;
     }
 
@@ -40,7 +42,7 @@ internal sealed class PluginStaging
             throw new MoeException(
                 MoeReason.NotFound,
                 $"{folder} could not be copied to {_root}: {exception.Message.TrimEnd('.')}. "
-                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder that this user can write, or that holds the copy already.",
+                + $"Set {_setting} to a folder that this user can write, or that holds the copy already.",
                 exception);
         }
     }
@@ -62,7 +64,7 @@ internal sealed class PluginStaging
             throw new MoeException(
                 exception.Reason,
                 $"Copies in {_root} {(exception.Reason == MoeReason.Trust ? "are not safe from other users" : "cannot be made")}: {exception.Message} "
-                + $"Set {MoeOptions.SectionName}:{nameof(MoeOptions.StagingFolder)} to a folder {(exception.Reason == MoeReason.Trust ? "that is" : "of this user's")}.",
+                + $"Set {_setting} to a folder {(exception.Reason == MoeReason.Trust ? "that is" : "of this user's")}.",
                 exception);
         }
     }

@@ -80,7 +80,7 @@ internal sealed class PluginTrials(MoeOptions options, VerdictStore verdicts)
     {
         if (options.Trial != MoeTrialMode.Child)
         {
-            return TrialOutcome.NotStarted($"{MoeOptions.SectionName}:{nameof(MoeOptions.Trial)} is {options.Trial}");
+            return TrialOutcome.NotStarted($"{options.PathOf(nameof(MoeOptions.Trial))} is {options.Trial}");
         }
 
         (TrialProgram? program, string missing) = _program.Value;

@@ -37,7 +37,8 @@ internal static class TrialProcess
         Stream input = Console.OpenStandardInput();
         IReadOnlyDictionary<string, string> settings = TrialSettings.Read(input);
         TrialProcessGroup.Begin(input);
-        var context = new PluginContext(settings, new MoeOptions().SettingsPathOf("trial"), Path.GetDirectoryName(mainAssembly)!, new PluginLog(NullLogger.Instance));
+        var context = new PluginContext(
+            settings, new MoeOptions().PathOf(nameof(MoeOptions.Plugins), "trial"), Path.GetDirectoryName(mainAssembly)!, new PluginLog(NullLogger.Instance));
         ILoadedPlugin? loaded = null;
         IMoeBackend? backend = null;
         _ = Step(TrialStage.Load, timeout, () => loaded = new McMasterPluginLoader().Load(mainAssembly))

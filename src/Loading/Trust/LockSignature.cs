@@ -16,13 +16,17 @@ internal static class LockSignature
     // RFC 5480, §2.1.1.1: secp256r1.
     private const string P256 = "1.2.840.10045.3.1.7";
 
+    /// <param name="content">What the lock file of <paramref name="options"/> holds.</param>
+    /// <param name="options">Say where it is, and whose signature counts.</param>
     /// <exception cref="MoeException">There is no signature, or none of the keys made it.</exception>
-    public static void Check(string lockFile, byte[] content, IEnumerable<string> keys)
+    public static void Check(byte[] content, MoeOptions options)
     {
+        string lockFile = options.LockFilePath;
+        string setting = options.PathOf(nameof(MoeOptions.TrustKeys));
         byte[] signature = RegularFile.ReadAllBytes(RealPath.Of(lockFile + Extension), MaxByteCount, MoeReason.Trust);
-        foreach (string key in keys)
+        foreach (string key in options.TrustKeys)
         {
-            using ECDsa publicKey = Read(key);
+            using ECDsa publicKey = Read(key, setting);
             if (publicKey.VerifyData(content, signature, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence))
             {
                 return;
@@ -31,15 +35,15 @@ internal static class LockSignature
 
         throw new MoeException(
             MoeReason.Trust,
-            $"{lockFile + Extension} is not a signature of {lockFile} by a key of {MoeOptions.SectionName}:{nameof(MoeOptions.TrustKeys)}.");
+            $"{lockFile + Extension} is not a signature of {lockFile} by a key of {setting}.");
     }
 
-    private static ECDsa Read(string key)
+    private static ECDsa Read(string key, string setting)
     {
         string path = Path.GetFullPath(key, AppContext.BaseDirectory);
         if (!File.Exists(path))
         {
-            throw new MoeException(MoeReason.Trust, $"{path}, which {MoeOptions.SectionName}:{nameof(MoeOptions.TrustKeys)} names, is not there.");
+            throw new MoeException(MoeReason.Trust, $"{path}, which {setting} names, is not there.");
         }
 
         path = WriteAccess.Resolve(path);

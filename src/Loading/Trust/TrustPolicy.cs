@@ -6,6 +6,9 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
     /// <summary>Whether a lock file decides.</summary>
     public bool Pins => options.Trust != MoeTrust.Any;
 
+    /// <summary>The key of the option that says so.</summary>
+    public string Setting => options.PathOf(nameof(MoeOptions.Trust));
+
     /// <summary>Where a plugin lies: in one of the configured folders, links resolved, where nobody else can write.</summary>
     /// <exception cref="MoeException">It lies elsewhere, or somebody else could change it.</exception>
     public void CheckPlace(PluginFile file)
@@ -36,14 +39,14 @@ internal sealed class TrustPolicy(MoeOptions options, IReadOnlyList<string> fold
         {
             throw new MoeException(
                 MoeReason.Trust,
-                $"{MoeOptions.SectionName}:{nameof(MoeOptions.Trust)} is {options.Trust}, and there is no lock file {path}. "
+                $"{Setting} is {options.Trust}, and there is no lock file {path}. "
                 + "'moe plugins trust FOLDER' makes one.");
         }
 
         byte[] json = PluginLock.ReadBytes(WriteAccess.Resolve(path));
         if (options.Trust == MoeTrust.Signed)
         {
-            LockSignature.Check(path, json, options.TrustKeys);
+            LockSignature.Check(json, options);
         }
 
         PluginPin pin = PluginLock.Parse(path, json).Find(id)

@@ -76,7 +76,7 @@ public sealed class ParallelOptionsTests
     }
 
     private static MoeRanks Ranks(LaunchedRank? launched) =>
-        new(new MoeParallelOptions { Tensor = 2, Expert = 2 }, launched, [.. Enumerable.Range(0, 4).Select(MoeDevice.Cuda)]);
+        new(new MoeOptions { Parallel = new MoeParallelOptions { Tensor = 2, Expert = 2 } }, launched, [.. Enumerable.Range(0, 4).Select(MoeDevice.Cuda)]);
 
     private static MoeOptions Read(params (string Key, string Value)[] values) => MoeOptions.From(new ConfigurationBuilder()
         .AddInMemoryCollection(values.Select(value => KeyValuePair.Create($"Moe:Parallel:{value.Key}", (string?)value.Value)))

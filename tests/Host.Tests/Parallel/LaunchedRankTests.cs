@@ -3,6 +3,8 @@ namespace Moe.Plugins.Tests;
 /// <summary>Where a process finds its rank, and what is said where it does not.</summary>
 public sealed class LaunchedRankTests
 {
+    private const string Setting = "Moe:Parallel:Launcher";
+
     private static readonly (string Name, string Value)[] Torchrun =
     [
         ("RANK", "5"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "4"), ("MASTER_ADDR", "node0"), ("MASTER_PORT", "29500"),
@@ -55,7 +57,7 @@ public sealed class LaunchedRankTests
         {
             options.Launcher = launcher;
             options.Tensor = 8;
-            Assert.Equal("node9", LaunchedRank.Read(options, "Moe", Get([(variable, value), .. given])).Address);
+            Assert.Equal("node9", LaunchedRank.Read(options, Setting, Get([(variable, value), .. given])).Address);
         }
     }
 
@@ -64,14 +66,14 @@ public sealed class LaunchedRankTests
     public void A_port_that_is_named_is_met_at() =>
         Assert.Equal(
             ("localhost", 4000),
-            (LaunchedRank.Read(new MoeParallelOptions { Launcher = MoeLauncher.OpenMpi, Tensor = 8, Port = 4000 }, "Moe", Get(OpenMpi)) is var launched ? launched.Address : "", launched.Port));
+            (LaunchedRank.Read(new MoeParallelOptions { Launcher = MoeLauncher.OpenMpi, Tensor = 8, Port = 4000 }, Setting, Get(OpenMpi)) is var launched ? launched.Address : "", launched.Port));
 
     [Fact]
     public void What_the_options_name_counts_before_the_variables()
     {
         LaunchedRank launched = LaunchedRank.Read(
             new MoeParallelOptions { Launcher = MoeLauncher.OpenMpi, Tensor = 8, Address = "node9", Port = 4000 },
-            "Moe",
+            Setting,
             Get([.. OpenMpi[..3], ("OMPI_COMM_WORLD_LOCAL_SIZE", "6")]));
 
         Assert.Equal(("node9", 4000), (launched.Address, launched.Port));
@@ -95,9 +97,9 @@ public sealed class LaunchedRankTests
         Func<string, string?> get = Get(Variables(launcher));
 
         MoeOptionsException error = Assert.Throws<MoeOptionsException>(
-            () => LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, "Moe", name => name == variable ? value : get(name)));
+            () => LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, Setting, name => name == variable ? value : get(name)));
 
-        Assert.Equal(["Moe:Parallel:Launcher"], error.Keys);
+        Assert.Equal([Setting], error.Keys);
         Assert.Contains($"is {launcher}, which ", error.Message, StringComparison.Ordinal);
         Assert.Contains(words, error.Message, StringComparison.Ordinal);
     }
@@ -111,7 +113,7 @@ public sealed class LaunchedRankTests
         Func<string, string?> get = Get(Variables(launcher));
         var options = new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2, Address = "node7", Port = 1234 };
 
-        LaunchedRank rank = LaunchedRank.Read(options, "Moe", name => name == variable ? value : get(name));
+        LaunchedRank rank = LaunchedRank.Read(options, Setting, name => name == variable ? value : get(name));
 
         Assert.Equal(("node7", 1234), (rank.Address, rank.Port));
     }
@@ -141,7 +143,7 @@ public sealed class LaunchedRankTests
     }
 
     private static LaunchedRank Read(MoeLauncher launcher, (string, string)[] variables) =>
-        LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, "Moe", Get(variables));
+        LaunchedRank.Read(new MoeParallelOptions { Launcher = launcher, Tensor = 4, Expert = 2 }, Setting, Get(variables));
 
     private static Func<string, string?> Get((string Name, string Value)[] variables) =>
         name => variables.FirstOrDefault(variable => variable.Name == name).Value;

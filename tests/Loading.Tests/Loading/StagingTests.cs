@@ -35,7 +35,7 @@ public sealed class StagingTests
         using var drop = new DropFolder().With("Good").WithFile("Good", "runtimes/any/native/lib.so", [1, 2, 3]);
         string source = Path.Combine(drop.Plugins, "Good");
         PluginContent content = PluginContent.Read(source);
-        using StagedPlugin staged = new PluginStaging(drop.Staging).Stage("Good", source, content);
+        using StagedPlugin staged = new PluginStaging(drop.Options).Stage("Good", source, content);
         string copy = staged.Folder;
 
         Assert.Equal([1, 2, 3], File.ReadAllBytes(Path.Combine(copy, "runtimes/any/native/lib.so")));
@@ -52,7 +52,7 @@ public sealed class StagingTests
     public void A_copy_that_was_changed_is_made_anew()
     {
         using var drop = new DropFolder().With("Good");
-        var staging = new PluginStaging(drop.Staging);
+        var staging = new PluginStaging(drop.Options);
         string source = Path.Combine(drop.Plugins, "Good");
         PluginContent content = PluginContent.Read(source);
         using StagedPlugin first = staging.Stage("Good", source, content);
@@ -83,7 +83,7 @@ public sealed class StagingTests
     public void Copies_that_nobody_uses_are_pruned_but_for_the_newest()
     {
         using var drop = new DropFolder().With("Good");
-        var staging = new PluginStaging(drop.Staging);
+        var staging = new PluginStaging(drop.Options);
         var copies = new List<string>();
         string? used = null;
         StagedPlugin? inUse = null;
@@ -125,7 +125,7 @@ public sealed class StagingTests
         {
             string source = sources[round % sources.Length];
             PluginContent content = PluginContent.Read(source);
-            using StagedPlugin staged = new PluginStaging(drop.Staging).Stage("Good", source, content);
+            using StagedPlugin staged = new PluginStaging(drop.Options).Stage("Good", source, content);
             Thread.Sleep(5);
             Assert.Equal(content.Hash, PluginContent.Read(staged.Folder).Hash);
         });
@@ -137,7 +137,7 @@ public sealed class StagingTests
         using var drop = new DropFolder().With("Good");
         string source = Path.Combine(drop.Plugins, "Good");
         string half = Directory.CreateDirectory(Path.Combine(drop.Staging, "Good", "copying-1")).FullName;
-        new PluginStaging(drop.Staging).Stage("Good", source, PluginContent.Read(source)).Dispose();
+        new PluginStaging(drop.Options).Stage("Good", source, PluginContent.Read(source)).Dispose();
         Assert.False(Directory.Exists(half));
     }
 

@@ -98,7 +98,7 @@ public sealed class PinnedTests : IDisposable
     {
         PluginContent before = PluginContent.Read(_pinned.Folder);
         File.AppendAllText(Path.Combine(_pinned.Folder, "Good.dll"), "swapped");
-        MoeException refused = Assert.Throws<MoeException>(() => new PluginStaging(_pinned.Drop.Staging).Stage("Good", _pinned.Folder, before));
+        MoeException refused = Assert.Throws<MoeException>(() => new PluginStaging(_pinned.Options).Stage("Good", _pinned.Folder, before));
         Assert.Contains("changed while it was copied", refused.Message, StringComparison.Ordinal);
     }
 

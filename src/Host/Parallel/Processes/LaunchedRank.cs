@@ -17,12 +17,12 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
 
     /// <summary>Reads the variables of <see cref="MoeParallelOptions.Launcher"/>, which is one.</summary>
     /// <param name="options">What the user says beside them.</param>
-    /// <param name="path">The section of the options, which messages name.</param>
+    /// <param name="setting">The key of that option, which messages name.</param>
     /// <param name="get">An environment variable; null where it is not set.</param>
     /// <exception cref="MoeOptionsException">A variable is missing, is no number, or contradicts another or the options.</exception>
-    public static LaunchedRank Read(MoeParallelOptions options, string path, Func<string, string?> get)
+    public static LaunchedRank Read(MoeParallelOptions options, string setting, Func<string, string?> get)
     {
-        var variables = new Variables(options.Launcher, $"{path}:{nameof(MoeOptions.Parallel)}", get);
+        var variables = new Variables(options.Launcher, setting, get);
         LaunchedRank launched = options.Launcher switch
         {
             MoeLauncher.Torchrun => ReadTorchrun(options, variables),
@@ -111,7 +111,7 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
         return first.Length == 0 ? null : behind.Contains('[', StringComparison.Ordinal) ? FirstOf($"{list[..open]}{first}{list[(close + 1)..]}") : $"{list[..open]}{first}{behind}";
     }
 
-    private sealed class Variables(MoeLauncher launcher, string path, Func<string, string?> get)
+    private sealed class Variables(MoeLauncher launcher, string setting, Func<string, string?> get)
     {
         public string? Find(string name) => string.IsNullOrEmpty(get(name)) ? null : get(name);
 
@@ -134,6 +134,6 @@ internal sealed record LaunchedRank(int Rank, int Count, int LocalRank, string A
                 : (number, all, among);
         }
 
-        public MoeOptionsException Wrong(string message) => new($"{path}:{nameof(MoeParallelOptions.Launcher)}", $"is {launcher}, which {message}");
+        public MoeOptionsException Wrong(string message) => new(setting, $"is {launcher}, which {message}");
     }
 }
