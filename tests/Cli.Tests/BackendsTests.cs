@@ -25,4 +25,28 @@ public sealed class BackendsTests
         Assert.Equal(0, result.ExitCode);
         Assert.All(["Cpu", "score", "state"], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
     }
+
+    [Fact]
+    public async Task A_pattern_of_layers_that_names_an_unknown_backend_is_said_with_the_backends_that_are_there()
+    {
+        const string Sentence = "Moe:Layers:model.* names the backend 'Cpux', which was not found. Did you mean 'Cpu'? Found: ";
+        (string, string)[] environment = [("Moe__Layers__model.*", "Cpux"), ("COLUMNS", "1000")];
+
+        Cli text = await Cli.RunProgramIn(environment, "backends");
+        JsonElement json = (await Cli.RunProgramIn(environment, "backends", "--json")).Json();
+
+        Assert.Equal((ExitCode.Ok, ""), (text.ExitCode, text.Error));
+        Assert.Single(text.Output.Split('\n'), line => line.StartsWith(Sentence, StringComparison.Ordinal));
+        string said = Assert.Single(json.GetProperty("unknown_backends").EnumerateArray()).GetString()!;
+        Assert.StartsWith(Sentence, said, StringComparison.Ordinal);
+        Assert.Contains("Cpu", said[Sentence.Length..], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unknown_backend_of_all_layers_is_said_once()
+    {
+        Cli text = await Cli.RunProgramIn([("Moe__Backend", "Nobody"), ("COLUMNS", "1000")], "backends");
+
+        Assert.Single(text.Output.Split('\n'), line => line.Contains("Moe:Backend names the backend 'Nobody'", StringComparison.Ordinal));
+    }
 }

@@ -9,9 +9,11 @@ internal sealed class BackendsReport
     private readonly MoeLayerShape _shape;
     private readonly MoeSelectionReport _selection;
     private readonly List<BackendEntry> _entries;
+    private readonly IReadOnlyList<string> _unknown;
 
-    private BackendsReport(MoeLayerShape shape, MoeSelectionReport selection, List<BackendEntry> entries)
+    private BackendsReport(MoeLayerShape shape, MoeSelectionReport selection, List<BackendEntry> entries, IReadOnlyList<string> unknown)
     {
+        _unknown = unknown;
         _shape = shape;
         _selection = selection;
         _entries = entries;
@@ -30,7 +32,7 @@ internal sealed class BackendsReport
                 Steps = host.Plugins.FirstOrDefault(plugin => plugin.Path == candidate.Path)?.Steps ?? [],
             })
             .ToList();
-        return new BackendsReport(shape, selection, entries);
+        return new BackendsReport(shape, selection, entries, host.UnknownBackends);
     }
 
     public void WriteJson(Utf8JsonWriter writer)
@@ -38,6 +40,7 @@ internal sealed class BackendsReport
         writer.WriteShape(_shape);
         writer.WriteString("selected", _selection.Selected?.Id);
         writer.WriteString("reason", _selection.Sentence);
+        writer.WriteStrings("unknown_backends", _unknown);
         writer.WriteStrings("folders", _selection.Folders);
         writer.WriteStartArray("backends");
         foreach (BackendEntry entry in _entries)
@@ -63,6 +66,11 @@ internal sealed class BackendsReport
         }
 
         console.Say($"{_selection.Sentence}");
+        foreach (string sentence in _unknown.Where(sentence => sentence != _selection.Sentence))
+        {
+            console.Say($"[yellow]{sentence}[/]");
+        }
+
         if (explain)
         {
             console.Say($"Looked in {string.Join(", ", _selection.Folders.Select(static folder => PlainText.Of(folder)))}.");

@@ -14,6 +14,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
 {
     private readonly MoeOptions _options;
     private readonly ILogger _logger;
+    private readonly IReadOnlyList<string> _folders;
     private readonly PluginSet _plugins;
     private readonly PluginReloader _reloader;
     private readonly PluginUnloader _unloader;
@@ -36,15 +37,15 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
                 options.Parallel, options.PathOf(nameof(MoeOptions.Parallel), nameof(MoeParallelOptions.Launcher)), Environment.GetEnvironmentVariable);
         _ranks = new Lazy<MoeRanks>(MakeRanks);
         _logger = loggers.CreateLogger("Moe.Plugins.Host");
-        IReadOnlyList<string> folders = [.. sources.SelectMany(static source => source.Folders)];
+        _folders = [.. sources.SelectMany(static source => source.Folders)];
         var activator = new PluginActivator(options, loggers);
         _plugins = new PluginSet(PluginCatalog.Load(sources, activator));
         _unloader = new PluginUnloader(options, _logger);
         _reloader = new PluginReloader(_plugins, sources, activator, _unloader);
-        _selector = new BackendSelector(options, folders, _lost);
+        _selector = new BackendSelector(options, _folders, _lost);
         _layers = new LiveLayers(_lost, _logger);
         _groups = new LiveGroups(options);
-        StartLog.Write(_logger, options, _plugins.Current, folders);
+        StartLog.Write(_logger, options, _plugins.Current, _folders);
     }
 
     /// <inheritdoc/>
@@ -58,6 +59,17 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
 
     /// <inheritdoc/>
     public IReadOnlyList<string> LostDevices => [.. _lost.Sentences];
+
+    /// <summary>
+    /// A sentence for each option that names a backend which is not there (<see cref="MoeOptions.Backend"/> and <see cref="MoeOptions.Layers"/>; what
+    /// <see cref="MoeOptions.Order"/> only prefers may be missing): its key, and the backends that there are. Layers that it counts for cannot be made.
+    /// </summary>
+    public IReadOnlyList<string> UnknownBackends =>
+    [
+        .. ConfiguredBackends.Unknown(_options, [.. _plugins.Current.Select(static p => p.Id)], _folders)
+            .Where(static unknown => unknown.IsNamed)
+            .Select(static unknown => unknown.Sentence),
+    ];
 
     /// <inheritdoc/>
     public MoeSelectionReport Explain(MoeLayerRequest request)

@@ -92,14 +92,8 @@ internal static class StartLog
     // A mistyped name is said at once, not when the first layer asks for it.
     private static void WriteUnknownBackends(ILogger logger, MoeOptions options, string[] found, IReadOnlyList<string> folders)
     {
-        foreach ((string source, string id, bool isNamed) in ConfiguredBackends.Of(options))
+        foreach ((string sentence, bool isNamed) in ConfiguredBackends.Unknown(options, found, folders))
         {
-            if (found.Contains(id, StringComparer.OrdinalIgnoreCase))
-            {
-                continue;
-            }
-
-            string sentence = UnknownBackend.Describe(id, source, found, folders);
             if (isNamed)
             {
                 HostLog.UnknownBackendNamed(logger, sentence);

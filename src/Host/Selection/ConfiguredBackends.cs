@@ -3,8 +3,15 @@ namespace Moe.Plugins;
 /// <summary>Every id that the options mention, with the option that does.</summary>
 internal static class ConfiguredBackends
 {
-    /// <summary>The ids but for <c>auto</c>; <c>IsNamed</c> where the option names a backend that must run, not a preference.</summary>
-    public static IEnumerable<(string Source, string Id, bool IsNamed)> Of(MoeOptions options)
+    /// <summary>
+    /// A sentence for each that is none of the plugins found; <c>IsNamed</c> where the option names a backend that must run, not a preference.
+    /// </summary>
+    public static IEnumerable<(string Sentence, bool IsNamed)> Unknown(MoeOptions options, IReadOnlyList<string> found, IReadOnlyList<string> folders) =>
+        from named in Of(options)
+        where !found.Contains(named.Id, StringComparer.OrdinalIgnoreCase)
+        select (UnknownBackend.Describe(named.Id, named.Source, found, folders), named.IsNamed);
+
+    private static IEnumerable<(string Source, string Id, bool IsNamed)> Of(MoeOptions options)
     {
         IEnumerable<(string Source, string Id, bool IsNamed)> named =
         [

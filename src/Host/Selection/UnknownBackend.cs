@@ -8,7 +8,7 @@ internal static class UnknownBackend
 
     public static string Describe(string id, string source, IReadOnlyList<string> found, IReadOnlyList<string> folders)
     {
-        string[] names = [.. found.Distinct(StringComparer.OrdinalIgnoreCase)];
+        string[] names = [.. found.Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.OrdinalIgnoreCase)];
         return $"{source} names the backend '{PlainText.Of(id)}', which was not found.{DidYouMean.Ask(id, names)} "
             + $"Found: {(names.Length == 0 ? "none" : string.Join(", ", names))}. "
             + $"Looked in: {(folders.Count == 0 ? "no folder" : string.Join(", ", folders.Select(static folder => PlainText.Of(folder))))}.";
