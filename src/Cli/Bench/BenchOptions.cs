@@ -57,6 +57,10 @@ internal static class BenchOptions
         HelpName = "NAME",
     };
 
+    /// <summary>The backends that were named, or else the one that a command takes by itself, and what names them.</summary>
+    public static (string[] Ids, string NamedBy) BackendsOf(ParseResult result, Option<string[]> option, string own) =>
+        result.GetValue(option) is { Length: > 0 } named ? (named, option.Name) : ([own], $"the default of {option.Name}");
+
     /// <summary>The layers to measure.</summary>
     /// <param name="defaults">Which these are if none is named, in words.</param>
     public static Option<MoeLayerShape[]> ShapesOr(string defaults) => new("--shape")

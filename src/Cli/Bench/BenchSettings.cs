@@ -11,6 +11,9 @@ internal sealed record BenchSettings
     /// <summary>Backends by id; none for all that run on the device.</summary>
     public IReadOnlyList<string> Backends { get; init; } = [];
 
+    /// <summary>What names them, for messages.</summary>
+    public string NamedBy { get; init; } = CommandOptions.Backend.Name;
+
     public IReadOnlyList<MoeLayerShape> Shapes { get; init; } = [MoeLayerShape.GptOss20B];
 
     /// <summary>The weights' format for shapes that do not say; null for what each backend is made for.</summary>

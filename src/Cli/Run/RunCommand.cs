@@ -50,6 +50,7 @@ internal static class RunCommand
             Name = input.LayerName,
             Shape = input.Shape,
             Backend = result.GetValue(CommandOptions.Backend),
+            NamedBy = CommandOptions.Backend.Name,
             Device = result.GetValue(CommandOptions.Device),
             Options = new MoeLayerOptions
             {

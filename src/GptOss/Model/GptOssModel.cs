@@ -293,6 +293,7 @@ public sealed class GptOssModel : IDisposable
         Name = experts.Name,
         Shape = experts.Shape,
         Backend = options.Backend,
+        NamedBy = $"{nameof(GptOssOptions)}.{nameof(GptOssOptions.Backend)}",
         Device = options.Device,
         Options = new MoeLayerOptions
         {

@@ -275,6 +275,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(request.Options, $"{name}.{nameof(request.Options)}");
         ArgumentNullException.ThrowIfNull(request.Options.Part, $"{name}.{nameof(request.Options)}.{nameof(request.Options.Part)}");
         ArgumentCheck.ThrowIfBlank(request.Backend, $"{name}.{nameof(request.Backend)}");
+        ArgumentCheck.ThrowIfBlank(request.NamedBy, $"{name}.{nameof(request.NamedBy)}");
 
         if (request.Rank is { } rank)
         {

@@ -14,7 +14,7 @@ internal sealed record BackendWish(string Backend, string Source, MoeDevice? Dev
         MoeDevice? device = request.Device ?? options.ParseDevice();
         if (request.Backend is not null)
         {
-            return new BackendWish(request.Backend, "the request", device);
+            return new BackendWish(request.Backend, request.NamedBy ?? "the request", device);
         }
 
         return LayerPatterns.Match(options.Layers.Keys, request.Name) is { } pattern

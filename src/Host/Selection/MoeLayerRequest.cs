@@ -15,6 +15,9 @@ public sealed record MoeLayerRequest
     /// <summary>A backend's id or <c>auto</c>; null leaves it to the host's options.</summary>
     public string? Backend { get; init; }
 
+    /// <summary>What names <see cref="Backend"/>, as messages say it: an option of the program, say. Null for the request itself.</summary>
+    public string? NamedBy { get; init; }
+
     /// <summary>
     /// The rank whose part of the layer is made, of those that <see cref="MoeOptions.Parallel"/> asks for: <see cref="Shape"/> stays the whole
     /// layer's. Null where this process has one rank, or <see cref="MoeLayerOptions.Part"/> says it.

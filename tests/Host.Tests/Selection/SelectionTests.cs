@@ -57,12 +57,26 @@ public sealed class SelectionTests : IDisposable
 
         string sentence = host.Explain(TinyLayer.Request with { Backend = "Mxfp4.Marlni" }).Sentence;
         Assert.Equal(
-            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Mxfp4.Marlin, Cpu. Looked in: {EmptyFolder.Path}.",
+            $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Cpu, Mxfp4.Marlin. Looked in: {EmptyFolder.Path}.",
             sentence);
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Backend names the backend 'Mxfp4.Marlni'", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 4 && l.Text.Contains("Did you mean 'Cpu'?", StringComparison.Ordinal));
         Assert.DoesNotContain("Did you mean", host.Explain(TinyLayer.Request with { Backend = "quantum" }).Sentence, StringComparison.Ordinal);
+        Assert.Equal([.. _log.Lines.Where(l => l.Id == 3).Select(l => l.Text)], host.UnknownBackends);
+    }
+
+    [Fact]
+    public async Task Who_names_a_backend_for_a_request_is_said()
+    {
+        await using MoeHost host = Host(new MoeOptions(), FakeBackend.Refusing("Gpu"));
+        MoeLayerRequest request = TinyLayer.Request with { NamedBy = "--backend" };
+
+        string refused = host.Explain(request with { Backend = "Gpu" }).Sentence;
+        string unknown = host.Explain(request with { Backend = "Gpux" }).Sentence;
+
+        Assert.StartsWith("Backend Gpu, which --backend names, cannot run ", refused, StringComparison.Ordinal);
+        Assert.StartsWith("--backend names the backend 'Gpux', which was not found. ", unknown, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -105,6 +105,7 @@ internal sealed class BenchPlan
     {
         Shape = shape,
         Backend = backend,
+        NamedBy = _settings.NamedBy,
         Device = device,
         Options = new MoeLayerOptions { MaxTokens = _settings.Tokens.Max() },
     };

@@ -54,13 +54,6 @@ internal static class PaddingCommand
     {
         BenchSettings settings = PaddingSettings.Read(result);
         await using MoeHost host = HostFactory.Create(result, console);
-        try
-        {
-            return Execute(host, settings, console, cancellationToken);
-        }
-        catch (CommandException exception) when (result.GetValue(PaddingSettings.Backends) is not { Length: > 0 })
-        {
-            throw new CommandException(exception.ExitCode, OwnWords.OfDefault(exception.Message), exception);
-        }
+        return Execute(host, settings, console, cancellationToken);
     }
 }

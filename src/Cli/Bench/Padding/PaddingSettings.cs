@@ -21,9 +21,11 @@ internal static class PaddingSettings
     public static BenchSettings Read(ParseResult result)
     {
         var defaults = new BenchSettings();
+        (string[] backends, string namedBy) = BenchOptions.BackendsOf(result, Backends, DefaultBackend);
         return new BenchSettings
         {
-            Backends = result.GetValue(Backends) is { Length: > 0 } backends ? backends : [DefaultBackend],
+            Backends = backends,
+            NamedBy = namedBy,
             Shapes = result.GetValue(Shapes) is { Length: > 0 } shapes ? shapes : [MoeLayerShape.GptOss20B, MoeLayerShape.GptOss120B],
             Tokens = result.GetValue(Tokens) is { Length: > 0 } tokens ? [.. tokens.Distinct().Order()] : PowersOfTwo(),
             Device = result.GetValue(CommandOptions.Device),

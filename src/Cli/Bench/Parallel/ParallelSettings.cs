@@ -78,6 +78,7 @@ internal sealed record ParallelSettings
         }
 
         var defaults = new BenchSettings();
+        (string[] backends, string namedBy) = BenchOptions.BackendsOf(result, ParallelOptions.Backends, ParallelOptions.BackendOn(devices[0]));
         return new ParallelSettings
         {
             Devices = devices,
@@ -98,7 +99,8 @@ internal sealed record ParallelSettings
             PluginFolders = result.GetValue(CommandOptions.Plugins) ?? [],
             Bench = new BenchSettings
             {
-                Backends = result.GetValue(ParallelOptions.Backends) is { Length: > 0 } backends ? backends : [ParallelOptions.BackendOn(devices[0])],
+                Backends = backends,
+                NamedBy = namedBy,
                 Shapes = result.GetValue(ParallelOptions.Shapes) is { Length: > 0 } shapes ? shapes : [MoeLayerShape.GptOss20B, MoeLayerShape.GptOss120B],
                 Seed = result.GetValue(CommandOptions.Seed) ?? defaults.Seed,
                 Seconds = result.GetValue(BenchOptions.Seconds) ?? defaults.Seconds,
