@@ -87,6 +87,25 @@ public sealed class Mxfp4PlanTests
         Assert.Equal(expected, new Mxfp4Plan(Hopper, shape, activations: activations).Choose(8).Kind);
     }
 
+    /// <summary>Backends have room for so many rows that are rounded apart from the gather.</summary>
+    [Theory]
+    [InlineData(9, 0, null)]
+    [InlineData(9, 0, "stream8x64")]
+    [InlineData(9, 0, "grouped80x256")]
+    [InlineData(9, 0, "mma64x128")]
+    [InlineData(8, 0, null)]
+    public void The_most_tokens_of_other_kernels_than_the_grouped_ones_are_known(int major, int minor, string? forced)
+    {
+        Mxfp4Variant? variant = forced is null ? null : Mxfp4Variant.Read(new SettingsContext(("Kernels", forced)), "Kernels");
+        var plan = new Mxfp4Plan(new CudaArchitecture(major, minor), MoeLayerShape.GptOss20B, variant, Mxfp4Activations.Mxfp8);
+
+        foreach (int maxTokens in (int[])[1, 5, 8, 9, 300])
+        {
+            int most = Enumerable.Range(0, maxTokens + 1).LastOrDefault(tokens => plan.Choose(tokens).Kind != Mxfp4Kind.Grouped);
+            Assert.Equal(most, plan.MostUngrouped(maxTokens));
+        }
+    }
+
     [Theory]
     [InlineData(1, "stream8x64")]
     [InlineData(9, "grouped32x128")]

@@ -61,7 +61,8 @@ internal sealed class Fp8Experts : CudaExperts
         MoeLayerConfig config, MoeWeightSource source, IProgress<double>? progress, CancellationToken cancellationToken) =>
         Fp8Weights.Of(_library, _shape, Mxfp4Weights.Load(_library, _shape, source, progress, cancellationToken));
 
-    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new Fp8Workspace(_library.Context, config);
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) =>
+        new Fp8Workspace(_library.Context, config, _widened?.RoundedTokens(config) ?? 0);
 
     public override int BlockRows(int tokens) => 0;
 

@@ -4,13 +4,14 @@ using Moe.Plugins.Kernels;
 namespace Moe.Plugins.Sm100;
 
 /// <summary>The device buffers of one stream's forwards through <see cref="Fp8Experts"/>.</summary>
-internal sealed class Fp8Workspace : Mxfp4Workspace
+internal sealed class Fp8Workspace : WidenedWorkspace
 {
     /// <summary>Allocates.</summary>
     /// <param name="context">The context.</param>
     /// <param name="config">The layer's config.</param>
-    public Fp8Workspace(CudaContext context, MoeLayerConfig config)
-        : base(context, config)
+    /// <param name="roundedTokens">As <see cref="WidenedWorkspace"/> takes it; 0 where no forward is on BF16 tensor cores.</param>
+    public Fp8Workspace(CudaContext context, MoeLayerConfig config, int roundedTokens)
+        : base(context, config, roundedTokens)
     {
         Columns = config.HiddenSize;
         Codes = Allocate((long)config.MaxTokens * Columns);

@@ -13,14 +13,22 @@ internal sealed class WidenedExperts(KernelLibrary library, MoeLayerShape shape,
 {
     private readonly MoeLayerShape _shape = shape;
     private readonly Mxfp8Quantizer _quantizer = new(library);
+    private readonly CudaContext _context = library.Context;
 
     /// <summary>The sources beside those that every kind of experts has.</summary>
     public static IEnumerable<KernelUnit> Units(CudaArchitecture architecture) => Mxfp4Experts.Units(architecture, Mxfp4Activations.Mxfp8);
 
+    public override CudaWorkspace CreateWorkspace(MoeLayerConfig config) => new WidenedWorkspace(_context, config, RoundedTokens(config));
+
+    /// <summary>The most tokens of a batch whose rows are rounded before the kernels that read them.</summary>
+    public int RoundedTokens(MoeLayerConfig config) => Plan.MostUngrouped(config.MaxTokens);
+
     public override PartialLayout Run(in ExpertRows rows, CudaWeights weights, CudaWorkspace workspace, nint stream)
     {
         // What brings rows into order rounds them, where anything does.
-        ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Grouped ? rows : _quantizer.Round(rows, _shape.HiddenSize, workspace.Routing.Rows, stream);
+        ExpertRows rounded = Plan.Choose(rows.Tokens).Kind == Mxfp4Kind.Grouped
+            ? rows
+            : _quantizer.Round(rows, _shape.HiddenSize, ((WidenedWorkspace)workspace).RoundedRows, stream);
         return base.Run(rounded, weights, workspace, stream);
     }
 }

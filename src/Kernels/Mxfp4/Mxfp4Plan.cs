@@ -113,6 +113,16 @@ public sealed class Mxfp4Plan
             : ForFewExperts(pairsPerExpert);
     }
 
+    /// <summary>The most tokens of a batch that kernels other than <see cref="Mxfp4Kind.Grouped"/> run.</summary>
+    /// <param name="maxTokens">The most that come.</param>
+    public int MostUngrouped(int maxTokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
+        return Choose(maxTokens).Kind != Mxfp4Kind.Grouped ? maxTokens
+            : Streams ? Math.Min(maxTokens, Mxfp4StreamKernels.MaxTokens)
+            : 0;
+    }
+
     /// <summary>The tile for most pairs per expert. Where experts have 128 on average, some have more than 144, and few more than 160. Measured with 32 and 128 experts.</summary>
     private Mxfp4Variant Largest => _isCommon ? Mxfp4Variant.Grouped160 : Mxfp4Variant.Grouped144;
 

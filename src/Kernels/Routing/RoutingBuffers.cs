@@ -27,7 +27,6 @@ public sealed class RoutingBuffers : DeviceArena
         SortedPairs = Allocate(pairs * sizeof(int));
         RowBlocks = Allocate((_experts + pairs) * 4 * sizeof(int));
         RowBlockCount = Allocate(sizeof(int));
-        Rows = Allocate((long)config.MaxTokens * shape.HiddenSize * sizeof(ushort));
     }
 
     /// <summary>[experts + 1] int32: first sorted position of each expert of this device.</summary>
@@ -50,9 +49,6 @@ public sealed class RoutingBuffers : DeviceArena
 
     /// <summary>[1] int32.</summary>
     public nint RowBlockCount { get; }
-
-    /// <summary>[tokens, hidden] BF16: room for what a product reads of its rows in another form.</summary>
-    public nint Rows { get; }
 
     /// <summary>Where the sort writes.</summary>
     /// <param name="blockRows">Rows of the blocks that it makes; 0 for none.</param>
