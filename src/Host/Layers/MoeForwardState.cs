@@ -17,21 +17,19 @@ public sealed class MoeForwardState : IMoeForwardState
     private const int Disposed = 2;
 
     private readonly TurnGate? _turns;
-    private MoeBuffer? _input;
-    private MoeBuffer? _output;
+    private HostPadding? _padding;
     private IMoeWorkspace? _workspace;
     private string? _failure;
     private int _use;
 
-    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, MoeBuffer? input, MoeBuffer? output, IMoeCommunicator? communicator, TokenDispatch? dispatch)
+    internal MoeForwardState(MoeLayer layer, IMoeWorkspace workspace, HostPadding padding, IMoeCommunicator? communicator, TokenDispatch? dispatch)
     {
         Communicator = communicator;
         Dispatch = dispatch;
         Layer = layer;
         _turns = layer.Config.Options.Turns is { } turns ? TurnGate.Of(turns) : null;
         _workspace = workspace;
-        _input = input;
-        _output = output;
+        _padding = padding;
     }
 
     /// <summary>The layer that the state belongs to.</summary>
@@ -44,7 +42,7 @@ public sealed class MoeForwardState : IMoeForwardState
         get
         {
             IMoeWorkspace workspace = Workspace;
-            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + SizeOf(_input) + SizeOf(_output) + (Dispatch?.ByteCount ?? 0);
+            return Layer.Call("telling a forward state's size", () => workspace.ByteCount) + Padding.ByteCount + (Dispatch?.ByteCount ?? 0);
         }
     }
 
@@ -56,9 +54,7 @@ public sealed class MoeForwardState : IMoeForwardState
 
     internal IMoeWorkspace Workspace => _workspace ?? throw Gone();
 
-    internal MoeTensorView PaddedInput => _input?.View ?? default;
-
-    internal MoeTensorView PaddedOutput => _output?.View ?? default;
+    internal HostPadding Padding => _padding ?? throw Gone();
 
     /// <summary>Frees the workspace and the buffers. Waits for a forward that is being enqueued by another thread.</summary>
     public void Dispose()
@@ -75,11 +71,10 @@ public sealed class MoeForwardState : IMoeForwardState
         }
 
         Layer.Forget(this);
-        IDisposable?[] parts = [_input, _output, Dispatch, _workspace];
+        IDisposable?[] parts = [_padding, Dispatch, _workspace];
 
         // Who keeps a disposed state must not keep the plugin from being unloaded.
-        _input = null;
-        _output = null;
+        _padding = null;
         _workspace = null;
         Communicator = null;
         Dispatch = null;
@@ -112,6 +107,31 @@ public sealed class MoeForwardState : IMoeForwardState
         }
     }
 
+    /// <summary>Has the method run the rows of a call, and pads and slices around it where it does not do so itself.</summary>
+    /// <param name="call">The call, with all tokens that are there.</param>
+    /// <param name="target">As wide as the model: the caller's output, or memory that the other ranks read.</param>
+    internal void Run(in MoeLayerCall call, in MoeTensorView target)
+    {
+        int rows = call.Input.Rows;
+        if (rows == 0)
+        {
+            return;
+        }
+
+        Workspace.Forward(new MoeForwardArguments
+        {
+            Input = Dispatch?.Input(rows) ?? Padding.Pad(call.Input, call.Stream),
+            RouterInput = call.Input,
+            Output = Padding.OutputFor(target, rows),
+            TopKIds = call.TopKIds,
+            TopKWeights = call.TopKWeights,
+            TokenIds = call.TokenIds,
+            Routing = call.Routing,
+            Stream = call.Stream,
+        });
+        Padding.Slice(target, rows, call.Stream);
+    }
+
     /// <summary>Keeps the state from being used again: what the backend left in its workspace is not known.</summary>
     internal void Fail(string because) => _failure ??= because;
 
@@ -123,6 +143,4 @@ public sealed class MoeForwardState : IMoeForwardState
 
     private static ObjectDisposedException Gone() =>
         new(nameof(MoeForwardState), "The forward state, or the layer that it belongs to, was disposed.");
-
-    private static long SizeOf(MoeBuffer? buffer) => buffer?.ByteCount ?? 0;
 }

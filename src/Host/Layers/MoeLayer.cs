@@ -184,14 +184,14 @@ public sealed class MoeLayer : IMoeLayer
                 MoeLayerCall all = state.Dispatch?.Gather(own) ?? call;
                 MoePartial partial = communicator.LendPartial(all.Input.Rows);
                 isExchange = false;
-                Run(state, all, partial.View);
+                state.Run(all, partial.View);
                 state.Dispatch?.ReturnRouting(own);
                 isExchange = true;
                 Reduce(communicator, partial, call, state.Dispatch?.ExpertsOf(all) ?? default);
             }
             else
             {
-                Run(state, call, call.Output);
+                state.Run(call, call.Output);
             }
         }
         catch (Exception exception)
@@ -268,26 +268,7 @@ public sealed class MoeLayer : IMoeLayer
     internal T Call<T>(string doing, Func<T> call) => PluginOwner.Call(_owner, doing, call);
 
     /// <summary>Frees what is the backend's. What fails at freeing its own does not keep the rest from being freed.</summary>
-    internal void Free(string doing, IEnumerable<IDisposable?> parts)
-    {
-        Exception? first = null;
-        foreach (IDisposable? part in parts)
-        {
-            try
-            {
-                part?.Dispose();
-            }
-            catch (Exception exception)
-            {
-                first ??= exception;
-            }
-        }
-
-        if (first is not null)
-        {
-            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : _owner?.Wrap(first, doing) ?? first);
-        }
-    }
+    internal void Free(string doing, IEnumerable<IDisposable?> parts) => PluginOwner.Free(_owner, doing, parts);
 
     internal static MoeLayer Create(
         PluginOwner? owner,
@@ -398,33 +379,19 @@ public sealed class MoeLayer : IMoeLayer
     private MoeForwardState MakeState(IMoeCommunicator? communicator)
     {
         IMoeWorkspace workspace = Require(Live.Weights.CreateWorkspace(), $"{nameof(IMoeWeights)}.{nameof(IMoeWeights.CreateWorkspace)}");
-        MoeBuffer? input = null;
-        MoeBuffer? output = null;
+        HostPadding? padding = null;
         TokenDispatch? dispatch = null;
         try
         {
-            if (Config.Options.DispatchTokens)
-            {
-                dispatch = new TokenDispatch(communicator!, Config, Live.Memory, leavesOut: _whole.Shared is null, routes: _hasRouter && workspace.CanRoute);
-            }
-            else if (Config.HostPadsInput)
-            {
-                // Zeroed once: every later copy writes the model's columns only.
-                input = new MoeBuffer(Live.Memory, Config.Options.InputType, Config.MaxTokens, Config.InputWidth);
-                input.Clear();
-            }
-
-            if (Config.HostSlicesOutput)
-            {
-                output = new MoeBuffer(Live.Memory, Config.Options.OutputType, Config.MaxTokens, Config.OutputWidth);
-            }
-
-            return new MoeForwardState(this, workspace, input, output, communicator, dispatch);
+            dispatch = Config.Options.DispatchTokens
+                ? new TokenDispatch(communicator!, Config, Live.Memory, leavesOut: _whole.Shared is null, routes: _hasRouter && workspace.CanRoute)
+                : null;
+            padding = new HostPadding(Config, Live.Memory);
+            return new MoeForwardState(this, workspace, padding, communicator, dispatch);
         }
         catch
         {
-            Fault.Ignore(() => input?.Dispose());
-            Fault.Ignore(() => output?.Dispose());
+            Fault.Ignore(() => padding?.Dispose());
             Fault.Ignore(() => dispatch?.Dispose());
             Fault.Ignore(workspace.Dispose);
             throw;
@@ -449,49 +416,6 @@ public sealed class MoeLayer : IMoeLayer
             communicator.AllReduce(new MoeReduceArguments { Partial = partial, Output = call.Output, Stream = call.Stream });
         }
     }
-
-    // The target is as wide as the model: the caller's output, or memory that the other ranks read.
-    private void Run(MoeForwardState state, in MoeLayerCall call, in MoeTensorView target)
-    {
-        if (call.Input.Rows == 0)
-        {
-            return;
-        }
-
-        Parts parts = Live;
-        MoeTensorView input = call.Input;
-        if (state.Dispatch is { } dispatch)
-        {
-            input = dispatch.Input(call.Input.Rows);
-        }
-        else if (Config.HostPadsInput)
-        {
-            input = state.PaddedInput.FirstRows(call.Input.Rows);
-            Copy(parts.Memory, call.Input, input, call.Stream);
-        }
-
-        MoeTensorView output = Config.HostSlicesOutput ? state.PaddedOutput.FirstRows(call.Input.Rows) : target;
-        state.Workspace.Forward(new MoeForwardArguments
-        {
-            Input = input,
-            RouterInput = call.Input,
-            Output = output,
-            TopKIds = call.TopKIds,
-            TopKWeights = call.TopKWeights,
-            TokenIds = call.TokenIds,
-            Routing = call.Routing,
-            Stream = call.Stream,
-        });
-
-        if (Config.HostSlicesOutput)
-        {
-            Copy(parts.Memory, output.FirstColumns(target.Columns), target, call.Stream);
-        }
-    }
-
-    // Copies the source's columns; what the destination has beyond them is untouched, and so stays zero in a padded input.
-    private static void Copy(IMoeMemory memory, in MoeTensorView source, in MoeTensorView destination, nint stream) =>
-        memory.Copy2D(destination.Address, destination.RowStride, source.Address, source.RowStride, source.RowBytes, source.Rows, stream);
 
     // What is the plugin's.
     private sealed record Parts(IMoeQuantMethod Method, IMoeMemory Memory, IMoeWeights Weights);

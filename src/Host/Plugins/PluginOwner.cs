@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Moe.Plugins;
 
 /// <summary>Whose code runs: what it throws is wrapped in an exception that names the plugin.</summary>
@@ -15,6 +17,28 @@ internal sealed record PluginOwner(string Id, string Version)
         catch (Exception exception) when (owner is not null && !IsAsked(exception, cancellationToken))
         {
             throw owner.Wrap(exception, doing);
+        }
+    }
+
+    /// <summary>Frees what is a plugin's. What fails at freeing its own does not keep the rest from being freed; the first fault is thrown then.</summary>
+    public static void Free(PluginOwner? owner, string doing, IEnumerable<IDisposable?> parts)
+    {
+        Exception? first = null;
+        foreach (IDisposable? part in parts)
+        {
+            try
+            {
+                part?.Dispose();
+            }
+            catch (Exception exception)
+            {
+                first ??= exception;
+            }
+        }
+
+        if (first is not null)
+        {
+            ExceptionDispatchInfo.Throw(first is MoePluginException ? first : owner?.Wrap(first, doing) ?? first);
         }
     }
 
