@@ -5,9 +5,6 @@ namespace Moe.Plugins.Cpu;
 /// <summary>One forward as phases of independent units. It belongs to a workspace and is used again for each batch.</summary>
 internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspace, CpuTeam team) : ICpuWork
 {
-    /// <summary>The most experts whose logits are one unit of work.</summary>
-    private const int MaxLogitGroup = 8;
-
     /// <summary>The most panels that are one unit of work.</summary>
     private const int MaxGroup = 4 * PanelMatrix.PanelStep;
 
@@ -17,13 +14,12 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private readonly MoeLayerShape _shape = weights.Config.Shape;
     private readonly int _maxBlock = Math.Max(weights.Experts.MaxTokens, workspace.Dense is null ? 0 : weights.DenseTokens);
     private readonly bool _weighsInput = weights.Config.Shape.Router.WeightOn == MoeWeightOn.Input;
-    private MoeRouteArguments _routing;
+    private readonly ChunkRouter _router = new(weights, workspace, team.ThreadCount);
     private MoeTensorView _output;
     private int _first;
     private int _tokens;
 
-    // What the phases of routing, packing and multiplying work on; set before each.
-    private int _logitGroup;
+    // What the phases of packing and multiplying work on; set before each.
     private Packing _packing;
     private Product _product;
     private PanelRows _activated;
@@ -34,7 +30,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     private enum Phase
     {
         Widen,
-        Logits,
+        Score,
         Choose,
         Pack,
         Activate,
@@ -52,7 +48,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
             throw new MoeException(MoeReason.Checkpoint, "The layer was loaded without a router, so the caller must route.");
         }
 
-        _routing = new MoeRouteArguments
+        var routing = new MoeRouteArguments
         {
             Input = arguments.RouterInput,
             TopKIds = arguments.TopKIds,
@@ -62,7 +58,7 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         _output = arguments.Output;
         for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
         {
-            _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
+            BeginChunk(routing);
             RunChunk(arguments.Routing);
         }
     }
@@ -70,11 +66,9 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     /// <summary>Routes a batch, and no more.</summary>
     public void Route(in MoeRouteArguments arguments)
     {
-        _routing = arguments;
         for (_first = 0; _first < arguments.Input.Rows; _first += workspace.ChunkTokens)
         {
-            _tokens = Math.Min(workspace.ChunkTokens, arguments.Input.Rows - _first);
-            Run(Phase.Widen, _tokens);
+            BeginChunk(arguments);
             RouteChunk();
         }
     }
@@ -84,13 +78,13 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         switch ((Phase)phase)
         {
             case Phase.Widen:
-                Floats.ReadRow(_routing.Input, _first + unit, workspace.Rows + ((long)unit * _shape.HiddenSize));
+                _router.Widen(unit);
                 break;
-            case Phase.Logits:
-                Logits(unit);
+            case Phase.Score:
+                _router.Score(unit);
                 break;
             case Phase.Choose:
-                Choose(unit);
+                _router.Choose(unit);
                 break;
             case Phase.Pack:
                 Pack(unit);
@@ -122,16 +116,22 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
 
     private void Run(Phase phase, int units) => team.Run(this, (int)phase, units);
 
+    private void BeginChunk(in MoeRouteArguments routing)
+    {
+        _tokens = Math.Min(workspace.ChunkTokens, routing.Input.Rows - _first);
+        _router.Begin(routing, _first, _tokens);
+        Run(Phase.Widen, _tokens);
+    }
+
     private void RunChunk(MoeRoutingSource source)
     {
-        Run(Phase.Widen, _tokens);
         if (source == MoeRoutingSource.Router)
         {
             RouteChunk();
         }
         else
         {
-            CopyChoice();
+            _router.CopyChoice();
         }
 
         workspace.Dense?.Sort(null, _tokens, weights.DenseTokens);
@@ -181,11 +181,10 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
     {
         if (_shape.Router.Choice == MoeRouterChoice.TokenTable)
         {
-            LookUp();
+            _router.LookUp();
         }
 
-        _logitGroup = Math.Clamp(_tokens * _shape.ExpertCount / team.ThreadCount, 1, MaxLogitGroup);
-        Run(Phase.Logits, _tokens * Groups(_shape.ExpertCount, _logitGroup));
+        Run(Phase.Score, _router.ScoreUnits);
         Run(Phase.Choose, _tokens);
     }
 
@@ -237,68 +236,6 @@ internal sealed unsafe class CpuForward(CpuWeights weights, CpuWorkspace workspa
         (int group, int active) = Math.DivRem(unit, _product.Blocks.ActiveExperts);
         int first = firsts[node] + (group * _group);
         return (active, first, Math.Min(first + _group, firsts[node + 1]));
-    }
-
-    private void Logits(int unit)
-    {
-        int groups = Groups(_shape.ExpertCount, _logitGroup);
-        int token = unit / groups;
-        int firstExpert = unit % groups * _logitGroup;
-        RouterWeights router = weights.Router!;
-        float* x = workspace.Rows + ((long)token * _shape.HiddenSize);
-        double* logits = workspace.Logits + ((long)token * _shape.ExpertCount);
-        for (int expert = firstExpert; expert < Math.Min(firstExpert + _logitGroup, _shape.ExpertCount); expert++)
-        {
-            logits[expert] = DoubleDot.Compute(x, router.Row(expert), _shape.HiddenSize) + router.Bias(expert);
-        }
-    }
-
-    private void Choose(int token)
-    {
-        var ids = new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK);
-        var chosenWeights = new Span<float>(workspace.Weights + (token * _shape.TopK), _shape.TopK);
-        long row = (long)token * _shape.ExpertCount;
-        ExpertChoice.Choose(
-            _shape.Router, workspace.Logits + row, _shape.ExpertCount, weights.Router!.SelectionBias, workspace.Scratch + (2 * row), ids, chosenWeights);
-        if (!_routing.TopKIds.IsEmpty)
-        {
-            ids.CopyTo(new Span<int>((void*)_routing.TopKIds.RowAddress(_first + token), _shape.TopK));
-            chosenWeights.CopyTo(new Span<float>((void*)_routing.TopKWeights.RowAddress(_first + token), _shape.TopK));
-        }
-    }
-
-    private void LookUp()
-    {
-        RouterWeights router = weights.Router!;
-        for (int token = 0; token < _tokens; token++)
-        {
-            int id = *(int*)_routing.TokenIds.RowAddress(_first + token);
-            if ((uint)id >= (uint)router.VocabularySize)
-            {
-                throw new ArgumentException($"Token {_first + token} has the id {id}; 0 to {router.VocabularySize - 1}, the table of tokens, is expected.");
-            }
-
-            router.Experts(id).CopyTo(new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK));
-        }
-    }
-
-    private void CopyChoice()
-    {
-        for (int token = 0; token < _tokens; token++)
-        {
-            var ids = new ReadOnlySpan<int>((void*)_routing.TopKIds.RowAddress(_first + token), _shape.TopK);
-            var chosenWeights = new ReadOnlySpan<float>((void*)_routing.TopKWeights.RowAddress(_first + token), _shape.TopK);
-            foreach (int id in ids)
-            {
-                if ((uint)id >= (uint)_shape.ExpertCount)
-                {
-                    throw new ArgumentException($"Token {_first + token} goes to expert {id}; 0 to {_shape.ExpertCount - 1} is expected.");
-                }
-            }
-
-            ids.CopyTo(new Span<int>(workspace.Ids + (token * _shape.TopK), _shape.TopK));
-            chosenWeights.CopyTo(new Span<float>(workspace.Weights + (token * _shape.TopK), _shape.TopK));
-        }
     }
 
     /// <summary>Lays the rows of a block's tokens as the reader takes them.</summary>
