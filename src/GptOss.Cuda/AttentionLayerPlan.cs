@@ -11,7 +11,7 @@ internal sealed class AttentionLayerPlan
     private const int RowsBegin = 320;
     private const int LeastGroups = 2;
     private const int MostShares = 256;
-    private const int WarpCount = ModelKernels.ProductThreads / 32;
+    private const int WarpCount = ProductKernels.Threads / 32;
 
     private AttentionLayerPlan(GptOssConfig config, int multiprocessors, int sharedBytes)
     {
@@ -58,7 +58,7 @@ internal sealed class AttentionLayerPlan
         }
 
         var plan = new AttentionLayerPlan(config, multiprocessors, sharedBytes);
-        return plan.Ring.Groups >= LeastGroups && plan.MostOfShare <= ModelKernels.ProductThreads / ModelKernels.NormedTokens ? plan : null;
+        return plan.Ring.Groups >= LeastGroups && plan.MostOfShare <= ProductKernels.Threads / ModelKernels.NormedTokens ? plan : null;
     }
 
     /// <summary>Fills in what follows from the plan.</summary>

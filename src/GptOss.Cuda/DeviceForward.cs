@@ -287,7 +287,7 @@ internal abstract class DeviceForward : IDisposable
     protected static unsafe nint Offset<T>(long elements)
         where T : unmanaged => (nint)(elements * sizeof(T));
 
-    protected static ModelKernels.ProductParameters Product(DeviceLinear linear, nint rows, int first, int count, int half = 8) => new()
+    protected static ProductKernels.Parameters Product(DeviceLinear linear, nint rows, int first, int count, int half = 8) => new()
     {
         Weight = linear.Weight,
         Rows = rows + Offset<ushort>((long)first * linear.Inputs),

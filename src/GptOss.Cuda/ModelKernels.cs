@@ -19,8 +19,6 @@ internal sealed class ModelKernels
     /// <summary>Attention of one token of each text is split at most so often.</summary>
     public const int MostSplits = 32;
 
-    internal const int ProductThreads = 256;
-    private const int UnitOutputs = 16;
     private const int KeepThreads = 256;
     private const int EmbeddingThreads = 256;
     private const int ChooseThreads = 1024;
@@ -28,30 +26,18 @@ internal sealed class ModelKernels
     private const int NormThreads = 512;
     private const int PrefillWarps = 4;
     private const int DecodeThreads = 256;
-    private const int RingThreads = ProductThreads + 32;
-
-    /// <summary>Elements behind each row in shared memory, <c>kRowGap</c> in <c>gpt_oss_product.cuh</c>.</summary>
-    internal const int RowGap = 32;
-
-    /// <summary>Bytes of a step of a warp, <c>kStepBytes</c> in <c>gpt_oss_product.cuh</c>.</summary>
-    private const int StepBytes = 1024;
-
-    /// <summary>More than what products that stage rows have of static shared memory.</summary>
-    private const int StaticBytes = 7 << 10;
+    private const int RingThreads = ProductKernels.Threads + 32;
 
     /// <summary>Rows of the tensor cores' operand.</summary>
     internal const int RowsOfTile = 16;
 
-    /// <summary>Tiles of 8 tokens that products are compiled for.</summary>
-    private static readonly int[] Tiles = [1, 2, 4];
-
     private readonly KernelLibrary _library;
     private readonly GptOssConfig _config;
     private readonly int _multiprocessors;
-    private readonly ProductKernel[] _queryKeyValue;
-    private readonly ProductKernel[] _addProduct;
-    private readonly ProductKernel[] _partProduct;
-    private readonly ProductKernel[] _head;
+    private readonly ProductKernels _queryKeyValue;
+    private readonly ProductKernels _addProduct;
+    private readonly ProductKernels _partProduct;
+    private readonly ProductKernels _head;
     private readonly CudaFunction _keep;
     private readonly CudaFunction _keepPart;
     private readonly CudaFunction _embedPart;
@@ -73,10 +59,10 @@ internal sealed class ModelKernels
         _library = library;
         _config = config;
         _multiprocessors = library.Context.Device.MultiprocessorCount;
-        _queryKeyValue = [.. Tiles.Select(tiles => GetProduct(Projections, QueryKeyValueEntry(tiles), tiles))];
-        _addProduct = [.. Tiles.Select(tiles => GetProduct(Projections, AddProductEntry(tiles), tiles))];
-        _partProduct = [.. Tiles.Select(tiles => GetProduct(Projections, PartProductEntry(tiles), tiles))];
-        _head = [.. Tiles.Select(tiles => GetProduct(HeadUnit, HeadEntry(tiles), tiles))];
+        _queryKeyValue = new ProductKernels(library, config, Projections, QueryKeyValueEntry);
+        _addProduct = new ProductKernels(library, config, Projections, AddProductEntry);
+        _partProduct = new ProductKernels(library, config, Projections, PartProductEntry);
+        _head = new ProductKernels(library, config, HeadUnit, HeadEntry);
         _keep = Get(Projections, "moe_keep_query_key_value");
         _keepPart = Get(Projections, "moe_keep_part");
         _embedPart = Get(Embedding, "moe_embed_part");
@@ -93,7 +79,7 @@ internal sealed class ModelKernels
             _normHead = library.Get(NormHeadUnit, "moe_norm_head", _headRing.SharedBytes, besideProducts: true);
         }
 
-        HeadBlocks = _multiprocessors * _head.Max(kernel => kernel.BlocksPerMultiprocessor(tokens: 1, config.HiddenSize));
+        HeadBlocks = _head.MostBlocks(tokens: 1, config.HiddenSize);
     }
 
     /// <summary>All sources for an architecture.</summary>
@@ -107,11 +93,12 @@ internal sealed class ModelKernels
     public int HeadBlocks { get; }
 
     private static KernelUnit Projections { get; } = new(
-        "gpt_oss_projections.cu", [.. Tiles.Select(QueryKeyValueEntry), .. Tiles.Select(AddProductEntry), .. Tiles.Select(PartProductEntry)]);
+        "gpt_oss_projections.cu",
+        [.. ProductKernels.Entries(QueryKeyValueEntry), .. ProductKernels.Entries(AddProductEntry), .. ProductKernels.Entries(PartProductEntry)]);
 
     private static KernelUnit Embedding { get; } = new("gpt_oss_embedding.cu");
 
-    private static KernelUnit HeadUnit { get; } = new("gpt_oss_head.cu", [.. Tiles.Select(HeadEntry)]);
+    private static KernelUnit HeadUnit { get; } = new("gpt_oss_head.cu", [.. ProductKernels.Entries(HeadEntry)]);
 
     private static KernelUnit NormHeadUnit { get; } = new("gpt_oss_norm_head.cu");
 
@@ -135,7 +122,7 @@ internal sealed class ModelKernels
 
     /// <summary>Queries, and keys and values in the cache, of at most <see cref="ProductTokens"/> tokens.</summary>
     public void QueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
-        Launch(_queryKeyValue, parameters.Product, stream, in parameters);
+        _queryKeyValue.Launch(parameters.Product, stream, in parameters);
 
     /// <summary>The same of a product that was computed elsewhere, of any number of tokens.</summary>
     public void KeepQueryKeyValue(in QueryKeyValueParameters parameters, nint stream) =>
@@ -143,10 +130,10 @@ internal sealed class ModelKernels
 
     /// <summary>Adds a product and its bias to the stream of at most <see cref="ProductTokens"/> tokens.</summary>
     public void AddProduct(in AddProductParameters parameters, nint stream) =>
-        Launch(_addProduct, parameters.Product, stream, in parameters);
+        _addProduct.Launch(parameters.Product, stream, in parameters);
 
     /// <summary>A rank's part of a product and its bias, of at most <see cref="ProductTokens"/> tokens.</summary>
-    public void PartProduct(in PartParameters parameters, nint stream) => Launch(_partProduct, parameters.Product, stream, in parameters);
+    public void PartProduct(in PartParameters parameters, nint stream) => _partProduct.Launch(parameters.Product, stream, in parameters);
 
     /// <summary>The same of a product that was computed elsewhere, of any number of tokens.</summary>
     public void KeepPart(in PartParameters parameters, nint stream) =>
@@ -158,7 +145,7 @@ internal sealed class ModelKernels
 
     /// <summary>Logits, and candidates for the likeliest token, of at most <see cref="ProductTokens"/> tokens.</summary>
     /// <returns>Candidates of each token.</returns>
-    public int Head(in HeadParameters parameters, nint stream) => Launch(_head, parameters.Product, stream, in parameters);
+    public int Head(in HeadParameters parameters, nint stream) => _head.Launch(parameters.Product, stream, in parameters);
 
     /// <summary>The same of at most <see cref="NormedTokens"/> tokens whose rows it adds up and norms.</summary>
     /// <returns>Candidates of each token.</returns>
@@ -212,79 +199,8 @@ internal sealed class ModelKernels
     private static KernelUnit AttentionOf(int headSize) =>
         new("gpt_oss_attention.cu", $"moe_attention_decode<{headSize}>", $"moe_attention_prefill<{headSize}>");
 
-    private bool Fits(int tiles, int tokens, int inputs) =>
-        ProductKernel.SharedBytes(tiles, tokens, inputs) <= _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes;
-
     /// <summary>The products of expert layers split the L1 cache in a way of their own; what splits it in another way cannot run beside them.</summary>
     private CudaFunction Get(KernelUnit unit, string entry) => _library.Get(unit, entry, besideProducts: true);
-
-    /// <summary>Few tokens' products run beside those of expert layers; those of more want the L1 cache for their rows.</summary>
-    private ProductKernel GetProduct(KernelUnit unit, string entry, int tiles)
-    {
-        int most = ProductKernel.SharedBytes(tiles, tokens: 8, Math.Max(_config.HiddenSize, _config.HeadCount * _config.HeadSize));
-        return new ProductKernel(
-            _library.Get(unit, entry, Math.Min(most, _library.Context.Device.MaxSharedBytesPerBlock - StaticBytes), besideProducts: tiles == 1), tiles);
-    }
-
-    /// <summary>Launches the kernel for so many tokens.</summary>
-    /// <returns>The blocks.</returns>
-    private int Launch<TParameters>(ProductKernel[] kernels, in ProductParameters product, nint stream, in TParameters parameters)
-        where TParameters : unmanaged
-    {
-        (int tokens, int inputs) = (product.Tokens, product.Inputs);
-        return Launch(kernels[Array.FindIndex(Tiles, tiles => tokens <= 8 * tiles && Fits(tiles, tokens, inputs))], product, stream, in parameters);
-    }
-
-    /// <summary>Launches as many blocks as the device has place for, or units where those are fewer.</summary>
-    /// <returns>The blocks.</returns>
-    private int Launch<TParameters>(ProductKernel kernel, in ProductParameters product, nint stream, in TParameters parameters)
-        where TParameters : unmanaged
-    {
-        int places = _multiprocessors * kernel.BlocksPerMultiprocessor(product.Tokens, product.Inputs);
-        int blocks = Math.Min((product.Outputs + UnitOutputs - 1) / UnitOutputs, places);
-        kernel.Function.Launch(
-            _library.Launch(blocks, ProductThreads, ProductKernel.SharedBytes(kernel.Tiles, product.Tokens, product.Inputs)), stream, in parameters);
-        return blocks;
-    }
-
-    /// <param name="function">The kernel.</param>
-    /// <param name="tiles">Tiles of 8 tokens that it is for.</param>
-    private sealed class ProductKernel(CudaFunction function, int tiles)
-    {
-        private readonly Dictionary<int, int> _blocks = [];
-
-        public CudaFunction Function => function;
-
-        public int Tiles => tiles;
-
-        /// <summary>Steps that each warp has under way, and the rows of up to 8 tokens, as in <c>gpt_oss_product.cuh</c>.</summary>
-        public static int SharedBytes(int tiles, int tokens, int inputs) =>
-            (ProductThreads / 32 * (tiles == 1 ? 10 : 8) * StepBytes) + (tiles == 1 ? tokens * (inputs + RowGap) * sizeof(ushort) : 0);
-
-        /// <summary>Blocks that a multiprocessor has place for.</summary>
-        public int BlocksPerMultiprocessor(int tokens, int inputs)
-        {
-            int bytes = SharedBytes(tiles, tokens, inputs);
-            if (!_blocks.TryGetValue(bytes, out int blocks))
-            {
-                _blocks[bytes] = blocks = function.GetMaxBlocksPerMultiprocessor(ProductThreads, bytes);
-            }
-
-            return blocks;
-        }
-    }
-
-    /// <summary>As <c>Product</c> in <c>gpt_oss_product.cuh</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct ProductParameters
-    {
-        public nint Weight;
-        public nint Rows;
-        public int Outputs;
-        public int Inputs;
-        public int Tokens;
-        public int Half;
-    }
 
     /// <summary>As <c>NormedRows</c> in <c>gpt_oss_normed_rows.cuh</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -311,7 +227,7 @@ internal sealed class ModelKernels
     [StructLayout(LayoutKind.Sequential)]
     internal struct QueryKeyValueParameters
     {
-        public ProductParameters Product;
+        public ProductKernels.Parameters Product;
         public nint Projected;
         public nint Bias;
         public nint Tokens;
@@ -326,7 +242,7 @@ internal sealed class ModelKernels
     [StructLayout(LayoutKind.Sequential)]
     internal struct AddProductParameters
     {
-        public ProductParameters Product;
+        public ProductKernels.Parameters Product;
         public nint Bias;
         public nint Stream;
     }
@@ -335,7 +251,7 @@ internal sealed class ModelKernels
     [StructLayout(LayoutKind.Sequential)]
     internal struct PartParameters
     {
-        public ProductParameters Product;
+        public ProductKernels.Parameters Product;
         public nint Projected;
         public nint Bias;
         public nint Part;
@@ -358,7 +274,7 @@ internal sealed class ModelKernels
     [StructLayout(LayoutKind.Sequential)]
     internal struct HeadParameters
     {
-        public ProductParameters Product;
+        public ProductKernels.Parameters Product;
         public nint Logits;
         public nint WantsLogits;
         public nint Banned;
@@ -439,7 +355,7 @@ internal sealed class ModelKernels
         public QueryKeyValueParameters First;
         public NormedParameters NormedFirst;
         public AttentionParameters Attention;
-        public ProductParameters Output;
+        public ProductKernels.Parameters Output;
         public nint OutputBias;
         public nint Stream;
         public nint Norm;

@@ -35,5 +35,5 @@ internal struct WeightRing
     public static WeightRing OfHead(int sharedBytes, GptOssConfig config) => new(HeadRowsBegin + NormedRowBytes(config.HiddenSize), config.HiddenSize, sharedBytes);
 
     /// <summary>Bytes of the rows that are multiplied.</summary>
-    public static int NormedRowBytes(int inputs) => ModelKernels.NormedTokens * (inputs + ModelKernels.RowGap) * sizeof(ushort);
+    public static int NormedRowBytes(int inputs) => ModelKernels.NormedTokens * (inputs + ProductKernels.RowGap) * sizeof(ushort);
 }

@@ -215,7 +215,7 @@ public sealed class AttentionLayerModelTests
                 _cache.Attend(Layer, token, _positions[token], _window, head, _queries.AsSpan(((token * _heads) + head) * _size, _size), _sinks[head])),
         ];
 
-        private ModelKernels.ProductParameters Product(ushort[] weight, ushort[] rows, int outputs, int inputs, int half) => new()
+        private ProductKernels.Parameters Product(ushort[] weight, ushort[] rows, int outputs, int inputs, int half) => new()
         {
             Weight = Pinned.Address(weight),
             Rows = rows.Length == 0 ? 0 : Pinned.Address(rows),

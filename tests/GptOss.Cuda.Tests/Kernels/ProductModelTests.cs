@@ -288,7 +288,7 @@ public sealed class ProductModelTests
         Assert.DoesNotContain(900, chosen);
     }
 
-    private static ModelKernels.ProductParameters Product(ushort[] weight, ushort[] rows, int outputs, int inputs, int tokens, int half) => new()
+    private static ProductKernels.Parameters Product(ushort[] weight, ushort[] rows, int outputs, int inputs, int tokens, int half) => new()
     {
         Weight = Pinned.Address(weight),
         Rows = rows.Length == 0 ? 0 : Pinned.Address(rows),
