@@ -27,6 +27,7 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
     private readonly Entry[] _entries = new Entry[Capacity];
     private readonly long[] _made = new long[request.Devices.Count];
     private readonly long[] _launched = new long[request.Devices.Count];
+    private readonly long[] _launchedAt = new long[request.Devices.Count];
     private readonly int[][] _neighbours = waits ? FindNeighbours(request.Devices) : [];
     private bool _isClosed;
 
@@ -78,34 +79,36 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
         lock (_gate)
         {
             _launched[rank]++;
+            _launchedAt[rank] = request.Clock.GetTimestamp();
             Monitor.PulseAll(_gate);
             Meet(rank, _launched);
         }
     }
 
-    /// <summary>Ends the group where a rank has not come in time to what another one began.</summary>
+    /// <summary>
+    /// Ends the group where a rank has not come in time to what another one began, or has come and not launched it. Whoever waits for a launch has launched its
+    /// own, but no kernel watches over it while streams are recorded.
+    /// </summary>
     public void Watch()
     {
         lock (_gate)
         {
             long oldest = _made.Min();
-            if (_isClosed || _made.Max() == oldest)
-            {
-                return;
-            }
-
             Entry entry = _entries[oldest % Capacity];
-            if (entry.Number != oldest + 1 || request.Clock.GetElapsedTime(entry.Since) < request.Timeout)
+            if (!_isClosed && _made.Max() > oldest && entry.Number == oldest + 1 && IsLate(entry.Since))
             {
-                return;
+                int[] missing = [.. Enumerable.Range(0, _made.Length).Where(rank => _made[rank] == oldest)];
+                End(missing, $"come within {Patience} to {entry.Call}, which rank {entry.FirstRank} began");
             }
 
-            int[] missing = [.. Enumerable.Range(0, _made.Length).Where(rank => _made[rank] == oldest)];
-            string seconds = request.Timeout.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
-            end(
-                MoeReason.TimedOut,
-                $"{(missing.Length == 1 ? "Rank" : "Ranks")} {string.Join(", ", missing)} did not come within {seconds} s "
-                + $"({nameof(MoeGroupRequest)}.{nameof(MoeGroupRequest.Timeout)}) to {entry.Call}, which rank {entry.FirstRank} began.");
+            for (int rank = 0; rank < _launched.Length && !_isClosed; rank++)
+            {
+                if (HasNeighbours(rank) && IsAhead(rank, _launched) && IsLate(_launchedAt[rank]))
+                {
+                    int[] missing = [.. _neighbours[rank].Where(neighbour => _launched[neighbour] < _launched[rank])];
+                    End(missing, $"launch {_entries[(_launched[rank] - 1) % Capacity].Call} within {Patience}, for which rank {rank} of the same device waits");
+                }
+            }
         }
     }
 
@@ -121,6 +124,14 @@ internal sealed class CallLedger<T>(MoeGroupRequest request, bool waits, Action<
 
     private static int[][] FindNeighbours(IReadOnlyList<MoeDevice> devices) =>
         [.. devices.Select(device => Enumerable.Range(0, devices.Count).Where(rank => devices[rank] == device).ToArray())];
+
+    private string Patience => string.Create(
+        CultureInfo.InvariantCulture, $"{request.Timeout.TotalSeconds:0.###} s ({nameof(MoeGroupRequest)}.{nameof(MoeGroupRequest.Timeout)})");
+
+    private bool IsLate(long since) => request.Clock.GetElapsedTime(since) >= request.Timeout;
+
+    private void End(int[] missing, string what) =>
+        end(MoeReason.TimedOut, $"{(missing.Length == 1 ? "Rank" : "Ranks")} {string.Join(", ", missing)} did not {what}.");
 
     private bool HasNeighbours(int rank) => _neighbours.Length > 0 && _neighbours[rank].Length > 1;
 
