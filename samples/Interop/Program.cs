@@ -29,7 +29,8 @@ foreach (string backend in new[] { "Mxfp4.Marlin", "Mxfp4.Sm100", "Bf16" })
 
 await using var host = MoeHost.Create(options);
 
-using var checkpoint = Checkpoint.Open(args[0]);
+// A layer, and tokens for it: FILE.safetensors, or without arguments the one that lies beside the program.
+using var checkpoint = Checkpoint.Open(args.Length > 0 ? args[0] : Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
 CheckpointLayer weights = checkpoint.MoeLayers[0];
 using MoeBuffer stored = checkpoint.ReadTensor("input");
 using MoeBuffer expected = checkpoint.ReadTensor("expected.output");

@@ -3,7 +3,8 @@ using Moe.Plugins.Checkpoints;
 
 // The experts run wherever a backend runs them; who gets which token is decided here.
 await using var host = MoeHost.Create(new MoeOptions());
-using var checkpoint = Checkpoint.Open(args[0]);
+// A layer, and tokens for it: FILE.safetensors, or without arguments the one that lies beside the program.
+using var checkpoint = Checkpoint.Open(args.Length > 0 ? args[0] : Path.Combine(AppContext.BaseDirectory, "pad-hidden.safetensors"));
 CheckpointLayer weights = checkpoint.MoeLayers[0];
 using MoeBuffer stored = checkpoint.ReadTensor("input");
 MoeTensorView tokens = stored.View;
