@@ -34,6 +34,31 @@ public sealed class ProgramTests
     }
 
     [Theory]
+    [InlineData(3, 1)]
+    [InlineData(1, 1, "--tensor-parallel", "1")]
+    [InlineData(1, 1, "--devices", "cpu")]
+    [InlineData(1, 2, "--expert-parallel", "2")]
+    public async Task Ranks_of_the_command_line_count_before_those_of_the_environment(int tensor, int expert, params string[] said)
+    {
+        (string, string)[] environment = [("Moe__Parallel__Tensor", "3"), ("Moe__Parallel__Devices", "cpu,cpu,cpu")];
+        JsonElement json = (await Cli.RunProgramIn(environment, ["run", "--backend", "Cpu", "--json", .. said])).Json();
+        Assert.Equal((tensor, expert), (json.GetProperty("tensor_parallel").GetInt32(), json.GetProperty("expert_parallel").GetInt32()));
+        Assert.True(json.GetProperty("passed").GetBoolean());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true, "--tensor-parallel", "1")]
+    [InlineData(true, "--devices", "cpu,cpu", "--tensor-parallel", "2")]
+    public async Task So_do_those_of_a_whole_model(bool works, params string[] said)
+    {
+        // Nobody has a group of these.
+        (string, string)[] environment = [("Moe__Parallel__Tensor", "2"), ("Moe__Parallel__Devices", "cpu,cuda:99")];
+        Cli result = await Cli.RunProgramIn(environment, ["generate", "--backend", "Cpu", "--max-tokens", "2", .. said]);
+        Assert.True((result.ExitCode == 0) == works, result.Error);
+    }
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public async Task Processes_that_a_launcher_started_run_one_layer_and_the_first_speaks(bool isSaidInTheEnvironment)

@@ -57,7 +57,7 @@ internal sealed class LoadedModel : IAsyncDisposable
         int made = GptOssConfig.Read(Path.Combine(folder, "config.json")).MaxPositions;
         GptOssOptions options = Options(result, folder);
         options.MaxContext = result.GetValue(ModelOptions.Context) ?? Math.Min(DefaultContext, made);
-        MoeHost host = HostFactory.Create(result, console);
+        MoeHost host = HostFactory.Create(result, console, hostOptions => TellRanks(result, options, hostOptions));
         WayHost? ways = hasWays ? new WayHost(host) : null;
         try
         {
@@ -123,6 +123,18 @@ internal sealed class LoadedModel : IAsyncDisposable
         options.ActivationType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Activations)) ?? options.ActivationType;
         options.CacheType = ModelOptions.TypeOf(result.GetValue(ModelOptions.Cache)) ?? options.CacheType;
         return options;
+    }
+
+    // What the command line says of ranks, that there is one too, counts before the environment.
+    private static void TellRanks(ParseResult result, GptOssOptions options, MoeOptions hostOptions)
+    {
+        bool isSaid = result.GetValue(CommandOptions.TensorParallel) is not null || result.GetValue(CommandOptions.Devices) is { Length: > 0 };
+        if (isSaid && hostOptions.Parallel.Launcher == MoeLauncher.None)
+        {
+            hostOptions.Parallel.Tensor = options.TensorParallel;
+            hostOptions.Parallel.Expert = 1;
+            hostOptions.Parallel.Devices = [];
+        }
     }
 
     /// <summary>The tokens that a command line gives.</summary>

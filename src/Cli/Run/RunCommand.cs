@@ -37,7 +37,7 @@ internal static class RunCommand
     private static async Task<int> ExecuteAsync(ParseResult result, CommandConsole console, CancellationToken cancellationToken)
     {
         RunSettings settings = RunSettings.Read(result);
-        await using MoeHost host = HostFactory.Create(result, console, settings.TellLaunched);
+        await using MoeHost host = HostFactory.Create(result, console, settings.TellRanks);
         settings = settings.WithRanksOf(host);
         using RunInput input = settings.OpenInput();
         if (settings.Model is not null)

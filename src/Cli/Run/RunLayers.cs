@@ -42,6 +42,7 @@ internal sealed class RunLayers : IDisposable
             MaxTokens = request.Options.MaxTokens,
             Width = request.Shape.HiddenSize,
             ElementType = request.Options.OutputType,
+            Timeout = host.Ranks.Timeout,
         });
 
     /// <summary>Makes a part for each of a group's ranks that are in this process, or the whole layer.</summary>

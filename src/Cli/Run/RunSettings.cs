@@ -43,7 +43,8 @@ internal sealed record RunSettings
 
     public required string? Output { get; init; }
 
-    private bool SaysRanks => RankCount > 1 || Devices.Count > 0;
+    /// <summary>Whether the command line says how many ranks there are, one too, or where they are.</summary>
+    public required bool SaysRanks { get; init; }
 
     /// <summary>The checkpoint that the program ships, run where nothing else is named.</summary>
     private static string SamplePath => Path.Combine(AppContext.BaseDirectory, "samples", "checkpoints", "pad-hidden.safetensors");
@@ -76,8 +77,10 @@ internal sealed record RunSettings
             WholeFile.Check(output);
         }
 
-        int tensorParallel = result.GetValue(CommandOptions.TensorParallel) ?? 1;
-        int expertParallel = result.GetValue(CommandOptions.ExpertParallel) ?? 1;
+        int? saidTensor = result.GetValue(CommandOptions.TensorParallel);
+        int? saidExpert = result.GetValue(CommandOptions.ExpertParallel);
+        int tensorParallel = saidTensor ?? 1;
+        int expertParallel = saidExpert ?? 1;
         if ((long)tensorParallel * expertParallel is long ranks && ranks > MostRanks)
         {
             throw new CommandException(
@@ -104,22 +107,29 @@ internal sealed record RunSettings
             TensorParallel = tensorParallel,
             ExpertParallel = expertParallel,
             Devices = devices,
+            SaysRanks = saidTensor is not null || saidExpert is not null || devices.Length > 0,
             Verify = isSample || result.GetValue(CommandOptions.Verify),
             Output = output,
         };
     }
 
-    /// <summary>Where a launcher started a process for each rank, the command line's ranks are those processes.</summary>
-    public void TellLaunched(MoeOptions options)
+    /// <summary>
+    /// Has the command line's ranks count before the environment's, whose devices are those of other ranks. Where a launcher started a process for each
+    /// rank, they are those processes.
+    /// </summary>
+    public void TellRanks(MoeOptions options)
     {
-        if (options.Parallel.Launcher == MoeLauncher.None || !SaysRanks)
+        if (!SaysRanks)
         {
             return;
         }
 
         options.Parallel.Tensor = TensorParallel;
         options.Parallel.Expert = ExpertParallel;
-        options.Parallel.Devices = Devices.Count > 0 ? [.. Devices.Select(device => device.ToString())] : options.Parallel.Devices;
+        if (Devices.Count > 0 || options.Parallel.Launcher == MoeLauncher.None)
+        {
+            options.Parallel.Devices = [.. Devices.Select(device => device.ToString())];
+        }
     }
 
     /// <summary>The same with the ranks of the host's configuration, where the command line says nothing of ranks or each is a process.</summary>

@@ -51,12 +51,15 @@ internal sealed record RankPlan(IReadOnlyList<MoeDevice> Devices, int Tensor, in
         if (named.Count > 1)
         {
             return named.Count == asked
-                ? new RankPlan(named, asked, 1)
+                ? new RankPlan(named, asked, 1) { Timeout = configured.Timeout }
                 : throw Wrong($"{nameof(GptOssOptions.TensorParallel)} is {asked}, and {named.Count} devices are named; one for each rank is expected");
         }
 
         MoeDevice first = options.Platform.IsCut ? named[0] : options.Device ?? host.Explain(layer).Selected?.Device ?? MoeDevice.Cpu;
-        return new RankPlan([.. Enumerable.Range(0, asked).Select(rank => first.Kind == MoeDeviceKind.Cpu ? first : MoeDevice.Cuda(first.Ordinal + rank))], asked, 1);
+        return new RankPlan([.. Enumerable.Range(0, asked).Select(rank => first.Kind == MoeDeviceKind.Cpu ? first : MoeDevice.Cuda(first.Ordinal + rank))], asked, 1)
+        {
+            Timeout = configured.Timeout,
+        };
     }
 
     private static MoeException Wrong(string message) => new(MoeReason.Configuration, $"{message}.");
