@@ -111,6 +111,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
             {
                 PluginRecord plugin = lease.Plugins.First(p => p.Backend is not null && p.Id == selected.Id);
                 MoeLayer layer = Make(plugin, selected, request, weights, progress, cancellationToken);
+                layer.Name = request.Name;
                 layer.Outdated = () => !_plugins.Current.Contains(plugin);
                 _layers.Add(layer, plugin, report);
                 MoeTelemetry.Selected(report);

@@ -63,6 +63,9 @@ public sealed class MoeLayer : IMoeLayer
     /// <inheritdoc/>
     public bool IsOutdated => Outdated?.Invoke() == true;
 
+    /// <summary>The layer's name, as the host was asked for it; empty where it was made without a host.</summary>
+    internal string Name { get; set; } = "";
+
     /// <summary>Says whether the plugin was replaced; null where the layer was made without a host.</summary>
     internal Func<bool>? Outdated { get; set; }
 
@@ -104,19 +107,22 @@ public sealed class MoeLayer : IMoeLayer
     {
         ArgumentNullException.ThrowIfNull(communicator);
         CommunicatorCheck.Check(communicator, Config, _device);
+        (string Name, string Value)[] backend = [("the layer's backend", _owner?.Id ?? Method.GetType().Name), ("the version of the layer's backend", _owner?.Version ?? "")];
         if (communicator.Request.Rendezvous is { } rendezvous)
         {
-            Agreement.Require(rendezvous, "making a layer's state", Properties(), communicator.Request.Timeout);
+            Agreement.Require(rendezvous, "making a layer's state", [.. backend, .. Properties()], communicator.Request.Timeout);
+        }
+        else if (communicator is HostMember member)
+        {
+            member.Layers.Require(member.Rank, $"{Name} {string.Join(' ', Properties().Select(property => property.Value))}", $"{backend[0].Value} {backend[1].Value}");
         }
 
         return AddState(communicator);
     }
 
-    // What all ranks' parts of a layer have in common.
+    // What all ranks' parts of a layer have in common, beside the backend.
     private (string Name, string Value)[] Properties() =>
     [
-        ("the layer's backend", _owner?.Id ?? Method.GetType().Name),
-        ("the version of the layer's backend", _owner?.Version ?? ""),
         ("the layer's shape", $"{_whole}"),
         ("the ranks that share an expert", $"{Config.Shape.Part.TensorCount}"),
         (nameof(MoeLayerOptions.MaxTokens), $"{Config.Options.MaxTokens}"),

@@ -24,7 +24,8 @@ internal sealed class HostGroup : IMoeGroup
             IMoeCommunicator?[] made = [.. Require(group.Members, $"{nameof(IMoeGroup)}.{nameof(Members)}")];
             return made.Length == ranks ? made : throw new MoeException(MoeReason.ContractBroken, $"Its group has {made.Length} members; {ranks} were asked for.");
         });
-        Members = [.. members.Select(member => new HostMember(member, plugin.Owner))];
+        var layers = new LayerLedger(ranks, Abort);
+        Members = [.. members.Select(member => new HostMember(member, plugin.Owner, layers))];
         plugin.Uses.Begin();
     }
 

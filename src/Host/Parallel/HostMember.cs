@@ -13,9 +13,10 @@ internal sealed class HostMember : IMoeCommunicator
 
     /// <summary>Reads once what does not change.</summary>
     /// <exception cref="MoePluginException">The member is null, or it threw or returned null for what it must say.</exception>
-    public HostMember(IMoeCommunicator? member, PluginOwner owner)
+    public HostMember(IMoeCommunicator? member, PluginOwner owner, LayerLedger layers)
     {
         _owner = owner;
+        Layers = layers;
         (_member, Rank, Count, Device, Memory, Request) = PluginOwner.Call(owner, "making a group", () => (
             HostGroup.Require(member, "a member"),
             member!.Rank,
@@ -24,6 +25,9 @@ internal sealed class HostMember : IMoeCommunicator
             HostGroup.Require(member.Memory, $"{nameof(IMoeCommunicator)}.{nameof(Memory)}"),
             HostGroup.Require(member.Request, $"{nameof(IMoeCommunicator)}.{nameof(Request)}")));
     }
+
+    /// <summary>Of the group.</summary>
+    public LayerLedger Layers { get; }
 
     public int Rank { get; }
 

@@ -133,6 +133,44 @@ public sealed class GroupSelectionTests
             StringComparison.Ordinal);
     }
 
+    /// <summary>Where a backend fails on one rank's device alone, the next one is taken there, and the ranks would add up what two backends computed.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_layer_whose_ranks_have_different_backends_ends_the_group(bool fails)
+    {
+        var aborted = new List<string>();
+        bool isFull = false;
+        var fast = new FakeBackend
+        {
+            Answer = static _ => MoeProbeResult.Supported(MoeDevice.Cpu, "fake", 3),
+            Method = () => new RecordingMethod(new HostMemory()) { Fails = isFull ? new MoeException(MoeReason.OutOfMemory, "it is full") : null },
+        };
+        var groups = new GroupBackend
+        {
+            Score = 1,
+            MadeOf = static () => [.. Enumerable.Range(0, 2).Select(static rank => Mock.Of<IMoeCommunicator>(
+                member => member.Rank == rank && member.Count == 2 && member.Device == MoeDevice.Cpu && member.Memory == MoeHostMemory.Instance
+                    && member.Request == new MoeGroupRequest { Devices = Request.Devices, Width = 5, MaxTokens = 4, ElementType = MoeElementType.Float32 }))],
+            Aborted = aborted.Add,
+        };
+        using MoeHost host = Host(fast.As("Fast"), FakeBackend.Scoring("Slow", 2), groups.As("Groups"));
+        using IMoeGroup group = host.CreateGroup(Request);
+        Create(rank: 0);
+        isFull = fails;
+
+        Exception? error = Record.Exception(() => Create(rank: 1));
+
+        string[] expected = fails ? ["Rank 1 differs from rank 0 in the layer's backend: Slow 1.2.3 against Fast 1.2.3. The same is expected on all ranks."] : [];
+        Assert.Equal(expected, aborted);
+        Assert.Equal(expected.FirstOrDefault(), error?.Message);
+
+        void Create(int rank) => host.CreateLayer(
+            TinyLayer.Request with { Options = TinyLayer.Options with { Part = MoePart.OfRank(rank, 1, 2) } },
+            TinyLayer.Weights,
+            cancellationToken: TestContext.Current.CancellationToken).CreateState(group.Members[rank]);
+    }
+
     private static MoeHost Host(params CompiledInPlugin[] plugins) => MoeHost.Create(new MoeOptions(), loggers: null, [_ => new CompiledInPlugins(plugins)]);
 
     private sealed class GroupBackend : IMoePlugin, IMoeBackend, IMoeParallelBackend, IMoeGroup
@@ -142,6 +180,8 @@ public sealed class GroupSelectionTests
         public List<string> Disposed { get; } = [];
 
         public Action<string>? At { get; init; }
+
+        public Action<string>? Aborted { get; init; }
 
         public Func<IReadOnlyList<IMoeCommunicator>>? MadeOf { get; init; }
 
@@ -178,7 +218,11 @@ public sealed class GroupSelectionTests
             return this;
         }
 
-        public void Abort(string why) => At?.Invoke("abort");
+        public void Abort(string why)
+        {
+            At?.Invoke("abort");
+            Aborted?.Invoke(why);
+        }
 
         public void Dispose()
         {
