@@ -46,6 +46,13 @@ public sealed class ProgramTests
         Assert.True(json.GetProperty("passed").GetBoolean());
     }
 
+    [Fact]
+    public async Task A_whole_model_is_on_the_only_rank_s_device()
+    {
+        Cli result = await Cli.RunProgramIn([("Moe__Parallel__Devices", "cpu")], "generate", "--max-tokens", "2");
+        Assert.True(result.ExitCode == 0, result.Error);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true, "--tensor-parallel", "1")]

@@ -109,7 +109,9 @@ internal sealed class ExpertLayer : IDisposable
     {
         MoeLayerRequest request = _requests[rank];
         IMoeLayer layer = _host.CreateLayer(request, _tensors.Source, progress, cancellationToken);
-        var part = new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request, request)), rank);
+
+        // A host may have put the request on a device.
+        var part = new Part(layer, _host.Selections.Last(report => ReferenceEquals(report.Request.Options, request.Options)), rank);
         try
         {
             part.Prepare(_ranks.Member(rank), isAtHome: _requests.Length == _home.Count && layer.Device == _home[rank]);

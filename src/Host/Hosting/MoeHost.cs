@@ -175,7 +175,7 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
         {
             var request = new MoeGroupRequest
             {
-                Devices = Ranks.Devices,
+                Devices = Ranks.Count == 1 && layer.Device is { } device ? [device] : Ranks.Devices,
                 MaxTokens = (int)maxTokens,
                 Width = layer.Shape.HiddenSize,
                 ElementType = layer.Options.OutputType,
@@ -326,16 +326,17 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
     {
         MoeParallelOptions parallel = _options.Parallel;
         MoeDevice[] named = [.. parallel.Devices.Select(text => MoeDevice.TryParse(text, out MoeDevice device) ? device : default)];
+        MoeDevice first = named.Length > 0 ? named[0] : First();
         MoeDevice[] devices = _launched is { } launched
-            ? [.. Enumerable.Repeat(DeviceOf(launched, named), parallel.Count)]
-            : named.Length > 0 ? named : [.. Enumerable.Range(0, parallel.Count).Select(FromFirst)];
+            ? [.. Enumerable.Repeat(DeviceOf(launched, named, first), parallel.Count)]
+            : named.Length > 0 ? named : [.. Enumerable.Range(0, parallel.Count).Select(rank => From(first, rank))];
         return new MoeRanks(_options, _launched, devices);
     }
 
-    private MoeDevice DeviceOf(LaunchedRank launched, MoeDevice[] named) => named.Length switch
+    private MoeDevice DeviceOf(LaunchedRank launched, MoeDevice[] named, MoeDevice first) => named.Length switch
     {
-        0 => FromFirst(launched.LocalRank),
-        1 => named[0],
+        0 => From(first, launched.LocalRank),
+        1 => first,
         _ => launched.LocalRank < named.Length
             ? named[launched.LocalRank]
             : throw new MoeOptionsException(
@@ -343,14 +344,15 @@ public sealed class MoeHost : IMoeHost, IAsyncDisposable, IDisposable
                 $"has {named.Length}, and this process is number {launched.LocalRank} of its machine; a device for each of them is expected."),
     };
 
-    // GPUs from one on, a rank each, if a plugin has groups of them; else the processor, which ranks share.
-    private MoeDevice FromFirst(int rank)
+    // GPUs if a plugin has groups of them, also for more ranks than there are GPUs: those are to hear it, not to be on the processor alone.
+    private MoeDevice First()
     {
         using PluginSet.Lease lease = Take();
-        MoeDevice first = _options.ParseDevice()
-            ?? (_groups.CanJoin(lease.Plugins, MoeDevice.Cuda(rank)) ? MoeDevice.Cuda(0) : MoeDevice.Cpu);
-        return first.Kind == MoeDeviceKind.Cuda ? MoeDevice.Cuda(first.Ordinal + rank) : first;
+        return _options.ParseDevice() ?? (_groups.CanJoin(lease.Plugins, MoeDevice.Cuda(0)) ? MoeDevice.Cuda(0) : MoeDevice.Cpu);
     }
+
+    // GPUs from one on, a rank each; the processor is shared.
+    private static MoeDevice From(MoeDevice first, int rank) => first.Kind == MoeDeviceKind.Cuda ? MoeDevice.Cuda(first.Ordinal + rank) : first;
 
     private PluginSet.Lease Take()
     {

@@ -69,7 +69,8 @@ public sealed class MoeRanks
 
         if (Count == 1 && request.Rank is null or 0)
         {
-            return request;
+            // Where its device was not named, it is wherever a backend is.
+            return request.Device is null && _options.Parallel.Devices.Count > 0 ? request with { Device = Devices[0] } : request;
         }
 
         if ((request.Rank ?? (Local.Count == 1 ? Local[0] : -1)) is int rank && !Local.Contains(rank))

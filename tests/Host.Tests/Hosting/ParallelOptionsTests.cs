@@ -75,6 +75,19 @@ public sealed class ParallelOptionsTests
         Assert.Contains("Rank is 1; 2, the ranks of this process", Assert.Throws<MoeException>(() => ranks.Place(request with { Rank = 1 })).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>The group of it is there, and a layer elsewhere would not go with it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_only_rank_is_on_its_device_if_that_was_named(bool isNamed)
+    {
+        var ranks = new MoeRanks(new MoeOptions { Parallel = { Devices = isNamed ? ["cuda:1"] : [] } }, launched: null, [MoeDevice.Cuda(1)]);
+        var request = new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B };
+
+        Assert.Equal(request with { Device = isNamed ? MoeDevice.Cuda(1) : null }, ranks.Place(request));
+        Assert.Equal(MoeDevice.Cpu, ranks.Place(request with { Rank = 0, Device = MoeDevice.Cpu }).Device);
+    }
+
     private static MoeRanks Ranks(LaunchedRank? launched) =>
         new(new MoeOptions { Parallel = new MoeParallelOptions { Tensor = 2, Expert = 2 } }, launched, [.. Enumerable.Range(0, 4).Select(MoeDevice.Cuda)]);
 

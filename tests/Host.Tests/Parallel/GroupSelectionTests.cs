@@ -171,6 +171,33 @@ public sealed class GroupSelectionTests
             cancellationToken: TestContext.Current.CancellationToken).CreateState(group.Members[rank]);
     }
 
+    /// <summary>Where there are fewer GPUs than ranks, all are of GPUs, and the group's plugin says how many there are.</summary>
+    [Theory]
+    [InlineData(2, null, "cuda:0", "cuda:1", "cuda:2")]
+    [InlineData(0, null, "cpu", "cpu", "cpu")]
+    [InlineData(2, "cuda:1", "cuda:1", "cuda:2", "cuda:3")]
+    public void Ranks_whose_devices_are_not_named_are_all_on_gpus_or_none(int gpus, string? device, params string[] expected)
+    {
+        var groups = new GroupBackend { Score = 1, Joins = request => request.Devices.All(rank => rank.Kind == MoeDeviceKind.Cuda && rank.Ordinal < gpus) };
+        var options = new MoeOptions { Device = device };
+        options.Parallel.Tensor = 3;
+        using MoeHost host = MoeHost.Create(options, loggers: null, [_ => new CompiledInPlugins([groups.As("Groups")])]);
+
+        Assert.Equal(expected, host.Ranks.Devices.Select(static rank => $"{rank}"));
+    }
+
+    [Fact]
+    public void A_group_of_one_rank_is_where_its_layer_is()
+    {
+        MoeGroupRequest? asked = null;
+        var groups = new GroupBackend { Score = 1, Joins = request => request.Devices[0].Kind == MoeDeviceKind.Cuda && (asked = request) is not null, MadeOf = static () => [GroupBackend.Member(0)] };
+        using MoeHost host = Host(groups.As("Groups"));
+
+        host.CreateGroupFor(TinyLayer.Request with { Device = MoeDevice.Cuda(1) }).Dispose();
+
+        Assert.Equal([MoeDevice.Cuda(1)], asked?.Devices);
+    }
+
     private static MoeHost Host(params CompiledInPlugin[] plugins) => MoeHost.Create(new MoeOptions(), loggers: null, [_ => new CompiledInPlugins(plugins)]);
 
     private sealed class GroupBackend : IMoePlugin, IMoeBackend, IMoeParallelBackend, IMoeGroup
@@ -182,6 +209,8 @@ public sealed class GroupSelectionTests
         public Action<string>? At { get; init; }
 
         public Action<string>? Aborted { get; init; }
+
+        public Func<MoeGroupRequest, bool> Joins { get; init; } = static _ => true;
 
         public Func<IReadOnlyList<IMoeCommunicator>>? MadeOf { get; init; }
 
@@ -207,7 +236,7 @@ public sealed class GroupSelectionTests
         public MoeProbeResult ProbeGroup(MoeGroupRequest request)
         {
             At?.Invoke("probe");
-            return Score == 0
+            return Score == 0 || !Joins(request)
                 ? MoeProbeResult.Unsupported(MoeReason.NoPeerAccess, "too far apart\u001b[2J")
                 : MoeProbeResult.Supported(MoeDevice.Cpu, "fake", Score);
         }
