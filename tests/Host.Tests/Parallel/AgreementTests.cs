@@ -33,6 +33,21 @@ public sealed class AgreementTests
     }
 
     [Theory]
+    [InlineData("Shape { Width = 96, TopK = 2, Router = Router { Score = Sigmoid } }", "Shape { Width = 96, TopK = 12, Router = Router { Score = Logit } }", "TopK = 2 against TopK = 12")]
+    [InlineData("Shape { Width = 96 }", "Shape { Width = 960 }", "Width = 96 against Width = 960")]
+    [InlineData("Shape { Router = Router { Score = Sigmoid } }", "Shape { Router = Router { Score = Logit } }", "Score = Sigmoid against Score = Logit")]
+    [InlineData("1.0.0", "1.0", "1.0.0 against 1.0")]
+    [InlineData("", "1.0", " against 1.0")]
+    public void Of_two_records_the_member_that_differs_is_said(string one, string other, string expected)
+    {
+        Mock<IMoeRendezvous> rendezvous = Ranks(own => [own, FrameText.Join(FrameText.Of(one))]);
+
+        MoeException error = Assert.Throws<MoeException>(() => Agreement.Require(rendezvous.Object, "making a state", [("the layer's shape", other)], Timeout));
+
+        Assert.Equal($"Rank 1 differs from rank 0 in the layer's shape: {expected}. The same is expected on all ranks.", error.Message);
+    }
+
+    [Theory]
     [InlineData(new byte[0])]
     [InlineData(new byte[] { 255, 255, 255, 255 })]
     [InlineData(new byte[] { 200, 0, 0, 0, 1 })]

@@ -21,11 +21,26 @@ internal static class Agreement
             {
                 if (!other[i].Span.SequenceEqual(first[i].Span))
                 {
-                    string message = $"Rank {rank} differs from rank 0 in {own[i].Name}: {FrameText.ToText(other[i])} against {FrameText.ToText(first[i])}. The same is expected on all ranks.";
+                    (string theirs, string rank0s) = Difference(FrameText.ToText(other[i]), FrameText.ToText(first[i]));
+                    string message = $"Rank {rank} differs from rank 0 in {own[i].Name}: {theirs} against {rank0s}. The same is expected on all ranks.";
                     rendezvous.Abort(MoeReason.Configuration, message);
                     throw new MoeException(MoeReason.Configuration, message);
                 }
             }
+        }
+    }
+
+    // Of two records, which list their members: from the first member on that differs, to the next.
+    private static (string One, string Other) Difference(string one, string other)
+    {
+        int same = one.AsSpan().CommonPrefixLength(other);
+        int start = one[..same].LastIndexOfAny([',', '{']);
+        return start < 0 ? (one, other) : (Member(one), Member(other));
+
+        string Member(string text)
+        {
+            int end = text.IndexOfAny([',', '}'], same);
+            return text[(start + 1)..(end < 0 ? text.Length : end)].Trim();
         }
     }
 }
