@@ -253,6 +253,54 @@ public sealed class RendezvousTests
         Assert.Contains("belongs to job 'mine', and rank 1 to 'yours'", Assert.IsType<MoeException>(stranger).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_process_of_another_protocol_is_told_so_and_the_others_go_on()
+    {
+        MoeException? told = null;
+        RunWell(2, Options(2), (rendezvous, _) => rendezvous.Exchange("start", default, Long), each: (of, rank) =>
+        {
+            if (rank == 1)
+            {
+                using var client = new TcpClient();
+                SpinWait.SpinUntil(() => Record.Exception(() => client.Connect(IPAddress.Loopback, of.Port)) is null, Long);
+                byte[] greeting = FrameText.Join(FrameText.Of("moe-rendezvous-1"), FrameText.Of(1));
+                client.GetStream().Write([(byte)greeting.Length, 0, 0, 0, (byte)FrameKind.Hello, 0, 0, 0, 0, .. greeting]);
+                byte[] header = new byte[Frame.HeaderBytes];
+                client.GetStream().ReadExactly(header);
+                byte[] end = new byte[header[0] + (header[1] << 8)];
+                client.GetStream().ReadExactly(end);
+                told = header[4] == (byte)FrameKind.End ? FrameText.ToEnd(end) : null;
+            }
+
+            return of;
+        });
+
+        Assert.Equal(MoeReason.Configuration, told?.Reason);
+        Assert.EndsWith("speaks moe-rendezvous-2, and this rank moe-rendezvous-1; the same version of Moe.Plugins is expected on all ranks.", told?.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Rank 0 whose others did not come in time still listens for a moment: who tries again at once is not to be told of that end.</summary>
+    [Fact]
+    public void Who_comes_after_the_end_waits_for_the_next_group()
+    {
+        var clock = new FakeTimeProvider();
+        MoeRendezvousOptions options = Options(2);
+        var ended = new RendezvousHub(options with { Clock = clock });
+        clock.Advance(Long);
+
+        RunWell(2, options, (rendezvous, _) => rendezvous.Exchange("start", default, Long), each: (of, rank) =>
+        {
+            if (rank == 0)
+            {
+                // Long enough for rank 1 to be turned away.
+                Thread.Sleep(200);
+                ended.Close();
+            }
+
+            return of;
+        });
+    }
+
     [Theory]
     [InlineData(new byte[0])]
     [InlineData(new byte[] { 71, 69, 84, 32, 47, 32, 72, 84, 84, 80 })]

@@ -25,6 +25,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
     private MoeException? _failure;
     private ReadOnlyMemory<byte>? _all;
     private bool _isWelcome;
+    private bool _isTurnedAway;
     private bool _isExchanging;
     private bool _hasLeft;
     private bool _doAllKnow;
@@ -65,22 +66,14 @@ public sealed class MoeRendezvous : IMoeRendezvous
         try
         {
             long start = options.Clock.GetTimestamp();
-            FrameConnection connection = Connect(options, start);
-            connection.Trust();
-            var rendezvous = new MoeRendezvous(options, connection);
-            connection.Start(rendezvous.Receive, rendezvous.Lose);
-            connection.Send(FrameKind.Hello, FrameText.Join(
-                FrameText.Of(RendezvousHub.Magic), FrameText.Of(options.Job), FrameText.Of(options.Rank), FrameText.Of(options.Count)));
-            try
+            while (true)
             {
-                rendezvous.WaitFor(
-                    () => rendezvous._isWelcome, options.Timeout, start, $"Rank 0 at {MeetingPlace.Describe(options)}, where the ranks meet, does not answer.");
-                return rendezvous;
-            }
-            catch
-            {
-                rendezvous.Dispose();
-                throw;
+                if (TryJoin(options, start) is { } rendezvous)
+                {
+                    return rendezvous;
+                }
+
+                Thread.Sleep(Pause);
             }
         }
         catch
@@ -166,6 +159,33 @@ public sealed class MoeRendezvous : IMoeRendezvous
     {
         SayThatThisLeaves();
         _connection.Finish();
+    }
+
+    // Null where whoever listened ended the connection without a word: it was rank 0 of a group that has ended before all had come, and another one will come.
+    private static MoeRendezvous? TryJoin(MoeRendezvousOptions options, long start)
+    {
+        FrameConnection connection = Connect(options, start);
+        connection.Trust();
+        var rendezvous = new MoeRendezvous(options, connection);
+        connection.Start(rendezvous.Receive, rendezvous.Lose);
+        connection.Send(FrameKind.Hello, FrameText.Join(
+            FrameText.Of(RendezvousHub.Magic), FrameText.Of(options.Job), FrameText.Of(options.Rank), FrameText.Of(options.Count)));
+        try
+        {
+            rendezvous.WaitFor(
+                () => rendezvous._isWelcome, options.Timeout, start, $"Rank 0 at {MeetingPlace.Describe(options)}, where the ranks meet, does not answer.");
+            return rendezvous;
+        }
+        catch (MoeException) when (rendezvous._isTurnedAway && options.Rank != 0 && options.Clock.GetElapsedTime(start) < options.Timeout)
+        {
+            rendezvous.Dispose();
+            return null;
+        }
+        catch
+        {
+            rendezvous.Dispose();
+            throw;
+        }
     }
 
     private static FrameConnection Connect(MoeRendezvousOptions options, long start)
@@ -290,6 +310,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
         lock (_gate)
         {
             _isClosed = true;
+            _isTurnedAway = !_isWelcome && _failure is null;
             isEarly = !_hasLeft;
             Monitor.PulseAll(_gate);
         }

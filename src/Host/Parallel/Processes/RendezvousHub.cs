@@ -13,7 +13,9 @@ internal sealed class RendezvousHub
     private const int MostHelloBytes = 4096;
 
     /// <summary>What a greeting begins with; another protocol has another number.</summary>
-    public const string Magic = "moe-rendezvous-2";
+    public const string Magic = Protocol + "2";
+
+    private const string Protocol = "moe-rendezvous-";
 
     private readonly Lock _gate = new();
     private readonly MoeRendezvousOptions _options;
@@ -61,6 +63,7 @@ internal sealed class RendezvousHub
                 var guest = new Guest(new FrameConnection(_listener.Accept(), MostHelloBytes));
                 lock (_gate)
                 {
+                    guest.IsLate = _end is not null;
                     _strangers.Add(guest);
                 }
 
@@ -112,16 +115,30 @@ internal sealed class RendezvousHub
 
     private void Welcome(Guest guest, Frame frame)
     {
-        ReadOnlyMemory<byte>[] parts = FrameText.Split(frame.Payload, 4);
-        if (frame.Kind != FrameKind.Hello || FrameText.ToText(parts[0]) != Magic)
+        string magic = FrameText.ToText(FrameText.Split(frame.Payload, 1)[0]);
+        if (frame.Kind != FrameKind.Hello || !magic.StartsWith(Protocol, StringComparison.Ordinal))
         {
             throw new MoeException(MoeReason.ContractBroken, "A stranger.");
         }
 
+        if (magic != Magic)
+        {
+            Refuse(guest, FrameText.OfEnd(
+                MoeReason.Configuration,
+                $"Rank 0 at {MeetingPlace.Describe(_options)} speaks {Magic}, and this rank {PlainText.Of(magic)}; the same version of Moe.Plugins is expected on all ranks."));
+            return;
+        }
+
+        ReadOnlyMemory<byte>[] parts = FrameText.Split(frame.Payload, 4);
         string job = FrameText.ToText(parts[1]);
         long rank = FrameText.ToNumber(parts[2]);
         long count = FrameText.ToNumber(parts[3]);
-        if (job != _options.Job || _end is not null)
+        if (guest.IsLate && rank != 0 && FrameText.ToEnd(_end).Reason != MoeReason.Configuration)
+        {
+            // It has come for the next group, whose rank 0 will listen here. What is wrong in this one is wrong there too.
+            guest.Connection.Dispose();
+        }
+        else if (job != _options.Job || _end is not null)
         {
             Refuse(guest, _end ?? FrameText.OfEnd(
                 MoeReason.Configuration,
@@ -295,7 +312,7 @@ internal sealed class RendezvousHub
         _listener.Dispose();
         foreach (Guest stranger in _strangers)
         {
-            if (_end is not null)
+            if (_end is not null && !stranger.IsLate)
             {
                 stranger.Connection.Send(FrameKind.End, _end);
             }
@@ -313,6 +330,9 @@ internal sealed class RendezvousHub
 
         /// <summary>−1 before it has said so.</summary>
         public int Rank { get; set; } = -1;
+
+        /// <summary>Whether it came after the end.</summary>
+        public bool IsLate { get; set; }
 
         public bool HasHeard { get; set; }
 
