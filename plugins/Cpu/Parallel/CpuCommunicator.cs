@@ -13,6 +13,7 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     private MoeTensorView _output;
     private MoeAddNorm _addNorm;
     private MoeTokenExperts _experts;
+    private int _isBusy;
 
     public CpuCommunicator(IExchangingGroup group, int rank, MoeGroupRequest request)
     {
@@ -40,6 +41,9 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     /// <summary>Whether somebody may be writing a part.</summary>
     public bool HasLent { get; private set; }
 
+    /// <summary>Whether a call is under way.</summary>
+    public bool IsBusy => Volatile.Read(ref _isBusy) != 0;
+
     public MoePartial LendPartial(int rows)
     {
         _group.ThrowIfEnded();
@@ -52,37 +56,28 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
     {
         _group.ThrowIfEnded();
         var call = MoeGroupCall.AllReduce(this, _partials, arguments);
-        _output = arguments.Output;
-        _experts = default;
-        Exchange(new Post(call, arguments.Partial.Take()));
+        Exchange(call, arguments.Partial, default, arguments.Output, default, default);
     }
 
     public void ReduceAddNorm(MoeReduceAddNormArguments arguments)
     {
         _group.ThrowIfEnded();
         var call = MoeGroupCall.ReduceAddNorm(this, _partials, arguments);
-        _output = arguments.Output;
-        _experts = default;
-        _addNorm = arguments.AddNorm;
-        Exchange(new Post(call, arguments.Partial.Take()));
+        Exchange(call, arguments.Partial, default, arguments.Output, arguments.AddNorm, default);
     }
 
     public void ReduceScatter(MoeReduceArguments arguments)
     {
         _group.ThrowIfEnded();
         var call = MoeGroupCall.ReduceScatter(this, _partials, arguments);
-        _output = arguments.Output;
-        _experts = arguments.Experts;
-        Exchange(new Post(call, arguments.Partial.Take()));
+        Exchange(call, arguments.Partial, default, arguments.Output, default, arguments.Experts);
     }
 
     public void AllGather(MoeGatherArguments arguments)
     {
         _group.ThrowIfEnded();
         var call = MoeGroupCall.AllGather(this, _partials, arguments);
-        _output = arguments.Output;
-        _experts = arguments.Experts;
-        Exchange(new Post(call, arguments.Input));
+        Exchange(call, default, arguments.Input, arguments.Output, default, arguments.Experts);
     }
 
     /// <summary>A row costs a copy, and ids next to nothing.</summary>
@@ -115,15 +110,26 @@ internal sealed unsafe class CpuCommunicator : IMoeCommunicator
 
     public void Free() => _memory.Dispose();
 
-    private void Exchange(in Post post)
+    // Of a gathering the input, of all else the part.
+    private void Exchange(
+        in MoeGroupCall call, in MoePartial partial, in MoeTensorView input, in MoeTensorView output, in MoeAddNorm addNorm, in MoeTokenExperts experts)
     {
+        // Before a call under way is touched: it writes where it was told to.
+        if (Interlocked.Exchange(ref _isBusy, 1) != 0)
+        {
+            throw new InvalidOperationException($"Another thread is making a call of rank {Rank}. A rank makes one call at a time.");
+        }
+
         try
         {
+            var post = new Post(call, call.Kind == MoeGroupCallKind.AllGather ? input : partial.Take());
+            (_output, _addNorm, _experts) = (output, addNorm, experts);
             _group.Exchange(this, post);
         }
         finally
         {
             HasLent = false;
+            Volatile.Write(ref _isBusy, 0);
         }
     }
 

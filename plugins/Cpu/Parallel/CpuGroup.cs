@@ -13,7 +13,6 @@ internal sealed class CpuGroup : IExchangingGroup
     private readonly CpuCommunicator[] _members;
     private readonly Post[] _posts;
     private readonly bool[] _hasCome;
-    private readonly bool[] _isInside;
     private readonly ITimer _watchdog;
     private int _arrived;
     private int _reading;
@@ -28,7 +27,6 @@ internal sealed class CpuGroup : IExchangingGroup
         _request = request;
         _posts = new Post[request.Devices.Count];
         _hasCome = new bool[request.Devices.Count];
-        _isInside = new bool[request.Devices.Count];
         _members = new CpuCommunicator[request.Devices.Count];
         try
         {
@@ -104,7 +102,7 @@ internal sealed class CpuGroup : IExchangingGroup
                 return;
             }
 
-            isIdle = !_isInside.Contains(true) && !_members.Any(member => member.HasLent);
+            isIdle = !_members.Any(member => member.IsBusy || member.HasLent);
             End(MoeReason.PeerFailed, "It was disposed.");
             _isDisposed = true;
         }
@@ -123,11 +121,6 @@ internal sealed class CpuGroup : IExchangingGroup
         lock (_gate)
         {
             ThrowIfEnded();
-            if (_isInside[rank])
-            {
-                throw new InvalidOperationException($"Another thread is making a call of rank {rank}. A rank makes one call at a time.");
-            }
-
             if (_arrived == 0)
             {
                 _firstRank = rank;
@@ -142,7 +135,6 @@ internal sealed class CpuGroup : IExchangingGroup
 
             _posts[rank] = post;
             _hasCome[rank] = true;
-            _isInside[rank] = true;
             if (++_arrived == _members.Length)
             {
                 _watchdog.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -162,7 +154,6 @@ internal sealed class CpuGroup : IExchangingGroup
 
             if (_exchange == exchange)
             {
-                _isInside[rank] = false;
                 ThrowIfEnded();
             }
         }
@@ -188,7 +179,6 @@ internal sealed class CpuGroup : IExchangingGroup
                 Monitor.Wait(_gate);
             }
 
-            _isInside[rank] = false;
             ThrowIfEnded();
         }
     }

@@ -14,7 +14,6 @@ internal sealed unsafe class CpuProcessGroup : IExchangingGroup
     private readonly IMoeRendezvous _rendezvous;
     private readonly CpuCommunicator _member;
     private readonly Post[] _posts;
-    private int _isBusy;
     private int _isDisposed;
 
     public CpuProcessGroup(MoeGroupRequest request, IMoeRendezvous rendezvous)
@@ -54,23 +53,10 @@ internal sealed unsafe class CpuProcessGroup : IExchangingGroup
 
     public void Exchange(CpuCommunicator member, in Post post)
     {
-        if (Interlocked.Exchange(ref _isBusy, 1) != 0)
-        {
-            throw new InvalidOperationException($"Another thread is making a call of rank {member.Rank}. A rank makes one call at a time.");
-        }
-
-        try
-        {
-            ThrowIfEnded();
-            string text = Text(post.Call);
-            IReadOnlyList<ReadOnlyMemory<byte>> all = Exchange(post, text);
-            Require(all);
-            Compute(member, post, all);
-        }
-        finally
-        {
-            Volatile.Write(ref _isBusy, 0);
-        }
+        ThrowIfEnded();
+        IReadOnlyList<ReadOnlyMemory<byte>> all = Exchange(post, Text(post.Call));
+        Require(all);
+        Compute(member, post, all);
     }
 
     public void Dispose()
@@ -80,7 +66,7 @@ internal sealed unsafe class CpuProcessGroup : IExchangingGroup
             return;
         }
 
-        if (_member.HasLent || Volatile.Read(ref _isBusy) != 0)
+        if (_member.HasLent || _member.IsBusy)
         {
             // A thread of this process is still at it. Its memory goes with the last who knows the group.
             _rendezvous.Abort(MoeReason.PeerFailed, $"Rank {_member.Rank} disposed the group.");

@@ -138,6 +138,31 @@ public sealed class GroupFailureTests
     }
 
     [Fact]
+    public void A_second_call_of_a_rank_is_refused_and_the_first_writes_where_it_was_told_to()
+    {
+        const int Rows = 3;
+        using var isInside = new ManualResetEventSlim();
+        using IMoeGroup group = Groups.Backend.CreateGroup(Groups.Request(2) with { Clock = new AskedClock(isInside.Set) });
+        using MoeBuffer one = MoeBuffer.OnHost(MoeElementType.Float32, 1, Groups.Width);
+        using MoeBuffer elsewhere = MoeBuffer.OnHost(MoeElementType.Float32, Rows, Groups.Width);
+        elsewhere.Clear();
+        RankThreads.RunAll(group, member =>
+        {
+            if (member.Rank == 1)
+            {
+                isInside.Wait();
+                Assert.Throws<InvalidOperationException>(
+                    () => group.Members[0].AllGather(new MoeGatherArguments { Input = one.View, Output = elsewhere.View.FirstRows(2) }));
+            }
+
+            using MoeBuffer output = MoeBuffer.OnHost(MoeElementType.Float32, Rows, Groups.Width);
+            member.AllReduce(new MoeReduceArguments { Partial = Groups.Part(member, Rows), Output = output.View });
+            Groups.Near(Groups.Sum(2, Rows, MoeElementType.Float32), Groups.Values(output.View), 1e-5);
+        });
+        Assert.All(Groups.Values(elsewhere.View), value => Assert.Equal(0, value));
+    }
+
+    [Fact]
     public void A_disposed_group_lets_its_ranks_go()
     {
         using IMoeGroup group = Groups.Create(2);
@@ -238,5 +263,15 @@ public sealed class GroupFailureTests
         Assert.Equal(reason, group.Failure?.Reason);
         Assert.Contains(anyOf, text => group.Failure!.Message.Contains(text, StringComparison.Ordinal));
         Assert.All(errors, error => Assert.Equal(reason, Assert.IsType<MoeException>(error).Reason));
+    }
+
+    /// <summary>Tells when a rank that has come reads it.</summary>
+    private sealed class AskedClock(Action asked) : TimeProvider
+    {
+        public override long GetTimestamp()
+        {
+            asked();
+            return base.GetTimestamp();
+        }
     }
 }
