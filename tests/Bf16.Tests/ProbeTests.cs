@@ -64,6 +64,6 @@ public sealed class ProbeTests
         MoeSelectionReport report = host.Explain(new MoeLayerRequest { Shape = MoeLayerShape.GptOss20B });
 
         Assert.Null(report.Selected);
-        Assert.Contains("Moe:Plugins:Bf16:Context is '0x7f00'; a CUcontext's address", report.ToString(), StringComparison.Ordinal);
+        Assert.Contains("MoeOptions.Plugins:Bf16:Context is '0x7f00'; a CUcontext's address", report.ToString(), StringComparison.Ordinal);
     }
 }

@@ -86,7 +86,7 @@ public sealed class ProbeTests
 
         string message = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id).Message;
 
-        Assert.Contains($"Moe:Plugins:Collectives.Cuda:{key}", message, StringComparison.Ordinal);
+        Assert.Contains($"MoeOptions.Plugins:Collectives.Cuda:{key}", message, StringComparison.Ordinal);
         Assert.Contains(words, message, StringComparison.Ordinal);
     }
 
@@ -111,7 +111,7 @@ public sealed class ProbeTests
 
             using MoeHost host = CollectivesHost.Create(("Table", path));
             string message = host.Plugins.Single(plugin => plugin.Id == CollectivesHost.Id).Message;
-            Assert.Contains("Moe:Plugins:Collectives.Cuda:Table", message, StringComparison.Ordinal);
+            Assert.Contains("MoeOptions.Plugins:Collectives.Cuda:Table", message, StringComparison.Ordinal);
             Assert.Contains($"{words}.", message, StringComparison.Ordinal);
         }
         finally

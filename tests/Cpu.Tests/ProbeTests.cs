@@ -33,7 +33,7 @@ public sealed class ProbeTests
         MoeCandidate candidate = CpuHost.Explain(host);
         Assert.False(candidate.IsEligible);
         Assert.Equal(MoeReason.Configuration, candidate.Reason);
-        Assert.Contains($"Moe:Plugins:Cpu:Threads is '{threads}'; 1 to 1024 is expected.", candidate.Message, StringComparison.Ordinal);
+        Assert.Contains($"MoeOptions.Plugins:Cpu:Threads is '{threads}'; 1 to 1024 is expected.", candidate.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -48,7 +48,7 @@ public sealed class ProbeTests
         using MoeHost host = CpuHost.Create(nodes: nodes);
         MoeCandidate candidate = CpuHost.Explain(host);
         Assert.Equal(MoeReason.Configuration, candidate.Reason);
-        Assert.Contains($"Moe:Plugins:Cpu:Nodes is '{nodes}'; the processors of each NUMA node, such as '0-31;32-63', are expected", candidate.Message, StringComparison.Ordinal);
+        Assert.Contains($"MoeOptions.Plugins:Cpu:Nodes is '{nodes}'; the processors of each NUMA node, such as '0-31;32-63', are expected", candidate.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ public sealed class ContradictionTests : IDisposable
     {
         await Load(options => options.Plugins["Misbehaving"] = new Dictionary<string, string> { ["mod"] = "x", ["mode"] = "" });
         Assert.Contains(
-            "Misbehaving did not ask for Moe:Plugins:Misbehaving:mod when it was made. Did you mean 'mode'? It asked for: mode, switch.",
+            "Misbehaving did not ask for MoeOptions.Plugins:Misbehaving:mod when it was made. Did you mean 'mode'? It asked for: mode, switch.",
             Texts(18));
         Assert.Single(Texts(18));
     }
@@ -22,7 +22,7 @@ public sealed class ContradictionTests : IDisposable
     public async Task Settings_of_a_plugin_that_is_not_there_are_named_with_the_nearest_that_is()
     {
         await Load(options => options.Plugins["Misbehavin"] = new Dictionary<string, string> { ["mode"] = "" });
-        Assert.Equal(["Moe:Plugins:Misbehavin has settings of a plugin that was not found. Did you mean 'Misbehaving'?"], Texts(18));
+        Assert.Equal(["MoeOptions.Plugins:Misbehavin has settings of a plugin that was not found. Did you mean 'Misbehaving'?"], Texts(18));
     }
 
     [Fact]
@@ -35,7 +35,7 @@ public sealed class ContradictionTests : IDisposable
                 options.Layers["model.*"] = "auto";
             },
             host => host.Explain(TinyLayer.Request));
-        Assert.Equal(["Moe:Layers:model.layer.3.mlp was the pattern of none of the 1 layers that were asked for. Did you mean 'model.layers.3.mlp'?"], Texts(19));
+        Assert.Equal(["MoeOptions.Layers:model.layer.3.mlp was the pattern of none of the 1 layers that were asked for. Did you mean 'model.layers.3.mlp'?"], Texts(19));
     }
 
     [Fact]

@@ -50,6 +50,19 @@ public sealed class SectionTests : IDisposable
         Says([("ActivationTimeout", "00:00:00.3"), ("Plugins:Misbehaving:mode", "create:hang")], $"did not return within 0.3 s ({Section}:ActivationTimeout).");
     }
 
+    /// <summary>Where it read them from is not known.</summary>
+    [Fact]
+    public void What_a_program_sets_is_named_by_its_property()
+    {
+        MoeOptions options = _pinned.Options;
+        File.Delete(_pinned.LockFile);
+        options.ActivationTimeout = TimeSpan.Zero;
+        Assert.Equal(["MoeOptions.ActivationTimeout"], Assert.Throws<MoeOptionsException>(() => MoeHost.Create(options)).Keys);
+
+        options.ActivationTimeout = TimeSpan.FromSeconds(1);
+        Assert.StartsWith("MoeOptions.Trust is Pinned, and there is no lock file", _pinned.Load(options).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Ranks_know_where_theirs_stand()
     {

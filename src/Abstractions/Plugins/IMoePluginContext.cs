@@ -14,7 +14,10 @@ public interface IMoePluginContext
     /// <summary>Where the plugin's messages go.</summary>
     IMoePluginLog Log { get; }
 
-    /// <summary>A setting's key as the user wrote it in the host's configuration, to name it in a message: <c>Moe:Plugins:Cpu:Threads</c>.</summary>
+    /// <summary>
+    /// A setting's key as the user wrote it in the host's configuration, to name it in a message: <c>Moe:Plugins:Cpu:Threads</c>;
+    /// <c>MoeOptions.Plugins:Cpu:Threads</c> where the program set it.
+    /// </summary>
     /// <param name="key">The key in <see cref="Settings"/>.</param>
     string SettingPath(string key) => key;
 }

@@ -85,11 +85,12 @@ public sealed class MoeOptions
         return options;
     }
 
-    /// <summary>The section that the options were read from, which messages name.</summary>
-    internal string SectionPath { get; set; } = SectionName;
+    /// <summary>The section that the options were read from; null where the program set them, or read them by other means.</summary>
+    internal string? SectionPath { get; set; }
 
-    /// <summary>An option's key as the user wrote it, which messages name.</summary>
-    internal string PathOf(params ReadOnlySpan<string?> keys) => $"{SectionPath}:{string.Join(':', keys)}";
+    /// <summary>An option as messages name it: by its key where it was read from configuration, else by its property.</summary>
+    internal string PathOf(params ReadOnlySpan<string?> keys) =>
+        $"{(SectionPath is null ? $"{nameof(MoeOptions)}." : $"{SectionPath}:")}{string.Join(':', keys)}";
 
     /// <summary>Whether a key of <see cref="Plugins"/> means a plugin.</summary>
     internal static bool IsOf(string key, string id) => key.Equals(id, StringComparison.OrdinalIgnoreCase)

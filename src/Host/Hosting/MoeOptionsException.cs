@@ -12,6 +12,6 @@ public sealed class MoeOptionsException : MoeException
         : base(MoeReason.Configuration, string.Join(' ', errors.Select(static error => $"{error.Key} {error.Message}"))) =>
         Keys = [.. errors.Select(static error => error.Key)];
 
-    /// <summary>The configuration keys of what is wrong: <c>Moe:Device</c>, say.</summary>
+    /// <summary>The configuration keys of what is wrong: <c>Moe:Device</c>, say; <c>MoeOptions.Device</c> where the program set it.</summary>
     public IReadOnlyList<string> Keys { get; }
 }

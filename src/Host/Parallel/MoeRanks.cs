@@ -47,7 +47,7 @@ public sealed class MoeRanks
         return MoePart.OfRank(rank, Tensor, Expert);
     }
 
-    /// <summary>The key of an option of <see cref="MoeParallelOptions"/> as the user wrote it, to name it in a message: <c>Moe:Parallel:Launcher</c>.</summary>
+    /// <summary>An option of <see cref="MoeParallelOptions"/> as messages name it: <c>Moe:Parallel:Launcher</c> where it was read from configuration.</summary>
     /// <param name="option">The option's name.</param>
     public string SettingPath(string option)
     {

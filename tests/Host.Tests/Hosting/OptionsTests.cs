@@ -65,8 +65,8 @@ public sealed class OptionsTests
             })
             .Services.BuildServiceProvider();
         MoeOptionsException error = Assert.Throws<MoeOptionsException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
-        Assert.Equal(["Moe:Backend", "Moe:Device", "Moe:ActivationTimeout"], error.Keys);
-        Assert.Contains("Moe:Device is 'gpu'; cpu, cuda:N or N is expected.", error.Message, StringComparison.Ordinal);
+        Assert.Equal(["MoeOptions.Backend", "MoeOptions.Device", "MoeOptions.ActivationTimeout"], error.Keys);
+        Assert.Contains("MoeOptions.Device is 'gpu'; cpu, cuda:N or N is expected.", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

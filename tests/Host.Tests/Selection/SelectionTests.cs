@@ -32,7 +32,7 @@ public sealed class SelectionTests : IDisposable
         MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken));
         Assert.Equal(MoeReason.DriverTooOld, error.Reason);
         Assert.Equal(
-            "Backend Gpu, which Moe:Backend names, cannot run model.layers.3.mlp (Rejected, DriverTooOld): Gpu has its reasons",
+            "Backend Gpu, which MoeOptions.Backend names, cannot run model.layers.3.mlp (Rejected, DriverTooOld): Gpu has its reasons",
             error.Report.Sentence);
         Assert.Contains("cpu 1.2.3: Eligible, on cpu (fake), score 5", error.Message, StringComparison.Ordinal);
         Assert.Null(error.Report.Selected);
@@ -59,8 +59,8 @@ public sealed class SelectionTests : IDisposable
         Assert.Equal(
             $"the request names the backend 'Mxfp4.Marlni', which was not found. Did you mean 'Mxfp4.Marlin'? Found: Cpu, Mxfp4.Marlin. Looked in: {EmptyFolder.Path}.",
             sentence);
-        Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Backend names the backend 'Mxfp4.Marlni'", StringComparison.Ordinal));
-        Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("Moe:Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
+        Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("MoeOptions.Backend names the backend 'Mxfp4.Marlni'", StringComparison.Ordinal));
+        Assert.Contains(_log.Lines, l => l.Id == 3 && l.Text.StartsWith("MoeOptions.Layers:* names the backend 'marlin'", StringComparison.Ordinal) && l.Text.Contains("Did you mean 'Mxfp4.Marlin'?", StringComparison.Ordinal));
         Assert.Contains(_log.Lines, l => l.Id == 4 && l.Text.Contains("Did you mean 'Cpu'?", StringComparison.Ordinal));
         Assert.DoesNotContain("Did you mean", host.Explain(TinyLayer.Request with { Backend = "quantum" }).Sentence, StringComparison.Ordinal);
         Assert.Equal([.. _log.Lines.Where(l => l.Id == 3).Select(l => l.Text)], host.UnknownBackends);
@@ -140,7 +140,7 @@ public sealed class SelectionTests : IDisposable
         MoeSelectionException error = Assert.Throws<MoeSelectionException>(() => host.CreateLayer(TinyLayer.Request, TinyLayer.Weights, cancellationToken: TestContext.Current.CancellationToken));
 
         Assert.Equal(MoeReason.OutOfMemory, error.Reason);
-        Assert.Contains("Moe:Fallback forbids to fall back to Cpu", error.Report.Sentence, StringComparison.Ordinal);
+        Assert.Contains("MoeOptions.Fallback forbids to fall back to Cpu", error.Report.Sentence, StringComparison.Ordinal);
         MoePluginException cause = Assert.IsType<MoePluginException>(error.InnerException);
         Assert.Equal(("Gpu", "1.2.3"), (cause.PluginId, cause.PluginVersion));
         Assert.Equal("Plugin Gpu 1.2.3 failed while making the layer's weights: 12 GB are wanted", cause.Message);

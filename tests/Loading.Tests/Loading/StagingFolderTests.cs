@@ -42,7 +42,7 @@ public sealed class StagingFolderTests : IDisposable
         await using MoeHost host = MoeHost.Create(options);
         MoePluginInfo plugin = Assert.Single(host.Plugins);
         Assert.Equal((MoeCandidateState.Rejected, MoeReason.NotFound), (plugin.State, plugin.Reason));
-        Assert.EndsWith("Set Moe:StagingFolder to a folder that this user can write, or that holds the copy already.", plugin.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Set MoeOptions.StagingFolder to a folder that this user can write, or that holds the copy already.", plugin.Message, StringComparison.Ordinal);
     }
 
     [Fact]

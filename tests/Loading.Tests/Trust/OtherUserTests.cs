@@ -30,7 +30,7 @@ public sealed class OtherUserTests : IDisposable
 
         Assert.Equal((MoeCandidateState.Rejected, MoeReason.Trust, MoePluginStepKind.Stage), (plugin.State, plugin.Reason, plugin.Steps[^1].Step));
         Assert.Contains($"{folder} belongs to user {Nobody}", plugin.Message, StringComparison.Ordinal);
-        Assert.EndsWith("Set Moe:StagingFolder to a folder that is.", plugin.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Set MoeOptions.StagingFolder to a folder that is.", plugin.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -129,7 +129,7 @@ public sealed class OtherUserTests : IDisposable
         MoePluginInfo plugin = _pinned.Load(options);
         Assert.Equal(MoeReason.Trust, plugin.Reason);
         Assert.Contains($"{above} can be written by other users", plugin.Message, StringComparison.Ordinal);
-        Assert.Contains("Set Moe:StagingFolder", plugin.Message, StringComparison.Ordinal);
+        Assert.Contains("Set MoeOptions.StagingFolder", plugin.Message, StringComparison.Ordinal);
 
         options.Trust = MoeTrust.Any;
         Assert.Equal(MoeCandidateState.Activated, _pinned.Load(options).State);

@@ -215,7 +215,7 @@ public sealed class PinnedTests : IDisposable
     {
         MoeOptions options = _pinned.Options;
         options.Trust = MoeTrust.Signed;
-        Assert.Contains("Moe:TrustKeys is empty", Assert.Throws<MoeOptionsException>(() => MoeHost.Create(options)).Message, StringComparison.Ordinal);
+        Assert.Contains("MoeOptions.TrustKeys is empty", Assert.Throws<MoeOptionsException>(() => MoeHost.Create(options)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
