@@ -105,10 +105,18 @@ internal sealed class LiveGroups(MoeOptions options)
     {
         var refusals = new List<(string Id, MoeReason Reason, string Message)>();
         (PluginRecord Plugin, int Score)? best = null;
-        foreach (PluginRecord plugin in plugins)
+
+        // Those that are at an end last: whether they would have had groups is not known.
+        foreach (PluginRecord plugin in plugins.OrderBy(static plugin => plugin.HasEnded))
         {
             bool isMeant = backend is null || string.Equals(plugin.Id, backend, StringComparison.OrdinalIgnoreCase);
-            if (!isMeant || plugin.HasEnded || plugin.Backend is not IMoeParallelBackend parallel)
+            if (isMeant && plugin.HasEnded)
+            {
+                refusals.Add((plugin.Id, plugin.Reason, plugin.Message));
+                continue;
+            }
+
+            if (!isMeant || plugin.Backend is not IMoeParallelBackend parallel)
             {
                 continue;
             }

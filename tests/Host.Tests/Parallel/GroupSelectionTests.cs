@@ -105,6 +105,9 @@ public sealed class GroupSelectionTests
 
             Assert.Equal(MoeCandidateState.TimedOut, host.Plugins.Single(static plugin => plugin.Id == "Hanging").State);
             host.CreateGroup(Request).Dispose();
+            MoeException later = Assert.Throws<MoeException>(() => host.CreateGroup(Request, "Hanging"));
+            Assert.Equal(MoeReason.TimedOut, later.Reason);
+            Assert.Contains("Hanging: Its probe of a group did not return within 0.2 s", later.Message, StringComparison.Ordinal);
         }
 
         never.Set();
