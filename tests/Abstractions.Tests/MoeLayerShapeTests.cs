@@ -63,8 +63,10 @@ public sealed class MoeLayerShapeTests
     }
 
     [Theory]
-    [InlineData(91, 1, "leaves nothing to the last of 91 tensor ranks")]
-    [InlineData(1, 33, "32 experts leave none to the last of 33 expert ranks")]
+    [InlineData(91, 1, "leaves nothing to the last of 91 tensor ranks; of 90 each has some")]
+    [InlineData(1, 33, "32 experts leave none to the last of 33 expert ranks; of 32 each has some")]
+    [InlineData(16, 1, "leaves nothing to the last of 16 tensor ranks; of 15 each has some")]
+    [InlineData(1, 12, "leave none to the last of 12 expert ranks; of 11 each has some")]
     public void Too_many_ranks_are_an_error_on_the_rank_that_has_nothing(int tensor, int expert, string message)
     {
         var part = new MoePart { TensorRank = tensor - 1, TensorCount = tensor, ExpertRank = expert - 1, ExpertCount = expert };

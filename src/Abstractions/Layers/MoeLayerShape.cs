@@ -86,10 +86,12 @@ public sealed record MoeLayerShape
         // Of the last rank, so that each rank hears of it and none waits for one that cannot come.
         Require(
             MoePart.Range(IntermediateSize, BlockSize, part.TensorCount - 1, part.TensorCount).Count > 0,
-            $"its intermediate size {IntermediateSize}, in blocks of {BlockSize}, leaves nothing to the last of {part.TensorCount} tensor ranks");
+            $"its intermediate size {IntermediateSize}, in blocks of {BlockSize}, leaves nothing to the last of {part.TensorCount} tensor ranks; "
+            + $"of {MoePart.MostBelow(part.TensorCount, IntermediateSize, BlockSize)} each has some");
         Require(
             MoePart.Range(ExpertCount, 1, part.ExpertCount - 1, part.ExpertCount).Count > 0,
-            $"its {ExpertCount} experts leave none to the last of {part.ExpertCount} expert ranks");
+            $"its {ExpertCount} experts leave none to the last of {part.ExpertCount} expert ranks; "
+            + $"of {MoePart.MostBelow(part.ExpertCount, ExpertCount, 1)} each has some");
 
         int shared = Shared is null ? 0 : MoePart.Range(Shared.IntermediateSize, BlockSize, part.Rank, part.RankCount).Count;
         return this with

@@ -73,4 +73,16 @@ public sealed record MoePart
         int first = Math.Min(size, rank * share);
         return (first, Math.Min(size, first + share) - first);
     }
+
+    /// <summary>The largest number of ranks below another one of which each has a range: 1 at least.</summary>
+    internal static int MostBelow(int count, int size, int blockSize)
+    {
+        int ranks = Math.Max(1, Math.Min(count - 1, (size + blockSize - 1) / blockSize));
+        while (Range(size, blockSize, ranks - 1, ranks).Count == 0)
+        {
+            ranks--;
+        }
+
+        return ranks;
+    }
 }
