@@ -29,6 +29,18 @@ public sealed class RendezvousTests
         });
     }
 
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("127.0.0.2")]
+    [InlineData("::1")]
+    public void They_meet_at_an_address_of_the_machine_s_own(string address)
+    {
+        var known = IPAddress.Parse(address);
+        using var socket = new Socket(known.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        Assert.SkipUnless(Record.Exception(() => socket.Bind(new IPEndPoint(known, 0))) is null, $"there is no {address} here");
+        RunWell(2, Options(2) with { Address = address }, (rendezvous, _) => rendezvous.Exchange("start", default, Long));
+    }
+
     [Fact]
     public void Messages_reach_the_others_in_order()
     {

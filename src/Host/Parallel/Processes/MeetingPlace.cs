@@ -46,7 +46,7 @@ internal static class MeetingPlace
         }
 
         // The hub's own process need not know how others reach it.
-        string address = options.Rank == 0 ? IPAddress.Loopback.ToString() : options.Address;
+        string address = options.Rank == 0 ? $"{LoopbackOf(options) ?? IPAddress.Loopback}" : options.Address;
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         return Prepared(socket, () => socket.Connect(address, options.Port));
     }
@@ -85,20 +85,25 @@ internal static class MeetingPlace
 
     private static Socket ListenOn(MoeRendezvousOptions options)
     {
-        bool isLocal = options.Address == "localhost" || (IPAddress.TryParse(options.Address, out IPAddress? address) && IPAddress.IsLoopback(address));
-        bool isV6 = !isLocal && Socket.OSSupportsIPv6;
-        var socket = new Socket(isV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        IPAddress address = LoopbackOf(options) ?? (Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any);
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         return Prepared(socket, () =>
         {
-            if (isV6)
+            if (Equals(address, IPAddress.IPv6Any))
             {
                 socket.DualMode = true;
             }
 
-            socket.Bind(new IPEndPoint(isLocal ? IPAddress.Loopback : isV6 ? IPAddress.IPv6Any : IPAddress.Any, options.Port));
+            socket.Bind(new IPEndPoint(address, options.Port));
             socket.Listen(options.Count);
         });
     }
+
+    /// <summary>The address that only this machine reaches, if the ranks meet at one.</summary>
+    private static IPAddress? LoopbackOf(MoeRendezvousOptions options) =>
+        options.Address == "localhost" ? IPAddress.Loopback
+        : IPAddress.TryParse(options.Address, out IPAddress? address) && IPAddress.IsLoopback(address) ? address
+        : null;
 
     private static Socket ListenAt(string path, int count)
     {
