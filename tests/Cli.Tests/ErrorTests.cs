@@ -72,6 +72,7 @@ public sealed class ErrorTests : IDisposable
         { "run --shape 8,96,160,2 --backend Cpu --tensor-parallel 6", "the last of 6 tensor ranks" },
         { "run --shape 8,96,160,2 --backend Cpu --expert-parallel 9", "the last of 9 expert ranks" },
         { "run --shape 8,96,160,2 --tensor-parallel 9 --expert-parallel 9", "81 ranks" },
+        { "bench parallel --ranks 2 --devices cpu,cpu,cpu", "--devices has 3; one for each of the 2 ranks is expected" },
         { "run --tensor-parallel 0", "--tensor-parallel is '0'" },
         { "generate --prompt x --threads 1000000", "Threads is 1000000; 0 to 1024 is expected" },
         { "generate --model GOLDEN/tiny.safetensors", "tiny.safetensors' is a file; the model's folder is expected" },

@@ -48,14 +48,20 @@ internal sealed record ParallelSettings
     /// <summary>Seconds, replays and outputs.</summary>
     public required BenchSettings Bench { get; init; }
 
-    /// <exception cref="CommandException">There are too many ranks.</exception>
+    /// <exception cref="CommandException">There are too many ranks, or not a device for each.</exception>
     /// <exception cref="MoeException">An output cannot be written.</exception>
     public static ParallelSettings Read(ParseResult result)
     {
         IReadOnlyList<MoeDevice> devices = result.GetValue(CommandOptions.Devices) ?? [];
+        int? ranks = result.GetValue(ParallelOptions.Ranks);
         if (devices.Count == 0)
         {
-            devices = RankDevices.From(result.GetValue(CommandOptions.Device) ?? MoeDevice.Cuda(0), result.GetValue(ParallelOptions.Ranks) ?? DefaultRanks);
+            devices = RankDevices.From(result.GetValue(CommandOptions.Device) ?? MoeDevice.Cuda(0), ranks ?? DefaultRanks);
+        }
+
+        if (ranks is { } count && devices.Count != count)
+        {
+            throw new CommandException(ExitCode.BadInput, $"--devices has {devices.Count}; one for each of the {count} ranks is expected.");
         }
 
         if (devices.Count > MostRanks)
