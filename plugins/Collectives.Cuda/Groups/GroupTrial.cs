@@ -11,7 +11,7 @@ namespace Moe.Plugins.Collectives;
 internal static class GroupTrial
 {
     private const int MostRows = 192;
-    private const int Values = 5;
+    private const int Values = 13;
 
     /// <exception cref="MoeException">Numbers did not arrive.</exception>
     public static void Run(IReadOnlyList<CudaMember> members, Func<MoeException?> failure)
@@ -19,16 +19,19 @@ internal static class GroupTrial
         MoeGroupRequest request = members[0].Request;
         int rows = Math.Min(request.MaxTokens, MostRows);
         using var outputs = new Outputs(members, (long)rows * request.Width * request.ElementType.ByteSize());
-        foreach (CudaMember member in members)
-        {
-            using CudaContextScope scope = member.Context.MakeCurrent();
-            CudaMemory.Upload<byte>(member.Partial, Numbers(request, rows, (row, column) => At(member.Rank, row, column)));
-        }
-
-        byte[] expected = Numbers(request, rows, (row, column) => Enumerable.Range(0, request.Devices.Count).Sum(rank => At(rank, row, column)));
         IReadOnlyList<string> ways = members[0].Ways;
         for (int way = 0; way < ways.Count; way++)
         {
+            // Other numbers each way, to where nothing right lies: what a way leaves out cannot be what another has brought.
+            byte[] expected = Numbers(request, rows, (row, column) => Enumerable.Range(0, request.Devices.Count).Sum(rank => At(way, rank, row, column)));
+            for (int i = 0; i < members.Count; i++)
+            {
+                CudaMember member = members[i];
+                using CudaContextScope scope = member.Context.MakeCurrent();
+                CudaMemory.Upload<byte>(member.Partial, Numbers(request, rows, (row, column) => At(way, member.Rank, row, column)));
+                CudaMemory.Fill(outputs.Address(i), 0xFF, outputs.ByteCount, outputs.Stream(i));
+            }
+
             for (int i = 0; i < members.Count; i++)
             {
                 members[i].Try(way, rows, outputs.Address(i), outputs.Stream(i));
@@ -61,7 +64,7 @@ internal static class GroupTrial
     }
 
     // Whole numbers whose sums are exact in BF16.
-    private static int At(int rank, int row, int column) => ((row * 7) + (column * 3) + (rank * 11)) % Values - (Values / 2);
+    private static int At(int way, int rank, int row, int column) => (((row * 7) + (column * 3) + (rank * 11) + (way * 5)) % Values) - (Values / 2);
 
     private static byte[] Numbers(MoeGroupRequest request, int rows, Func<int, int, int> at)
     {
@@ -79,17 +82,18 @@ internal static class GroupTrial
     private sealed class Outputs : IDisposable
     {
         private readonly IReadOnlyList<CudaMember> _members;
-        private readonly long _byteCount;
         private readonly CudaDeviceMemory[] _memory;
         private readonly CudaStream[] _streams;
 
         public Outputs(IReadOnlyList<CudaMember> members, long byteCount)
         {
             _members = members;
-            _byteCount = byteCount;
+            ByteCount = byteCount;
             _memory = [.. members.Select(member => member.Context.Allocate(byteCount))];
             _streams = [.. members.Select(member => member.Context.CreateStream())];
         }
+
+        public long ByteCount { get; }
 
         public nint Address(int rank) => _memory[rank].Handle;
 
@@ -99,7 +103,7 @@ internal static class GroupTrial
         {
             using CudaContextScope scope = _members[rank].Context.MakeCurrent();
             _streams[rank].Synchronize();
-            byte[] bytes = new byte[_byteCount];
+            byte[] bytes = new byte[ByteCount];
             CudaMemory.Download<byte>(bytes, Address(rank));
             return bytes;
         }
