@@ -36,9 +36,11 @@ public sealed class GroupKernelTests
         {
             group.Scatter(ReductionWay.Push, rows, blocks);
             group.Scatter(ReductionWay.Pull, rows, blocks);
-            group.Gather(reads: false, rows, blocks, group.RowBytes);
-            group.Gather(reads: true, rows, blocks, group.RowBytes);
-            group.Gather(reads: true, rows, blocks, rowBytes: 12);
+            foreach (GatherWay way in Enum.GetValues<GatherWay>())
+            {
+                group.Gather(way, rows, blocks, way == GatherWay.Short ? 12 : group.RowBytes);
+                group.Gather(way, rows, blocks, way == GatherWay.Short ? 5 : 140);
+            }
         }
     }
 
@@ -52,13 +54,36 @@ public sealed class GroupKernelTests
         {
             foreach (int rows in new[] { MaxTokens / ranks, 1, 3 })
             {
-                group.Gather(reads: false, rows, blocks, rowBytes: 12);
+                group.Gather(GatherWay.Short, rows, blocks, rowBytes: 12);
                 group.Scatter(ReductionWay.Push, rows, blocks);
                 group.Reduce(ReductionWay.Push, rows, blocks, ahead, hasNorm: true);
-                group.Gather(reads: true, rows, blocks, group.RowBytes, tensorCount);
-                group.Gather(reads: true, rows, blocks, rowBytes: 12, tensorCount);
+                group.Gather(GatherWay.Pull, rows, blocks, group.RowBytes, tensorCount);
+                group.Gather(GatherWay.Pull, rows, blocks, rowBytes: 140, tensorCount);
                 group.Scatter(ReductionWay.Pull, rows, blocks, tensorCount);
             }
+        }
+    }
+
+    /// <summary>Of few and many pieces a thread, with bytes left over, that begin anywhere; sums and long rows between them, in the same slots.</summary>
+    [Theory]
+    [InlineData(2, 3)]
+    [InlineData(3, 1)]
+    [InlineData(4, 132)]
+    [InlineData(8, 2)]
+    public void Short_rows_of_any_number_and_bytes_are_gathered(int ranks, int blocks)
+    {
+        using var group = new ModelGroup(ranks, 328, maxTokens: 300);
+        foreach (int rowBytes in new[] { 4, 8, 16, 100, 128, 1, 6, 15, 88 })
+        {
+            foreach (int rows in new[] { 1, 2, 33, 128, 129, 300 })
+            {
+                group.Gather(GatherWay.Short, rows, blocks, rowBytes);
+                group.Gather(GatherWay.Short, rows, blocks, rowBytes, gap: 4);
+            }
+
+            group.Gather(GatherWay.Short, 77, blocks, rowBytes, gap: 3);
+            group.Gather(GatherWay.Push, 5, blocks, group.RowBytes);
+            group.Reduce(ReductionWay.Push, 9, blocks, ahead: 2, hasNorm: false);
         }
     }
 
@@ -74,8 +99,9 @@ public sealed class GroupKernelTests
         {
             group.Scatter(ReductionWay.Push, rows, blocks: 2, tensorCount: 0, Calls);
             group.Scatter(ReductionWay.Pull, rows, blocks: 2, tensorCount: 1, Calls);
-            group.Gather(reads: false, rows, blocks: 2, group.RowBytes, tensorCount: 0, Calls);
-            group.Gather(reads: true, rows, blocks: 2, group.RowBytes, tensorCount: 1, Calls);
+            group.Gather(GatherWay.Push, rows, blocks: 2, group.RowBytes, tensorCount: 0, Calls);
+            group.Gather(GatherWay.Pull, rows, blocks: 2, group.RowBytes, tensorCount: 1, Calls);
+            group.Gather(GatherWay.Short, rows, blocks: 2, rowBytes: 16, tensorCount: 0, Calls);
         }
     }
 
@@ -86,6 +112,11 @@ public sealed class GroupKernelTests
         foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
         {
             group.ReduceWithout(2, way, MaxTokens);
+        }
+
+        foreach (GatherWay way in Enum.GetValues<GatherWay>())
+        {
+            group.GatherWithout(2, way, MaxTokens / 3, rowBytes: 16);
         }
     }
 }

@@ -8,10 +8,12 @@ internal sealed unsafe class ModelGroup : IDisposable
 {
     private const float Epsilon = 1e-5f;
     private const int WordBytes = 4096;
-    private const int GatherThreads = 512;
+    private const byte Poison = 0xEE;
+    private const byte Empty = 0xFF;
+    private const ulong ShortPatience = 200_000_000;
     private const int TopK = 3;
     private const int ExpertsOfRank = 3;
-    private static readonly string[] Gatherings = ["moe_gather", "moe_gather_read"];
+    private static readonly string[] Gatherings = [.. Enum.GetValues<GatherWay>().Select(ReductionKernels.NameOf)];
 
     private readonly int _ranks;
     private readonly int _width;
@@ -41,7 +43,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         _tensorBytes = (long)ranks * maxTokens * _shape.RowBytes;
         _rankBytes = _layout.ByteCount + WordBytes + (4 * _tensorBytes);
         _memory = (byte*)((delegate* unmanaged<long, nint>)_library.Export("map_shared"))(_rankBytes * ranks);
-        Empty();
+        EmptySlots();
     }
 
     public int RowBytes => _shape.RowBytes;
@@ -124,35 +126,47 @@ internal sealed unsafe class ModelGroup : IDisposable
     }
 
     /// <summary>Gathers rows of any bytes: all, or, with experts of which so many ranks share each, those of tokens that have one on the rank.</summary>
-    public void Gather(bool reads, int rows, int blocks, int rowBytes, int tensorCount = 0, int calls = 1)
+    /// <param name="way">How.</param>
+    /// <param name="rows">Of a rank.</param>
+    /// <param name="blocks">The most blocks.</param>
+    /// <param name="rowBytes">Of a row.</param>
+    /// <param name="tensorCount">Ranks that share each expert; 0 for all rows everywhere.</param>
+    /// <param name="calls">Calls behind each other.</param>
+    /// <param name="gap">Bytes between rows.</param>
+    public void Gather(GatherWay way, int rows, int blocks, int rowBytes, int tensorCount = 0, int calls = 1, int gap = 0)
     {
         var random = new Random(++_seed);
         byte[][] inputs = [.. Enumerable.Range(0, _ranks).Select(_ => new byte[rows * rowBytes])];
         Array.ForEach(inputs, random.NextBytes);
+
+        // An id that is nobody's is all ones, as a word is that has not arrived.
+        Array.ForEach(inputs, input => input.AsSpan(random.Next(input.Length)).Fill(0xFF));
         (int[][] ids, Func<int, int, bool> has) = Choices(random, rows, tensorCount);
-        int kernel = Enum.GetValues<ReductionWay>().Length + (reads ? 2 : 1);
-        Launch(kernel, Math.Min(blocks, rows), GatherThreads, missing: -1, p =>
+        int stride = rowBytes + gap;
+        LaunchGather(way, rows, blocks, rowBytes, gap, missing: -1, p =>
         {
-            int rank = p->Group.Rank;
-            inputs[rank].CopyTo(new Span<byte>(Tensor(rank, 1), rows * rowBytes));
-            p->Group.Partial = (nint)Tensor(rank, 1);
-            p->Group.Rows = rows;
-            p->Group.RowBytes = rowBytes;
-            p->Group.OutputStride = rowBytes;
-            p->Group.Experts = Experts(rank, ids, tensorCount);
-            p->InputStride = rowBytes;
-            p->RankStride = rows * rowBytes;
-            p->SlotBytes = reads ? rowBytes : _shape.RowBytes;
+            for (int row = 0; row < rows; row++)
+            {
+                inputs[p->Group.Rank].AsSpan(row * rowBytes, rowBytes).CopyTo(new Span<byte>(Tensor(p->Group.Rank, 1) + (row * stride), rowBytes));
+            }
+
+            p->Group.Experts = Experts(p->Group.Rank, ids, tensorCount);
         }, calls);
         byte[][] all = [.. inputs.SelectMany(input => input.Chunk(rowBytes))];
         for (int rank = 0; rank < _ranks; rank++)
         {
             for (int token = 0; token < all.Length; token++)
             {
-                var found = new Span<byte>(Tensor(rank, 0) + (token * rowBytes), rowBytes);
-                bool isRight = token / rows == rank || has(token, rank) ? found.SequenceEqual(all[token]) : !found.ContainsAnyExcept((byte)0xEE);
-                Assert.True(isRight, $"token {token} of {rows} rows of {rowBytes} bytes on rank {rank}{(reads ? ", read" : "")}, {tensorCount} ranks share an expert");
+                var found = new Span<byte>(Tensor(rank, 0) + (token * stride), rowBytes);
+                bool isRight = token / rows == rank || has(token, rank) ? found.SequenceEqual(all[token]) : !found.ContainsAnyExcept(Poison);
+                bool isBesideUntouched = !new Span<byte>(Tensor(rank, 0) + (token * stride) + rowBytes, gap).ContainsAnyExcept(Poison);
+                Assert.True(
+                    isRight && isBesideUntouched,
+                    $"{way}, token {token} of {rows} rows of {rowBytes} bytes, {gap} apart, on rank {rank}, {tensorCount} ranks share an expert");
             }
+
+            Assert.False(new Span<byte>(Tensor(rank, 0) + (all.Length * stride), 64).ContainsAnyExcept(Poison), $"{way}: bytes behind the rows of rank {rank}");
+            Assert.False(Slots(rank).ContainsAnyExcept(Empty), $"{way}: slots of rank {rank} are not empty");
         }
     }
 
@@ -160,7 +174,25 @@ internal sealed unsafe class ModelGroup : IDisposable
     public void ReduceWithout(int missing, ReductionWay way, int rows)
     {
         rows = Math.Min(rows, _layout.MostRows(way));
-        LaunchReduction(way, rows, blocks: 2, ahead: 2, Parts(new Random(++_seed), rows), p => p->Group.Patience = 200_000_000, missing);
+        LaunchReduction(way, rows, blocks: 2, ahead: 2, Parts(new Random(++_seed), rows), p => p->Group.Patience = ShortPatience, missing);
+        RequireEnd(missing, $"{way}");
+    }
+
+    /// <inheritdoc cref="ReduceWithout"/>
+    public void GatherWithout(int missing, GatherWay way, int rows, int rowBytes)
+    {
+        LaunchGather(way, rows, blocks: 2, rowBytes, gap: 0, missing, p => p->Group.Patience = ShortPatience);
+        RequireEnd(missing, $"{way}");
+    }
+
+    public void Dispose()
+    {
+        ((delegate* unmanaged<nint, long, void>)_library.Export("unmap_shared"))((nint)_memory, _rankBytes * _ranks);
+        _library.Dispose();
+    }
+
+    private void RequireEnd(int missing, string way)
+    {
         for (int rank = 0; rank < _ranks; rank++)
         {
             // Whether the rank has ended, and 1 + whom it has waited for.
@@ -169,13 +201,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         }
 
         new Span<byte>(_memory, checked((int)(_rankBytes * _ranks))).Clear();
-        Empty();
-    }
-
-    public void Dispose()
-    {
-        ((delegate* unmanaged<nint, long, void>)_library.Export("unmap_shared"))((nint)_memory, _rankBytes * _ranks);
-        _library.Dispose();
+        EmptySlots();
     }
 
     private static float Rounded(float value) => MoeBFloat16.ToSingle(MoeBFloat16.FromSingle(value));
@@ -281,6 +307,8 @@ internal sealed unsafe class ModelGroup : IDisposable
 
     private byte* Of(int rank) => _memory + (rank * _rankBytes);
 
+    private Span<byte> Slots(int rank) => new(Of(rank), checked((int)(2 * _layout.SetBytes)));
+
     private uint* Words(int rank) => (uint*)(Of(rank) + _layout.ByteCount);
 
     private byte* Tensor(int rank, int place) => Of(rank) + _layout.ByteCount + WordBytes + (place * _tensorBytes);
@@ -289,11 +317,11 @@ internal sealed unsafe class ModelGroup : IDisposable
         [.. new Span<ushort>(Tensor(rank, place) + ((long)row * _shape.RowBytes), _width).ToArray().Select(MoeBFloat16.ToSingle)];
 
     // Slots begin empty.
-    private void Empty()
+    private void EmptySlots()
     {
         for (int rank = 0; rank < _ranks; rank++)
         {
-            new Span<byte>(Of(rank), checked((int)(2 * _layout.SetBytes))).Fill(0xFF);
+            Slots(rank).Fill(Empty);
         }
     }
 
@@ -316,6 +344,23 @@ internal sealed unsafe class ModelGroup : IDisposable
         }, calls);
     }
 
+    private void LaunchGather(GatherWay way, int rows, int blocks, int rowBytes, int gap, int missing, Adjust adjust, int calls = 1)
+    {
+        int slotBytes = way == GatherWay.Short ? ShortRow.SlotBytes(rowBytes) : way == GatherWay.Pull ? rowBytes : (rowBytes + 15) / 16 * 16;
+        int grid = way == GatherWay.Short ? Math.Min(blocks, ShortRow.Blocks(rows, slotBytes)) : Math.Min(blocks, rows);
+        Launch(Enum.GetValues<ReductionWay>().Length + 1 + (int)way, grid, ReductionKernels.ThreadsOf(way), missing, p =>
+        {
+            p->Group.Partial = (nint)Tensor(p->Group.Rank, 1);
+            p->Group.Rows = rows;
+            p->Group.RowBytes = rowBytes;
+            p->Group.OutputStride = rowBytes + gap;
+            p->InputStride = rowBytes + gap;
+            p->RankStride = rows * (rowBytes + gap);
+            p->SlotBytes = slotBytes;
+            adjust(p);
+        }, calls);
+    }
+
     private void Launch(int kernel, int blocks, int threads, int missing, Adjust adjust, int calls = 1)
     {
         var parameters = new GatherParameters[_ranks];
@@ -323,7 +368,7 @@ internal sealed unsafe class ModelGroup : IDisposable
         {
             for (int rank = 0; rank < _ranks; rank++)
             {
-                new Span<byte>(Tensor(rank, 0), checked((int)(2 * _tensorBytes))).Fill(0xEE);
+                new Span<byte>(Tensor(rank, 0), checked((int)(2 * _tensorBytes))).Fill(Poison);
                 GatherParameters* p = all + rank;
                 p->Group = new GroupParameters
                 {

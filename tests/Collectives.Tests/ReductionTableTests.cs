@@ -23,18 +23,15 @@ public sealed class ReductionTableTests : IDisposable
         ReductionTable table = ReductionTable.Read(new SettingsContext());
         ReductionPlanner planner = Planner(table, request);
 
-        ReductionPlan gather = planner.ForGather(tokens / ranks, RowBytes);
+        GatherPlan gather = planner.ForGather(tokens / ranks, RowBytes);
         ReductionPlan scatter = planner.ForScatter(tokens / ranks);
 
-        Assert.Equal((gathers, scatters), (gather.Way == ReductionWay.Pull, scatter.Way == ReductionWay.Pull));
+        Assert.Equal((gathers, scatters), (gather.Way == GatherWay.Pull, scatter.Way == ReductionWay.Pull));
         Assert.True(!gathers || gather.LaunchRows == tokens / ranks, "a gathering by reading is one launch");
         Assert.True(!scatters || scatter.LaunchRows == tokens / ranks, "sums that are read are one launch");
 
         // All blocks of all ranks of a device must run at once, and a gathering's are larger than others.
         Assert.Equal(Math.Min(99, gather.LaunchRows), planner.GatherBlocks(gather, gather.LaunchRows));
-
-        // What is gathered may be narrower, like ids.
-        Assert.Equal(ReductionWay.Push, planner.ForGather(64 / ranks, rowBytes: 16).Way);
     }
 
     /// <summary>Knowing the experts of 2048 tokens of each of 4 ranks takes longer than rows of gpt-oss that are left out with four choices; not than wider ones, or with one choice.</summary>
@@ -64,11 +61,51 @@ public sealed class ReductionTableTests : IDisposable
         ReductionTable table = ReductionTable.Read(new SettingsContext(("Plan", plan)));
         GroupLayout layout = GroupLayout.Of(request, RowShape.Of(request.Width, request.ElementType), table);
 
-        ReductionPlan gather = Planner(table, request).ForGather(100, RowBytes);
+        GatherPlan gather = Planner(table, request).ForGather(100, RowBytes);
 
-        Assert.Equal(reads, gather.Way == ReductionWay.Pull);
+        Assert.Equal(reads, gather.Way == GatherWay.Pull);
         Assert.InRange(gather.LaunchRows, 1, reads ? layout.SumsBytes / RowBytes : layout.MostRows(ReductionWay.Push));
         Assert.Equal(reads, Planner(table, request).ForScatter(100).Way == ReductionWay.Pull);
+    }
+
+    /// <summary>Ids and weights of each rank's share of all tokens, whatever the table says. More rows may be several launches that have room.</summary>
+    [Theory]
+    [InlineData("twopull:132:1:64", 2880, 4)]
+    [InlineData("pull:132:1:1", 2880, 3)]
+    [InlineData("push:132:1:1024", 2880, 64)]
+    [InlineData("push:132:1:1024", 8, 2)]
+    [InlineData("pull:132:1:1048576", 64, 8)]
+    public void Short_rows_of_all_tokens_are_one_launch_of_many_rows_a_block(string plan, int width, int ranks)
+    {
+        const int Share = 2047;
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, ranks)], MaxTokens = Share * ranks, Width = width };
+        ReductionTable table = ReductionTable.Read(new SettingsContext(("Plan", plan)));
+        var shape = RowShape.Of(width, request.ElementType);
+        GroupLayout layout = GroupLayout.Of(request, shape, table);
+        ReductionPlanner planner = Planner(table, request);
+        int[] widths = [1, 4, 8, 16, 100, 128];
+        foreach (int rowBytes in widths.Where(bytes => bytes <= shape.RowBytes))
+        {
+            int pieces = (rowBytes + 7) / 8;
+            GatherPlan gather = planner.ForGather(Share, rowBytes);
+            Assert.Equal(new GatherPlan(GatherWay.Short, 132, Share, 16 * pieces), gather);
+            Assert.Equal(Math.Min(99, ((Share * pieces) + 127) / 128), planner.GatherBlocks(gather, Share));
+            Assert.Equal(1, planner.GatherBlocks(gather, 128 / pieces));
+
+            GatherPlan all = planner.ForGather(request.MaxTokens, rowBytes);
+            Assert.InRange(all.LaunchRows, Share, layout.SetBytes / (16 * pieces * (ranks - 1)));
+        }
+    }
+
+    /// <summary>A slot is as long as the row, not as the longest one: as many more rows are one launch.</summary>
+    [Fact]
+    public void Slots_of_narrow_rows_are_counted_in_bytes()
+    {
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, 4)], MaxTokens = 8, Width = RowBytes / 2 };
+        ReductionPlanner planner = Planner(ReductionTable.Read(new SettingsContext(("Plan", "twoshot:132:1:8"))), request);
+
+        Assert.Equal(new GatherPlan(GatherWay.Push, 132, 4, RowBytes), planner.ForGather(8, RowBytes));
+        Assert.Equal(new GatherPlan(GatherWay.Push, 132, 8, 144), planner.ForGather(8, 130));
     }
 
     /// <summary>However few the most tokens are.</summary>

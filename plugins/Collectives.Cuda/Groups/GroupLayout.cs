@@ -21,7 +21,10 @@ internal sealed class GroupLayout
         int peers = Math.Max(1, _ranks - 1);
         _slots = Math.Max(TwoShotSlots(Math.Min(request.MaxTokens, sharedRows)), Math.Min(request.MaxTokens, pushedRows) * peers);
         _sums = Math.Max(1, (Math.Min(request.MaxTokens, summedRows) + _ranks - 1) / _ranks);
-        SetBytes = Align((long)_slots * shape.RowBytes);
+
+        // Room for short rows of each rank's share of all tokens, whatever there is for longer ones.
+        long shortRows = (request.MaxTokens + _ranks - 1) / _ranks * (long)peers;
+        SetBytes = Align(Math.Max((long)_slots * shape.RowBytes, shortRows * ShortRow.SlotBytes(Math.Min(shape.RowBytes, ShortRow.MostBytes))));
         FlagsOffset = 2 * SetBytes;
         SumsOffset = FlagsOffset + Align((long)FlagSides * RowShape.MostRanks * ReductionKernels.MostBlocks * sizeof(uint));
         SumsBytes = Align((long)_sums * shape.RowBytes);
@@ -87,6 +90,9 @@ internal sealed class GroupLayout
 
         return rows;
     }
+
+    /// <summary>The most rows of one launch that every rank pushes to all others, where a row's slot has so many bytes.</summary>
+    public int MostPushedRows(int slotBytes) => _ranks == 1 ? int.MaxValue : (int)Math.Min(SetBytes / slotBytes / (_ranks - 1), int.MaxValue);
 
     // Slots for what the others push to an owner, and for the sums that come back.
     private int TwoShotSlots(int rows) => rows + ((_ranks - 1) * ((rows + _ranks - 1) / _ranks));

@@ -84,25 +84,30 @@ internal sealed class PeerMember : CudaMember
     {
         MoeTensorView input = arguments.Input;
         MoeTensorView output = arguments.Output;
-        ReductionPlan plan = _planner.ForGather(input.Rows, (int)input.RowBytes);
-        bool reads = plan.Way == ReductionWay.Pull;
+        if (input.RowBytes == 0)
+        {
+            return;
+        }
+
+        GatherPlan plan = _planner.ForGather(input.Rows, (int)input.RowBytes);
         var parameters = new GatherParameters
         {
             Group = _template,
             InputStride = input.RowStride,
             RankStride = input.Rows * output.RowStride,
-            SlotBytes = reads ? input.RowBytes : _template.RowBytes,
+            SlotBytes = plan.SlotBytes,
         };
         parameters.Group.RowBytes = (int)input.RowBytes;
         parameters.Group.OutputStride = output.RowStride;
-        ExpertParameters experts = reads && _planner.LeavesOut(input.Rows) ? ExpertParameters.Of(arguments.Experts, Rank, Count) : default;
+        bool leavesOut = plan.Way == GatherWay.Pull && _planner.LeavesOut(input.Rows);
+        ExpertParameters experts = leavesOut ? ExpertParameters.Of(arguments.Experts, Rank, Count) : default;
         for (int first = 0; first < input.Rows; first += plan.LaunchRows)
         {
             parameters.Group.Rows = Math.Min(plan.LaunchRows, input.Rows - first);
             parameters.Group.Partial = input.RowAddress(first);
             parameters.Group.Output = output.RowAddress(first);
             parameters.Group.Experts = experts.From(first);
-            _kernels.Gather(reads, _planner.GatherBlocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
+            _kernels.Gather(plan.Way, _planner.GatherBlocks(plan, parameters.Group.Rows), arguments.Stream, in parameters);
         }
     }
 

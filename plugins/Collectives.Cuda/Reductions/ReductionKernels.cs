@@ -26,8 +26,7 @@ internal sealed class ReductionKernels
     private readonly RowShape _shape;
     private readonly Dictionary<ReductionWay, CudaFunction> _ways;
     private readonly CudaFunction _pullSome;
-    private readonly CudaFunction _gather;
-    private readonly CudaFunction _gatherRead;
+    private readonly Dictionary<GatherWay, CudaFunction> _gathers;
     private readonly CudaFunction _addNorm;
     private readonly CudaFunction? _addNormOfType;
     private readonly CudaFunction _widen;
@@ -48,8 +47,7 @@ internal sealed class ReductionKernels
         // Loaded now: a kernel that is loaded at its first launch may wait for those that wait for it.
         _ways = Enum.GetValues<ReductionWay>().ToDictionary(way => way, way => library.Get(UnitOf(way, type, shape, ranks), Instance(way, type, shape, ranks)));
         _pullSome = library.Get(UnitOf(ReductionWay.Pull, type, shape, ranks, some: true), Instance(ReductionWay.Pull, type, shape, ranks, some: true));
-        _gather = library.Get(GatherUnit, "moe_gather");
-        _gatherRead = library.Get(GatherUnit, "moe_gather_read");
+        _gathers = Enum.GetValues<GatherWay>().ToDictionary(way => way, way => library.Get(GatherUnit, NameOf(way)));
         string addNorm = AddNorm(type, MoeElementType.Float32, shape);
         _addNorm = library.Get(AddNormUnit(addNorm), addNorm);
         _widen = library.Get(AddNormUnit(addNorm), "moe_widen");
@@ -80,9 +78,9 @@ internal sealed class ReductionKernels
             * (way == ReductionWay.Pull ? Math.Min(most, _pullSome.GetMaxBlocksPerMultiprocessor(_shape.Threads, 0)) : most);
     }
 
-    /// <summary>The same of gatherings, by reading or by pushing.</summary>
+    /// <summary>The same of gatherings, in whichever way.</summary>
     public int MostResidentGatherBlocks => Context.Device.MultiprocessorCount
-        * Math.Min(_gather.GetMaxBlocksPerMultiprocessor(GatherThreads, 0), _gatherRead.GetMaxBlocksPerMultiprocessor(GatherThreads, 0));
+        * _gathers.Min(gather => gather.Value.GetMaxBlocksPerMultiprocessor(ThreadsOf(gather.Key), 0));
 
     public CudaContext Context => _library.Context;
 
@@ -117,9 +115,20 @@ internal sealed class ReductionKernels
     public void FinishRows(bool ofOwnType, nint stream, ref readonly GroupParameters parameters) =>
         (ofOwnType ? _addNormOfType! : _addNorm).Launch(_library.Launch(Math.Min(parameters.Rows, _mostAddNormBlocks), _shape.Threads), stream, in parameters);
 
-    /// <summary>Launches a gathering, by reading or by pushing. The context must be current.</summary>
-    public void Gather(bool reads, int blocks, nint stream, ref readonly GatherParameters parameters) =>
-        (reads ? _gatherRead : _gather).Launch(_library.Launch(blocks, GatherThreads), stream, in parameters);
+    /// <summary>The kernel of a way to gather.</summary>
+    public static string NameOf(GatherWay way) => way switch
+    {
+        GatherWay.Pull => "moe_gather_read",
+        GatherWay.Short => "moe_gather_short",
+        _ => "moe_gather",
+    };
+
+    /// <summary>Threads of a block of it.</summary>
+    public static int ThreadsOf(GatherWay way) => way == GatherWay.Short ? ShortRow.Threads : GatherThreads;
+
+    /// <summary>Launches a gathering. The context must be current.</summary>
+    public void Gather(GatherWay way, int blocks, nint stream, ref readonly GatherParameters parameters) =>
+        _gathers[way].Launch(_library.Launch(blocks, ThreadsOf(way)), stream, in parameters);
 
     /// <summary>As in <c>add_norm.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

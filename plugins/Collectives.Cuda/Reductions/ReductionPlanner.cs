@@ -9,8 +9,11 @@ internal sealed class ReductionPlanner
     /// <summary>Microseconds that it takes to route first, and to gather ids and weights: measured on 4 GPUs, of which one had other work too, 64 to 16,384 tokens of all ranks.</summary>
     private const double RoutingTime = 16;
 
-    /// <summary>The same for each token of a rank: ids and weights are rows of a few bytes, which take a block as long as long ones.</summary>
+    /// <summary>The same for each token of a rank: measured when each row of ids or weights took a block, and not since.</summary>
     private const double RoutingTimeOfToken = 0.063;
+
+    /// <summary>As slots are written and emptied.</summary>
+    private const int PieceBytes = 16;
 
     private readonly GroupLayout _layout;
     private readonly IReadOnlyDictionary<ReductionWay, int> _mostBlocks;
@@ -49,16 +52,23 @@ internal sealed class ReductionPlanner
     /// <param name="rows">That a rank gets.</param>
     public ReductionPlan ForScatter(int rows) => Fit(Exchange(_scatters, rows, _rowBytes), rows);
 
-    /// <summary>The plan for rows that are gathered: by pushing, or by reading.</summary>
+    /// <summary>The plan for rows that are gathered.</summary>
     /// <param name="rows">That a rank brings.</param>
     /// <param name="rowBytes">Of one of them.</param>
-    public ReductionPlan ForGather(int rows, int rowBytes)
+    public GatherPlan ForGather(int rows, int rowBytes)
     {
         ReductionPlan plan = Exchange(_gathers, rows, rowBytes);
+        GatherWay way = rowBytes <= ShortRow.MostBytes ? GatherWay.Short : plan.Way == ReductionWay.Pull ? GatherWay.Pull : GatherWay.Push;
+        int slotBytes = way switch
+        {
+            GatherWay.Short => ShortRow.SlotBytes(rowBytes),
+            GatherWay.Pull => rowBytes,
+            _ => (rowBytes + PieceBytes - 1) / PieceBytes * PieceBytes,
+        };
 
-        // Where sums are left for others is where these rows are.
-        int room = (int)Math.Min(_layout.SumsBytes / rowBytes, int.MaxValue);
-        return Fit(plan.Way == ReductionWay.Pull ? plan with { LaunchRows = Math.Min(plan.LaunchRows, room) } : plan, rows);
+        // Rows that are read are where sums are left for others. Short ones are as many a launch as there is room for.
+        int room = way == GatherWay.Pull ? (int)Math.Min(_layout.SumsBytes / slotBytes, int.MaxValue) : _layout.MostPushedRows(slotBytes);
+        return new GatherPlan(way, plan.Blocks, Even(rows, way == GatherWay.Short ? room : Math.Min(plan.LaunchRows, room)), slotBytes);
     }
 
     /// <summary>
@@ -75,7 +85,7 @@ internal sealed class ReductionPlanner
     {
         double absent = Math.Pow((_ranks - tensorCount) / (double)_ranks, topK);
         return LeavesOut(rows)
-            && ForGather(rows, _rowBytes).Way == ReductionWay.Pull
+            && ForGather(rows, _rowBytes).Way == GatherWay.Pull
             && 2 * absent * (_ranks - 1) * rows * _rowBytes / LinkBytes > RoutingTime + (RoutingTimeOfToken * rows);
     }
 
@@ -95,7 +105,8 @@ internal sealed class ReductionPlanner
     }
 
     /// <summary>The blocks of a launch of a gathering.</summary>
-    public int GatherBlocks(ReductionPlan plan, int rows) => Math.Min(rows, Math.Min(plan.Blocks, _mostGatherBlocks));
+    public int GatherBlocks(GatherPlan plan, int rows) =>
+        Math.Min(plan.Way == GatherWay.Short ? ShortRow.Blocks(rows, plan.SlotBytes) : rows, Math.Min(plan.Blocks, _mostGatherBlocks));
 
     private static bool IsOwned(ReductionWay way) => way is ReductionWay.TwoShot or ReductionWay.TwoPull;
 
@@ -108,6 +119,13 @@ internal sealed class ReductionPlanner
         return plan with { Way = plan.Way is ReductionWay.Pull or ReductionWay.TwoPull ? ReductionWay.Pull : ReductionWay.Push };
     }
 
+    // Rows of each of as few launches as there may be.
+    private static int Even(int rows, int most)
+    {
+        long launches = Math.Max(1, ((long)rows + most - 1) / most);
+        return (int)((rows + launches - 1) / launches);
+    }
+
     private ReductionPlan Fit(ReductionPlan plan, int rows)
     {
         // Each rank must own a row of each launch, and the blocks of one way must be a multiple of the ranks.
@@ -116,12 +134,10 @@ internal sealed class ReductionPlanner
             plan = plan with { Way = ReductionWay.Push };
         }
 
-        int most = Math.Min(plan.LaunchRows, _layout.MostRows(plan.Way));
-        int launches = Math.Max(1, (int)(((long)rows + most - 1) / most));
-        int each = (int)(((long)rows + launches - 1) / launches);
+        int each = Even(rows, Math.Min(plan.LaunchRows, _layout.MostRows(plan.Way)));
 
         // The last launch has the rest, which must not be too few either.
-        return IsOwned(plan.Way) && rows - ((launches - 1) * each) < _ranks
+        return IsOwned(plan.Way) && ((rows - 1) % each) + 1 < _ranks
             ? Fit(plan with { Way = ReductionWay.Push }, rows)
             : plan with { LaunchRows = each };
     }

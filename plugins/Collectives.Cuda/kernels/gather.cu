@@ -1,5 +1,6 @@
-// All-gather of rows of any bytes: pushed to all ranks, with a flag of each block behind them; or left where the others read them.
-#include "group.cuh"
+// All-gather of rows of any bytes: pushed to all ranks, with a flag of each block behind them; or left where the others read them; or, where they are short,
+// many at a time.
+#include "rows.cuh"
 
 struct GatherParameters
 {
@@ -8,6 +9,8 @@ struct GatherParameters
     i64 rank_stride;        // bytes from the first row of one rank in the output to that of the next
     i64 slot_bytes;         // between rows in a set of slots
 };
+
+constexpr int kShortBytes = 8;  // of a short row, that a thread takes at a time
 
 namespace
 {
@@ -34,6 +37,44 @@ __device__ __forceinline__ void copy_row(u8* to, const u8* from, int bytes)
     else
     {
         copy_row<u8>(to, from, bytes);
+    }
+}
+
+/// Up to 8 bytes of a short row.
+__device__ __forceinline__ u64 load_short(const u8* from, int bytes)
+{
+    if (((u64)from | (u64)bytes) % 4 == 0)
+    {
+        return *(const u32*)from | (bytes > 4 ? (u64)((const u32*)from)[1] << 32 : 0);
+    }
+
+    u64 v = 0;
+#pragma unroll 1
+    for (int i = 0; i < bytes; i++)
+    {
+        v |= (u64)from[i] << 8 * i;
+    }
+
+    return v;
+}
+
+__device__ __forceinline__ void store_short(u8* to, u64 v, int bytes)
+{
+    if (((u64)to | (u64)bytes) % 4 == 0)
+    {
+        *(u32*)to = (u32)v;
+        if (bytes > 4)
+        {
+            ((u32*)to)[1] = (u32)(v >> 32);
+        }
+
+        return;
+    }
+
+#pragma unroll 1
+    for (int i = 0; i < bytes; i++)
+    {
+        to[i] = (u8)(v >> 8 * i);
     }
 }
 }
@@ -173,6 +214,75 @@ extern "C" __global__ void __launch_bounds__(512, 2) moe_gather_read(const __gri
                     {
                         *(uint4*)(p.output + next_rank(p, first + i) * q.rank_stride + row * p.output_stride + at) = got[i];
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Short rows: a thread takes 8 bytes at a time, of whichever row they are, and no flag announces them. They may be any bits, all ones too, so a word of a slot
+/// carries two bytes and is never what an empty one is. The grid is the same on all ranks.
+extern "C" __global__ void __launch_bounds__(128, 8) moe_gather_short(const __grid_constant__ GatherParameters q)
+{
+    constexpr int kAtOnce = 4;
+    const GroupParameters& p = q.group;
+    if (p.may_overlap)
+    {
+        allow_next_launch();
+    }
+
+    wait_for_previous_launch();
+    const uint4 state = read_state(p);
+    const u32 epoch = state.x;
+    bool failed = state.y != 0;
+    const int of_row = ceil_div(p.row_bytes, kShortBytes);
+    const int pieces = p.rows * of_row;
+    const i64 sender_bytes = (i64)pieces * 16;
+    const int first = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    const int step = (int)(gridDim.x * blockDim.x);
+    for (int i = first; i < pieces && !failed; i += step)
+    {
+        const int row = i / of_row;
+        const int at = (i - row * of_row) * kShortBytes;
+        const int bytes = min(kShortBytes, p.row_bytes - at);
+        const u64 v = load_short(p.partial + row * q.input_stride + at, bytes);
+        for (int j = 1; j < p.ranks; j++)
+        {
+            const int peer = next_rank(p, j);
+            u8* slots = set_of(p, peer, epoch) + sender_index(p.rank, peer) * sender_bytes;
+            store_volatile(slots + (i64)i * 16, make_uint4((u16)v, (u16)(v >> 16), (u16)(v >> 32), (u16)(v >> 48)));
+        }
+
+        store_short(p.output + p.rank * q.rank_stride + row * p.output_stride + at, v, bytes);
+    }
+
+    // All threads have read the number, and there is time until the answers come.
+    __syncthreads();
+    if (threadIdx.x == blockDim.x - 1 && state.y == 0)
+    {
+        count_call(p, epoch);
+    }
+
+    u8* set = set_of(p, p.rank, epoch);
+    for (int i = first; i < pieces && !failed; i += step)
+    {
+        const int row = i / of_row;
+        const int at = (i - row * of_row) * kShortBytes;
+        const int bytes = min(kShortBytes, p.row_bytes - at);
+        u8* slots = set + (i64)i * 16;
+        for (int from = 0; from < p.ranks && !failed; from += kAtOnce)
+        {
+            uint4 got[kAtOnce];
+            failed = receive<kAtOnce, true>(p, slots, sender_bytes, from, got, failed);
+#pragma unroll
+            for (int j = 0; j < kAtOnce; j++)
+            {
+                const int sender = from + j;
+                if (sender < p.ranks && sender != p.rank && !failed)
+                {
+                    const u64 v = got[j].x | got[j].y << 16 | (u64)(got[j].z | got[j].w << 16) << 32;
+                    store_short(p.output + sender * q.rank_stride + row * p.output_stride + at, v, bytes);
+                    empty_slot(slots + sender_index(sender, p.rank) * sender_bytes);
                 }
             }
         }
