@@ -108,6 +108,22 @@ public sealed class ReductionTableTests : IDisposable
         Assert.Equal(new GatherPlan(GatherWay.Push, 132, 8, 144), planner.ForGather(8, 130));
     }
 
+    /// <summary>A group tries every way with the blocks of its plan; where each row has an owner that pushes, they are a multiple of the ranks.</summary>
+    [Theory]
+    [InlineData("push:1:1:1024")]
+    [InlineData("twoshot:3:1:1024")]
+    public void Plans_of_fewer_blocks_than_ranks_have_launches_of_some(string plan)
+    {
+        const int Rows = 24;
+        var request = new MoeGroupRequest { Devices = [.. Enumerable.Repeat(MoeDevice.Cpu, 4)], MaxTokens = Rows, Width = RowBytes / 2 };
+        ReductionPlanner planner = Planner(ReductionTable.Read(new SettingsContext(("Plan", plan))), request);
+        foreach (ReductionWay way in Enum.GetValues<ReductionWay>())
+        {
+            ReductionPlan fitted = planner.For(way, Rows);
+            Assert.True(planner.Blocks(fitted, fitted.LaunchRows) > 0, $"{way} became {fitted}");
+        }
+    }
+
     /// <summary>However few the most tokens are.</summary>
     [Theory]
     [InlineData(2, 512)]

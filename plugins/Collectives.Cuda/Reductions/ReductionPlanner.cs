@@ -95,7 +95,7 @@ internal sealed class ReductionPlanner
     /// <summary>The blocks of a launch.</summary>
     public int Blocks(ReductionPlan plan, int rows)
     {
-        int most = Math.Min(plan.Blocks, _mostBlocks[plan.Way]);
+        int most = MostBlocks(plan);
         return plan.Way switch
         {
             ReductionWay.TwoShot => Math.Min((rows + _ranks - 1) / _ranks, most / _ranks) * _ranks,
@@ -107,6 +107,8 @@ internal sealed class ReductionPlanner
     /// <summary>The blocks of a launch of a gathering.</summary>
     public int GatherBlocks(GatherPlan plan, int rows) =>
         Math.Min(plan.Way == GatherWay.Short ? ShortRow.Blocks(rows, plan.SlotBytes) : rows, Math.Min(plan.Blocks, _mostGatherBlocks));
+
+    private int MostBlocks(ReductionPlan plan) => Math.Min(plan.Blocks, _mostBlocks[plan.Way]);
 
     private static bool IsOwned(ReductionWay way) => way is ReductionWay.TwoShot or ReductionWay.TwoPull;
 
@@ -129,7 +131,7 @@ internal sealed class ReductionPlanner
     private ReductionPlan Fit(ReductionPlan plan, int rows)
     {
         // Each rank must own a row of each launch, and the blocks of one way must be a multiple of the ranks.
-        if (IsOwned(plan.Way) && (rows < _ranks || _ranks == 1 || (plan.Way == ReductionWay.TwoShot && _mostBlocks[ReductionWay.TwoShot] < _ranks)))
+        if (IsOwned(plan.Way) && (rows < _ranks || _ranks == 1 || (plan.Way == ReductionWay.TwoShot && MostBlocks(plan) < _ranks)))
         {
             plan = plan with { Way = ReductionWay.Push };
         }
