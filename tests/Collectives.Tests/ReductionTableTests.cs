@@ -34,13 +34,17 @@ public sealed class ReductionTableTests : IDisposable
         Assert.Equal(Math.Min(99, gather.LaunchRows), planner.GatherBlocks(gather, gather.LaunchRows));
     }
 
-    /// <summary>Knowing the experts of 2048 tokens of each of 4 ranks takes longer than rows of gpt-oss that are left out with four choices; not than wider ones, or with one choice.</summary>
+    /// <summary>
+    /// Where rows are left out and each expert is one rank's, those of four choices take longer than to route first. With eight choices, or where two ranks
+    /// share an expert, fewer are left out, and that is so of wider rows or more of them.
+    /// </summary>
     [Theory]
-    [InlineData(2880, 4, 2048, 4, 1, false)]
-    [InlineData(2880, 4, 4096, 4, 1, false)]
-    [InlineData(2880, 4, 2048, 1, 1, true)]
-    [InlineData(7168, 4, 2048, 4, 1, true)]
-    [InlineData(7168, 4, 2048, 4, 2, false)]
+    [InlineData(2880, 4, 1025, 4, 1, true)]
+    [InlineData(2880, 4, 1024, 4, 1, false)]
+    [InlineData(2880, 4, 1025, 8, 1, false)]
+    [InlineData(2880, 4, 1025, 4, 2, false)]
+    [InlineData(2880, 4, 4096, 4, 2, true)]
+    [InlineData(7168, 4, 1025, 4, 2, true)]
     [InlineData(7168, 4, 16, 4, 1, false)]
     [InlineData(7168, 2, 2048, 1, 1, false)]
     public void Layers_route_before_they_send_where_more_is_left_out_than_that_takes(int width, int ranks, int rows, int topK, int tensorCount, bool gains)
