@@ -73,7 +73,7 @@ public sealed unsafe class Mxfp4StreamTests
             q.second = {down, down_bias, down_factor, out, hidden, hidden, intermediate};
             int ticket = 0;
             q.ticket = &ticket, q.early_offsets = (const u32*)offsets, q.sorted_pairs = sorted, q.counters = {counters.data()};
-            q.experts = experts, q.top_k = top_k, q.columns = tokens, q.activation = {1.702f, 7, 1};
+            q.experts = experts, q.token_factor = (65536 + top_k - 1) / top_k, q.columns = tokens, q.activation = {1.702f, 7, 1};
             int stored = 0;
             add_shared(q, *shared, &stored);
             run_blocks(Product::kThreads, [=] { moe_mxfp4_stream<ARGUMENTS>(q); });

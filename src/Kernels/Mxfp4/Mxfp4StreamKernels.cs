@@ -128,7 +128,7 @@ internal sealed class Mxfp4StreamKernels
             Counters = workspace.Routing.ProductCounters,
             Ticket = workspace.Ticket,
             Experts = _shape.LocalExpertCount,
-            TopK = _shape.TopK,
+            TokenFactor = TokenFactor(_shape.TopK),
             Columns = rows.Tokens,
             Activation = _activation,
         };
@@ -158,6 +158,9 @@ internal sealed class Mxfp4StreamKernels
         return new PartialLayout(1, IsBf16: true, HasBias: true);
     }
 
+    /// <summary>What a pair's number is multiplied by, and 65,536 divides, to get its token, for all pairs that a launch may have.</summary>
+    private static uint TokenFactor(int topK) => (uint)((65536 + topK - 1) / topK);
+
     private static string Entry(Mxfp4Activations activations, Mxfp4Dealing dealing, string parameters, string type) =>
         $"moe_mxfp4_stream<{Room.Stages}, {GroupRegisters}, {Room.SharedBytes}, {Mxfp4GroupedTile.Rounding(activations)}, {parameters}, {type}"
         + (dealing == Mxfp4Dealing.E4M3 ? ", DealtForE4m3>" : ">");
@@ -183,11 +186,10 @@ internal sealed class Mxfp4StreamKernels
     {
         private const int Columns = MaxTokens;
         private const int BandBytes = Columns * Mxfp4Layout.BandRows * sizeof(float);
-        private const int OutBytes = 2048;
 
         /// <summary><c>StreamTiles::kBytes</c>, where a tile is four numbers instead of one, and a barrier for each.</summary>
         private const int TileBytes = Mxfp4GroupedTile.NumberBytes + (32 * ((3 * sizeof(int)) + sizeof(long)));
-        private const int FixedBytes = (Groups * (OutBytes + ((Groups - 1) * BandBytes) + (Columns * sizeof(int)) + Mxfp4GroupedTile.BarrierBytes))
+        private const int FixedBytes = (Groups * ((Groups * BandBytes) + Mxfp4GroupedTile.BarrierBytes))
             + ((TablePlaces + 2) * 2 * sizeof(int)) + TileBytes + Mxfp4GroupedTile.AlignmentBytes;
         private const int StageBytes = (StageSteps * ((Columns * Mxfp4Layout.GroupDepth * sizeof(ushort)) + (Mxfp4Layout.BandGroups * Mxfp4Layout.GroupBytes))) + Mxfp4GroupedTile.BarrierBytes;
 
@@ -275,7 +277,7 @@ internal sealed class Mxfp4StreamKernels
         public nint Counters;
         public nint Ticket;
         public int Experts;
-        public int TopK;
+        public uint TokenFactor;
         public int Columns;
         public ActivationConstants Activation;
     }

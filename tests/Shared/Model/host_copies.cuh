@@ -203,3 +203,4 @@ inline void copy_async_wait()
 
 inline uint4 load_shared(u32 address) { return *(const uint4*)shared_at(address, 16); }
 inline u32 load_shared_word(u32 address) { return *(const u32*)shared_at(address, 4); }
+inline void store_shared(u32 address, const uint4& v) { *(uint4*)shared_at(address, 16) = v; }

@@ -49,6 +49,7 @@ inline float min_or_nan(float a, float b) { return std::isnan(a) ? a : std::isna
 inline float max_or_nan(float a, float b) { return std::isnan(a) ? a : std::isnan(b) || b > a ? b : a; }
 inline float exp2_or_zero(float v) { return std::exp2(v); }
 inline float __fdividef(float a, float b) { return a / b; }
+inline u32 pinned(u32 v) { return v; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a < b ? b : a; }
 inline u32 max(u32 a, u32 b) { return a < b ? b : a; }

@@ -68,6 +68,8 @@ __device__ __forceinline__ u32 round_mxfp8x2(float low, float high, u32 powers)
 /// How store_act (store_tile.cuh) rounds to MXFP8.
 struct RoundMxfp8
 {
+    static constexpr bool kAsksOthers = true;
+
     uint4* largest;  // shared memory of the warpgroup, mxfp8_pairs of the tokens that it stores at once
 
     static constexpr int shared_bytes(int groups, int tokens) { return groups * mxfp8_pairs(tokens) * 16; }

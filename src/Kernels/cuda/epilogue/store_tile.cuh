@@ -10,6 +10,8 @@ constexpr int kGroupBarrier = 2;
 /// How store_act rounds: to BF16, each result for itself. Another rounding has the same members.
 struct RoundBf16
 {
+    static constexpr bool kAsksOthers = false;  // whether a warp's results depend on the warpgroup's other warps': a barrier stands behind prepare then
+
     /// Static shared memory of a block whose warpgroups each store so many tokens at once.
     static constexpr int shared_bytes(int groups, int tokens) { return 0; }
 
@@ -96,14 +98,12 @@ __device__ __forceinline__ float2 fetch_for_store(const Tile& tile, int group, c
 }
 
 /// SwiGLU, and 32 columns of act, of a warpgroup's 64 rows: of a warp's 16 accumulator rows the first 8 are gates and the others their ups,
-/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory. With kOfTokens a column is a token rather than one of the tile's
-/// pairs, which fetch_pairs has fetched then: all columns are stored at once, each as often as pairs have it.
-template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TActivation, typename TRounding>
+/// so both are one thread's. `staged` is the warpgroup's kOutBytes of shared memory.
+template <int kColumns, int kOutBytes, typename TActivation, typename TRounding>
 __device__ __forceinline__ void store_act(const TActivation& activation, const Tile& tile, float* d, char* staged, int group,
                                           const float2& b, const float* factor, int intermediate, u16* out, i64 out_stride,
-                                          const TRounding& rounding, const int* pairs = nullptr, int top_k = 1)
+                                          const TRounding& rounding)
 {
-    static_assert(!kOfTokens || kColumns <= kOutBytes / 64, "all columns at once");
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int column0 = tile.row0 / 2 + group * 32, mine = column0 + warp * 8 + lane / 4;
     const i64 row = (i64)tile.expert * 2 * intermediate + 2 * mine;
@@ -119,11 +119,6 @@ __device__ __forceinline__ void store_act(const TActivation& activation, const T
 
     constexpr int kPart = kOutBytes / 64;
     const int chunk = thread % 4;
-    if (kOfTokens)
-    {
-        copy_async_wait_all();
-    }
-
 #pragma unroll
     for (int part = 0; part < kColumns; part += kPart)
     {
@@ -150,17 +145,10 @@ __device__ __forceinline__ void store_act(const TActivation& activation, const T
         {
             for (int token = thread / 4; token < min(kPart, tile.count - part); token += 32)
             {
-                const int from = kOfTokens ? pairs[token] / top_k : token;
                 *(uint4*)(out + (i64)(tile.first + part + token) * out_stride + column0 + chunk * 8) =
-                    *(const uint4*)(staged + from * 64 + ((chunk ^ (from / 2 % 4)) * 16));
+                    *(const uint4*)(staged + token * 64 + ((chunk ^ (token / 2 % 4)) * 16));
             }
         }
-    }
-
-    // The next tile's pairs come only when these are no longer needed.
-    if (kOfTokens)
-    {
-        named_barrier(kGroupBarrier + group, 128);
     }
 }
 
@@ -186,10 +174,10 @@ __device__ __forceinline__ void add_biases(const Tile& tile, float* d, int mine,
     }
 }
 
-/// Stores 64 columns of a warpgroup's 64 rows. `row_of` says where a token's go, `column_of` which column of the sums it is; `rounding` is that of finished results.
-template <int kColumns, int kOutBytes, typename TRounding, typename TRowOf, typename TColumnOf>
+/// Stores 64 columns of a warpgroup's 64 rows. `row_of` says where a token's go; `rounding` is that of finished results.
+template <int kColumns, int kOutBytes, typename TRounding, typename TRowOf>
 __device__ __forceinline__ void store_rows(const Tile& tile, const float* d, char* staged, int group, int width, u16* out, i64 out_stride,
-                                           const TRounding& rounding, const TRowOf& row_of, const TColumnOf& column_of)
+                                           const TRounding& rounding, const TRowOf& row_of)
 {
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32, column0 = tile.row0 + group * 64, chunk = thread % 8;
     constexpr int kPart = kOutBytes / 128;
@@ -214,21 +202,17 @@ __device__ __forceinline__ void store_rows(const Tile& tile, const float* d, cha
         {
             for (int token = thread / 8; token < min(kPart, tile.count - part); token += 16)
             {
-                const int from = column_of(token);
-                *(uint4*)(out + (i64)row_of(part + token) * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + from * 128 + ((chunk ^ (from % 8)) * 16));
+                *(uint4*)(out + (i64)row_of(part + token) * out_stride + column0 + chunk * 8) = *(const uint4*)(staged + token * 128 + ((chunk ^ (token % 8)) * 16));
             }
         }
     }
 }
 
-/// 64 columns of act of a layer without gates, of a warpgroup's 64 rows. kOfTokens, pairs and top_k as store_act has them.
-template <int kColumns, int kOutBytes, bool kOfTokens = false, typename TActivation, typename TRounding>
+/// 64 columns of act of a layer without gates, of a warpgroup's 64 rows.
+template <int kColumns, int kOutBytes, typename TActivation, typename TRounding>
 __device__ __forceinline__ void store_act_rows(const TActivation& activation, const Tile& tile, float* d, char* staged, int group, const float2& b,
-                                               const float* factor, int intermediate, u16* out, i64 out_stride, const TRounding& rounding,
-                                               const int* pairs = nullptr, int top_k = 1)
+                                               const float* factor, int intermediate, u16* out, i64 out_stride, const TRounding& rounding)
 {
-    static_assert(!kOfTokens || kColumns <= kOutBytes / 128, "all columns at once");
-
     add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, intermediate);
 #pragma unroll
     for (int i = 0; i < kColumns / 2; i++)
@@ -236,19 +220,7 @@ __device__ __forceinline__ void store_act_rows(const TActivation& activation, co
         d[i] = activation(d[i]);
     }
 
-    if (kOfTokens)
-    {
-        copy_async_wait_all();
-    }
-
-    store_rows<kColumns, kOutBytes>(tile, d, staged, group, intermediate, out, out_stride, rounding, [&](int token) { return tile.first + token; },
-                                    [&](int token) { return kOfTokens ? pairs[token] / top_k : token; });
-
-    // The next tile's pairs come only when these are no longer needed.
-    if (kOfTokens)
-    {
-        named_barrier(kGroupBarrier + group, 128);
-    }
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, intermediate, out, out_stride, rounding, [&](int token) { return tile.first + token; });
 }
 
 /// 64 columns of the pairs' results, of a warpgroup's 64 rows. `pairs` is what fetch_pairs has fetched.
@@ -258,8 +230,7 @@ __device__ __forceinline__ void store_pairs(const Tile& tile, float* d, char* st
 {
     add_biases<kColumns>(tile, d, tile.row0 + group * 64 + threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4, b, factor, hidden);
     copy_async_wait_all();
-    store_rows<kColumns, kOutBytes>(tile, d, staged, group, hidden, out, out_stride, RoundBf16(), [&](int token) { return pairs[token]; },
-                                    [](int token) { return token; });
+    store_rows<kColumns, kOutBytes>(tile, d, staged, group, hidden, out, out_stride, RoundBf16(), [&](int token) { return pairs[token]; });
 
     // The next tile's pairs come only when these are no longer needed.
     named_barrier(kGroupBarrier + group, 128);

@@ -29,63 +29,76 @@ struct Mxfp4Stream
     using Ring = typename TBlock::Ring;
     using Routed = typename TBlock::Routed;
     using Pending = typename Store::Pending;
+    using Fetched = typename Store::Fetched;
     using Sums = typename Products::Sums;
+    using Operands = typename Products::Operands;
 
     static __device__ __forceinline__ bool all_lanes(bool condition) { return __ballot_sync(~0u, !condition) == 0; }
 
-    static __device__ __forceinline__ Probe compute_tiles(const TParameters& q, StreamTiles tiles, char* shared)
+    /// What a warpgroup has to do with a tile: nothing as long as it is not known, or where it is short and another's; nothing with any more; all of it; its share,
+    /// for another to store; its share, and to store it.
+    enum Task
     {
-        const u32 base = shared_address(shared), sum_barriers = base + TBlock::kSumBarrierBase;
-        const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
-        int* pairs = (int*)(shared + TBlock::kPairsBase) + group * TBlock::kColumns;
+        kNoTask,
+        kEnd,
+        kAlone,
+        kHandOver,
+        kStore,
+    };
+
+    static __device__ __forceinline__ Task task_of(const StreamTile& tile, bool is_own)
+    {
+        return !tile.is_there() ? kEnd : tile.is_short() ? is_own ? kAlone : kNoTask : is_own ? kStore : kHandOver;
+    }
+
+    static __device__ __forceinline__ Probe compute_tiles(const TParameters& q, StreamTiles tiles, u32 base)
+    {
+        // What the compiler knows to be the same in all lanes, and cannot make again, stays in registers of its own.
+        const u32 group = __shfl_sync(~0u, threadIdx.x / 128, 0), shared = __shfl_sync(~0u, base, 0);
         Ring ring = {0, 0};
-        bool is_pending = false;
-        Pending pending = {};
+        Pending pending;
         Probe probe;  // marks: first stage full, first tile of the second product; sums: waits for full stages, for others' sums, ways out
         probe.begin();
         TBlock::wait_unless_shared();
         [[maybe_unused]] Routed routed;
         u32 uses = 0;  // of each buffer of sums, its parity: tiles that one warpgroup multiplies need none
-        for (int index = 0;;)
+        for (u32 index = 0;;)
         {
-            // While nothing else can be done, the tile that is pending is stored.
-            const bool is_known = !is_pending || all_lanes(tiles.can_take());
+            // While nothing else can be done, the tile that is pending is stored. Who stores short tiles too, so that tiles are stored in one order.
+            const bool is_pending = pending.is_there();
+            const u32 storing = index % TBlock::kGroups;
             StreamTile tile = {};
-            if (is_known)
+            int task = kNoTask;
+            if (!is_pending || all_lanes(tiles.can_take()))
             {
                 tile = tiles.take();
-            }
-
-            const bool is_there = is_known && tile.is_there(), is_first = tile.is_first(), is_short = tile.is_short(), is_alone = is_short && index % TBlock::kGroups == group;
-            if (is_short && !is_alone)
-            {
-                ring.advance(tile.stages());
-                if (!is_pending)
+                index++;
+                task = task_of(tile, storing == group);
+                if (task == kNoTask)
                 {
-                    index++;
-                    continue;
+                    ring.advance(tile.stages());
                 }
+
+                routed.wait_for(TBlock::is_shared(tile));
             }
 
-            if (is_known)
+            if (task == kNoTask && !is_pending)
             {
-                routed.wait_for(tile.is_shared());
+                continue;
             }
 
-            // Who stores short tiles too: so what a warpgroup fetches for one tile never takes the place of what a tile needs that it has still to store.
-            const int storing = index % TBlock::kGroups, use = uses >> storing & 1;
-            int left = 0, steps = 0, place = 0;
+            const u32 use = uses >> storing & 1, place = (group + tile.row / kBandRows) % TBlock::kGroups;
+            const bool is_first = tile.is_first();
+            int left = 0, steps = 0;
             Sums sums = {};
-            float2 bias = make_float2(0, 0);
-            if (is_there && !is_short)
+            Fetched fetched = {};
+            if (task >= kHandOver)
             {
-                // What the compiler knows to be the same in all lanes makes the ring's addresses so.
-                steps = TBlock::steps_of(q, is_first);
-                left = __reduce_max_sync(~0u, tile.stages());
-                place = (group + tile.row / kBandRows) % TBlock::kGroups;
-                if (storing == group && !tile.is_shared())
+                left = tile.stages();
+                steps = tile.steps() - (int)place * TBlock::kSteps;
+                if (task == kStore && !TBlock::is_shared(tile))
                 {
-                    bias = Store::fetch_for_store(q, tile, group, pairs);
+                    fetched = Store::fetch_for_store(q, tile);
                 }
 
                 if (!is_first)
@@ -98,22 +111,23 @@ struct Mxfp4Stream
             int now = left;
             if (is_pending)
             {
-                const bool is_late = all_lanes(mbarrier_is_over(base + TBlock::kBarrierBase + ring.stage * 8, ring.phase));
-                now = is_late && !(pending.is_first && !is_first) ? min(left, TBlock::kStagesBeforeStore) : 0;
+                const bool is_late = all_lanes(mbarrier_is_over(shared + TBlock::kBarrierBase + ring.stage * 8, ring.phase));
+                now = is_late && !(pending.tile.is_first() && !is_first) ? min(left, TBlock::kStagesBeforeStore) : 0;
             }
 
 #pragma unroll 1
             while (true)
             {
-                if (!is_short)
+                if (now > 0)
                 {
-                    if (TBlock::kHasShared && tile.is_shared())
+                    if (TBlock::is_shared(tile))
                     {
-                        Products::accumulate_shared(sums, ring, base, place, q.columns, is_first, now, probe);
+                        Products::accumulate_shared(sums, ring, shared, place, q.columns, is_first, now, probe);
                     }
                     else
                     {
-                        Products::accumulate(sums, ring, base, place, q.columns, steps, now, probe);
+                        const Operands at(shared, place * TBlock::kSteps, q.columns);
+                        Products::accumulate(sums, ring, shared, at, steps, now, probe);
                     }
                 }
 
@@ -121,15 +135,15 @@ struct Mxfp4Stream
                 now = left;
 
                 // Before the tile that is pending: else who stores this one would wait for that, and tiles that are short would be stored one after the other.
-                if (is_there && !is_short && left == 0 && storing != group)
+                if (left == 0 && task == kHandOver)
                 {
-                    Store::hand_over(sums, shared, sum_barriers, storing, group, use);
+                    Store::hand_over(sums, shared, storing, group, use);
                 }
 
-                if (is_pending)
+                if (pending.is_there())
                 {
-                    Store::store(q, pending, shared, group, tiles, pairs, probe);
-                    is_pending = false;
+                    Store::store(q, pending, shared, group, tiles, probe);
+                    pending.tile.row = -1;
                 }
 
                 if (left == 0)
@@ -138,50 +152,40 @@ struct Mxfp4Stream
                 }
             }
 
-            if (!is_known)
+            if (task == kNoTask)
             {
                 continue;
             }
 
-            if (!is_there)
+            if (task == kEnd)
             {
                 break;
             }
 
-            index++;
             probe.tile();
-            if (is_alone)
+            if (task == kAlone)
             {
-                steps = TBlock::steps_of(q, is_first);
-                bias = Store::fetch_for_store(q, tile, group, pairs);
-                Products::accumulate_alone(sums, ring, base, q.columns, steps, probe);
-            }
-            else if (is_short)
-            {
-                continue;
+                fetched = Store::fetch_for_store(q, tile);
+                Products::accumulate_alone(sums, ring, shared, q.columns, tile.steps(), probe);
             }
             else
             {
                 uses ^= 1u << storing;
-                if (storing != group)
+                if (task == kHandOver)
                 {
                     continue;
                 }
             }
 
-            pending.rows = tile.rows_of(group);
+            pending.tile = tile;
             pending.index = index - 1;
-            pending.use = is_alone ? -1 : use;
-            pending.is_first = is_first;
-            pending.is_shared = tile.is_shared();
-            pending.bias = bias;
+            pending.use = task == kAlone ? -1 : (int)use;
+            pending.fetched = fetched;
 #pragma unroll
             for (int i = 0; i < TBlock::kColumns / 2; i++)
             {
                 pending.d[i] = sums.even[i] + sums.odd[i];
             }
-
-            is_pending = true;
         }
 
         return probe;
@@ -225,7 +229,7 @@ struct Mxfp4Stream
         if (threadIdx.x < TBlock::kGroups * 128)
         {
             registers_raise<TBlock::kGroupRegisters>();
-            const Probe probe = compute_tiles(q, tiles, shared);
+            const Probe probe = compute_tiles(q, tiles, base);
             if (threadIdx.x % 128 == 0)
             {
                 probe.leave(0, threadIdx.x / 128);

@@ -22,19 +22,18 @@ struct StreamBlock
     static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
     static constexpr int kShortStages = 2;         // a tile of so many stages is one warpgroup's alone: the ring has room for three of them
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
-    static constexpr int kStageSteps = kGroups * kSteps, kStepBytes = kBandGroups * kGroupBytes;
+    static constexpr int kStageSteps = StreamTile::kStageSteps, kStepBytes = kBandGroups * kGroupBytes;
     static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
-    static constexpr int kOutBytes = 2048, kSumBytes = (kGroups - 1) * kColumns * kBandRows * 4;  // a warpgroup's results, and the others' sums of its tile
-    static constexpr int kWeightBase = kStages * kTokenBytes, kOutBase = kWeightBase + kStages * kWeightBytes;
-    static constexpr int kSumBase = kOutBase + kGroups * kOutBytes, kListBase = kSumBase + kGroups * kSumBytes;
-    static constexpr int kPairsBase = kListBase + List::kBytes;
-    static constexpr int kBarrierBase = kPairsBase + kGroups * kColumns * 4, kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
+    static constexpr int kShareBytes = kColumns * kBandRows * 4, kSumBytes = kGroups * kShareBytes;  // a warpgroup's sums of a tile, and all warpgroups'
+    static constexpr int kWeightBase = kStages * kTokenBytes, kSumBase = kWeightBase + kStages * kWeightBytes;
+    static constexpr int kListBase = kSumBase + kGroups * kSumBytes, kBarrierBase = kListBase + List::kBytes;
+    static constexpr int kSumBarrierBase = kBarrierBase + 2 * kStages * 8;
     static constexpr int kNumbersBase = kSumBarrierBase + 2 * kGroups * 8;
     static constexpr int kCountedBase = kNumbersBase + StreamTiles::kBytes, kSharedBytes = kCountedBase + kNumberSlots * 8 + 1024;  // 1024: to align the stages
-    static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kOutBytes / 64);
+    static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kColumns);
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
-    static_assert(kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
+    static_assert(kStageSteps == kGroups * kSteps && kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
@@ -69,6 +68,8 @@ struct StreamBlock
         }
     }
 
+    static __device__ __forceinline__ bool is_shared(const StreamTile& tile) { return kHasShared && tile.is_shared(); }
+
     static __device__ __forceinline__ const SharedStreamProduct& shared_product(const TParameters& q, bool is_first)
     {
         return is_first ? q.shared_first : q.shared_second;
@@ -83,10 +84,10 @@ struct StreamBlock
     }
 
     /// What all tiles of a product of routed experts are.
-    static __device__ __forceinline__ int kind_of(const TParameters& q, bool is_first)
+    static __device__ __forceinline__ u32 kind_of(const TParameters& q, bool is_first)
     {
-        const int stages = ceil_div(steps_of(q, is_first), kStageSteps);
-        return (is_first ? StreamTile::kFirst : 0) + (stages <= kShortStages ? StreamTile::kShort : 0) + stages * StreamTile::kStages;
+        const int steps = steps_of(q, is_first);
+        return (is_first ? StreamTile::kFirst : 0) + (steps <= kShortStages * kStageSteps ? StreamTile::kShort : 0) + steps * StreamTile::kSteps;
     }
 
     /// As if shared experts were an expert of number 0.

@@ -13,26 +13,28 @@
 #include "scheduler/tile_scheduler.cuh"
 
 /// A tile, as one thread of a block finds it and hands it to the others.
-struct StreamTile
+struct alignas(16) StreamTile
 {
     int row;     // of its weights, the first; less than 0: there are no more tiles
-    int kind;    // of kFirst, kShared and kShort, and its stages · kStages
+    u32 kind;    // of kFirst, kShared and kShort, and its steps of 64 inputs · kSteps
     int expert;  // and boxes of it · 65536; of routed experts
-    int pairs;   // the first sorted pair · 16 + their number
+    u32 pairs;   // the first sorted pair · 16 + their number
 
-    static constexpr int kFirst = 1, kShared = 2, kShort = 4, kStages = 8;
+    static constexpr u32 kFirst = 1, kShared = 2, kShort = 4, kSteps = 8;
+    static constexpr u32 kStageSteps = 8;  // of a stage
 
     __device__ __forceinline__ bool is_there() const { return row >= 0; }
     __device__ __forceinline__ bool is_first() const { return kind & kFirst; }
     __device__ __forceinline__ bool is_shared() const { return kind & kShared; }
     __device__ __forceinline__ bool is_short() const { return kind & kShort; }
-    __device__ __forceinline__ int stages() const { return kind / kStages; }
-
-    /// As the epilogues of a warpgroup know it, all of whose rows are its own, whichever it is.
-    __device__ __forceinline__ Tile rows_of(int group) const { return {expert & 0xffff, row - group * kBandRows, pairs / 16, pairs % 16, 0}; }
+    __device__ __forceinline__ int number() const { return expert & 0xffff; }
+    __device__ __forceinline__ u32 first() const { return pairs / 16; }
+    __device__ __forceinline__ u32 count() const { return pairs % 16; }
+    __device__ __forceinline__ int steps() const { return kind / kSteps; }
+    __device__ __forceinline__ int stages() const { return (kind + kSteps * (kStageSteps - 1)) / (kSteps * kStageSteps); }
 };
 
-using StreamTiles = TileSlots<StreamTile>;
+using StreamTiles = TileSlots<StreamTile, u32>;
 
 /// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
 /// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
@@ -134,12 +136,13 @@ struct StreamList
     /// A tile of shared experts.
     static __device__ __forceinline__ StreamTile shared_tile(int number, bool is_first, int stages, int columns)
     {
-        return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + stages * StreamTile::kStages, 0, columns};
+        const u32 steps = stages * StreamTile::kStageSteps;
+        return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + steps * StreamTile::kSteps, 0, (u32)columns};
     }
 
     /// The tile of a number that is no shared expert's first product's. Kinds are those of routed experts' tiles; `shared_stages`: of the second
     /// product's tiles of shared experts.
-    __device__ __forceinline__ StreamTile find(int number, int first_kind, int second_kind, int shared_stages)
+    __device__ __forceinline__ StreamTile find(int number, u32 first_kind, u32 second_kind, int shared_stages)
     {
         constexpr StreamTile kNone = {-1, 0, 0, 0};
         if constexpr (TParameters::kHasShared)
@@ -182,6 +185,6 @@ struct StreamList
         }
 
         const int2 own = active[place];
-        return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, own.y};
+        return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, (u32)own.y};
     }
 };

@@ -26,7 +26,7 @@ struct StreamLoaders
     /// is done, with the experts that it has chosen: weights are older than both.
     static __device__ __forceinline__ Probe load_weights(const TParameters& q, List list, int2* active, StreamTiles tiles, u32 shared)
     {
-        Probe probe;  // mark: first weights asked for; sum: waits for empty stages
+        Probe probe;  // marks: first weights asked for, the table made; sum: waits for empty stages
         probe.begin();
         Ring ring = {0, 1};
         int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
@@ -86,6 +86,7 @@ struct StreamLoaders
 
         TBlock::List::prepare(active, q.early_offsets, q.experts, q.columns);
         __syncwarp();
+        probe.mark(1);
         if (threadIdx.x % 32 != 0)
         {
             return probe;
@@ -118,8 +119,8 @@ struct StreamLoaders
             }
 
             const StreamProduct& p = tile.is_first() ? q.first : q.second;
-            const int steps = TBlock::steps_of(q, tile.is_first());
-            const char* from = p.weights + (tile.expert & 0xffff) * expert_bytes(p.rows, steps) + (i64)(tile.row / kBandRows) * steps * TBlock::kStepBytes;
+            const int steps = tile.steps();
+            const char* from = p.weights + tile.number() * expert_bytes(p.rows, steps) + (i64)(tile.row / kBandRows) * steps * TBlock::kStepBytes;
             load_stages(tile, [&](int i, u32 full, u32 to) {
                 const u32 bytes = min(steps - i * TBlock::kStageSteps, TBlock::kStageSteps) * TBlock::kStepBytes;
                 mbarrier_arrive_expect(full, bytes);
@@ -187,9 +188,9 @@ struct StreamLoaders
             }
 
             const TensorMap* rows = tile.is_first() ? &q.tokens : &q.act;
-            const int stages = tile.stages(), row = tile.is_first() ? 0 : tile.pairs / 16;
+            const int stages = tile.stages(), row = tile.is_first() ? 0 : tile.first();
             int steps = TBlock::kStageSteps;
-            routed.wait_for(tile.is_shared());
+            routed.wait_for(TBlock::is_shared(tile));
             if constexpr (TBlock::kHasShared)
             {
                 if (tile.is_shared())
@@ -204,12 +205,12 @@ struct StreamLoaders
             }
 
             const u32 bytes = steps * q.columns * kGroupDepth * 2;
-            if (!tile.is_first() && !tile.is_shared() && tile.expert != complete)
+            if (!tile.is_first() && !TBlock::is_shared(tile) && tile.expert != complete)
             {
                 complete = tile.expert;
                 probe.mark(1);
                 probe.from();
-                q.counters.wait_stored(tile.expert & 0xffff, (tile.expert >> 16) * list.first_stripes());
+                q.counters.wait_stored(tile.number(), (tile.expert >> 16) * list.first_stripes());
                 probe.add(1);
             }
 
@@ -235,7 +236,7 @@ struct StreamLoaders
     {
         TBlock::wait_unless_shared();
         [[maybe_unused]] Routed routed;
-        for (int index = 0;; index++)
+        for (u32 index = 0;; index++)
         {
             const StreamTile tile = tiles.take();
             if (!tile.is_there())
@@ -246,14 +247,14 @@ struct StreamLoaders
             if (tile.is_first())
             {
                 tiles.wait_stored(index);
-                routed.wait_for(tile.is_shared());
-                if (tile.is_shared())
+                routed.wait_for(TBlock::is_shared(tile));
+                if (TBlock::is_shared(tile))
                 {
                     add_shared_stored(q);
                 }
                 else
                 {
-                    q.counters.add_stored(tile.expert & 0xffff);
+                    q.counters.add_stored(tile.number());
                 }
             }
 

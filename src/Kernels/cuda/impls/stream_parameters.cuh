@@ -27,7 +27,7 @@ struct Mxfp4StreamParameters
     ProductCounters counters;   // 0 before
     int* ticket;                // 0 before the first launch; each launch leaves 0
     int experts;                // at most StreamList::kMostExperts
-    int top_k;
+    u32 token_factor;           // a pair's token is pair · token_factor >> 16
     int columns;                // tokens, 1 to 8
     Activation activation;
 };

@@ -20,24 +20,46 @@ struct StreamProducts
         float even[TBlock::kColumns / 2], odd[TBlock::kColumns / 2];
     };
 
-    /// A warp's product of kSteps steps of a stage. Beyond the `last` one of the inner dimension the tokens are 0, and any weights will do. Each warp multiplies
-    /// 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles, however few columns there are.
-    static __device__ __forceinline__ void multiply_steps(Sums& d, u32 weights, u32 tokens, int columns, int first_step, int last)
+    /// Where a lane finds its operands of kSteps steps, in the first stage of the ring.
+    struct Operands
     {
-        const int lane = threadIdx.x % 32;
+        u32 codes, scales;  // of its warp's 16 rows: the first step's, which those of the next ones follow
+        u32 tokens[TBlock::kSteps][2];
+
+        __device__ __forceinline__ Operands(u32 shared, u32 first_step, u32 columns)
+        {
+            static_assert(TBlock::kSteps == 2, "multiply knows which steps there are");
+            const u32 lane = threadIdx.x % 32, group = shared + TBlock::kWeightBase + threadIdx.x % 128 / 32 * kGroupBytes + first_step * TBlock::kStepBytes;
+            codes = pinned(group + lane * 16);
+            scales = pinned(group + kGroupCodeBytes + lane / 4 * 4);
+#pragma unroll
+            for (int i = 0; i < TBlock::kSteps; i++)
+            {
+                // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
+                const u32 row = (first_step + i) * columns + lane % 8, at = row * 128 + (lane / 8 ^ row % 8) * 16;
+                tokens[i][0] = pinned(shared + at);
+                tokens[i][1] = pinned(shared + (at ^ 64));
+            }
+        }
+    };
+
+    /// A warp's product of kSteps steps of a stage, of which `left` are within the inner dimension, at least one. Beyond it the tokens are 0, and weights shall be
+    /// numbers. Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles,
+    /// however few columns there are.
+    static __device__ __forceinline__ void multiply_steps(Sums& d, const Operands& at, u32 stage, int left)
+    {
+        const u32 codes = at.codes + stage * TBlock::kWeightBytes, scales = at.scales + stage * TBlock::kWeightBytes, tokens = stage * TBlock::kTokenBytes;
         PackedStep packed[TBlock::kSteps];
         u32 b[TBlock::kSteps][2][4];
 #pragma unroll
         for (int step = 0; step < TBlock::kSteps; step++)
         {
-            // Rows of 128 bytes, swizzled: lane 8j + r gives row r of inputs 8j … 8j + 7. Bit 6 leads to those 32 inputs further.
-            const int row = (first_step + step) * columns + lane % 8;
-            const u32 at = row * 128 + (lane / 8 ^ row % 8) * 16;
-            packed[step] = load_step(weights + min(first_step + step, last) * TBlock::kStepBytes);
-            load_matrix_x4(b[step][0], tokens + at);
-            load_matrix_x4(b[step][1], tokens + (at ^ 64));
+            packed[step] = {load_shared(codes + step * TBlock::kStepBytes), load_shared_word(scales + step * TBlock::kStepBytes)};
+            load_matrix_x4(b[step][0], tokens + at.tokens[step][0]);
+            load_matrix_x4(b[step][1], tokens + at.tokens[step][1]);
         }
 
+        packed[1].scales = left > 1 ? packed[1].scales : 0;
 #pragma unroll
         for (int step = 0; step < TBlock::kSteps; step++)
         {
@@ -52,21 +74,24 @@ struct StreamProducts
         }
     }
 
-    /// A warpgroup's share of a tile. `place`: which of the warpgroups' shares of a stage is this one's. `left`: steps of 64 inputs from the first stage to the
-    /// inner dimension's end.
-    static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, int place, int columns, int& left, int stages, Probe& probe)
+    /// A warpgroup's share of a tile's next stages. `left`: steps of 64 inputs from the share's first one to the inner dimension's end, which may come before the
+    /// last stage's share.
+    static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, const Operands& at, int& left, int stages, Probe& probe)
     {
-        const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
+        const int end = left - stages * TBlock::kStageSteps;
 #pragma unroll 1
-        for (int i = 0; i < stages; i++)
+        while (left != end)
         {
             const u32 full = shared + TBlock::kBarrierBase + ring.stage * 8;
             probe.from();
             mbarrier_wait(full, ring.phase);
             probe.add(0);
             probe.mark(0);
-            const u32 weights = shared + TBlock::kWeightBase + ring.stage * TBlock::kWeightBytes + own, tokens = shared + ring.stage * TBlock::kTokenBytes;
-            multiply_steps(d, weights, tokens, columns, place * TBlock::kSteps, left - 1);
+            if (left > 0)
+            {
+                multiply_steps(d, at, ring.stage, left);
+            }
+
             left -= TBlock::kStageSteps;
             ring.advance();
             __syncwarp();
@@ -80,7 +105,6 @@ struct StreamProducts
     /// All of a short tile, by one warpgroup. `steps`: of 64 inputs.
     static __device__ __forceinline__ void accumulate_alone(Sums& d, Ring& ring, u32 shared, int columns, int steps, Probe& probe)
     {
-        const u32 own = threadIdx.x % 128 / 32 * kGroupBytes;
 #pragma unroll 1
         for (; steps > 0; steps -= TBlock::kStageSteps)
         {
@@ -89,11 +113,11 @@ struct StreamProducts
             mbarrier_wait(full, ring.phase);
             probe.add(0);
             probe.mark(0);
-            const int last = min(steps, TBlock::kStageSteps) - 1;
+            const int end = min(steps, TBlock::kStageSteps);
 #pragma unroll 1
-            for (int step = 0; step <= last; step += TBlock::kSteps)
+            for (int step = 0; step < end; step += TBlock::kSteps)
             {
-                multiply_steps(d, shared + TBlock::kWeightBase + ring.stage * TBlock::kWeightBytes + own, shared + ring.stage * TBlock::kTokenBytes, columns, step, last);
+                multiply_steps(d, Operands(shared, step, columns), ring.stage, end - step);
             }
 
             ring.advance();

@@ -7,6 +7,13 @@ __device__ __forceinline__ u32 shared_address(const void* p)
     return (u32)__cvta_generic_to_shared(p);
 }
 
+/// The same value, which the compiler shall keep in a register rather than make again.
+__device__ __forceinline__ u32 pinned(u32 v)
+{
+    asm volatile("" : "+r"(v));
+    return v;
+}
+
 // ---- loads and stores
 
 /// 16 read-only bytes that neighbouring warps read too.

@@ -85,14 +85,14 @@ constexpr int kNumberSlots = 32;
 
 /// A block's tiles, or what is known of each: drawn from a counter of all blocks, as blocks that get their weights sooner take more, by one thread of each
 /// block, which hands them to the others. And which of the tiles have been stored.
-template <typename T>
+template <typename T, typename TCount = int>
 struct TileSlots
 {
     static constexpr int kBytes = kNumberSlots * (8 + 8 + sizeof(T));
 
     u32 barriers;  // kNumberSlots of one arrival and as many of a storing warp's each, in shared memory
     T* slots;      // as many, behind them
-    int taken;     // by this thread
+    TCount taken;  // by this thread
 
     static __device__ __forceinline__ TileSlots at(char* shared)
     {
@@ -120,7 +120,7 @@ struct TileSlots
     }
 
     /// Until all warps have stored their parts of a tile: the block's own is 0.
-    __device__ __forceinline__ void wait_stored(int tile) const
+    __device__ __forceinline__ void wait_stored(TCount tile) const
     {
         mbarrier_wait(barriers + (kNumberSlots + tile % kNumberSlots) * 8, tile / kNumberSlots & 1);
     }
@@ -140,7 +140,7 @@ struct TileSlots
 
     __device__ __forceinline__ T take()
     {
-        const int slot = taken % kNumberSlots;
+        const TCount slot = taken % kNumberSlots;
         mbarrier_wait(barriers + slot * 8, taken / kNumberSlots & 1);
         taken++;
         return slots[slot];
