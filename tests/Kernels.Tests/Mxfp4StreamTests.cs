@@ -9,7 +9,6 @@ public sealed unsafe class Mxfp4StreamTests
     private const string File = "mxfp4_stream.cu";
     private const int Experts = 4;
     private const int TopK = 2;
-    private const int Tokens = 5;
     private const int SharedIntermediate = 320;
 
     // Inputs of a tile that one warpgroup multiplies by itself, and of one that all share.
@@ -62,7 +61,7 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         extern "C" void run(char* up, const float* up_factor, const float* up_bias, char* down, const float* down_factor, const float* down_bias, char* x, int tokens,
-                            int top_k, u16* act, u16* out, const int* offsets, const int* sorted, int hidden, int intermediate, int experts, const Shared* shared)
+                            int top_k, u16* act, u16* out, const int* offsets, const int* sorted, int hidden, int intermediate, int experts, int halved, const Shared* shared)
         {
             const int pairs = offsets[experts];
             std::vector<int> counters(2 + experts);
@@ -73,7 +72,7 @@ public sealed unsafe class Mxfp4StreamTests
             q.second = {down, down_bias, down_factor, out, hidden, hidden, intermediate};
             int ticket = 0;
             q.ticket = &ticket, q.early_offsets = (const u32*)offsets, q.sorted_pairs = sorted, q.counters = {counters.data()};
-            q.experts = experts, q.token_factor = (65536 + top_k - 1) / top_k, q.columns = tokens, q.activation = {1.702f, 7, 1};
+            q.experts = experts, q.token_factor = (65536 + top_k - 1) / top_k, q.columns = tokens, q.activation = {1.702f, 7, 1}, q.halved = halved, q.pairs = pairs;
             int stored = 0;
             add_shared(q, *shared, &stored);
             run_blocks(Product::kThreads, [=] { moe_mxfp4_stream<ARGUMENTS>(q); });
@@ -85,16 +84,19 @@ public sealed unsafe class Mxfp4StreamTests
         """;
 
     [Theory]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, 704)]
-    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
-    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Shallow, Deep)]
-    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Deep, Shallow)]
-    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3, Deep, Deep)]
-    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Deep, Shallow)]
-    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16, Shallow, 704)]
-    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Shallow, Deep)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, 704, 5, 0)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 5, 0)]
+    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 5, 0)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Deep, Shallow, 5, 0)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.E4M3, Deep, Deep, 5, 0)]
+    [InlineData(true, "Activation", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Deep, Shallow, 5, 0)]
+    [InlineData(false, "Activation", MoeWeightFormat.Fp8Block, Mxfp4Dealing.BFloat16, Shallow, 704, 5, 0)]
+    [InlineData(true, "ReluSquared", MoeWeightFormat.BFloat16, Mxfp4Dealing.BFloat16, Shallow, Deep, 5, 0)]
+    [InlineData(false, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 1, 1)]
+    [InlineData(false, "ReluSquared", null, Mxfp4Dealing.BFloat16, Deep, Deep, 1, 2)]
+    [InlineData(true, "Activation", null, Mxfp4Dealing.BFloat16, Shallow, Deep, 1, 9)]
     public void Every_pair_has_both_products_and_every_token_those_of_shared_experts(
-        bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing, int hidden, int intermediate)
+        bool isTwice, string activation, MoeWeightFormat? shared, Mxfp4Dealing dealing, int hidden, int intermediate, int tokens, int halved)
     {
         string parameters = shared is null ? "Mxfp4StreamParameters" : $"Mxfp4SharedStreamParameters<{(shared == MoeWeightFormat.Fp8Block ? "true" : "false")}>";
         string arguments = Arguments(parameters, activation);
@@ -105,7 +107,7 @@ public sealed unsafe class Mxfp4StreamTests
         int neuronRows = isGated ? 2 : 1;
 
         // Expert 2 gets nobody, 0 every token; or twice, so that it has more pairs than a tile has columns.
-        int[] ids = [.. Enumerable.Range(0, Tokens * TopK).Select(pair => isTwice || pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
+        int[] ids = [.. Enumerable.Range(0, tokens * TopK).Select(pair => isTwice || pair % TopK == 0 ? 0 : 1 + (pair / TopK % 2 * 2))];
         int[] sorted = [.. Enumerable.Range(0, ids.Length).OrderBy(pair => ids[pair])];
         int[] offsets = [.. Enumerable.Range(0, Experts + 1).Select(expert => ids.Count(id => id < expert))];
         PackedMatrix up = PackedMatrix.Random(Experts, neuronRows * intermediate, hidden, isGated, lowestScale: 119);
@@ -117,26 +119,27 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         var random = new Random(1);
-        ushort[] x = [.. Enumerable.Range(0, Tokens * hidden).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
+        ushort[] x = [.. Enumerable.Range(0, tokens * hidden).Select(_ => BFloat16.FromDouble(random.NextDouble() - 0.5))];
         float[] upBias = [.. Enumerable.Range(0, Experts * neuronRows * intermediate).Select(_ => (float)random.NextDouble())];
         float[] downBias = [.. Enumerable.Range(0, Experts * hidden).Select(_ => (float)random.NextDouble())];
         ushort[] act = new ushort[(ids.Length + 1) * intermediate];
-        ushort[] output = new ushort[(ids.Length + 1) * hidden];
+        int parts = halved > 0 ? 2 : 1;
+        ushort[] output = new ushort[((parts * ids.Length) + 1) * hidden];
         bool hasShared = shared is not null;
         SharedMatrix sharedUp = Shared(neuronRows * SharedIntermediate, hidden);
         SharedMatrix sharedDown = Shared(hidden, SharedIntermediate);
         float[] sharedGate = [.. Enumerable.Range(0, hidden).Select(_ => (float)random.NextDouble() - 0.5f)];
-        float[] opened = [.. Enumerable.Repeat(-1f, Tokens)];
+        float[] opened = [.. Enumerable.Repeat(-1f, tokens)];
         float[] sharedUpFactor = [.. Enumerable.Range(0, neuronRows * SharedIntermediate).Select(_ => 0.5f + (float)random.NextDouble())];
         float[] sharedDownFactor = [.. Enumerable.Range(0, hidden).Select(_ => 0.5f + (float)random.NextDouble())];
-        ushort[] sharedAct = new ushort[(Tokens + 1) * SharedIntermediate];
-        float[] sharedOutput = [.. Enumerable.Repeat(UntouchedSum, (Tokens + 1) * hidden)];
+        ushort[] sharedAct = new ushort[(tokens + 1) * SharedIntermediate];
+        float[] sharedOutput = [.. Enumerable.Repeat(UntouchedSum, (tokens + 1) * hidden)];
         Array.Fill(act, Untouched);
         Array.Fill(sharedAct, Untouched);
         Array.Fill(output, Untouched);
         using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
         {
-            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, SharedArguments*, void>)library.Export("run");
+            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, int, SharedArguments*, void>)library.Export("run");
             fixed (byte* ug = up.Groups, dg = down.Groups, su = sharedUp.Stored, sd = sharedDown.Stored)
             {
                 fixed (float* ub = upBias, db = downBias, sus = sharedUp.Scales, sds = sharedDown.Scales, suf = sharedUpFactor, sdf = sharedDownFactor, g = sharedGate, o = opened, so = sharedOutput)
@@ -146,7 +149,7 @@ public sealed unsafe class Mxfp4StreamTests
                         fixed (int* first = offsets, order = sorted)
                         {
                             var own = new SharedArguments(su, sd, sus, sds, suf, sdf, g, sa, so, o, SharedIntermediate);
-                            run(ug, null, ub, dg, null, db, input, Tokens, TopK, a, y, first, order, hidden, intermediate, Experts, &own);
+                            run(ug, null, ub, dg, null, db, input, tokens, TopK, a, y, first, order, hidden, intermediate, Experts, halved, &own);
                         }
                     }
                 }
@@ -154,10 +157,10 @@ public sealed unsafe class Mxfp4StreamTests
         }
 
         Assert.Equal(-1, act.AsSpan(ids.Length * intermediate).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, output.AsSpan(ids.Length * hidden).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, sharedAct.AsSpan(hasShared ? Tokens * SharedIntermediate : 0).IndexOfAnyExcept(Untouched));
-        Assert.Equal(-1, sharedOutput.AsSpan(hasShared ? Tokens * hidden : 0).IndexOfAnyExcept(UntouchedSum));
-        for (int token = 0; hasShared && token < Tokens; token++)
+        Assert.Equal(-1, output.AsSpan(parts * ids.Length * hidden).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, sharedAct.AsSpan(hasShared ? tokens * SharedIntermediate : 0).IndexOfAnyExcept(Untouched));
+        Assert.Equal(-1, sharedOutput.AsSpan(hasShared ? tokens * hidden : 0).IndexOfAnyExcept(UntouchedSum));
+        for (int token = 0; hasShared && token < tokens; token++)
         {
             double[] row = Row(x, token, hidden);
             double[] own = Row(sharedAct, token, SharedIntermediate);
@@ -195,7 +198,9 @@ public sealed unsafe class Mxfp4StreamTests
             for (int column = 0; column < hidden; column++)
             {
                 double expected = down.Multiply(expert, column, own) + downBias[(expert * hidden) + column];
-                Assert.Equal(expected, BFloat16.ToSingle(output[(pair * hidden) + column]), (Math.Abs(expected) / 256) + 1e-3);
+                double[] results = [.. Enumerable.Range(0, parts).Select(part => (double)BFloat16.ToSingle(output[(((part * ids.Length) + pair) * hidden) + column]))];
+                Assert.Equal(expected, results.Sum(), (results.Sum(Math.Abs) / 256) + 1e-3);
+                Assert.True(parts == 1 || (results[1] != 0) == (place >= ids.Length - halved));
             }
         }
     }
@@ -227,7 +232,7 @@ public sealed unsafe class Mxfp4StreamTests
         ushort[] output = new ushort[2 * Rows * Depth];
         using (HostLibrary library = HostLibrary.CompileBlock(File, $"#include \"formats/mxfp4_e4m3.cuh\"\n#include \"{File}\"\n{text}", "mxfp4_fp8_load.cu"))
         {
-            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, SharedArguments*, void>)library.Export("run");
+            var run = (delegate* unmanaged<byte*, float*, float*, byte*, float*, float*, ushort*, int, int, ushort*, ushort*, int*, int*, int, int, int, int, SharedArguments*, void>)library.Export("run");
             SharedArguments none = default;
             fixed (byte* ug = up.Groups, dg = down.Groups)
             {
@@ -235,7 +240,7 @@ public sealed unsafe class Mxfp4StreamTests
                 {
                     fixed (int* first = offsets, order = sorted)
                     {
-                        run(ug, null, null, dg, null, null, input, Rows, 2, a, y, first, order, Depth, Neurons, 2, &none);
+                        run(ug, null, null, dg, null, null, input, Rows, 2, a, y, first, order, Depth, Neurons, 2, 0, &none);
                     }
                 }
             }

@@ -10,7 +10,7 @@ internal sealed class Mxfp4GroupedKernels
     /// Parts of the second product's inner dimension that few pairs may be divided into, so that all multiprocessors have a tile.
     /// </summary>
     private const int MostParts = 2;
-    private const int MostPairsInParts = 64;
+    internal const int MostPairsInParts = 64;
 
     private readonly KernelLibrary _library;
     private readonly RowGather _gather;

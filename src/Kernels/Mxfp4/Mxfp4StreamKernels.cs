@@ -38,6 +38,12 @@ internal sealed class Mxfp4StreamKernels
     /// <summary>Places of the kernel's table, of experts that have tokens.</summary>
     private const int TablePlaces = 512;
 
+    /// <summary>Experts at the list's end whose tiles of the second product come in halves, for one token: measured with 1, 2 and 3.</summary>
+    private const int HalvedExperts = 2;
+
+    /// <summary>Inputs of the longest of such tiles that stay whole, four stages: what a tile costs beside its stages shall not weigh more than even ends gain.</summary>
+    private const int LongestWhole = 4 * StageSteps * Mxfp4Layout.GroupDepth;
+
     private const string RoutedParameters = "Mxfp4StreamParameters";
     private const string SharedParameters = "Mxfp4SharedStreamParameters<false>";
     private const string SharedCodesParameters = "Mxfp4SharedStreamParameters<true>";
@@ -116,11 +122,12 @@ internal sealed class Mxfp4StreamKernels
     /// <param name="stream">The stream.</param>
     public PartialLayout Run(in ExpertRows rows, Mxfp4Weights weights, Mxfp4Workspace workspace, SharedOfStream? shared, nint stream)
     {
-        int actColumns = ActColumns(_shape);
+        int actColumns = ActColumns(_shape), pairs = rows.Tokens * _shape.TopK;
+        bool hasHalves = shared is null && rows.Tokens == 1 && _shape.IntermediateSize > LongestWhole && pairs <= Mxfp4GroupedKernels.MostPairsInParts;
         var parameters = new Parameters
         {
             Tokens = Boxes(rows, _shape.HiddenSize, rows.Tokens),
-            Act = Boxes(new ExpertRows(workspace.StreamAct, actColumns, rows.Tokens * _shape.TopK), actColumns, rows.Tokens),
+            Act = Boxes(new ExpertRows(workspace.StreamAct, actColumns, pairs), actColumns, rows.Tokens),
             First = Product.Of(weights.GateUp, workspace.StreamAct, actColumns),
             Second = Product.Of(weights.Down, workspace.PartialResults, _shape.HiddenSize),
             EarlyOffsets = workspace.Routing.EarlyOffsets,
@@ -131,6 +138,8 @@ internal sealed class Mxfp4StreamKernels
             TokenFactor = TokenFactor(_shape.TopK),
             Columns = rows.Tokens,
             Activation = _activation,
+            Halved = hasHalves ? HalvedExperts : 0,
+            Pairs = pairs,
         };
         CudaLaunchConfig launch = _library.Launch(_library.Context.Device.MultiprocessorCount, Threads, Room.SharedBytes);
         if (shared is { } own)
@@ -155,7 +164,7 @@ internal sealed class Mxfp4StreamKernels
             _products.Launch(launch, stream, in parameters);
         }
 
-        return new PartialLayout(1, IsBf16: true, HasBias: true);
+        return new PartialLayout(hasHalves ? 2 : 1, IsBf16: true, HasBias: true);
     }
 
     /// <summary>What a pair's number is multiplied by, and 65,536 divides, to get its token, for all pairs that a launch may have.</summary>
@@ -280,5 +289,7 @@ internal sealed class Mxfp4StreamKernels
         public uint TokenFactor;
         public int Columns;
         public ActivationConstants Activation;
+        public int Halved;
+        public int Pairs;
     }
 }

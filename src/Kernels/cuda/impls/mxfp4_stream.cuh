@@ -256,9 +256,10 @@ struct Mxfp4Stream
         {
             Loaders::count_stored(q, tiles, base);
         }
-        else if (TBlock::kHasShared && role == 3)
+        else if (role == 3)
         {
             Loaders::open_gate(q);
+            Loaders::clear_second_halves(q);
         }
     }
 };

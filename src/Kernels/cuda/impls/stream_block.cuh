@@ -83,11 +83,12 @@ struct StreamBlock
         return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
     }
 
-    /// What all tiles of a product of routed experts are.
-    static __device__ __forceinline__ u32 kind_of(const TParameters& q, bool is_first)
+    static __device__ __forceinline__ StreamKinds kinds_of(const TParameters& q)
     {
-        const int steps = steps_of(q, is_first);
-        return (is_first ? StreamTile::kFirst : 0) + (steps <= kShortStages * kStageSteps ? StreamTile::kShort : 0) + steps * StreamTile::kSteps;
+        const int first = steps_of(q, true), second = steps_of(q, false), stages = ceil_div(ceil_div(second, kStageSteps), 2);
+        auto whole = [](int steps) { return (steps <= kShortStages * kStageSteps ? StreamTile::kShort : 0) + steps * StreamTile::kSteps; };
+        return {StreamTile::kFirst + whole(first), whole(second),
+                {stages * kStageSteps * StreamTile::kSteps, stages * StreamTile::kBefore + (second - stages * kStageSteps) * StreamTile::kSteps}};
     }
 
     /// As if shared experts were an expert of number 0.

@@ -6,6 +6,9 @@
 //
 // Shared experts are one expert more, whose tiles of the first product need nothing of the router: the first of all.
 //
+// One token has so few tiles that blocks would end a whole tile apart. So the last experts' tiles of the second product come in halves of their depth then, each with
+// results of its own, which the combine adds.
+//
 // An expert has at most as many pairs as there are tokens, unless a token names it twice: then it is in the list several times.
 #pragma once
 #include "formats/mxfp4.cuh"
@@ -16,11 +19,11 @@
 struct alignas(16) StreamTile
 {
     int row;     // of its weights, the first; less than 0: there are no more tiles
-    u32 kind;    // of kFirst, kShared and kShort, and its steps of 64 inputs · kSteps
+    u32 kind;    // of kFirst, kShared and kShort, and its steps of 64 inputs · kSteps and the stages before them · kBefore
     int expert;  // and boxes of it · 65536; of routed experts
     u32 pairs;   // the first sorted pair · 16 + their number
 
-    static constexpr u32 kFirst = 1, kShared = 2, kShort = 4, kSteps = 8;
+    static constexpr u32 kFirst = 1, kShared = 2, kShort = 4, kSteps = 8, kBefore = 1 << 16;
     static constexpr u32 kStageSteps = 8;  // of a stage
 
     __device__ __forceinline__ bool is_there() const { return row >= 0; }
@@ -30,11 +33,21 @@ struct alignas(16) StreamTile
     __device__ __forceinline__ int number() const { return expert & 0xffff; }
     __device__ __forceinline__ u32 first() const { return pairs / 16; }
     __device__ __forceinline__ u32 count() const { return pairs % 16; }
-    __device__ __forceinline__ int steps() const { return kind / kSteps; }
-    __device__ __forceinline__ int stages() const { return (kind + kSteps * (kStageSteps - 1)) / (kSteps * kStageSteps); }
+    __device__ __forceinline__ int steps() const { return kind % kBefore / kSteps; }
+    __device__ __forceinline__ int stages() const { return (kind % kBefore + kSteps * (kStageSteps - 1)) / (kSteps * kStageSteps); }
+
+    /// Of the inner dimension, before the tile's own.
+    __device__ __forceinline__ int stages_before() const { return kind / kBefore; }
+    __device__ __forceinline__ bool is_second_half() const { return kind >= kBefore; }
 };
 
 using StreamTiles = TileSlots<StreamTile, u32>;
+
+/// What tiles of routed experts are: those of the first product, whole ones of the second, and its halves.
+struct StreamKinds
+{
+    u32 first, second, halves[2];
+};
 
 /// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
 /// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
@@ -121,7 +134,7 @@ struct StreamList
     /// All of them.
     __device__ __forceinline__ int tiles() const
     {
-        int all = active[kMostExperts].x * (first_stripes() + second_stripes());
+        int all = active[kMostExperts].x * (first_stripes() + second_stripes()) + min(q.halved, active[kMostExperts].x) * second_stripes();
         if constexpr (TParameters::kHasShared)
         {
             all += shared_firsts() + shared_seconds();
@@ -140,9 +153,8 @@ struct StreamList
         return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + steps * StreamTile::kSteps, 0, (u32)columns};
     }
 
-    /// The tile of a number that is no shared expert's first product's. Kinds are those of routed experts' tiles; `shared_stages`: of the second
-    /// product's tiles of shared experts.
-    __device__ __forceinline__ StreamTile find(int number, u32 first_kind, u32 second_kind, int shared_stages)
+    /// The tile of a number that is no shared expert's first product's. `shared_stages`: of the second product's tiles of shared experts.
+    __device__ __forceinline__ StreamTile find(int number, const StreamKinds& kinds, int shared_stages)
     {
         constexpr StreamTile kNone = {-1, 0, 0, 0};
         if constexpr (TParameters::kHasShared)
@@ -169,8 +181,9 @@ struct StreamList
         }
 
         // No division: a number lies few entries behind the one before.
-        const int tiles = is_first ? first_stripes() : second_stripes();
-        while (number - begin >= tiles)
+        const int stripes = is_first ? first_stripes() : second_stripes(), whole = is_first ? count : count - q.halved;
+        int tiles;
+        while (number - begin >= (tiles = place < whole ? stripes : 2 * stripes))
         {
             begin += tiles;
             if (++place == count)
@@ -185,6 +198,12 @@ struct StreamList
         }
 
         const int2 own = active[place];
-        return {(number - begin) * kBandRows, is_first ? first_kind : second_kind, own.x, (u32)own.y};
+        const int local = number - begin;
+        if (place < whole)
+        {
+            return {local * kBandRows, is_first ? kinds.first : kinds.second, own.x, (u32)own.y};
+        }
+
+        return {local / 2 * kBandRows, local % 2 == 0 ? kinds.halves[0] : kinds.halves[1], own.x, (u32)own.y};
     }
 };

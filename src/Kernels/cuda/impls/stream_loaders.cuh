@@ -93,7 +93,7 @@ struct StreamLoaders
         }
 
         const u64 policy = policy_evict_first();
-        const int first_kind = TBlock::kind_of(q, true), second_kind = TBlock::kind_of(q, false);
+        const StreamKinds kinds = TBlock::kinds_of(q);
         int stages_of_shared = 0;
         if constexpr (TBlock::kHasShared)
         {
@@ -102,7 +102,7 @@ struct StreamLoaders
 
         while (true)
         {
-            const StreamTile tile = list.find(number, first_kind, second_kind, stages_of_shared);
+            const StreamTile tile = list.find(number, kinds, stages_of_shared);
             if (!tile.is_there())
             {
                 hand_out(tile);
@@ -119,8 +119,9 @@ struct StreamLoaders
             }
 
             const StreamProduct& p = tile.is_first() ? q.first : q.second;
-            const int steps = tile.steps();
-            const char* from = p.weights + tile.number() * expert_bytes(p.rows, steps) + (i64)(tile.row / kBandRows) * steps * TBlock::kStepBytes;
+            const int steps = tile.steps(), row_steps = TBlock::steps_of(q, tile.is_first());
+            const char* from = p.weights + tile.number() * expert_bytes(p.rows, row_steps) + (i64)(tile.row / kBandRows) * row_steps * TBlock::kStepBytes
+                + tile.stages_before() * TBlock::kWeightBytes;
             load_stages(tile, [&](int i, u32 full, u32 to) {
                 const u32 bytes = min(steps - i * TBlock::kStageSteps, TBlock::kStageSteps) * TBlock::kStepBytes;
                 mbarrier_arrive_expect(full, bytes);
@@ -223,7 +224,7 @@ struct StreamLoaders
                 probe.add(0);
                 probe.mark(0);
                 mbarrier_arrive_expect(full, bytes);
-                tma_load_3d(shared + ring.stage * TBlock::kTokenBytes, rows, full, 0, row, i * steps);
+                tma_load_3d(shared + ring.stage * TBlock::kTokenBytes, rows, full, 0, row, (tile.stages_before() + i) * steps);
                 ring.advance();
             }
 
@@ -267,6 +268,20 @@ struct StreamLoaders
         if constexpr (TBlock::kHasShared)
         {
             TBlock::shared_counter(q).add_stored(0);
+        }
+    }
+
+    /// One warp. The combine adds both halves of every pair: those of whole tiles have 0 for a second one. There is one token, so an expert a pair.
+    static __device__ __forceinline__ void clear_second_halves(const TParameters& q)
+    {
+        if (q.halved > 0)
+        {
+            wait_for_previous_launch();
+            const int pieces = q.second.rows / 8, whole = (int)q.early_offsets[q.experts] - q.halved;
+            for (int i = blockIdx.x * 32 + threadIdx.x % 32; i < whole * pieces; i += gridDim.x * 32)
+            {
+                *(uint4*)(q.second.out + (q.pairs + q.sorted_pairs[i / pieces]) * q.second.out_stride + i % pieces * 8) = make_uint4(0, 0, 0, 0);
+            }
         }
     }
 

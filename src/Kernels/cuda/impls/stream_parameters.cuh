@@ -30,6 +30,8 @@ struct Mxfp4StreamParameters
     u32 token_factor;           // a pair's token is pair · token_factor >> 16
     int columns;                // tokens, 1 to 8
     Activation activation;
+    int halved;                 // so many of the list's last experts have tiles of half the depth in the second product; 0 for more than one token
+    int pairs;                  // second halves' results stand so many rows behind
 };
 
 /// One matrix of shared experts, [rows, depth].

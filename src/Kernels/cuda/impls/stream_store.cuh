@@ -89,7 +89,7 @@ struct StreamStore
     {
         const u32 lane = threadIdx.x % 32;
         const StreamProduct& p = tile.is_first() ? q.first : q.second;
-        Fetched fetched = {of_rows(p.bias, tile, p.rows, kHasNeurons && tile.is_first(), 0), 0};
+        Fetched fetched = {of_rows(tile.is_second_half() ? nullptr : p.bias, tile, p.rows, kHasNeurons && tile.is_first(), 0), 0};
         if (lane < tile.count())
         {
             fetched.pair = q.sorted_pairs[tile.first() + lane];
@@ -137,7 +137,7 @@ struct StreamStore
             const float2 bias = pending.fetched.bias;
             const float* d = pending.d;
             const Results<2> results = {{pack_bf16(d[0] + bias.x, d[1] + bias.x), pack_bf16(d[2] + bias.y, d[3] + bias.y)}};
-            store_columns(results, tile, p.rows, p.out, p.out_stride, [&](int column) { return __shfl_sync(~0u, pending.fetched.pair, column); });
+            store_columns(results, tile, p.rows, p.out + (tile.is_second_half() ? q.pairs * (u32)p.out_stride : 0), p.out_stride, [&](int column) { return __shfl_sync(~0u, pending.fetched.pair, column); });
         }
 
         if (tile.is_first())
