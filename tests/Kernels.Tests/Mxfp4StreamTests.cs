@@ -70,7 +70,7 @@ public sealed unsafe class Mxfp4StreamTests
             q.act = {(char*)act, {64, pairs, intermediate / 64}, {intermediate * 2, 128}, {64, tokens, Product::kStageSteps}, 3, 2, 1};
             q.first = {up, up_bias, up_factor, act, intermediate, (Product::kIsGated ? 2 : 1) * intermediate, hidden};
             q.second = {down, down_bias, down_factor, out, hidden, hidden, intermediate};
-            int ticket = 0;
+            float ticket = 0;
             q.ticket = &ticket, q.early_offsets = (const u32*)offsets, q.sorted_pairs = sorted, q.counters = {counters.data()};
             q.experts = experts, q.token_factor = (65536 + top_k - 1) / top_k, q.columns = tokens, q.activation = {1.702f, 7, 1}, q.halved = halved, q.pairs = pairs;
             int stored = 0;

@@ -41,7 +41,7 @@ internal sealed class Mxfp4StreamKernels
     /// <summary>Experts at the list's end whose tiles of the second product come in halves, for one token: measured with 1, 2 and 3.</summary>
     private const int HalvedExperts = 2;
 
-    /// <summary>Inputs of the longest of such tiles that stay whole, four stages: what a tile costs beside its stages shall not weigh more than even ends gain.</summary>
+    /// <summary>Inputs of the longest tiles that stay whole, four stages: what a tile costs beside its stages shall not be more than even ends gain.</summary>
     private const int LongestWhole = 4 * StageSteps * Mxfp4Layout.GroupDepth;
 
     private const string RoutedParameters = "Mxfp4StreamParameters";

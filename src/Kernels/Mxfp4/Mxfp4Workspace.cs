@@ -17,8 +17,8 @@ public class Mxfp4Workspace : CudaWorkspace
         if (context.Device.Architecture.HasWgmma)
         {
             using CudaContextScope scope = context.MakeCurrent();
-            Ticket = Allocate(sizeof(int));
-            CudaMemory.Fill(Ticket, 0, sizeof(int), 0);
+            Ticket = Allocate(sizeof(float));
+            CudaMemory.Fill(Ticket, 0, sizeof(float), 0);
             long bytes = (long)Math.Min(config.MaxTokens, Mxfp4StreamKernels.MaxTokens) * shape.TopK * Mxfp4StreamKernels.ActColumns(shape) * sizeof(ushort);
             StreamAct = Allocate(bytes);
             CudaMemory.Fill(StreamAct, 0, bytes, 0);
@@ -47,7 +47,7 @@ public class Mxfp4Workspace : CudaWorkspace
     /// </summary>
     internal nint StreamAct { get; }
 
-    /// <summary>[1] int32: the next tile of <c>mxfp4_stream.cuh</c>. Launches find 0 here and leave it behind.</summary>
+    /// <summary>[1] float32: tiles of <c>mxfp4_stream.cuh</c> that blocks have drawn. Launches find 0 here and leave it behind.</summary>
     internal nint Ticket { get; }
 
     internal RowMaps Gathered { get; }

@@ -455,6 +455,7 @@ inline u32 atomicOr(u32* to, u32 bits)
     return before;
 }
 
+inline float add_relaxed(float* to, float v) { const float before = *to; *to += v; return before; }
 inline int add_release(int* to, int v) { return atomicAdd(to, v); }
 
 /// What another launch counts stands still here: it is enough from the beginning, or never.

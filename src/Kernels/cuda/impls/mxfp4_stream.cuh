@@ -4,8 +4,8 @@
 // meet in shared memory, in the warpgroups' order. So a tile takes an SM a few microseconds, the SMs go through the experts one after the other, and an
 // expert is finished long before its tiles of the second product come: memory never waits for the end of the first.
 //
-// A tile of few inputs, up to kShortStages stages, is one warpgroup's alone, the next one the next warpgroup's: what a tile costs each warp that has a part in it is
-// as many instructions as two stages, and four times that for each stage or two is more than the schedulers can issue while memory brings them.
+// A tile of few inputs, up to kShortStages stages, is one warpgroup's alone, the next one the next warpgroup's: what a tile costs each warp that has a part in it
+// is as many instructions as a stage, and four times that for each stage or two is more than the schedulers can issue while memory brings them.
 //
 // The sums of a tile are added and stored by one warpgroup, the next tile's by the next one, while the others go on. It does so when it has begun with the next
 // tile: else each tile's end would wait for that of the tile before, for who stores that one is late. But where it would only wait, it stores at once.
@@ -35,15 +35,14 @@ struct Mxfp4Stream
 
     static __device__ __forceinline__ bool all_lanes(bool condition) { return __ballot_sync(~0u, !condition) == 0; }
 
-    /// What a warpgroup has to do with a tile: nothing as long as it is not known, or where it is short and another's; nothing with any more; all of it; its share,
-    /// for another to store; its share, and to store it.
+    /// What a warpgroup has to do with a tile.
     enum Task
     {
-        kNoTask,
-        kEnd,
-        kAlone,
-        kHandOver,
-        kStore,
+        kNoTask,    // it is not known yet, or short and another's
+        kEnd,       // there are no more
+        kAlone,     // all of it
+        kHandOver,  // its share, which another one stores
+        kStore,     // its share, and to store the tile
     };
 
     static __device__ __forceinline__ Task task_of(const StreamTile& tile, bool is_own)
@@ -198,7 +197,7 @@ struct Mxfp4Stream
         const u32 base = shared_address(shared), barriers = base + TBlock::kBarrierBase, sums = base + TBlock::kSumBarrierBase;
         int2* const active = (int2*)(shared + TBlock::kListBase);
         const StreamTiles tiles = StreamTiles::at(shared + TBlock::kNumbersBase);
-        const List list = {active, q};
+        const List list(active, q);
         if (threadIdx.x == 0)
         {
             tma_prefetch_map(&q.tokens);

@@ -20,7 +20,6 @@ struct StreamBlock
     using List = StreamList<TParameters>;
     static constexpr int kGroups = 4, kSteps = 2;  // warpgroups that multiply, and a warpgroup's steps of a stage
     static constexpr int kStagesBeforeStore = 4;   // of the next tile: by then the others have mostly done with this one
-    static constexpr int kShortStages = 2;         // a tile of so many stages is one warpgroup's alone: the ring has room for three of them
     static constexpr int kColumns = 8, kThreads = 128 * (kGroups + 1), kLoaderRegisters = 40;
     static constexpr int kStageSteps = StreamTile::kStageSteps, kStepBytes = kBandGroups * kGroupBytes;
     static constexpr int kWeightBytes = kStageSteps * kStepBytes, kTokenBytes = kStageSteps * kColumns * kGroupDepth * 2;
@@ -33,7 +32,8 @@ struct StreamBlock
     static constexpr int kRoundingBytes = TRounding::shared_bytes(kGroups, kColumns);
     static_assert(kSharedBytes == kHostSharedBytes && kSharedBytes <= 232448, "what the host asks for, and what a block may have");
     static_assert(kSharedBytes + kRoundingBytes + 1024 <= 233472, "a multiprocessor has room for the block");
-    static_assert(kStageSteps == kGroups * kSteps && kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
+    static_assert(kStageSteps == kGroups * kSteps, "all steps are somebody's");
+    static_assert(kWeightBytes % 1024 == 0 && kStages + kGroups + 2 < kNumberSlots, "who draws is never further ahead of the readers");
     static_assert(kLoaderRegisters + kGroups * kGroupRegisters <= 65536 / kThreads / 8 * 8 * (kGroups + 1),
                   "a launch takes even shares of the registers; raising to more than is given back would wait for ever");
 
@@ -76,20 +76,6 @@ struct StreamBlock
     }
 
     static __device__ __forceinline__ int shared_stages(const SharedStreamProduct& p) { return ceil_div(p.depth, kSharedSteps * kGroupDepth); }
-
-    /// Steps of 64 inputs of a product.
-    static __device__ __forceinline__ int steps_of(const TParameters& q, bool is_first)
-    {
-        return ceil_div(is_first ? q.first.depth : q.second.depth, kGroupDepth);
-    }
-
-    static __device__ __forceinline__ StreamKinds kinds_of(const TParameters& q)
-    {
-        const int first = steps_of(q, true), second = steps_of(q, false), stages = ceil_div(ceil_div(second, kStageSteps), 2);
-        auto whole = [](int steps) { return (steps <= kShortStages * kStageSteps ? StreamTile::kShort : 0) + steps * StreamTile::kSteps; };
-        return {StreamTile::kFirst + whole(first), whole(second),
-                {stages * kStageSteps * StreamTile::kSteps, stages * StreamTile::kBefore + (second - stages * kStageSteps) * StreamTile::kSteps}};
-    }
 
     /// As if shared experts were an expert of number 0.
     static __device__ __forceinline__ ProductCounters shared_counter(const TParameters& q) { return {q.shared_stored - 2}; }

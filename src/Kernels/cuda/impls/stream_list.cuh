@@ -6,8 +6,8 @@
 //
 // Shared experts are one expert more, whose tiles of the first product need nothing of the router: the first of all.
 //
-// One token has so few tiles that blocks would end a whole tile apart. So the last experts' tiles of the second product come in halves of their depth then, each with
-// results of its own, which the combine adds.
+// One token has so few tiles that blocks would end a whole tile apart. So the last experts' tiles of the second product come in halves of their depth then,
+// each with results of its own, which the combine adds.
 //
 // An expert has at most as many pairs as there are tokens, unless a token names it twice: then it is in the list several times.
 #pragma once
@@ -24,7 +24,8 @@ struct alignas(16) StreamTile
     u32 pairs;   // the first sorted pair · 16 + their number
 
     static constexpr u32 kFirst = 1, kShared = 2, kShort = 4, kSteps = 8, kBefore = 1 << 16;
-    static constexpr u32 kStageSteps = 8;  // of a stage
+    static constexpr u32 kStageSteps = 8;   // of a stage
+    static constexpr u32 kShortStages = 2;  // a tile of so many stages is one warpgroup's alone: the ring has room for three of them
 
     __device__ __forceinline__ bool is_there() const { return row >= 0; }
     __device__ __forceinline__ bool is_first() const { return kind & kFirst; }
@@ -43,12 +44,6 @@ struct alignas(16) StreamTile
 
 using StreamTiles = TileSlots<StreamTile, u32>;
 
-/// What tiles of routed experts are: those of the first product, whole ones of the second, and its halves.
-struct StreamKinds
-{
-    u32 first, second, halves[2];
-};
-
 /// All tiles of both products: those of one expert are neighbours. Only experts with pairs are in the table, once for each box of them. Who asks for tiles
 /// asks in rising order. With shared experts their tiles are the first ones of each product: those of the first need nothing of the table.
 template <typename TParameters>
@@ -58,6 +53,8 @@ struct StreamList
     const TParameters& q;
 
     static constexpr int kMostExperts = 512, kBytes = (kMostExperts + 2) * 8;  // whole 16 bytes
+
+    __device__ __forceinline__ StreamList(const int2* table, const TParameters& parameters) : active(table), q(parameters) {}
 
     /// One warp makes the table, when the offsets have come; the number of its entries stands behind its last place.
     static __device__ __forceinline__ void prepare(int2* active, const u32* early_offsets, int experts, int columns)
@@ -143,9 +140,6 @@ struct StreamList
         return all;
     }
 
-    int place = 0, begin = 0;  // of the tile that was found last: its entry of the table, and the number of that entry's first tile
-    bool is_first = true;      // whether it is one of the first product
-
     /// A tile of shared experts.
     static __device__ __forceinline__ StreamTile shared_tile(int number, bool is_first, int stages, int columns)
     {
@@ -153,8 +147,16 @@ struct StreamList
         return {number * kBandRows, (is_first ? StreamTile::kFirst : 0) + StreamTile::kShared + steps * StreamTile::kSteps, 0, (u32)columns};
     }
 
+    /// What find goes by, for one thread draws all of a block's tiles, and of short ones it has little time: where it is in the list, and what is the same for
+    /// all tiles there. When the table has been made.
+    __device__ __forceinline__ void open()
+    {
+        count = active[kMostExperts].x;
+        open_product(true, 0);
+    }
+
     /// The tile of a number that is no shared expert's first product's. `shared_stages`: of the second product's tiles of shared experts.
-    __device__ __forceinline__ StreamTile find(int number, const StreamKinds& kinds, int shared_stages)
+    __device__ __forceinline__ StreamTile find(int number, int shared_stages)
     {
         constexpr StreamTile kNone = {-1, 0, 0, 0};
         if constexpr (TParameters::kHasShared)
@@ -162,34 +164,19 @@ struct StreamList
             number -= shared_firsts();
         }
 
-        const int count = active[kMostExperts].x, firsts = count * first_stripes();
-        if (is_first && number >= firsts)
+        if (is_first && number - begin >= entry_tiles && number >= count * stripes)
         {
-            is_first = false;
-            place = 0;
-            begin = firsts;
+            open_product(false, count * stripes);
         }
 
         if constexpr (TParameters::kHasShared)
         {
-            if (!is_first && number - firsts < shared_seconds())
+            if (!is_first && number - begin < shared_seconds() && place == 0)
             {
-                return shared_tile(number - firsts, false, shared_stages, q.columns);
+                return shared_tile(number - begin, false, shared_stages, q.columns);
             }
 
             number -= is_first ? 0 : shared_seconds();
-        }
-
-        // No division: a number lies few entries behind the one before.
-        const int stripes = is_first ? first_stripes() : second_stripes(), whole = is_first ? count : count - q.halved;
-        int tiles;
-        while (number - begin >= (tiles = place < whole ? stripes : 2 * stripes))
-        {
-            begin += tiles;
-            if (++place == count)
-            {
-                return kNone;
-            }
         }
 
         if (place >= count)
@@ -197,13 +184,67 @@ struct StreamList
             return kNone;
         }
 
-        const int2 own = active[place];
+        // No division: a number lies few entries behind the one before.
+        while (number - begin >= entry_tiles)
+        {
+            begin += entry_tiles;
+            if (++place == count)
+            {
+                return kNone;
+            }
+
+            open_entry();
+        }
+
         const int local = number - begin;
         if (place < whole)
         {
-            return {local * kBandRows, is_first ? kinds.first : kinds.second, own.x, (u32)own.y};
+            return {local * kBandRows, kind, own.x, (u32)own.y};
         }
 
-        return {local / 2 * kBandRows, local % 2 == 0 ? kinds.halves[0] : kinds.halves[1], own.x, (u32)own.y};
+        // The first half of the stages, or the others.
+        const u32 steps = kind / StreamTile::kSteps, stages = ceil_div(ceil_div(steps, StreamTile::kStageSteps), 2u);
+        const u32 first = stages * StreamTile::kStageSteps * StreamTile::kSteps;
+        return {local / 2 * kBandRows, local % 2 == 0 ? first : stages * StreamTile::kBefore + kind - first, own.x, (u32)own.y};
+    }
+
+    /// The first weights of the tile that was found last, of routed experts.
+    __device__ __forceinline__ const char* weights_of(const StreamTile& tile) const
+    {
+        return weights + (u32)(tile.row / kBandRows) * stripe_bytes + tile.stages_before() * (StreamTile::kStageSteps * kStepBytes);
+    }
+
+private:
+    static constexpr int kStepBytes = kBandGroups * kGroupBytes;
+
+    int count;             // entries of the table
+    bool is_first;         // the product
+    int stripes, whole;    // of the product: an expert's tiles of 64 rows; entries whose tiles are whole
+    u32 stripe_bytes;
+    u32 kind;              // of whole tiles
+    int place, begin;      // the entry, and its first tile's number
+    int entry_tiles;       // of the entry
+    int2 own;              // it
+    const char* weights;   // its expert's
+
+    __device__ __forceinline__ void open_product(bool first, int number)
+    {
+        is_first = first;
+        begin = number;
+        stripes = first ? first_stripes() : second_stripes();
+        const u32 steps = ceil_div((first ? q.first : q.second).depth, kGroupDepth);
+        const bool is_short = steps <= StreamTile::kShortStages * StreamTile::kStageSteps;
+        kind = (first ? StreamTile::kFirst : 0) + (is_short ? StreamTile::kShort : 0) + steps * StreamTile::kSteps;
+        stripe_bytes = steps * kStepBytes;
+        whole = first ? count : count - q.halved;
+        place = 0;
+        open_entry();
+    }
+
+    __device__ __forceinline__ void open_entry()
+    {
+        own = active[place];
+        entry_tiles = place < whole ? stripes : place < count ? 2 * stripes : 0;
+        weights = (is_first ? q.first : q.second).weights + (u64)(u32)(own.x & 0xffff) * (u32)(stripes * stripe_bytes);
     }
 };

@@ -29,7 +29,13 @@ struct StreamLoaders
         Probe probe;  // marks: first weights asked for, the table made; sum: waits for empty stages
         probe.begin();
         Ring ring = {0, 1};
-        int number = threadIdx.x % 32 == 0 ? atomicAdd(q.ticket, 1) : 0;
+        float number;
+        auto draw = [&] { number = add_relaxed(q.ticket, 1); };
+        if (threadIdx.x % 32 == 0)
+        {
+            draw();
+        }
+
         auto hand_out = [&](const StreamTile& tile) {
             // All readers of a slot but the thread that counts are held by the ring's stages.
             if (tiles.taken >= kNumberSlots)
@@ -42,6 +48,13 @@ struct StreamLoaders
         };
         int since_short = TBlock::kStages;  // stages since the last short tile, at most all
         auto load_stages = [&](const StreamTile& tile, const auto& load_stage) {
+            // The answer comes while stages are waited for. Not sooner: whoever is slower shall leave tiles to others.
+            const int drawing = tile.is_short() ? 0 : tile.stages() - 1;
+            if (drawing == 0)
+            {
+                draw();
+            }
+
             // Warpgroups let others' short tiles by without waiting for their stages, and a barrier tells by parity alone which phase is over: who waits for
             // a stage whose phase before is not over either would read at once. So where that phase may be a short tile's, it is over before the tile is known.
             Ring ahead = ring;
@@ -57,10 +70,9 @@ struct StreamLoaders
 #pragma unroll 1
             for (int i = 0; i < tile.stages(); i++)
             {
-                if (i == tile.stages() - 1)
+                if (i > 0 && i == drawing)
                 {
-                    // The answer comes while the last stage is waited for. Not sooner: whoever is slower shall leave tiles to others.
-                    number = atomicAdd(q.ticket, 1);
+                    draw();
                 }
 
                 const u32 full = shared + TBlock::kBarrierBase + ring.stage * 8;
@@ -76,9 +88,10 @@ struct StreamLoaders
         };
         if constexpr (TBlock::kHasShared)
         {
-            while (threadIdx.x % 32 == 0 && number < list.shared_firsts())
+            while (threadIdx.x % 32 == 0 && (int)number < list.shared_firsts())
             {
-                load_shared_tile(q, TBlock::List::shared_tile(number, true, TBlock::shared_stages(q.shared_first), q.columns), policy_evict_first(), load_stages);
+                const StreamTile tile = TBlock::List::shared_tile((int)number, true, TBlock::shared_stages(q.shared_first), q.columns);
+                load_shared_tile(q, tile, policy_evict_first(), load_stages);
             }
 
             __syncwarp();
@@ -93,7 +106,7 @@ struct StreamLoaders
         }
 
         const u64 policy = policy_evict_first();
-        const StreamKinds kinds = TBlock::kinds_of(q);
+        list.open();
         int stages_of_shared = 0;
         if constexpr (TBlock::kHasShared)
         {
@@ -102,7 +115,7 @@ struct StreamLoaders
 
         while (true)
         {
-            const StreamTile tile = list.find(number, kinds, stages_of_shared);
+            const StreamTile tile = list.find((int)number, stages_of_shared);
             if (!tile.is_there())
             {
                 hand_out(tile);
@@ -118,10 +131,8 @@ struct StreamLoaders
                 }
             }
 
-            const StreamProduct& p = tile.is_first() ? q.first : q.second;
-            const int steps = tile.steps(), row_steps = TBlock::steps_of(q, tile.is_first());
-            const char* from = p.weights + tile.number() * expert_bytes(p.rows, row_steps) + (i64)(tile.row / kBandRows) * row_steps * TBlock::kStepBytes
-                + tile.stages_before() * TBlock::kWeightBytes;
+            const int steps = tile.steps();
+            const char* from = list.weights_of(tile);
             load_stages(tile, [&](int i, u32 full, u32 to) {
                 const u32 bytes = min(steps - i * TBlock::kStageSteps, TBlock::kStageSteps) * TBlock::kStepBytes;
                 mbarrier_arrive_expect(full, bytes);
@@ -131,7 +142,7 @@ struct StreamLoaders
         }
 
         // Whoever draws the last number of all leaves the ticket as it was. The next launch begins only when all blocks have drawn their last.
-        if (number == list.tiles() + (int)gridDim.x - 1)
+        if ((int)number == list.tiles() + (int)gridDim.x - 1)
         {
             store_relaxed((u32*)q.ticket, 0);
             __threadfence();

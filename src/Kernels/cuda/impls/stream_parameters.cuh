@@ -25,7 +25,7 @@ struct Mxfp4StreamParameters
     const u32* early_offsets;   // [experts + 1]: of SortTarget, which the launch before may still be writing
     const int* sorted_pairs;    // [pairs], a pair is token · top_k + k
     ProductCounters counters;   // 0 before
-    int* ticket;                // 0 before the first launch; each launch leaves 0
+    float* ticket;              // tiles drawn; 0 before the first launch; each launch leaves 0
     int experts;                // at most StreamList::kMostExperts
     u32 token_factor;           // a pair's token is pair · token_factor >> 16
     int columns;                // tokens, 1 to 8

@@ -43,9 +43,9 @@ struct StreamProducts
         }
     };
 
-    /// A warp's product of kSteps steps of a stage, of which `left` are within the inner dimension, at least one. Beyond it the tokens are 0, and weights shall be
-    /// numbers. Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup takes its rows out of registers in 16 cycles,
-    /// however few columns there are.
+    /// A warp's product of kSteps steps of a stage, of which `left` are within the inner dimension, at least one. Beyond it the tokens are 0, and weights may
+    /// be anything, of which a scale of 0 makes numbers. Each warp multiplies 16 rows by itself, with the matrix instruction of a warp: that of a warpgroup
+    /// takes its rows out of registers in 16 cycles, however few columns there are.
     static __device__ __forceinline__ void multiply_steps(Sums& d, const Operands& at, u32 stage, int left)
     {
         const u32 codes = at.codes + stage * TBlock::kWeightBytes, scales = at.scales + stage * TBlock::kWeightBytes, tokens = stage * TBlock::kTokenBytes;
@@ -74,8 +74,8 @@ struct StreamProducts
         }
     }
 
-    /// A warpgroup's share of a tile's next stages. `left`: steps of 64 inputs from the share's first one to the inner dimension's end, which may come before the
-    /// last stage's share.
+    /// A warpgroup's share of a tile's next stages. `left`: steps of 64 inputs from the share's first one to the inner dimension's end, which may come before
+    /// the last stage's share.
     static __device__ __forceinline__ void accumulate(Sums& d, Ring& ring, u32 shared, const Operands& at, int& left, int stages, Probe& probe)
     {
         const int end = left - stages * TBlock::kStageSteps;

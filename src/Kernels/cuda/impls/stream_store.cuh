@@ -1,8 +1,8 @@
 // How the stream of weights stores a tile (mxfp4_stream.cuh): the warpgroups' sums meet in shared memory, in the warpgroups' order, and one of them stores what
 // becomes of them.
 //
-// The epilogue of the first product stores the columns of its expert's pairs, that of the second product all of its pairs. Lane 4g + t of a warp has columns 2t and
-// 2t + 1 of its rows g and g + 8, and stores them by itself: so few results are not worth a way through shared memory, for which the warps would have to wait.
+// The epilogue of the first product stores the columns of its expert's pairs, that of the second product all of its pairs. Lane 4g + t of a warp has columns
+// 2t and 2t + 1 of its rows g and g + 8, and stores them by itself: so few results are not worth a way through shared memory, which warps would wait for.
 #pragma once
 #include "epilogue/store_tile.cuh"
 #include "impls/stream_products.cuh"
@@ -117,7 +117,8 @@ struct StreamStore
         {
             const StreamProduct& p = q.first;
             multiply_by_factors<kHasNeurons>(pending.d, p.factor, tile, p.rows);
-            const auto results = results_of(TActivation{q.activation}, pending, group, TBlock::TRounding::template of<TBlock::kGroups, TBlock::kColumns>(group));
+            const auto rounding = TBlock::TRounding::template of<TBlock::kGroups, TBlock::kColumns>(group);
+            const auto results = results_of(TActivation{q.activation}, pending, group, rounding);
 
             // A column is a token: it goes to as many pairs as have it.
 #pragma unroll 1
@@ -137,7 +138,8 @@ struct StreamStore
             const float2 bias = pending.fetched.bias;
             const float* d = pending.d;
             const Results<2> results = {{pack_bf16(d[0] + bias.x, d[1] + bias.x), pack_bf16(d[2] + bias.y, d[3] + bias.y)}};
-            store_columns(results, tile, p.rows, p.out + (tile.is_second_half() ? q.pairs * (u32)p.out_stride : 0), p.out_stride, [&](int column) { return __shfl_sync(~0u, pending.fetched.pair, column); });
+            u16* const out = p.out + (tile.is_second_half() ? q.pairs * (u32)p.out_stride : 0);
+            store_columns(results, tile, p.rows, out, p.out_stride, [&](int column) { return __shfl_sync(~0u, pending.fetched.pair, column); });
         }
 
         if (tile.is_first())
@@ -247,7 +249,8 @@ private:
 
     /// Both of them. `row_of`: the row of results that a column goes to; all lanes ask.
     template <int kRows, typename TRowOf>
-    static __device__ __forceinline__ void store_columns(const Results<kRows>& results, const StreamTile& tile, int rows, u16* out, u32 out_stride, const TRowOf& row_of)
+    static __device__ __forceinline__ void store_columns(const Results<kRows>& results, const StreamTile& tile, int rows, u16* out, u32 out_stride,
+                                                         const TRowOf& row_of)
     {
 #pragma unroll
         for (int i = 0; i < 2; i++)

@@ -68,6 +68,15 @@ __device__ __forceinline__ void store_relaxed(u32* p, u32 v)
     asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
 }
 
+/// Adds, and orders nothing else; returns the value before. For whole numbers too that one lane counts: of integers the compiler has one lane add for all of
+/// its warp and hand out what comes back, and so a lane would wait for that at once, not when it uses it.
+__device__ __forceinline__ float add_relaxed(float* p, float v)
+{
+    float before;
+    asm volatile("atom.relaxed.gpu.global.add.f32 %0, [%1], %2;" : "=f"(before) : "l"(p), "f"(v) : "memory");
+    return before;
+}
+
 /// Adds, and publishes this thread's earlier writes, and those it has seen; returns the value before.
 __device__ __forceinline__ int add_release(int* p, int v)
 {
