@@ -108,7 +108,8 @@ internal sealed class GroupLife
             return false;
         }
 
-        _watchdog.Dispose();
+        // One that looks now reads what is freed after this.
+        _watchdog.DisposeAsync().AsTask().Wait(MostWaitForOthers);
         if (Request.Rendezvous is { } rendezvous)
         {
             if (hasFailed)
