@@ -39,7 +39,7 @@ public interface IMoeRendezvous : IDisposable
     /// </summary>
     /// <param name="what">What is exchanged, a few words: where two processes differ in it, it ends with <see cref="MoeReason.ContractBroken"/>.</param>
     /// <param name="own">This process's bytes.</param>
-    /// <param name="timeout">How long the first one waits for the others before it ends with <see cref="MoeReason.TimedOut"/>.</param>
+    /// <param name="timeout">How long the first one waits for the others before it ends with <see cref="MoeReason.TimedOut"/>; 30 days at most.</param>
     /// <exception cref="MoeException">It has ended, now or before: <see cref="Failure"/>.</exception>
     IReadOnlyList<ReadOnlyMemory<byte>> Exchange(string what, ReadOnlyMemory<byte> own, TimeSpan timeout);
 

@@ -228,6 +228,33 @@ public sealed class RendezvousTests
             });
     }
 
+    /// <summary>It comes on a thread of the rendezvous', where an exception would be the process's end.</summary>
+    [Fact]
+    public void Who_fails_at_a_message_ends_it_and_not_the_process() =>
+        AssertEnd(
+            Run(2, Options(2), (rendezvous, rank) =>
+            {
+                rendezvous.Received += (_, _) => throw new NotSupportedException("no messages here");
+                rendezvous.Exchange("start", default, Long);
+                if (rank == 0)
+                {
+                    rendezvous.Send(new byte[1]);
+                }
+
+                SpinWait.SpinUntil(() => rendezvous.Failure is not null, Long);
+                rendezvous.Exchange("end", default, Long);
+            }),
+            MoeReason.PeerFailed,
+            "Rank 1 failed at a message of rank 0: NotSupportedException: no messages here");
+
+    [Fact]
+    public void Longer_than_a_timer_goes_nobody_waits() => RunWell(1, Options(1), (rendezvous, _) =>
+    {
+        Assert.Throws<ArgumentOutOfRangeException>("timeout", () => rendezvous.Exchange("start", default, TimeSpan.MaxValue));
+        Assert.Throws<ArgumentOutOfRangeException>("timeout", () => rendezvous.Exchange("start", default, TimeSpan.FromTicks(-1)));
+        Assert.Single(rendezvous.Exchange("start", default, TimeSpan.FromDays(30)));
+    });
+
     [Fact]
     public void Other_numbers_of_ranks_are_found_out()
     {

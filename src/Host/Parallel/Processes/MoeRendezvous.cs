@@ -10,6 +10,9 @@ namespace Moe.Plugins;
 /// </remarks>
 public sealed class MoeRendezvous : IMoeRendezvous
 {
+    /// <summary>Less than the longest that a timer can be set for.</summary>
+    internal static readonly TimeSpan MostTimeout = TimeSpan.FromDays(30);
+
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(30);
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
 
@@ -88,6 +91,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(what);
         ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(timeout, MostTimeout);
         lock (_gate)
         {
             ThrowIfEnded();
@@ -284,7 +288,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
 
                 break;
             case FrameKind.Message:
-                Received?.Invoke(frame.Rank, frame.Payload);
+                Hand(frame);
                 break;
             case FrameKind.End:
                 Fail(FrameText.ToEnd(frame.Payload));
@@ -292,6 +296,19 @@ public sealed class MoeRendezvous : IMoeRendezvous
                 break;
             default:
                 throw new MoeException(MoeReason.ContractBroken, $"A frame of kind {frame.Kind} is for the hub.");
+        }
+    }
+
+    // A plugin's fault, on a thread that nobody else is on: it ends the group, not the process.
+    private void Hand(Frame message)
+    {
+        try
+        {
+            Received?.Invoke(message.Rank, message.Payload);
+        }
+        catch (Exception exception)
+        {
+            Abort(MoeReason.PeerFailed, $"Rank {Rank} failed at a message of rank {message.Rank}: {Fault.Read(exception).Sentence}");
         }
     }
 

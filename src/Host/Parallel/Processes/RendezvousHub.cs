@@ -185,7 +185,7 @@ internal sealed class RendezvousHub
             _what = what;
             _first = guest.Rank;
             _since = _options.Clock.GetTimestamp();
-            _limit = TimeSpan.FromTicks(FrameText.ToNumber(parts[0]));
+            _limit = TimeSpan.FromTicks(Math.Clamp(FrameText.ToNumber(parts[0]), 0, MoeRendezvous.MostTimeout.Ticks));
             _timer.Change(_limit, Timeout.InfiniteTimeSpan);
         }
         else if (what != _what)
