@@ -182,6 +182,31 @@ public sealed class RendezvousTests
     }
 
     [Fact]
+    public void Who_leaves_as_soon_as_it_is_ended_has_told_the_others() =>
+        Assert.All(Enumerable.Range(0, 5), _ => AssertEnd(
+            Run(2, Options(2), (rendezvous, rank) =>
+            {
+                if (rank == 1)
+                {
+                    var leaving = new Thread(() =>
+                    {
+                        while (rendezvous.Failure is null)
+                        {
+                        }
+
+                        rendezvous.Dispose();
+                    });
+                    leaving.Start();
+                    rendezvous.Abort(MoeReason.PeerFailed, "Rank 1 has no memory left.");
+                    leaving.Join();
+                }
+
+                rendezvous.Exchange("sums", default, TimeSpan.FromSeconds(5));
+            }),
+            MoeReason.PeerFailed,
+            "Rank 1 has no memory left."));
+
+    [Fact]
     public void The_event_comes_when_all_know()
     {
         bool hasHeard = false;

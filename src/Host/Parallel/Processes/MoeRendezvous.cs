@@ -135,10 +135,7 @@ public sealed class MoeRendezvous : IMoeRendezvous
     public void Abort(MoeReason reason, string message)
     {
         ArgumentNullException.ThrowIfNull(message);
-        if (Fail(new MoeException(reason, message)))
-        {
-            _connection.Send(FrameKind.End, FrameText.OfEnd(reason, message));
-        }
+        Fail(new MoeException(reason, message), FrameText.OfEnd(reason, message));
     }
 
     /// <inheritdoc/>
@@ -339,13 +336,19 @@ public sealed class MoeRendezvous : IMoeRendezvous
     }
 
     // The first failure counts.
-    private bool Fail(MoeException failure)
+    private void Fail(MoeException failure, byte[]? toldToAll = null)
     {
         lock (_gate)
         {
             if (_failure is not null)
             {
-                return false;
+                return;
+            }
+
+            if (toldToAll is not null)
+            {
+                // Before another thread sees the failure, and leaves.
+                _connection.Send(FrameKind.End, toldToAll);
             }
 
             Volatile.Write(ref _failure, failure);
@@ -353,7 +356,6 @@ public sealed class MoeRendezvous : IMoeRendezvous
         }
 
         new Thread(() => RaiseEnded(failure)) { IsBackground = true, Name = "Moe.Rendezvous ends" }.Start();
-        return true;
     }
 
     private void RaiseEnded(MoeException failure)
