@@ -119,10 +119,16 @@ internal sealed class NcclGroup : IMoeGroup
         var shape = RowShape.Of(request.Width, request.ElementType);
         ReductionKernels[] kernels = [.. libraries.Select(library => new ReductionKernels(library, shape, request.ElementType, request.Devices.Count, _roundsAtSteps))];
         NcclMemory[] memories = [.. libraries.Select(library => new NcclMemory(library.Context, request))];
-        byte[] id = local.Contains(0) ? NcclCommunicator.CreateId() : [];
-        if (request.Rendezvous is { } rendezvous)
+        byte[] id;
+        try
         {
-            id = rendezvous.Exchange("NCCL's group", id, request.Timeout)[0].ToArray();
+            id = local.Contains(0) ? NcclCommunicator.CreateId() : [];
+            id = request.Rendezvous?.Exchange("NCCL's group", id, request.Timeout)[0].ToArray() ?? id;
+        }
+        catch
+        {
+            Array.ForEach(memories, memory => memory.Dispose());
+            throw;
         }
 
         var communicators = new NcclCommunicator[local.Count];
