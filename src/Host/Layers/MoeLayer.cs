@@ -112,12 +112,23 @@ public sealed class MoeLayer : IMoeLayer
         {
             Agreement.Require(rendezvous, "making a layer's state", [.. backend, .. Properties()], communicator.Request.Timeout);
         }
-        else if (communicator is HostMember member)
+
+        MoeForwardState state = AddState(communicator);
+        if (communicator is HostMember member)
         {
-            member.Layers.Require(member.Rank, $"{Name} {string.Join(' ', Properties().Select(property => property.Value))}", $"{backend[0].Value} {backend[1].Value}");
+            try
+            {
+                // One that could not be made does not count: the rank may make the layer again, on another backend.
+                member.Layers.Require(member.Rank, $"{Name} {string.Join(' ', Properties().Select(property => property.Value))}", $"{backend[0].Value} {backend[1].Value}");
+            }
+            catch
+            {
+                Fault.Ignore(state.Dispose);
+                throw;
+            }
         }
 
-        return AddState(communicator);
+        return state;
     }
 
     // What all ranks' parts of a layer have in common, beside the backend.

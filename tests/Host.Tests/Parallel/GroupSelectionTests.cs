@@ -138,16 +138,20 @@ public sealed class GroupSelectionTests
 
     /// <summary>Where a backend fails on one rank's device alone, the next one is taken there, and the ranks would add up what two backends computed.</summary>
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void A_layer_whose_ranks_have_different_backends_ends_the_group(bool fails)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public void A_layer_whose_ranks_have_different_backends_ends_the_group(bool fails, bool hasFailedBefore)
     {
         var aborted = new List<string>();
+        var full = new MoeException(MoeReason.OutOfMemory, "it is full");
         bool isFull = false;
+        bool isFullForStates = false;
         var fast = new FakeBackend
         {
             Answer = static _ => MoeProbeResult.Supported(MoeDevice.Cpu, "fake", 3),
-            Method = () => new RecordingMethod(new HostMemory()) { Fails = isFull ? new MoeException(MoeReason.OutOfMemory, "it is full") : null },
+            Method = () => new RecordingMethod(new HostMemory()) { Fails = isFull ? full : null, DuringWorkspace = () => _ = isFullForStates ? throw full : 0 },
         };
         var groups = new GroupBackend
         {
@@ -160,6 +164,14 @@ public sealed class GroupSelectionTests
         using MoeHost host = Host(fast.As("Fast"), FakeBackend.Scoring("Slow", 2), groups.As("Groups"));
         using IMoeGroup group = host.CreateGroup(Request);
         Create(rank: 0);
+        if (hasFailedBefore)
+        {
+            // What is no state is none of the rank's states.
+            isFullForStates = true;
+            Assert.Equal(MoeReason.OutOfMemory, Assert.ThrowsAny<MoeException>(() => Create(rank: 1)).Reason);
+            isFullForStates = false;
+        }
+
         isFull = fails;
 
         Exception? error = Record.Exception(() => Create(rank: 1));

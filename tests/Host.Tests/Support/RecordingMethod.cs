@@ -23,6 +23,9 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
     /// <summary>Runs inside of a routing without a forward.</summary>
     public Action<MoeRouteArguments>? DuringRoute { get; init; }
 
+    /// <summary>Runs while a workspace is made.</summary>
+    public Action? DuringWorkspace { get; init; }
+
     /// <summary>Runs while the weights are made.</summary>
     public Action? DuringWeights { get; init; }
 
@@ -73,7 +76,11 @@ internal class RecordingMethod(HostMemory memory) : IMoeQuantMethod
 
         public long ByteCount => bytes;
 
-        public IMoeWorkspace CreateWorkspace() => new Block(method, memory, 10);
+        public IMoeWorkspace CreateWorkspace()
+        {
+            method.DuringWorkspace?.Invoke();
+            return new Block(method, memory, 10);
+        }
 
         public bool CanRoute => method.CanRoute;
 
