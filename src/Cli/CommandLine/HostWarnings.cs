@@ -6,9 +6,9 @@ namespace Moe.Plugins.Cli;
 internal sealed class HostWarnings(CommandConsole console) : ILoggerFactory, ILogger
 {
     /// <summary>
-    /// Stable ids of messages on plugins that cannot be used, on backends that are named and unknown (<see cref="BackendsReport"/>; a layer
-    /// that is to have one ends the command), on
-    /// choices and falls back, on reloads, that everything is trusted, and on patterns that no layer matched (<see cref="LayerPatternCheck"/>).
+    /// Stable ids of messages on plugins that cannot be used, on backends that are named and unknown (<see cref="BackendsReport"/>; a layer that is to
+    /// have one ends the command), on choices and falls back, on reloads, that everything is trusted, and on patterns that no layer matched
+    /// (<see cref="LayerPatternCheck"/>).
     /// </summary>
     private static readonly int[] SaidElsewhere = [2, 3, 6, 7, 8, 12, 14, 19];
 
