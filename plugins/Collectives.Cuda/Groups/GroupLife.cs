@@ -7,7 +7,7 @@ namespace Moe.Plugins.Collectives;
 internal sealed class GroupLife
 {
     private static readonly TimeSpan LongestWatch = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan MostWaitForOthers = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan MostWait = TimeSpan.FromSeconds(3);
 
     private readonly Func<(MoeReason Reason, string Message)?> _look;
     private readonly Action _release;
@@ -109,12 +109,12 @@ internal sealed class GroupLife
         }
 
         // One that looks now reads what is freed after this.
-        _watchdog.DisposeAsync().AsTask().Wait(MostWaitForOthers);
+        _watchdog.DisposeAsync().AsTask().Wait(MostWait);
         if (Request.Rendezvous is { } rendezvous)
         {
             if (hasFailed)
             {
-                _areOthersTold.Task.Wait(MostWaitForOthers);
+                _areOthersTold.Task.Wait(MostWait);
             }
 
             rendezvous.Ended -= Hear;

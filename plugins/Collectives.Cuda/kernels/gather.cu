@@ -83,13 +83,7 @@ __device__ __forceinline__ void store_short(u8* to, u64 v, int bytes)
 extern "C" __global__ void __launch_bounds__(512, 2) moe_gather(const __grid_constant__ GatherParameters q)
 {
     const GroupParameters& p = q.group;
-    if (p.may_overlap)
-    {
-        allow_next_launch();
-    }
-
-    wait_for_previous_launch();
-    const uint4 state = read_state(p);
+    const uint4 state = begin_call(p);
     const u32 epoch = state.x;
     bool failed = state.y != 0;
     for (int row = (int)blockIdx.x; row < p.rows && !failed; row += (int)gridDim.x)
@@ -143,13 +137,7 @@ extern "C" __global__ void __launch_bounds__(512, 2) moe_gather_read(const __gri
 {
     constexpr int kAtOnce = 4;
     const GroupParameters& p = q.group;
-    if (p.may_overlap)
-    {
-        allow_next_launch();
-    }
-
-    wait_for_previous_launch();
-    const uint4 state = read_state(p);
+    const uint4 state = begin_call(p);
     const u32 epoch = state.x;
     const i64 left = p.sums_offset + (i64)(epoch & 1) * p.sums_bytes;
     for (int row = (int)blockIdx.x; row < p.rows; row += (int)gridDim.x)
@@ -226,13 +214,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) moe_gather_short(const __gr
 {
     constexpr int kAtOnce = 4;
     const GroupParameters& p = q.group;
-    if (p.may_overlap)
-    {
-        allow_next_launch();
-    }
-
-    wait_for_previous_launch();
-    const uint4 state = read_state(p);
+    const uint4 state = begin_call(p);
     const u32 epoch = state.x;
     bool failed = state.y != 0;
     const int of_row = ceil_div(p.row_bytes, kShortBytes);

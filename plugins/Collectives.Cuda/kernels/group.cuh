@@ -251,6 +251,18 @@ __device__ __forceinline__ uint4 read_state(const GroupParameters& p)
     return load_volatile(p.state);
 }
 
+/// Begins a call that reads nothing before the launch before it has ended; returns its state.
+__device__ __forceinline__ uint4 begin_call(const GroupParameters& p)
+{
+    if (p.may_overlap)
+    {
+        allow_next_launch();
+    }
+
+    wait_for_previous_launch();
+    return read_state(p);
+}
+
 /// Counts the call. By one thread of each block, once all threads of the block have read the number.
 __device__ __forceinline__ void count_call(const GroupParameters& p, u32 epoch)
 {

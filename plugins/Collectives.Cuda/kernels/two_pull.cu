@@ -14,13 +14,7 @@ constexpr int kAhead = V >= 4 ? 1 : 4 / V;
 template <typename T, int V, int kThreads, int B, int R>
 __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads)) moe_two_pull(const __grid_constant__ GroupParameters p)
 {
-    if (p.may_overlap)
-    {
-        allow_next_launch();
-    }
-
-    wait_for_previous_launch();
-    const uint4 state = read_state(p);
+    const uint4 state = begin_call(p);
     const u32 epoch = state.x;
     const bool failed = __syncthreads_or(state.y != 0 || meet(p, epoch, 0));
     if (threadIdx.x == blockDim.x - 1 && state.y == 0)

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Moe.Plugins;
 
 /// <summary>
-/// Which backend runs a layer on each rank that is a thread of this process: where one fails on a device, the next is taken there alone. Nobody waits for it, for
-/// one thread may make the states of all ranks; ranks that are processes tell each other (<see cref="Agreement"/>).
+/// Which backend runs a layer on each rank that is a thread of this process. Where a backend fails on one device, the next one is taken, but only on that device.
+/// No rank waits for the others, since one thread may make the states of all. Ranks that are processes tell each other (<see cref="Agreement"/>).
 /// </summary>
 /// <param name="ranks">Of the group.</param>
 /// <param name="end">Ends the group, for the others may be waiting already.</param>

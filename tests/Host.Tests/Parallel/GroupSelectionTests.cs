@@ -136,7 +136,7 @@ public sealed class GroupSelectionTests
             StringComparison.Ordinal);
     }
 
-    /// <summary>Where a backend fails on one rank's device alone, the next one is taken there, and the ranks would add up what two backends computed.</summary>
+    /// <summary>Where a backend fails on only one rank's device, the next one is taken there. The ranks would then add up what two backends computed.</summary>
     [Theory]
     [InlineData(false, false)]
     [InlineData(true, false)]
